@@ -1,0 +1,106 @@
+# talc: `make` builds ./talc; `make help` lists what else there is.
+
+BUILD  ?= build/release
+CC     ?= gcc
+PREFIX ?= /usr/local
+
+# ---- libraries: jansson is required, the others are optional (see THIRD_PARTY.md) -----------------------------------
+# WITHOUT="pcre2 zstd" builds without the named ones, to see what a minimal system gives.
+WITHOUT ?=
+OPTIONAL_LIBS := libpcre2-8:PCRE2 libutf8proc:UTF8PROC libzstd:ZSTD libedit:LIBEDIT libseccomp:LIBSECCOMP
+optional_found := $(foreach p,$(OPTIONAL_LIBS),$(if $(filter $(patsubst lib%,%,$(patsubst libpcre2-8,libpcre2,$(firstword $(subst :, ,$p)))),$(WITHOUT)),,\
+  $(if $(shell pkg-config --exists $(firstword $(subst :, ,$p)) 2>/dev/null && echo y),$p)))
+packages_found := jansson $(foreach p,$(optional_found),$(firstword $(subst :, ,$p)))
+LIB_DEFINES := $(foreach p,$(optional_found),-DHAVE_$(lastword $(subst :, ,$p)))
+LIB_CFLAGS  := $(shell pkg-config --cflags $(packages_found) 2>/dev/null)
+LIB_LIBS    := $(shell pkg-config --libs $(packages_found) 2>/dev/null)
+
+# ---- flags -----------------------------------------------------------------------------------------------------------
+# -ffp-contract=off: a*b+c is fused only where a kernel says so, or results would differ from compiler to compiler.
+VERSION  := $(shell cat VERSION 2>/dev/null)
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
+OPTIMIZE ?= -O3 -g
+WERROR   ?=
+CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE $(OPTIMIZE) -fPIC -ffp-contract=off -fno-math-errno $(WARNINGS) $(WERROR) -Isrc \
+             -DTALC_VERSION='"$(VERSION)"' $(LIB_DEFINES) $(LIB_CFLAGS) $(CFLAGS)
+LIBS = $(LIB_LIBS) -lm -lpthread -ldl
+
+# ---- sources ---------------------------------------------------------------------------------------------------------
+# src/cli is the program; all else is the library. Files in src/tensor/cpu/isa/ are compiled once per instruction set.
+LIB_SRC := $(filter-out src/cli/% src/tensor/cpu/isa/%,$(wildcard src/*/*.c src/*/*/*.c))
+ISA_SRC := $(wildcard src/tensor/cpu/isa/*.c)
+CLI_SRC := $(wildcard src/cli/*.c)
+TEST_SRC := $(wildcard tests/*/test_*.c)
+TEST_HELP_SRC := $(wildcard tests/support/*.c)
+
+MACHINE := $(shell $(CC) -dumpmachine)
+ISAS := portable
+ISA_FLAGS_portable := -DISA_PORTABLE
+ifneq ($(filter x86_64%,$(MACHINE)),)
+ISAS += avx2 avx512
+ISA_FLAGS_avx2   := -DISA_AVX2 -mavx2 -mfma -mf16c
+ISA_FLAGS_avx512 := -DISA_AVX512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c -mprefer-vector-width=512
+endif
+
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(BUILD)/%.$i.o))
+CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
+TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(BUILD)/%.o)
+TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
+
+.PHONY: all help test test-bin asan tsan clean format lint install
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+all: talc
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make            build ./talc
+talc: $(BUILD)/talc
+	@cp -f $< $@
+
+$(BUILD)/libtalc.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/talc: $(CLI_OBJ) $(BUILD)/libtalc.a
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+define isa_rule
+$$(BUILD)/%.$(1).o: %.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS_ALL) $$(ISA_FLAGS_$(1)) -DISA_SUFFIX=$(1) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
+
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:=.d) $(TEST_HELP_OBJ:.o=.d)
+
+# ---- tests: each tests/<folder>/test_*.c is a small cmocka program ----------------------------------------------------
+$(BUILD)/tests/%: tests/%.c $(TEST_HELP_OBJ) $(BUILD)/libtalc.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -Itests -DTEST_DIR='"tests"' -MMD -MP -o $@ $< $(TEST_HELP_OBJ) $(BUILD)/libtalc.a -lcmocka $(LIBS)
+
+test-bin: $(TEST_BIN)
+
+## make test       everything that needs no network and no Python, under 5 minutes
+test: talc test-bin
+	@BUILD=$(BUILD) tests/run.sh $(TEST_BIN)
+
+## make asan       the same build with address and undefined-behaviour checks: make asan test
+ifneq ($(filter asan,$(MAKECMDGOALS)),)
+BUILD    := build/asan
+OPTIMIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+ifneq ($(filter tsan,$(MAKECMDGOALS)),)
+BUILD    := build/tsan
+OPTIMIZE := -O1 -g -fsanitize=thread
+endif
+asan tsan: all
+
+clean:
+	rm -rf build talc

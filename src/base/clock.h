@@ -1,0 +1,13 @@
+/* clock.h - seconds on a clock that never jumps. */
+#ifndef TALC_BASE_CLOCK_H
+#define TALC_BASE_CLOCK_H
+
+#include <time.h>
+
+static inline double clock_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+#endif

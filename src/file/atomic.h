@@ -1,0 +1,58 @@
+/* atomic.h - files and folders that are complete or absent: written beside their place, synced, renamed. */
+#ifndef TALC_FILE_ATOMIC_H
+#define TALC_FILE_ATOMIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+/* A file being written: bytes go to PATH.tmp-PID; commit flushes, fsyncs, renames it to PATH and fsyncs the folder.
+ * abort (or a commit that fails) removes the temporary file. */
+struct atomic_file {
+    FILE *stream; /* write here with stdio; errors are found at commit */
+    char *path, *temporary;
+};
+bool atomic_file_open(struct atomic_file *f, const char *path, struct talc_error *err);
+bool atomic_file_commit(struct atomic_file *f, struct talc_error *err);
+void atomic_file_abort(struct atomic_file *f);
+
+/* All of the above in one call. */
+bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struct talc_error *err);
+
+/* A folder being filled: files go under `temporary` (a sibling, PATH.tmp-PID); commit fsyncs every file in it and the
+ * folder, then renames it to PATH. An existing PATH is replaced by exchange (renameat2) where the system can, else it is
+ * moved aside, replaced and removed. */
+struct atomic_folder {
+    char *path, *temporary;
+};
+bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_error *err);
+bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err);
+void atomic_folder_abort(struct atomic_folder *f);
+
+/* Points the symbolic link `link_path` at `target` (relative text), replacing what it pointed at, by rename. */
+bool atomic_symlink(const char *target, const char *link_path, struct talc_error *err);
+
+/* Removes leftovers (NAME.tmp-PID of processes that no longer run) in a folder. Quiet: failing to is no error. */
+void atomic_sweep(const char *folder);
+
+bool folder_create(const char *path, struct talc_error *err);         /* with parents, like mkdir -p */
+bool folder_remove(const char *path, struct talc_error *err);         /* with everything in it; absent is fine */
+bool file_exists(const char *path);
+bool folder_exists(const char *path);
+char *path_join(const char *folder, const char *name);                /* malloc'ed; NULL when out of memory */
+
+/* Reads a whole regular file of at most max_bytes; adds a NUL past the end. Caller frees. */
+char *file_read(const char *path, size_t max_bytes, size_t *n_bytes, struct talc_error *err);
+
+/* A file mapped read-only. */
+struct file_map {
+    const void *data;
+    size_t n_bytes;
+};
+bool file_map_open(struct file_map *map, const char *path, struct talc_error *err);
+void file_map_close(struct file_map *map);
+
+#endif

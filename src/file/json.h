@@ -1,0 +1,38 @@
+/* json.h - reading and writing JSON through jansson, with errors that name the place.
+ *
+ * Input is untrusted: duplicate keys are refused, depth is bounded by jansson (2048), sizes by the caller. */
+#ifndef TALC_FILE_JSON_H
+#define TALC_FILE_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+/* Parses a whole text. `where` ("config.json", "chats.jsonl:17") begins the error message. NULL on failure; the caller
+ * owns the result (json_decref). */
+json_t *json_parse(const char *text, size_t n_bytes, const char *where, struct talc_error *err);
+
+/* Reads and parses a file of at most max_bytes (0: 256 MiB). */
+json_t *json_read_file(const char *path, size_t max_bytes, struct talc_error *err);
+
+/* Writes `value` to a file atomically, indented by two spaces, with a final newline. */
+bool json_write_file(const char *path, const json_t *value, struct talc_error *err);
+
+/* Appends `value` on one line (compact, non-ASCII kept as UTF-8) to a buffer. */
+bool json_append_line(struct buffer *out, const json_t *value, struct talc_error *err);
+
+/* Typed fields of an object. Absent (or null) gives the fallback; a wrong type, or a number outside [min, max],
+ * fails and names the key. */
+bool json_get_int(const json_t *object, const char *key, int64_t fallback, int64_t min, int64_t max, int64_t *out,
+                  struct talc_error *err);
+bool json_get_number(const json_t *object, const char *key, double fallback, double *out, struct talc_error *err);
+bool json_get_bool(const json_t *object, const char *key, bool fallback, bool *out, struct talc_error *err);
+/* *out borrows from the object (or is the fallback). */
+bool json_get_string(const json_t *object, const char *key, const char *fallback, const char **out,
+                     struct talc_error *err);
+
+#endif

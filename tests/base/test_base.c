@@ -1,0 +1,126 @@
+/* The floor everything stands on: pool, RNG, UTF-8, half precision, arena. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/dtype.h"
+#include "base/rng.h"
+#include "base/thread_pool.h"
+#include "base/utf8.h"
+
+struct marks { int *hits; };
+static void mark(void *context, int i, int worker) {
+    (void)worker;
+    __atomic_fetch_add(&((struct marks *)context)->hits[i], 1, __ATOMIC_RELAXED);
+}
+
+static void pool_runs_every_task_once(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 5; threads++) {
+        struct thread_pool *pool = thread_pool_open(threads, NULL);
+        assert_non_null(pool);
+        for (int job = 0; job < 3000; job++) {
+            int hits[64] = {0}, n = job % 64;
+            thread_pool_run(pool, n, mark, &(struct marks){hits});
+            for (int i = 0; i < 64; i++) assert_int_equal(hits[i], i < n);
+        }
+        thread_pool_close(pool);
+    }
+}
+
+/* Known answers of the Random123 distribution (kat_vectors, philox4x32 10). */
+static void philox_matches_published_vectors(void **state) {
+    (void)state;
+    uint32_t out[4];
+    philox4x32((uint32_t[4]){0, 0, 0, 0}, (uint32_t[2]){0, 0}, out);
+    assert_int_equal(out[0], 0x6627e8d5u);
+    assert_int_equal(out[1], 0xe169c58du);
+    assert_int_equal(out[2], 0xbc57ac4cu);
+    assert_int_equal(out[3], 0x9b00dbd8u);
+    philox4x32((uint32_t[4]){~0u, ~0u, ~0u, ~0u}, (uint32_t[2]){~0u, ~0u}, out);
+    assert_int_equal(out[0], 0x408f276du);
+}
+
+static void rng_draws_are_uniform_and_normal(void **state) {
+    (void)state;
+    struct rng rng = rng_make(7, 1);
+    double sum = 0, square = 0;
+    int bins[10] = {0}, n = 100000;
+    for (int i = 0; i < n; i++) {
+        bins[rng_below(&rng, 10)]++;
+        double x = rng_normal(&rng);
+        sum += x;
+        square += x * x;
+    }
+    for (int i = 0; i < 10; i++) assert_in_range(bins[i], 9500, 10500);
+    assert_true(fabs(sum / n) < 0.02 && fabs(square / n - 1) < 0.03);
+}
+
+static void half_precision_round_trips(void **state) {
+    (void)state;
+    for (uint32_t bits = 0; bits < 65536; bits++) {
+        float f = f16_to_f32((uint16_t)bits), b = bf16_to_f32((uint16_t)bits);
+        if (isnan(f)) assert_true(isnan(f16_to_f32(f32_to_f16(f))));
+        else assert_int_equal(f32_to_f16(f), bits);
+        if (isnan(b)) assert_true(isnan(bf16_to_f32(f32_to_bf16(b))));
+        else assert_int_equal(f32_to_bf16(b), bits);
+    }
+    assert_int_equal(f32_to_f16(65520.0f), 0x7c00); /* rounds up to infinity */
+    assert_int_equal(f32_to_f16(65519.0f), 0x7bff);
+    assert_int_equal(f32_to_bf16(1.00390625f), 0x3f80); /* a tie goes to even */
+}
+
+static void utf8_accepts_exactly_scalar_values(void **state) {
+    (void)state;
+    for (int32_t c = 0; c < 0x110000; c++) {
+        char text[4];
+        int32_t back;
+        int n = utf8_encode(c, text);
+        assert_int_equal(utf8_decode(text, (size_t)n, &back), n);
+        if (c >= 0xd800 && c <= 0xdfff) assert_int_equal(back, 0xfffd);
+        else assert_int_equal(back, c);
+        for (int cut = 1; cut < n; cut++) {
+            assert_int_equal(utf8_decode(text, (size_t)cut, &back), 1);
+            assert_int_equal(back, -1);
+            assert_int_equal(utf8_complete_prefix(text, (size_t)cut), 0);
+        }
+    }
+    const char *broken[] = {"\x80", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff", "a\xc3(b"};
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+        assert_true(utf8_valid_prefix(broken[i], strlen(broken[i])) < strlen(broken[i]));
+}
+
+static void arena_plans_what_it_later_takes(void **state) {
+    (void)state;
+    struct arena arena = {0};
+    for (size_t n = 0; n < 100; n++) arena_take(&arena, n * 7);
+    size_t planned = arena.used;
+    assert_true(arena_open(&arena, planned, "test", NULL));
+    for (size_t n = 0; n < 100; n++) {
+        char *p = arena_take(&arena, n * 7);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % ARENA_ALIGNMENT, 0);
+        memset(p, 1, n * 7);
+    }
+    assert_int_equal(arena.used, planned);
+    assert_null(arena_take(&arena, 1));
+    assert_true(arena.overflow);
+    assert_null(arena_take(&arena, SIZE_MAX));
+    arena_close(&arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pool_runs_every_task_once),         cmocka_unit_test(philox_matches_published_vectors),
+        cmocka_unit_test(rng_draws_are_uniform_and_normal),  cmocka_unit_test(half_precision_round_trips),
+        cmocka_unit_test(utf8_accepts_exactly_scalar_values), cmocka_unit_test(arena_plans_what_it_later_takes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
