@@ -1,4 +1,5 @@
-/* atomic.h - files and folders that are complete or absent: written beside their place, synced, renamed. */
+/* atomic.h - files and folders that are complete or absent: written beside their place, synced, renamed. A process that
+ * is killed leaves at most a temporary name behind, which atomic_sweep removes. */
 #ifndef TALC_FILE_ATOMIC_H
 #define TALC_FILE_ATOMIC_H
 
@@ -9,8 +10,9 @@
 
 #include "base/error.h"
 
-/* A file being written: bytes go to PATH.tmp-PID; commit flushes, fsyncs, renames it to PATH and fsyncs the folder.
- * abort (or a commit that fails) removes the temporary file. */
+/* A file being written: bytes go to PATH.tmp-PID (PATH.tmp-PID-2, ... if that is taken), which is flock'ed while it is
+ * written; commit flushes, fsyncs, renames it to PATH and fsyncs the folder. abort (or a commit that fails) removes the
+ * temporary file. After commit or abort the struct is empty; abort on an empty one does nothing. */
 struct atomic_file {
     FILE *stream; /* write here with stdio; errors are found at commit */
     char *path, *temporary;
@@ -23,10 +25,11 @@ void atomic_file_abort(struct atomic_file *f);
 bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struct talc_error *err);
 
 /* A folder being filled: files go under `temporary` (a sibling, PATH.tmp-PID); commit fsyncs every file in it and the
- * folder, then renames it to PATH. An existing PATH is replaced by exchange (renameat2) where the system can, else it is
- * moved aside, replaced and removed. */
+ * folder, then renames it to PATH. Missing parents of PATH are made. An existing PATH is replaced, with everything in it,
+ * by exchange (renameat2) where the system can, else it is moved aside to PATH.old-PID, replaced and removed. */
 struct atomic_folder {
-    char *path, *temporary;
+    char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (a link to a folder is followed) */
+    int lock;               /* the temporary folder, flock'ed while it is filled */
 };
 bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_error *err);
 bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err);
@@ -35,7 +38,7 @@ void atomic_folder_abort(struct atomic_folder *f);
 /* Points the symbolic link `link_path` at `target` (relative text), replacing what it pointed at, by rename. */
 bool atomic_symlink(const char *target, const char *link_path, struct talc_error *err);
 
-/* Removes leftovers (NAME.tmp-PID of processes that no longer run) in a folder. Quiet: failing to is no error. */
+/* Removes leftovers in a folder: NAME.tmp-PID that no process holds locked. Quiet: failing to is no error. */
 void atomic_sweep(const char *folder);
 
 bool folder_create(const char *path, struct talc_error *err);         /* with parents, like mkdir -p */

@@ -1,0 +1,418 @@
+/* atomic.c - temporary names, fsync and rename; see atomic.h. A temporary is locked with flock by its writer: the kernel
+ * drops the lock when the process dies, however it dies, so atomic_sweep can tell leftovers from work in progress even
+ * where process ids repeat (containers). */
+#include "file/atomic.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+
+#define MAX_TEMPORARY_NAMES 1000 /* of one path in one process */
+#define WALK_OPEN_FOLDERS 16     /* file descriptors nftw may hold */
+
+/* ---- names ------------------------------------------------------------------------------------------------------ */
+
+static bool out_of_memory(struct talc_error *err) { return talc_fail(err, "out of memory"); }
+
+char *path_join(const char *folder, const char *name) {
+    size_t n = strlen(folder);
+    const char *separator = n == 0 || folder[n - 1] == '/' ? "" : "/";
+    char *path;
+    return asprintf(&path, "%s%s%s", folder, separator, name) < 0 ? NULL : path;
+}
+
+static char *parent_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/* PATH.tmp-PID, PATH.tmp-PID-2, ... */
+static char *temporary_name(const char *path, int attempt) {
+    char *name;
+    int n = attempt == 1 ? asprintf(&name, "%s.tmp-%ld", path, (long)getpid())
+                         : asprintf(&name, "%s.tmp-%ld-%d", path, (long)getpid(), attempt);
+    return n < 0 ? NULL : name;
+}
+
+/* The process id in NAME.tmp-PID or NAME.tmp-PID-N, or 0 when the name is not such a one. */
+static long temporary_pid(const char *name) {
+    const char *mark = NULL;
+    for (const char *at = name; (at = strstr(at, ".tmp-")) != NULL; at++) mark = at;
+    if (!mark || mark == name) return 0;
+    const char *digits = mark + strlen(".tmp-");
+    size_t n = strspn(digits, "0123456789");
+    const char *rest = digits + n;
+    if (n == 0 || n > 9) return 0;
+    if (*rest == '-') rest += 1 + strspn(rest + 1, "0123456789");
+    return *rest ? 0 : atol(digits);
+}
+
+bool file_exists(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool folder_exists(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* ---- making things durable --------------------------------------------------------------------------------------- */
+
+/* Some file systems cannot sync folders and say EINVAL; there is nothing better to do there. */
+static bool sync_path(const char *path, bool is_folder) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | (is_folder ? O_DIRECTORY : 0));
+    if (fd < 0) return false;
+    bool ok = fsync(fd) == 0 || (is_folder && (errno == EINVAL || errno == ENOTSUP));
+    int code = errno;
+    close(fd);
+    errno = code;
+    return ok;
+}
+
+static bool sync_parent(const char *path, struct talc_error *err) {
+    char *parent = parent_of(path);
+    if (!parent) return out_of_memory(err);
+    int fd = open(parent, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+    bool ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP);
+    if (!ok) talc_fail_errno(err, "%s: cannot be synced to disk", parent);
+    if (fd >= 0) close(fd);
+    free(parent);
+    return ok;
+}
+
+static int sync_visit(const char *path, const struct stat *st, int type, struct FTW *at) {
+    (void)st, (void)at;
+    if (type == FTW_F) return S_ISREG(st->st_mode) && !sync_path(path, false);
+    if (type == FTW_DP || type == FTW_D) return !sync_path(path, true);
+    return type == FTW_DNR || type == FTW_NS;
+}
+
+static int remove_visit(const char *path, const struct stat *st, int type, struct FTW *at) {
+    (void)st, (void)type, (void)at;
+    return remove(path) != 0 && errno != ENOENT;
+}
+
+bool folder_remove(const char *path, struct talc_error *err) {
+    struct stat st;
+    if (lstat(path, &st) != 0 && errno == ENOENT) return true;
+    if (nftw(path, remove_visit, WALK_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) == 0) return true;
+    return talc_fail_errno(err, "%s: cannot be removed", path);
+}
+
+bool folder_create(const char *path, struct talc_error *err) {
+    char *partial = strdup(path);
+    if (!partial) return out_of_memory(err);
+    bool ok = true;
+    for (char *c = partial + (*partial == '/'); ok; c++) {
+        if (*c != '/' && *c) continue;
+        char end = *c;
+        *c = 0;
+        if (*partial && mkdir(partial, 0777) != 0 && !(errno == EEXIST && folder_exists(partial)))
+            ok = talc_fail_errno(err, "%s: the folder cannot be made", partial);
+        *c = end;
+        if (!end) break;
+    }
+    free(partial);
+    return ok;
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+/* Between making the file and locking it, a sweep may have removed it: then another name is taken. */
+static bool lock_new(int fd, const char *path) {
+    struct stat ours, there;
+    flock(fd, LOCK_EX | LOCK_NB); /* may be unsupported (some network file systems): sweep then leaves it alone too */
+    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_ino == there.st_ino;
+}
+
+bool atomic_file_open(struct atomic_file *f, const char *path, struct talc_error *err) {
+    *f = (struct atomic_file){.path = strdup(path)};
+    if (!f->path) return out_of_memory(err);
+    int fd = -1;
+    if (folder_exists(path)) {
+        talc_fail(err, "%s: is a folder; give the name of a file", path);
+        goto fail;
+    }
+    for (int attempt = 1; attempt <= MAX_TEMPORARY_NAMES; attempt++) {
+        free(f->temporary);
+        f->temporary = temporary_name(path, attempt);
+        if (!f->temporary) {
+            out_of_memory(err);
+            goto fail;
+        }
+        fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno == EEXIST) continue;
+        if (fd < 0 || lock_new(fd, f->temporary)) break;
+        close(fd);
+        fd = -1;
+    }
+    if (fd < 0) {
+        talc_fail_errno(err, "%s: cannot be written", path);
+        goto fail;
+    }
+    f->stream = fdopen(fd, "w");
+    if (f->stream) return true;
+    out_of_memory(err);
+    close(fd);
+    unlink(f->temporary);
+fail:
+    free(f->path);
+    free(f->temporary);
+    *f = (struct atomic_file){0};
+    return false;
+}
+
+void atomic_file_abort(struct atomic_file *f) {
+    if (f->temporary) unlink(f->temporary); /* first: the lock is held until the file is gone */
+    if (f->stream) fclose(f->stream);
+    free(f->path);
+    free(f->temporary);
+    *f = (struct atomic_file){0};
+}
+
+/* A write that failed inside stdio has left its reason behind; writing once more, to a file that will be removed
+ * anyway, brings it back. */
+static bool find_write_error(struct atomic_file *f) {
+    if (!ferror(f->stream) && fflush(f->stream) == 0 && fsync(fileno(f->stream)) == 0) return false;
+    if (ferror(f->stream)) {
+        char page[4096] = {0};
+        errno = EIO;
+        if (lseek(fileno(f->stream), 0, SEEK_END) >= 0 && write(fileno(f->stream), page, sizeof page) >= 0) errno = EIO;
+    }
+    return true;
+}
+
+bool atomic_file_commit(struct atomic_file *f, struct talc_error *err) {
+    if (find_write_error(f)) {
+        talc_fail_errno(err, "%s: writing failed, nothing was changed", f->path);
+    } else if (rename(f->temporary, f->path) != 0) {
+        talc_fail_errno(err, "%s: cannot be replaced, nothing was changed", f->path);
+    } else {
+        free(f->temporary);
+        f->temporary = NULL;
+        bool ok = sync_parent(f->path, err);
+        atomic_file_abort(f); /* frees; there is no temporary left to remove */
+        return ok;
+    }
+    atomic_file_abort(f);
+    return false;
+}
+
+bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struct talc_error *err) {
+    struct atomic_file f;
+    if (!atomic_file_open(&f, path, err)) return false;
+    fwrite(data, 1, n_bytes, f.stream); /* commit reports a failure */
+    return atomic_file_commit(&f, err);
+}
+
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
+
+/* The path without slashes at its end; for a folder that is there (perhaps through a link) its real path. */
+static char *folder_place(const char *path, struct talc_error *err) {
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        if (!S_ISDIR(st.st_mode)) {
+            talc_fail(err, "%s: exists and is not a folder; remove it or choose another name", path);
+            return NULL;
+        }
+        char *real = realpath(path, NULL);
+        if (!real) talc_fail_errno(err, "%s", path);
+        return real;
+    }
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') n--;
+    char *place = n ? strndup(path, n) : NULL;
+    if (!place) talc_fail(err, n ? "out of memory" : "the name of a folder is empty");
+    return place;
+}
+
+static bool make_temporary_folder(struct atomic_folder *f, struct talc_error *err) {
+    for (int attempt = 1; attempt <= MAX_TEMPORARY_NAMES; attempt++) {
+        free(f->temporary);
+        f->temporary = temporary_name(f->path, attempt);
+        if (!f->temporary) return out_of_memory(err);
+        if (mkdir(f->temporary, 0777) != 0) {
+            if (errno == EEXIST) continue;
+            break;
+        }
+        f->lock = open(f->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (f->lock >= 0 && lock_new(f->lock, f->temporary)) return true;
+        if (f->lock >= 0) close(f->lock);
+        f->lock = -1;
+    }
+    return talc_fail_errno(err, "%s: the folder cannot be made", f->path);
+}
+
+static void release_folder(struct atomic_folder *f) {
+    if (f->lock >= 0) close(f->lock);
+    free(f->path);
+    free(f->temporary);
+    *f = (struct atomic_folder){.lock = -1};
+}
+
+bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_error *err) {
+    *f = (struct atomic_folder){.lock = -1, .path = folder_place(path, err)};
+    char *parent = f->path ? parent_of(f->path) : NULL;
+    bool ok = f->path && (parent || out_of_memory(err)) && folder_create(parent, err) && make_temporary_folder(f, err);
+    free(parent);
+    if (!ok) release_folder(f);
+    return ok;
+}
+
+void atomic_folder_abort(struct atomic_folder *f) {
+    if (!f->path) return;
+    folder_remove(f->temporary, NULL);
+    release_folder(f);
+}
+
+/* Puts the temporary in the place of an existing folder; what was there is gone when this returns true. */
+static bool replace_folder(const struct atomic_folder *f, struct talc_error *err) {
+    if (renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->path, RENAME_EXCHANGE) == 0) {
+        folder_remove(f->temporary, NULL); /* what cannot be removed now, a sweep may remove later */
+        return true;
+    }
+    struct buffer old = {0};
+    buffer_printf(&old, "%s.old-%ld", f->path, (long)getpid());
+    bool ok = buffer_ok(&old) || out_of_memory(err);
+    if (ok && rename(f->path, old.data) != 0) {
+        ok = talc_fail_errno(err, "%s: cannot be replaced, nothing was changed", f->path);
+    } else if (ok && rename(f->temporary, f->path) != 0) {
+        ok = talc_fail_errno(err, "%s: cannot be replaced", f->path);
+        rename(old.data, f->path);
+    } else if (ok) {
+        folder_remove(old.data, NULL);
+    }
+    buffer_free(&old);
+    return ok;
+}
+
+bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err) {
+    bool ok = true;
+    if (nftw(f->temporary, sync_visit, WALK_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0)
+        ok = talc_fail_errno(err, "%s: syncing to disk failed, nothing was changed", f->path);
+    if (ok && rename(f->temporary, f->path) != 0) { /* succeeds when PATH is absent or an empty folder */
+        if (errno == ENOTEMPTY || errno == EEXIST)
+            ok = replace_folder(f, err);
+        else
+            ok = talc_fail_errno(err, "%s: the folder cannot be put in place", f->path);
+    }
+    if (!ok) {
+        atomic_folder_abort(f);
+        return false;
+    }
+    ok = sync_parent(f->path, err);
+    release_folder(f);
+    return ok;
+}
+
+/* ---- links and leftovers ----------------------------------------------------------------------------------------- */
+
+bool atomic_symlink(const char *target, const char *link_path, struct talc_error *err) {
+    bool made = false;
+    char *temporary = NULL;
+    for (int attempt = 1; !made && attempt <= MAX_TEMPORARY_NAMES; attempt++) {
+        free(temporary);
+        temporary = temporary_name(link_path, attempt);
+        if (!temporary) return out_of_memory(err);
+        made = symlink(target, temporary) == 0;
+        if (!made && errno != EEXIST) break;
+    }
+    bool ok = made && rename(temporary, link_path) == 0;
+    if (!ok) talc_fail_errno(err, "%s: the link cannot be made", link_path);
+    if (!ok && made) unlink(temporary);
+    free(temporary);
+    return ok && sync_parent(link_path, err);
+}
+
+static void sweep_one(const char *path, long pid) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) { /* a link cannot be locked: go by the process */
+        if (errno == ELOOP && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlink(path);
+        return;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) folder_remove(path, NULL);
+    close(fd);
+}
+
+void atomic_sweep(const char *folder) {
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        long pid = temporary_pid(entry->d_name);
+        char *path = pid ? path_join(folder, entry->d_name) : NULL;
+        if (path) sweep_one(path, pid);
+        free(path);
+    }
+    closedir(dir);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------ */
+
+static int open_regular(const char *path, size_t *n_bytes, struct talc_error *err) {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not blocking: opening a pipe must not wait for a writer */
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        talc_fail_errno(err, "%s: cannot be read", path);
+    } else if (S_ISREG(st.st_mode)) {
+        *n_bytes = (size_t)st.st_size;
+        return fd;
+    } else {
+        talc_fail(err, S_ISDIR(st.st_mode) ? "%s: is a folder, not a file" : "%s: is not a regular file", path);
+    }
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
+char *file_read(const char *path, size_t max_bytes, size_t *n_bytes, struct talc_error *err) {
+    size_t size, length = 0;
+    int fd = open_regular(path, &size, err);
+    if (fd < 0) return NULL;
+    char *data = NULL;
+    if (size > max_bytes) {
+        talc_fail(err, "%s: has %zu bytes, more than the %zu that are read", path, size, max_bytes);
+    } else if ((data = malloc(size + 1)) == NULL) {
+        out_of_memory(err);
+    } else {
+        ssize_t n = 0;
+        while (length < size && (n = read(fd, data + length, size - length)) > 0) length += (size_t)n;
+        if (n < 0) {
+            talc_fail_errno(err, "%s: cannot be read", path);
+            free(data);
+            data = NULL;
+        }
+    }
+    close(fd);
+    if (!data) return NULL;
+    data[length] = 0;
+    *n_bytes = length;
+    return data;
+}
+
+bool file_map_open(struct file_map *map, const char *path, struct talc_error *err) {
+    size_t n_bytes;
+    int fd = open_regular(path, &n_bytes, err);
+    if (fd < 0) return false;
+    void *data = n_bytes ? mmap(NULL, n_bytes, PROT_READ, MAP_SHARED, fd, 0) : "";
+    close(fd);
+    if (data == MAP_FAILED) return talc_fail_errno(err, "%s: cannot be mapped into memory", path);
+    *map = (struct file_map){.data = data, .n_bytes = n_bytes};
+    return true;
+}
+
+void file_map_close(struct file_map *map) {
+    if (map->n_bytes) munmap((void *)map->data, map->n_bytes);
+    *map = (struct file_map){0};
+}

@@ -1,0 +1,300 @@
+/* Files and folders that are complete or absent: after success, failure, a full disk, and kill -9 at any moment. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "file/atomic.h"
+
+static char folder[64]; /* a fresh one for each test */
+
+static int setup(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/talc-atomic-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    return folder_remove(folder, NULL) ? 0 : -1;
+}
+
+/* The path of `name` in the test's folder; good until the fourth call after. */
+static const char *at(const char *name) {
+    static char paths[4][256];
+    static int turn;
+    char *path = paths[turn++ % 4];
+    snprintf(path, 256, "%s/%s", folder, name);
+    return path;
+}
+
+static void assert_content(const char *path, const char *want) {
+    size_t n;
+    struct talc_error err = {0};
+    char *got = file_read(path, 1 << 20, &n, &err);
+    if (!got) fail_msg("%s", err.message);
+    assert_string_equal(got, want);
+    assert_int_equal(n, strlen(want));
+    free(got);
+}
+
+static int count_entries(void) {
+    char command[128];
+    snprintf(command, sizeof command, "ls -A %s | wc -l", folder);
+    FILE *p = popen(command, "r");
+    int n = -1;
+    assert_int_equal(fscanf(p, "%d", &n), 1);
+    pclose(p);
+    return n;
+}
+
+static void file_appears_only_at_commit(void **state) {
+    (void)state;
+    struct atomic_file f;
+    assert_true(atomic_write_file(at("a"), "old", 3, NULL));
+    assert_true(atomic_file_open(&f, at("a"), NULL));
+    fputs("new", f.stream);
+    fflush(f.stream);
+    assert_content(at("a"), "old");
+    assert_true(atomic_file_commit(&f, NULL));
+    assert_content(at("a"), "new");
+    assert_int_equal(count_entries(), 1);
+}
+
+static void abort_leaves_everything_as_it_was(void **state) {
+    (void)state;
+    struct atomic_file f;
+    assert_true(atomic_write_file(at("a"), "old", 3, NULL));
+    assert_true(atomic_file_open(&f, at("a"), NULL));
+    fputs("new", f.stream);
+    atomic_file_abort(&f);
+    atomic_file_abort(&f);
+    assert_content(at("a"), "old");
+    assert_int_equal(count_entries(), 1);
+}
+
+static void two_writers_of_one_path_do_not_mix(void **state) {
+    (void)state;
+    struct atomic_file f, g;
+    assert_true(atomic_file_open(&f, at("a"), NULL));
+    assert_true(atomic_file_open(&g, at("a"), NULL));
+    fputs("first", f.stream);
+    fputs("second", g.stream);
+    assert_true(atomic_file_commit(&f, NULL));
+    assert_true(atomic_file_commit(&g, NULL));
+    assert_content(at("a"), "second");
+}
+
+static void what_cannot_be_written_is_said_by_name(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    struct atomic_file f;
+    struct atomic_folder d;
+    assert_false(atomic_file_open(&f, at("no/such/folder/file"), &err));
+    assert_non_null(strstr(err.message, "no/such/folder/file: cannot be written: No such file"));
+    assert_false(atomic_file_open(&f, folder, &err));
+    assert_non_null(strstr(err.message, "is a folder"));
+    assert_true(atomic_write_file(at("file"), "", 0, NULL));
+    assert_false(atomic_folder_open(&d, at("file"), &err));
+    assert_non_null(strstr(err.message, "not a folder"));
+    assert_false(atomic_folder_open(&d, at("file/sub"), &err));
+    assert_false(atomic_folder_open(&d, "", &err));
+}
+
+static void folder_appears_only_at_commit(void **state) {
+    (void)state;
+    struct atomic_folder d;
+    assert_true(atomic_folder_open(&d, at("parent/run/"), NULL));
+    char *inner = path_join(d.temporary, "deep/er");
+    assert_true(folder_create(inner, NULL));
+    free(inner);
+    char *name = path_join(d.temporary, "deep/er/file");
+    assert_true(atomic_write_file(name, "x", 1, NULL));
+    free(name);
+    assert_false(folder_exists(at("parent/run")));
+    assert_true(atomic_folder_commit(&d, NULL));
+    assert_content(at("parent/run/deep/er/file"), "x");
+}
+
+static void write_run(const char *content) {
+    struct atomic_folder d;
+    assert_true(atomic_folder_open(&d, at("run"), NULL));
+    char *name = path_join(d.temporary, content);
+    assert_true(atomic_write_file(name, content, strlen(content), NULL));
+    free(name);
+    assert_true(atomic_folder_commit(&d, NULL));
+}
+
+static void existing_folder_is_replaced_whole(void **state) {
+    (void)state;
+    write_run("one");
+    write_run("two");
+    assert_false(file_exists(at("run/one")));
+    assert_content(at("run/two"), "two");
+    assert_int_equal(count_entries(), 1);
+}
+
+static void folder_behind_a_link_is_replaced_there(void **state) {
+    (void)state;
+    assert_true(folder_create(at("elsewhere"), NULL));
+    assert_true(atomic_write_file(at("elsewhere/old"), "", 0, NULL));
+    assert_true(atomic_symlink("elsewhere", at("run"), NULL));
+    write_run("two");
+    assert_content(at("elsewhere/two"), "two");
+    struct stat st;
+    assert_int_equal(lstat(at("run"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+}
+
+static void link_is_swapped(void **state) {
+    (void)state;
+    assert_true(atomic_write_file(at("a"), "A", 1, NULL));
+    assert_true(atomic_write_file(at("b"), "B", 1, NULL));
+    assert_true(atomic_symlink("a", at("latest"), NULL));
+    assert_content(at("latest"), "A");
+    assert_true(atomic_symlink("b", at("latest"), NULL));
+    assert_content(at("latest"), "B");
+    assert_true(folder_create(at("real"), NULL));
+    assert_true(atomic_write_file(at("real/x"), "", 0, NULL));
+    assert_false(atomic_symlink("a", at("real"), NULL));
+    assert_int_equal(count_entries(), 4);
+}
+
+static void sweep_removes_leftovers_and_nothing_else(void **state) {
+    (void)state;
+    assert_true(atomic_write_file(at("model.tmp-12345"), "", 0, NULL)); /* a dead writer's, its lock is gone */
+    assert_true(folder_create(at("step-1.tmp-1-2/sub"), NULL));
+    assert_int_equal(symlink("x", at("latest.tmp-999999999")), 0);
+    assert_true(atomic_write_file(at("notes.tmp-x"), "", 0, NULL));
+    assert_true(atomic_write_file(at("a.tmp-12.txt"), "", 0, NULL));
+    struct atomic_file f;
+    struct atomic_folder d;
+    assert_true(atomic_file_open(&f, at("busy"), NULL));
+    assert_true(atomic_folder_open(&d, at("busy2"), NULL));
+    atomic_sweep(folder);
+    assert_int_equal(count_entries(), 4);
+    assert_true(atomic_file_commit(&f, NULL));
+    assert_true(atomic_folder_commit(&d, NULL));
+    atomic_sweep("/no/such/folder");
+}
+
+/* Replaces the folder and the file over and over, until killed. */
+static void write_for_ever(void) {
+    for (int i = 0;; i++) {
+        struct atomic_folder d;
+        char text[20];
+        int n = snprintf(text, sizeof text, "%d", i);
+        if (!atomic_folder_open(&d, at("run"), NULL)) _exit(1);
+        for (int k = 0; k < 3; k++) {
+            char name[300];
+            snprintf(name, sizeof name, "%s/%d", d.temporary, k);
+            if (!atomic_write_file(name, text, (size_t)n, NULL)) _exit(1);
+        }
+        if (!atomic_folder_commit(&d, NULL) || !atomic_write_file(at("file"), text, (size_t)n, NULL)) _exit(1);
+    }
+}
+
+static void killed_writer_leaves_old_or_new_never_a_mix(void **state) {
+    (void)state;
+    write_run("0");
+    unsigned seed = 1;
+    for (int round = 0; round < 40; round++) {
+        pid_t child = fork();
+        if (child == 0) write_for_ever();
+        usleep(300 + (useconds_t)(rand_r(&seed) % 12000));
+        kill(child, SIGKILL);
+        int status;
+        waitpid(child, &status, 0);
+        assert_true(WIFSIGNALED(status));
+        assert_true(folder_exists(at("run")));
+        if (!file_exists(at("run/1"))) continue; /* still the first one */
+        size_t n;
+        char *first = file_read(at("run/0"), 100, &n, NULL);
+        assert_non_null(first);
+        assert_content(at("run/1"), first);
+        assert_content(at("run/2"), first);
+        free(first);
+    }
+    atomic_sweep(folder);
+    assert_int_equal(count_entries(), file_exists(at("file")) ? 2 : 1);
+}
+
+static void full_disk_fails_and_leaves_the_old_file(void **state) {
+    (void)state;
+    if (mount("tmpfs", folder, "tmpfs", 0, "size=64k") != 0) skip();
+    struct talc_error err = {0};
+    bool wrote_small = atomic_write_file(at("a"), "old", 3, &err);
+    size_t n_big = 1 << 20;
+    char *big = calloc(n_big, 1);
+    bool wrote_big = atomic_write_file(at("a"), big, n_big, &err);
+    size_t n = 0;
+    char *kept = file_read(at("a"), n_big, &n, NULL);
+    int entries = count_entries();
+    umount2(folder, MNT_DETACH);
+    free(big);
+    assert_true(wrote_small);
+    assert_false(wrote_big);
+    assert_non_null(strstr(err.message, "No space left on device"));
+    assert_non_null(kept);
+    assert_string_equal(kept, "old");
+    assert_int_equal(entries, 1);
+    free(kept);
+}
+
+static void reading_refuses_what_is_no_regular_file(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    struct file_map map;
+    size_t n;
+    assert_int_equal(mkfifo(at("pipe"), 0600), 0);
+    assert_null(file_read(at("pipe"), 10, &n, &err));
+    assert_non_null(strstr(err.message, "not a regular file"));
+    assert_null(file_read(folder, 10, &n, &err));
+    assert_null(file_read(at("absent"), 10, &n, &err));
+    assert_non_null(strstr(err.message, "absent: cannot be read: No such file"));
+    assert_false(file_map_open(&map, folder, &err));
+}
+
+static void map_shows_the_bytes_even_when_there_are_none(void **state) {
+    (void)state;
+    struct file_map map;
+    assert_true(atomic_write_file(at("empty"), "", 0, NULL));
+    assert_true(file_map_open(&map, at("empty"), NULL));
+    assert_int_equal(map.n_bytes, 0);
+    file_map_close(&map);
+    assert_true(atomic_write_file(at("some"), "abc", 3, NULL));
+    assert_true(file_map_open(&map, at("some"), NULL));
+    assert_int_equal(map.n_bytes, 3);
+    assert_memory_equal(map.data, "abc", 3);
+    file_map_close(&map);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(file_appears_only_at_commit),
+        TEST(abort_leaves_everything_as_it_was),
+        TEST(two_writers_of_one_path_do_not_mix),
+        TEST(what_cannot_be_written_is_said_by_name),
+        TEST(folder_appears_only_at_commit),
+        TEST(existing_folder_is_replaced_whole),
+        TEST(folder_behind_a_link_is_replaced_there),
+        TEST(link_is_swapped),
+        TEST(sweep_removes_leftovers_and_nothing_else),
+        TEST(killed_writer_leaves_old_or_new_never_a_mix),
+        TEST(full_disk_fails_and_leaves_the_old_file),
+        TEST(reading_refuses_what_is_no_regular_file),
+        TEST(map_shows_the_bytes_even_when_there_are_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
