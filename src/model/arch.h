@@ -1,0 +1,58 @@
+/* arch.h - what a family of models is, as data. The model code reads this and knows no family by name; a family is known
+ * only to config.c (Hugging Face's config.json) and to presets.c. */
+#ifndef TALC_MODEL_ARCH_H
+#define TALC_MODEL_ARCH_H
+
+#include <jansson.h>
+
+#include "tensor/ops.h"
+
+#define ARCH_MAX_LAYERS 512
+
+struct layer_arch {
+    int window;      /* keys a token sees (itself included); 0: all before it */
+    float rope_base; /* of the rotary angles; unused with learned positions */
+};
+
+struct arch {
+    char family[32]; /* Hugging Face's model_type: "gpt2", "qwen3" */
+    int vocab_size, context_length;
+    int hidden_size, n_layers, n_heads, n_kv_heads, head_dim, intermediate_size;
+    enum norm_kind norm;
+    float norm_epsilon;
+    enum activation_kind activation;
+    bool learned_positions;         /* a position table added to the embedding; else rotary */
+    bool qkv_bias, out_bias, mlp_bias;
+    bool qk_norm;                   /* RMS norm of every query and key head, before rope */
+    bool tie_embeddings;            /* the head's weight is the embedding table */
+    float dropout;                  /* of the embedding, of both residual branches and of attention weights; training only */
+    int bos_id, eos_id, pad_id;     /* -1: none */
+    struct layer_arch layers[ARCH_MAX_LAYERS];
+};
+
+/* Checks every field against the others (positive sizes, heads that divide, a size that can be addressed). */
+bool arch_check(const struct arch *arch, struct talc_error *err);
+
+/* Numbers of trainable parameters: all; those in matrices of the blocks (what most of the arithmetic is). */
+int64_t arch_parameters(const struct arch *arch);
+int64_t arch_block_parameters(const struct arch *arch);
+/* Floating-point operations to train on one token at this context: 6 per parameter that multiplies (head included, tables
+ * not) and 12 n_layers n_heads head_dim context/2 of causal attention; a third of it for a forward pass. */
+double arch_train_flops(const struct arch *arch, int context);
+
+/* Presets: "gpt2-124m" ... "gpt2-1558m", "gpt3-125m" ... "gpt3-175b", "shakespeare-char-cpu", "shakespeare-char-gpu". */
+struct preset {
+    const char *name, *summary, *note; /* note: a slip of the paper that is mended here, or NULL */
+};
+extern const struct preset presets[]; /* ended by a NULL name */
+bool arch_preset(const char *name, struct arch *arch, struct talc_error *err);
+/* GPT-3's alternating dense and banded layers (Brown et al. 2020, 2.1; Child et al. 2019). */
+void arch_paper_attention(struct arch *arch);
+/* The one dial for new models, Qwen3-shaped; every derivation is written beside its line. */
+bool arch_from_depth(int depth, int vocab_size, struct arch *arch, struct talc_error *err);
+
+/* Hugging Face's config.json, both ways (keys of transformers 4 and 5 are read). */
+bool arch_from_config(const json_t *config, struct arch *arch, struct talc_error *err);
+json_t *arch_to_config(const struct arch *arch); /* new reference; NULL when out of memory */
+
+#endif

@@ -1,0 +1,157 @@
+/* model.h - a GPT written once: parameters, forward and backward, for training and inference alike.
+ *
+ * A model owns its parameters (and gradients, if it is to be trained) on one device. A run owns everything that one
+ * forward or backward needs besides: the batch, the activations, the workspace, the KV cache. Memory is planned, then
+ * taken once, when either is opened; nothing is allocated afterwards. */
+#ifndef TALC_MODEL_MODEL_H
+#define TALC_MODEL_MODEL_H
+
+#include "base/arena.h"
+#include "model/arch.h"
+
+/* ---- parameters ------------------------------------------------------------------------------------------------- */
+
+enum parameter_role { ROLE_EMBEDDING, ROLE_POSITION, ROLE_MATRIX, ROLE_HEAD, ROLE_NORM, ROLE_BIAS };
+
+struct parameter {
+    char name[64]; /* "blocks.3.qkv.weight" */
+    enum parameter_role role;
+    int layer;      /* -1 outside the blocks */
+    int shard_axis; /* the axis tensor parallelism cuts: 0 rows, 1 columns, -1 none */
+    struct tensor value, gradient; /* F32 [rows, cols]; the gradient is absent in a model that is not trained */
+};
+
+/* The only way to multiply by weights: y = x W^T + b. What varies (adapters, quantised weights, scales) is added here. */
+struct linear {
+    struct parameter *weight; /* [out, in] */
+    struct parameter *bias;   /* [1, out] or NULL */
+};
+
+struct norm {
+    struct parameter *weight, *bias; /* [1, hidden]; bias NULL for RMS */
+};
+
+struct block {
+    struct norm attention_norm, mlp_norm;
+    struct linear qkv;                 /* rows: heads of q, then k, then v */
+    struct parameter *q_norm, *k_norm; /* [1, head_dim] or NULL */
+    struct linear out;
+    struct linear up;                  /* SwiGLU: gate rows, then up rows */
+    struct linear down;
+};
+
+struct model {
+    struct arch arch;
+    struct stream *stream; /* borrowed */
+    struct parameter *parameters;
+    int n_parameters;
+    struct parameter *embedding, *positions; /* positions: NULL with rope */
+    struct block *blocks;
+    struct norm final_norm;
+    struct linear head; /* its weight is `embedding` when tied */
+    struct tensor *rope; /* per layer [context, head_dim]; layers of one base share; absent with learned positions */
+    struct tensor values, gradients; /* all parameters (gradients) as one vector [1, n] */
+    void *memory;
+};
+
+/* Takes zeroed parameters (and gradients). */
+bool model_open(struct model *model, const struct arch *arch, struct stream *stream, bool with_gradients,
+                struct talc_error *err);
+void model_close(struct model *model);
+
+/* GPT-2 (Radford et al. 2019): normal 0.02, residual projections divided by sqrt(2 n_layers). Others: embedding
+ * N(0,1)... is chosen by `scheme`; matrices N(0, 1/fan_in), attention-out and MLP-down zero, head N(0, 0.001). */
+enum init_scheme { INIT_GPT2, INIT_ZERO_OUT };
+bool model_initialize(struct model *model, enum init_scheme scheme, uint64_t seed, struct talc_error *err);
+
+/* A Hugging Face folder: config.json and model.safetensors (or its parts). Writing puts both files into an existing
+ * folder (the caller makes the folder atomic). Every tensor that the config asks for must be there with its shape; one that
+ * nobody asks for is refused by name. */
+bool model_load_folder(struct model *model, const char *folder, struct stream *stream, bool with_gradients,
+                       struct talc_error *err);
+bool model_save_folder(const struct model *model, const char *folder, struct talc_error *err);
+
+/* ---- runs ------------------------------------------------------------------------------------------------------- */
+
+/* One ragged batch, in host memory: n_sequences pieces of text laid end to end. */
+struct batch {
+    int n_tokens, n_sequences;
+    const int32_t *tokens;    /* [n_tokens] */
+    const int32_t *positions; /* [n_tokens]: within the sequence */
+    const int32_t *starts;    /* [n_sequences + 1] */
+    const int32_t *targets;   /* [n_tokens], or NULL when inferring */
+    const int32_t *lengths;   /* inference, [n_sequences]: keys in the cache once this batch is in; NULL: no cache */
+    const int32_t *slots;     /* inference, [n_tokens]: cache row of each token */
+    const int32_t *blocks;    /* inference, [n_sequences, blocks_per_sequence] */
+    const int32_t *head_rows; /* inference, [n_head_rows]: tokens whose logits are wanted */
+    int n_head_rows;
+};
+
+struct run_options {
+    int max_tokens;      /* of a batch */
+    int max_sequences;   /* of a batch */
+    bool training;       /* keep activations for backward */
+    int head_chunk;      /* rows of logits at a time; 0: a good number */
+    enum dtype compute;  /* of matmuls: DTYPE_F32 or DTYPE_BF16 */
+    /* inference: */
+    int kv_block_tokens; /* tokens in a block of the cache; 0: no cache */
+    int kv_blocks;       /* blocks in all */
+    int blocks_per_sequence;
+};
+
+struct layer_activations; /* what backward needs of a layer (block.c) */
+
+struct run {
+    struct model *model;
+    struct stream *stream;
+    struct run_options options;
+    bool dropout;             /* apply the model's dropout (training passes; not validation) */
+    uint64_t seed, counter;   /* of the dropout masks: counter is raised by whoever runs the steps */
+    /* Called with the layer's number, where parameters are fetched or gradients are sent; may be NULL. */
+    void (*before_layer)(void *context, int layer);
+    void (*after_layer_backward)(void *context, int layer);
+    void *hook_context;
+
+    struct arena arena;       /* device memory of all below */
+    struct batch batch;       /* sizes of the current batch; its pointers are not kept */
+    struct tensor tokens, positions, starts, targets, lengths, slots, blocks, head_rows, rng;
+    struct tensor hidden;     /* [n_tokens, h] after the final norm */
+    struct tensor logits;     /* [head_chunk, V] */
+    struct tensor stats, stat_grads; /* [n_tokens, TOKEN_STATS] */
+    struct tensor *keys, *values;    /* per layer: cache rows [kv_blocks * kv_block_tokens, Gd] */
+    struct layer_activations *layers;
+    struct workspace *workspace;
+};
+
+/* Bytes on the device that a run would take; no model of that size is needed. */
+size_t run_bytes(const struct arch *arch, const struct run_options *options);
+bool run_open(struct run *run, struct model *model, const struct run_options *options, struct talc_error *err);
+void run_close(struct run *run);
+
+/* Copies a batch to the device and runs the blocks: `hidden` is then ready. False on a batch that does not fit or names a
+ * token, position or slot that does not exist. */
+bool run_forward(struct run *run, const struct batch *batch, struct talc_error *err);
+
+/* Inference: logits of head_rows [n_head_rows, V] to host memory. */
+bool run_logits(struct run *run, float *logits, struct talc_error *err);
+
+/* Training, general: statistics of every token to host memory ([n_tokens, TOKEN_STATS]); then backward from the gradients
+ * of the statistics, adding to the parameters' gradients. Logits are computed again in chunks; never stored whole. */
+bool run_stats(struct run *run, float inverse_temperature, float *stats, struct talc_error *err);
+bool run_backward(struct run *run, float inverse_temperature, const float *stat_grads, struct talc_error *err);
+
+/* Training where the gradients are known beforehand (pretrain, SFT: d_logp = -weight): statistics and backward with each
+ * chunk of logits computed once. */
+bool run_stats_backward(struct run *run, float inverse_temperature, const float *stat_grads, float *stats,
+                        struct talc_error *err);
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* What training or serving a model takes, by component, in bytes: the same function feeds the printed table, `talc plan`
+ * and the allocation itself. */
+struct memory_table {
+    size_t parameters, gradients, optimizer, activations, workspace, logits, kv_cache, total;
+};
+struct memory_table model_memory(const struct arch *arch, const struct run_options *options);
+
+#endif
