@@ -1,0 +1,85 @@
+/* tokenizer.h - text to token ids and back: byte-level BPE, or one token a character.
+ *
+ * A tokenizer is a vocabulary (id -> bytes), merges, a pattern that cuts text into words first (pretokenize.h), and special
+ * tokens that stand for no text. It comes from a file (here) or is made from text (bpe_train.h). Once made it is
+ * read-only: everything that takes a `const struct tokenizer *` may be called from several threads at once.
+ *
+ * decode(encode(x)) == x for every string of bytes, valid UTF-8 or not (byte-level, no normaliser). */
+#ifndef TALC_TEXT_TOKENIZER_H
+#define TALC_TEXT_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+struct tokenizer;
+
+/* Special tokens of models made here: ChatML. A chat's turn ends with TOKEN_IM_END, a document with TOKEN_END_OF_TEXT. */
+#define TOKEN_END_OF_TEXT "<|endoftext|>"
+#define TOKEN_IM_START "<|im_start|>"
+#define TOKEN_IM_END "<|im_end|>"
+
+/* A growable list of ids; all zero is an empty one. Owns `ids`. */
+struct token_list {
+    int32_t *ids;
+    size_t count, capacity;
+};
+bool token_list_append(struct token_list *list, int32_t id); /* false: out of memory, the list is unchanged */
+bool token_list_reserve(struct token_list *list, size_t extra);
+void token_list_clear(struct token_list *list); /* count 0; keeps the memory */
+void token_list_free(struct token_list *list);
+
+/* Loads a Hugging Face folder (tokenizer.json, and where there tokenizer_config.json, special_tokens_map.json and
+ * chat_template.jinja), a tokenizer.json alone, or a .tiktoken file whose name tells its pattern (r50k, p50k, gpt2,
+ * cl100k). What talc cannot do exactly as the file asks is refused by name. NULL on failure. */
+struct tokenizer *tokenizer_load(const char *path, struct talc_error *err);
+void tokenizer_free(struct tokenizer *tok); /* NULL is fine */
+
+/* Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json into an existing folder (each complete or absent), so
+ * that Hugging Face `tokenizers` and AutoTokenizer load them with the same ids. chat_template NULL: the tokenizer's own,
+ * if it has one. */
+bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
+                           struct talc_error *err);
+
+/* Appends the ids of text[0..n_bytes) to *out; no BOS or EOS is added. Special tokens are recognised only when
+ * parse_special is true: never pass true with text that a user wrote. On failure *out keeps what it had. A character
+ * tokenizer without an unknown token fails at a character that it does not have. */
+bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
+                      struct token_list *out, struct talc_error *err);
+
+/* Appends the bytes of the ids to *out; skip_special leaves special tokens out. Fails at an id outside the vocabulary
+ * (bytes before it are kept). */
+bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, bool skip_special, struct buffer *out,
+                      struct talc_error *err);
+
+/* The bytes of one token (a special token: its name), not NUL-terminated, owned by the tokenizer; NULL and 0 when no token
+ * has this id. Streaming decode appends these and shows utf8_complete_prefix of what there is. */
+const char *tokenizer_token_bytes(const struct tokenizer *tok, int32_t id, size_t *n_bytes);
+
+/* One more than the largest id, special tokens included: what a model's embedding needs at least. */
+int32_t tokenizer_vocab_size(const struct tokenizer *tok);
+
+bool tokenizer_is_special(const struct tokenizer *tok, int32_t id);
+int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name); /* of "<|im_end|>"; -1: no such special */
+
+/* Roles, -1 when there is none. eos ends an answer (<|im_end|> for ChatML); end_of_text separates documents. */
+int32_t tokenizer_bos_id(const struct tokenizer *tok);
+int32_t tokenizer_eos_id(const struct tokenizer *tok);
+int32_t tokenizer_end_of_text_id(const struct tokenizer *tok);
+int32_t tokenizer_pad_id(const struct tokenizer *tok);
+
+/* The chat template (Jinja source) that came with the files or was set; NULL if none. */
+const char *tokenizer_chat_template(const struct tokenizer *tok);
+bool tokenizer_set_chat_template(struct tokenizer *tok, const char *source, struct talc_error *err); /* copies; NULL: none */
+
+/* A stable 64-bit hash of vocabulary, merges, special tokens and pattern: equal tokenizers give equal ids. Not of the chat
+ * template. Kept beside token shards to see that data and model fit. */
+uint64_t tokenizer_hash(const struct tokenizer *tok);
+
+/* "byte-level BPE, pattern qwen2" and the like, for messages and `talc info`; owned by the tokenizer. */
+const char *tokenizer_description(const struct tokenizer *tok);
+
+#endif
