@@ -1,0 +1,35 @@
+/* schedule.c - see schedule.h. */
+#include "train/schedule.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const kind_names[] = {"constant", "cosine", "linear", "wsd"};
+
+double schedule_factor(const struct schedule *s, int64_t step) {
+    if (step < s->warmup_steps) return (double)(step + 1) / (double)s->warmup_steps;
+    double first = (double)s->warmup_steps, span = (double)s->total_steps - first;
+    if (s->kind == SCHEDULE_WSD) {
+        double decay = s->decay_fraction * (double)s->total_steps;
+        if (decay < span) {
+            first = (double)s->total_steps - decay;
+            span = decay;
+        }
+    }
+    if (s->kind == SCHEDULE_CONSTANT || (double)step < first || span <= 0) return 1;
+    double done = ((double)step - first) / span; /* 0 at the first step of the decay, just under 1 at the last */
+    if (done > 1) done = 1;
+    double left = s->kind == SCHEDULE_COSINE ? 0.5 * (1 + cos(3.14159265358979323846 * done)) : 1 - done;
+    return s->final_factor + (1 - s->final_factor) * left;
+}
+
+bool schedule_kind_parse(const char *name, enum schedule_kind *out) {
+    for (int i = 0; i < (int)(sizeof kind_names / sizeof *kind_names); i++)
+        if (strcmp(name, kind_names[i]) == 0) {
+            *out = (enum schedule_kind)i;
+            return true;
+        }
+    return false;
+}
+
+const char *schedule_kind_name(enum schedule_kind kind) { return kind_names[kind]; }

@@ -1,0 +1,195 @@
+/* trainer.c - see trainer.h. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A sequence has at least one token, so a row of T tokens can hold T of them. */
+static struct run_options run_options_of(const struct trainer_options *o) {
+    int tokens = o->micro_batch_rows * o->row_tokens;
+    return (struct run_options){.max_tokens = tokens, .max_sequences = tokens, .training = true, .compute = o->compute};
+}
+
+static size_t small_bytes(void) { return 2 * ARENA_ALIGNMENT; }
+
+size_t trainer_bytes(const struct arch *arch, const struct trainer_options *options) {
+    struct run_options run = run_options_of(options);
+    return run_bytes(arch, &run) + 2 * (size_t)arch_parameters(arch) * sizeof(float) + small_bytes();
+}
+
+static bool take_moments(struct trainer *t, struct talc_error *err) {
+    struct stream *s = t->model->stream;
+    int64_t n = t->model->values.cols;
+    struct arena arena = {.capacity = SIZE_MAX};
+    for (int pass = 0; pass < 2; pass++) { /* plan, then take */
+        if (pass == 1) {
+            size_t bytes = arena.used;
+            t->memory = s->backend->memory_take(s, bytes, err);
+            if (!t->memory) return false;
+            arena = (struct arena){.memory = t->memory, .capacity = bytes};
+        }
+        t->m = tensor_view(arena_take(&arena, (size_t)n * sizeof(float)), DTYPE_F32, 1, n);
+        t->v = tensor_view(arena_take(&arena, (size_t)n * sizeof(float)), DTYPE_F32, 1, n);
+        t->step = tensor_view(arena_take(&arena, ADAMW_STEP * sizeof(float)), DTYPE_F32, 1, ADAMW_STEP);
+        t->norm = tensor_view(arena_take(&arena, sizeof(double)), DTYPE_F64, 1, 1);
+    }
+    return true;
+}
+
+bool trainer_open(struct trainer *t, struct model *model, const struct trainer_options *options, struct talc_error *err) {
+    *t = (struct trainer){.model = model, .options = *options};
+    if (!tensor_present(model->gradients)) return talc_fail(err, "the model was opened without gradients");
+    if (options->micro_batch_rows < 1 || options->row_tokens < 1)
+        return talc_fail(err, "a batch needs at least one row of one token");
+    struct run_options run = run_options_of(options);
+    size_t floats = (size_t)run.max_tokens * TOKEN_STATS;
+    t->stats = calloc(floats, sizeof *t->stats);
+    t->stat_grads = calloc(floats, sizeof *t->stat_grads);
+    if (!t->stats || !t->stat_grads) {
+        trainer_close(t);
+        return talc_fail(err, "out of memory for the statistics of %d tokens", run.max_tokens);
+    }
+    if (!take_moments(t, err) || !run_open(&t->run, model, &run, err)) {
+        trainer_close(t);
+        return false;
+    }
+    return true;
+}
+
+void trainer_close(struct trainer *t) {
+    if (t->run.model) run_close(&t->run);
+    if (t->memory) t->model->stream->backend->memory_give(t->model->stream, t->memory);
+    free(t->stats);
+    free(t->stat_grads);
+    *t = (struct trainer){0};
+}
+
+/* Rows [first, first + n) of a batch as a ragged batch of the model. `starts` has room for its sequences. */
+static struct batch micro_batch(const struct row_batch *rows, int first, int n, int32_t *starts) {
+    int32_t begin = first * rows->row_tokens, end = begin + n * rows->row_tokens;
+    struct batch batch = {.n_tokens = end - begin,
+                          .tokens = rows->tokens + begin,
+                          .positions = rows->positions + begin,
+                          .targets = rows->targets + begin,
+                          .starts = starts};
+    for (int i = 0; i < rows->n_sequences; i++)
+        if (rows->sequence_starts[i] >= begin && rows->sequence_starts[i] < end)
+            starts[batch.n_sequences++] = rows->sequence_starts[i] - begin;
+    starts[batch.n_sequences] = end - begin;
+    return batch;
+}
+
+/* Runs one micro-batch; with a denominator of 0 or more also backward. Adds to *loss. */
+static bool micro_step(struct trainer *t, const struct row_batch *rows, int first, int n, const struct objective *o,
+                       bool backward, double denominator, double *loss, struct talc_error *err) {
+    int32_t *starts = malloc(((size_t)n * (size_t)rows->row_tokens + 1) * sizeof *starts);
+    if (!starts) return talc_fail(err, "out of memory for a batch");
+    struct batch batch = micro_batch(rows, first, n, starts);
+    t->run.dropout = backward;
+    bool ok = run_forward(&t->run, &batch, err);
+    if (ok && !backward) {
+        ok = run_stats(&t->run, o->inverse_temperature, t->stats, err);
+    } else if (ok && o->gradients_known) {
+        o->evaluate(o, rows, first, n, NULL, denominator, t->stat_grads);
+        ok = run_stats_backward(&t->run, o->inverse_temperature, t->stat_grads, t->stats, err);
+    } else if (ok) {
+        ok = run_stats(&t->run, o->inverse_temperature, t->stats, err);
+        if (ok) o->evaluate(o, rows, first, n, t->stats, denominator, t->stat_grads);
+        ok = ok && run_backward(&t->run, o->inverse_temperature, t->stat_grads, err);
+    }
+    if (ok) *loss += o->loss(o, rows, first, n, t->stats);
+    free(starts);
+    return ok;
+}
+
+static bool each_micro_batch(struct trainer *t, const struct row_batch *batch, const struct objective *o, bool backward,
+                             double denominator, double *loss, struct talc_error *err) {
+    if (batch->row_tokens != t->options.row_tokens)
+        return talc_fail(err, "rows of %d tokens given to a trainer of %d", batch->row_tokens, t->options.row_tokens);
+    for (int first = 0; first < batch->n_rows; first += t->options.micro_batch_rows) {
+        int n = batch->n_rows - first;
+        if (n > t->options.micro_batch_rows) n = t->options.micro_batch_rows;
+        if (backward) t->run.counter++; /* fresh dropout masks */
+        if (!micro_step(t, batch, first, n, o, backward, denominator, loss, err)) return false;
+    }
+    return true;
+}
+
+bool trainer_accumulate(struct trainer *t, const struct row_batch *batch, const struct objective *o,
+                        struct talc_error *err) {
+    double weight = o->weigh(o, batch), loss = 0;
+    if (!each_micro_batch(t, batch, o, true, weight, &loss, err)) return false;
+    t->loss_sum += loss;
+    t->weight_sum += weight;
+    return true;
+}
+
+bool trainer_evaluate(struct trainer *t, const struct row_batch *batch, const struct objective *o, double *loss_sum,
+                      double *weight_sum, struct talc_error *err) {
+    *loss_sum = 0;
+    *weight_sum = o->weigh(o, batch);
+    return each_micro_batch(t, batch, o, false, 0, loss_sum, err);
+}
+
+/* Norm of `x` on the host. */
+static bool norm_of(struct trainer *t, struct tensor x, double *norm, struct talc_error *err) {
+    struct stream *s = t->model->stream;
+    double sum = 0;
+    s->ops->zero(s, t->norm);
+    s->ops->sum_of_squares(s, t->norm, x);
+    s->backend->copy_out(s, &sum, t->norm.data, sizeof sum);
+    *norm = sqrt(sum);
+    return stream_synchronize(s, err);
+}
+
+/* Says which gradient went wrong, after the whole norm was not finite. */
+static bool fail_not_finite(struct trainer *t, struct talc_error *err) {
+    for (int i = 0; i < t->model->n_parameters; i++) {
+        struct parameter *p = &t->model->parameters[i];
+        double norm;
+        if (!norm_of(t, p->gradient, &norm, err)) return false;
+        if (!isfinite(norm))
+            return talc_fail(err, "step %lld: the gradient of %s is not finite; lower the learning rate or check the data",
+                             (long long)t->updates + 1, p->name);
+    }
+    return talc_fail(err, "step %lld: the norm of the gradient is not finite", (long long)t->updates + 1);
+}
+
+static void step_parameters(struct trainer *t, double factor, double scale) {
+    struct stream *s = t->model->stream;
+    const struct trainer_options *o = &t->options;
+    double time = (double)++t->updates;
+    float first = (float)(1 / (1 - pow((double)o->beta1, time))), second = (float)(1 / (1 - pow((double)o->beta2, time)));
+    for (int i = 0; i < t->model->n_parameters; i++) {
+        struct parameter *p = &t->model->parameters[i];
+        const struct group_options *group = &o->groups[p->role];
+        float step[ADAMW_STEP] = {[STEP_LEARNING_RATE] = (float)((double)group->learning_rate * factor),
+                                  [STEP_CORRECTION1] = first,
+                                  [STEP_CORRECTION2] = second,
+                                  [STEP_GRAD_SCALE] = (float)scale};
+        s->backend->copy_in(s, t->step.data, step, sizeof step);
+        struct adamw_options options = {o->beta1, o->beta2, o->epsilon, group->weight_decay};
+        int64_t offset = (float *)p->value.data - (float *)t->model->values.data;
+        struct tensor m = tensor_view((float *)t->m.data + offset, DTYPE_F32, p->value.rows, p->value.cols);
+        struct tensor v = tensor_view((float *)t->v.data + offset, DTYPE_F32, p->value.rows, p->value.cols);
+        s->ops->adamw(s, options, p->value, p->gradient, m, v, t->step);
+    }
+}
+
+bool trainer_update(struct trainer *t, double factor, struct update_report *report, struct talc_error *err) {
+    struct stream *s = t->model->stream;
+    double norm, scale = 1, loss = t->weight_sum > 0 ? t->loss_sum / t->weight_sum : 0;
+    t->loss_sum = t->weight_sum = 0;
+    if (!isfinite(loss))
+        return talc_fail(err, "step %lld: the loss is not finite; lower the learning rate or check the data",
+                         (long long)t->updates + 1);
+    if (!norm_of(t, t->model->gradients, &norm, err)) return false;
+    if (!isfinite(norm)) return fail_not_finite(t, err);
+    if (t->options.gradient_clip > 0 && norm > (double)t->options.gradient_clip)
+        scale = (double)t->options.gradient_clip / norm;
+    step_parameters(t, factor, scale);
+    s->ops->zero(s, t->model->gradients);
+    if (report) *report = (struct update_report){.loss = loss, .gradient_norm = norm};
+    return stream_synchronize(s, err);
+}

@@ -1,0 +1,65 @@
+/* trainer.h - gradients and updates. Two verbs: accumulate a batch under an objective, update the parameters. The
+ * pretraining loop is one caller; a stage with several objectives in one update calls accumulate more than once. */
+#ifndef TALC_TRAIN_TRAINER_H
+#define TALC_TRAIN_TRAINER_H
+
+#include "data/row_batch.h"
+#include "model/model.h"
+#include "train/objective.h"
+
+/* Settings of one group of parameters (by role). */
+struct group_options {
+    float learning_rate; /* at the peak of the schedule */
+    float weight_decay;
+};
+
+#define PARAMETER_ROLES (ROLE_BIAS + 1)
+
+struct trainer_options {
+    int row_tokens;
+    int micro_batch_rows; /* rows in one forward and backward */
+    float beta1, beta2, epsilon;
+    float gradient_clip; /* largest norm of the whole gradient; 0: no clipping */
+    struct group_options groups[PARAMETER_ROLES];
+    enum dtype compute;
+};
+
+struct trainer {
+    struct model *model;
+    struct trainer_options options;
+    struct run run;
+    struct tensor m, v;       /* AdamW's moments, laid out like model->values */
+    struct tensor step, norm; /* small device tensors */
+    void *memory;
+    int64_t updates;          /* done so far: AdamW's t */
+    float *stats, *stat_grads; /* host, a micro-batch */
+    double loss_sum, weight_sum; /* of what was accumulated since the last update */
+};
+
+/* What an update did. */
+struct update_report {
+    double loss;          /* mean over what was accumulated */
+    double gradient_norm; /* before clipping */
+};
+
+bool trainer_open(struct trainer *trainer, struct model *model, const struct trainer_options *options,
+                  struct talc_error *err);
+void trainer_close(struct trainer *trainer);
+
+/* Adds the gradient of the objective's mean over `batch` (cut into micro-batches here). */
+bool trainer_accumulate(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
+                        struct talc_error *err);
+
+/* Clips, steps the optimizer at learning_rate_factor of each group's peak, zeroes the gradients. A loss or gradient that is
+ * not finite fails and names the tensor; nothing is changed then. */
+bool trainer_update(struct trainer *trainer, double learning_rate_factor, struct update_report *report,
+                    struct talc_error *err);
+
+/* Sum of the objective's loss over a batch, and its weight, without gradients (validation). */
+bool trainer_evaluate(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
+                      double *loss_sum, double *weight_sum, struct talc_error *err);
+
+/* Bytes a trainer would take besides the model (activations, moments). */
+size_t trainer_bytes(const struct arch *arch, const struct trainer_options *options);
+
+#endif
