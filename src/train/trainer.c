@@ -46,7 +46,8 @@ bool trainer_open(struct trainer *t, struct model *model, const struct trainer_o
     size_t floats = (size_t)run.max_tokens * TOKEN_STATS;
     t->stats = calloc(floats, sizeof *t->stats);
     t->stat_grads = calloc(floats, sizeof *t->stat_grads);
-    if (!t->stats || !t->stat_grads) {
+    t->starts = calloc((size_t)run.max_tokens + 1, sizeof *t->starts);
+    if (!t->stats || !t->stat_grads || !t->starts) {
         trainer_close(t);
         return talc_fail(err, "out of memory for the statistics of %d tokens", run.max_tokens);
     }
@@ -61,6 +62,7 @@ void trainer_close(struct trainer *t) {
     if (t->run.model) run_close(&t->run);
     if (t->memory) t->model->stream->backend->memory_give(t->model->stream, t->memory);
     free(t->stats);
+    free(t->starts);
     free(t->stat_grads);
     *t = (struct trainer){0};
 }
@@ -83,9 +85,7 @@ static struct batch micro_batch(const struct row_batch *rows, int first, int n, 
 /* Runs one micro-batch; with a denominator of 0 or more also backward. Adds to *loss. */
 static bool micro_step(struct trainer *t, const struct row_batch *rows, int first, int n, const struct objective *o,
                        bool backward, double denominator, double *loss, struct talc_error *err) {
-    int32_t *starts = malloc(((size_t)n * (size_t)rows->row_tokens + 1) * sizeof *starts);
-    if (!starts) return talc_fail(err, "out of memory for a batch");
-    struct batch batch = micro_batch(rows, first, n, starts);
+    struct batch batch = micro_batch(rows, first, n, t->starts);
     t->run.dropout = backward;
     bool ok = run_forward(&t->run, &batch, err);
     if (ok && !backward) {
@@ -99,7 +99,6 @@ static bool micro_step(struct trainer *t, const struct row_batch *rows, int firs
         ok = ok && run_backward(&t->run, o->inverse_temperature, t->stat_grads, err);
     }
     if (ok) *loss += o->loss(o, rows, first, n, t->stats);
-    free(starts);
     return ok;
 }
 

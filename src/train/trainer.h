@@ -33,6 +33,7 @@ struct trainer {
     void *memory;
     int64_t updates;          /* done so far: AdamW's t */
     float *stats, *stat_grads; /* host, a micro-batch */
+    int32_t *starts;           /* host, a micro-batch's sequences */
     double loss_sum, weight_sum; /* of what was accumulated since the last update */
 };
 
