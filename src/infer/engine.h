@@ -1,0 +1,79 @@
+/* engine.h - generates for several requests at once over one model.
+ *
+ * A request takes a stream (a slot of the KV cache). Each engine_step runs one ragged batch: a piece of every prompt that
+ * is still being read, and one token of every answer being written. Nothing is allocated in a step. A stream keeps its
+ * tokens when it ends: a later request that begins with the same ones does not compute them again. Results do not depend on
+ * what else runs. One thread at a time. */
+#ifndef TALC_INFER_ENGINE_H
+#define TALC_INFER_ENGINE_H
+
+#include "base/buffer.h"
+#include "infer/sampler.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+struct engine_options {
+    int n_streams;      /* requests at a time */
+    int context_length; /* tokens a stream can hold; 0: the model's */
+    int batch_tokens;   /* most tokens in one step; 0: 512 */
+    enum dtype compute;
+};
+
+enum finish_reason {
+    FINISH_NONE,      /* still running */
+    FINISH_STOP,      /* an end token or a stop string */
+    FINISH_LENGTH,    /* max_new_tokens reached */
+    FINISH_CONTEXT,   /* the context is full */
+    FINISH_CANCELLED,
+};
+const char *finish_reason_name(enum finish_reason reason); /* "stop", "length", "context", "cancelled" */
+
+/* One request and its answer. The caller owns it, and it must stay in place until it is finished or cancelled. */
+struct generation {
+    /* the request */
+    const int32_t *prompt; /* borrowed until finished */
+    int n_prompt;
+    int max_new_tokens; /* 0: to the end of the context */
+    struct sampling sampling;
+    const char *const *stops; /* stop strings, not part of the answer */
+    int n_stops;
+    bool ignore_eos;
+    bool want_logprobs;
+    /* Called with text as it becomes certain: whole UTF-8 characters, never part of a stop string. Broken bytes arrive as
+     * U+FFFD. Returning false cancels. May be NULL. */
+    bool (*on_text)(void *context, const char *text, size_t n_bytes);
+    void *context;
+
+    /* the answer */
+    enum finish_reason finish;
+    struct buffer text;       /* all that was passed to on_text */
+    struct token_list tokens; /* generated; the end token is not among them */
+    struct buffer logprobs;   /* float[tokens.count] when wanted */
+    int n_cached;             /* prompt tokens that were in the cache */
+
+    /* the engine's */
+    int stream;            /* -1: waiting */
+    struct rng rng;
+    struct buffer pending; /* bytes not yet certain */
+};
+
+struct engine;
+struct engine *engine_open(struct model *model, const struct tokenizer *tokenizer, const struct engine_options *options,
+                           struct talc_error *err);
+void engine_close(struct engine *engine);
+int engine_context_length(const struct engine *engine);
+int engine_streams(const struct engine *engine);
+
+/* Begins a request; false when it cannot run (a prompt that is empty, too long for the context, or names unknown tokens; no
+ * stream free). */
+bool engine_submit(struct engine *engine, struct generation *generation, struct talc_error *err);
+bool engine_has_room(const struct engine *engine); /* a stream is free */
+/* One batch; *n_running is how many requests are unfinished after it. False on an error of the device. */
+bool engine_step(struct engine *engine, int *n_running, struct talc_error *err);
+void engine_cancel(struct engine *engine, struct generation *generation);
+
+/* Submits and steps until it is finished. */
+bool engine_generate(struct engine *engine, struct generation *generation, struct talc_error *err);
+void generation_free(struct generation *generation); /* the answer's memory */
+
+#endif
