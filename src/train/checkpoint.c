@@ -1,0 +1,264 @@
+/* checkpoint.c - see checkpoint.h. */
+#include "train/checkpoint.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file/json.h"
+#include "file/safetensors.h"
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+/* JSON has no infinity and no NaN: they are left out, and read back as the default. */
+static void set_number(json_t *object, const char *key, double x) {
+    if (isfinite(x)) json_object_set_new(object, key, json_real(x));
+}
+
+static bool save_state(const char *folder, const struct trainer *t, const struct train_state *s, struct talc_error *err) {
+    json_t *o = json_object();
+    char *path = path_join(folder, "trainer.json");
+    if (!o || !path) {
+        json_decref(o);
+        free(path);
+        return talc_fail(err, "out of memory for trainer.json");
+    }
+    json_object_set_new(o, "step", json_integer(s->step));
+    json_object_set_new(o, "total_steps", json_integer(s->total_steps));
+    json_object_set_new(o, "source_epoch", json_integer((json_int_t)s->source_epoch));
+    json_object_set_new(o, "source_next", json_integer((json_int_t)s->source_next));
+    json_object_set_new(o, "best_step", json_integer(s->best_step));
+    json_object_set_new(o, "tokens", json_integer(s->tokens));
+    json_object_set_new(o, "dropout_counter", json_integer((json_int_t)t->run.counter));
+    json_object_set_new(o, "optimizer_steps", json_integer(t->updates));
+    json_object_set_new(o, "seconds", json_real(s->seconds));
+    set_number(o, "best_loss", s->best_loss);
+    set_number(o, "train_loss", s->train_loss);
+    set_number(o, "val_loss", s->val_loss);
+    bool ok = json_write_file(path, o, err);
+    json_decref(o);
+    free(path);
+    return ok;
+}
+
+/* Streams a device vector into the file in pieces. */
+static bool append_moments(struct safetensors_writer *w, const struct trainer *t, struct tensor x, const char *prefix,
+                           struct talc_error *err) {
+    struct stream *s = t->model->stream;
+    for (int i = 0; i < t->model->n_parameters; i++) {
+        const struct parameter *p = &t->model->parameters[i];
+        int64_t offset = (const float *)p->value.data - (const float *)t->model->values.data;
+        size_t n_bytes = (size_t)(p->value.rows * p->value.cols) * sizeof(float);
+        char name[96];
+        snprintf(name, sizeof name, "%s.%s", prefix, p->name);
+        void *host = malloc(n_bytes);
+        if (!host) return talc_fail(err, "out of memory for saving %s", name);
+        s->backend->copy_out(s, host, (float *)x.data + offset, n_bytes);
+        bool ok = safetensors_writer_append(w, name, host, n_bytes, err);
+        free(host);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+static bool declare_moments(struct safetensors_writer *w, const struct trainer *t, const char *prefix,
+                            struct talc_error *err) {
+    for (int i = 0; i < t->model->n_parameters; i++) {
+        const struct parameter *p = &t->model->parameters[i];
+        char name[96];
+        snprintf(name, sizeof name, "%s.%s", prefix, p->name);
+        int64_t shape[2] = {p->value.rows, p->value.cols};
+        if (!safetensors_writer_declare(w, name, DTYPE_F32, 2, shape, err)) return false;
+    }
+    return true;
+}
+
+static bool save_optimizer(const char *folder, const struct trainer *t, struct talc_error *err) {
+    char *path = path_join(folder, "optimizer.safetensors");
+    if (!path) return talc_fail(err, "out of memory for a path");
+    struct safetensors_writer *w = safetensors_writer_open(path, err);
+    free(path);
+    if (!w) return false;
+    if (declare_moments(w, t, "m", err) && declare_moments(w, t, "v", err) && append_moments(w, t, t->m, "m", err) &&
+        append_moments(w, t, t->v, "v", err))
+        return safetensors_writer_commit(w, err);
+    safetensors_writer_abort(w);
+    return false;
+}
+
+/* Defaults for whoever generates with this model; transformers reads it. */
+static bool save_generation_config(const char *folder, const struct tokenizer *tokenizer, struct talc_error *err) {
+    char *path = path_join(folder, "generation_config.json");
+    json_t *o = json_object(), *ends = json_array();
+    bool ok = path && o && ends;
+    if (ok) {
+        for (int32_t id = 0; id < tokenizer_vocab_size(tokenizer); id++)
+            if (tokenizer_is_end(tokenizer, id)) json_array_append_new(ends, json_integer(id));
+        json_object_set(o, "eos_token_id", ends);
+        json_object_set_new(o, "do_sample", json_true());
+        json_object_set_new(o, "temperature", json_real(0.8));
+        json_object_set_new(o, "top_p", json_real(0.95));
+        ok = json_write_file(path, o, err);
+    } else {
+        talc_fail(err, "out of memory for generation_config.json");
+    }
+    json_decref(ends);
+    json_decref(o);
+    free(path);
+    return ok;
+}
+
+static bool save_files(const char *folder, const struct trainer *t, const struct tokenizer *tokenizer,
+                       const struct train_state *s, struct talc_error *err) {
+    return model_save_folder(t->model, folder, err) && tokenizer_save_folder(tokenizer, folder, err) &&
+           save_generation_config(folder, tokenizer, err) && save_optimizer(folder, t, err) &&
+           save_state(folder, t, s, err);
+}
+
+/* ---- keeping the last few ---------------------------------------------------------------------------------------- */
+
+/* Number N of a name "step-N", or -1. */
+static int64_t step_of(const char *name) {
+    char *end;
+    if (strncmp(name, "step-", 5) != 0 || name[5] < '0' || name[5] > '9') return -1;
+    int64_t n = strtoll(name + 5, &end, 10);
+    return *end ? -1 : n;
+}
+
+static int newest_first(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* What cannot be removed stays: a checkpoint too many is no reason to stop a run. */
+static void remove_old(const char *checkpoints, int keep, int64_t best) {
+    DIR *d = opendir(checkpoints);
+    if (!d) return;
+    int64_t steps[4096];
+    size_t n = 0;
+    for (struct dirent *e; (e = readdir(d)) && n < sizeof steps / sizeof *steps;)
+        if (step_of(e->d_name) >= 0) steps[n++] = step_of(e->d_name);
+    closedir(d);
+    qsort(steps, n, sizeof *steps, newest_first);
+    for (size_t i = (size_t)keep; i < n; i++) {
+        char name[32];
+        if (steps[i] == best) continue;
+        snprintf(name, sizeof name, "step-%" PRId64, steps[i]);
+        char *path = path_join(checkpoints, name);
+        if (path) folder_remove(path, NULL);
+        free(path);
+    }
+}
+
+static bool point_links(const char *run_folder, const struct train_state *s, struct talc_error *err) {
+    char target[64];
+    snprintf(target, sizeof target, "checkpoints/step-%" PRId64, s->step);
+    char *latest = path_join(run_folder, "latest"), *best = path_join(run_folder, "best");
+    bool ok = latest && best ? atomic_symlink(target, latest, err) : talc_fail(err, "out of memory for a path");
+    if (ok && s->best_step == s->step) ok = atomic_symlink(target, best, err);
+    free(latest);
+    free(best);
+    return ok;
+}
+
+bool checkpoint_save(const char *run_folder, const struct trainer *trainer, const struct tokenizer *tokenizer,
+                     const struct train_state *state, int keep, struct talc_error *err) {
+    char name[32];
+    snprintf(name, sizeof name, "step-%" PRId64, state->step);
+    char *checkpoints = path_join(run_folder, "checkpoints");
+    char *path = checkpoints ? path_join(checkpoints, name) : NULL;
+    struct atomic_folder folder = {0};
+    bool ok = path ? folder_create(checkpoints, err) : talc_fail(err, "out of memory for a path");
+    if (ok) {
+        atomic_sweep(checkpoints);
+        ok = atomic_folder_open(&folder, path, err);
+        if (ok && !save_files(folder.temporary, trainer, tokenizer, state, err)) {
+            atomic_folder_abort(&folder);
+            ok = false;
+        }
+        ok = ok && atomic_folder_commit(&folder, err) && point_links(run_folder, state, err);
+        if (ok) remove_old(checkpoints, keep < 1 ? 1 : keep, state->best_step);
+    }
+    free(path);
+    free(checkpoints);
+    return ok;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+char *checkpoint_find(const char *path, bool latest_first, struct talc_error *err) {
+    static const char *const orders[2][3] = {{"", "best", "latest"}, {"latest", "best", ""}};
+    for (int i = 0; i < 3; i++) {
+        char *folder = path_join(path, orders[latest_first][i]);
+        char *config = folder ? path_join(folder, "config.json") : NULL;
+        bool found = config && file_exists(config);
+        free(config);
+        if (found) return folder;
+        free(folder);
+    }
+    talc_fail(err, "%s: no model here: neither config.json, nor best/, nor latest/", path);
+    return NULL;
+}
+
+static bool read_state(const char *folder, struct trainer *t, struct train_state *s, struct talc_error *err) {
+    char *path = path_join(folder, "trainer.json");
+    json_t *o = path ? json_read_file(path, 1 << 20, err) : NULL;
+    int64_t epoch, next, counter, updates;
+    bool ok = o && json_get_int(o, "step", -1, 0, INT64_MAX, &s->step, err) &&
+              json_get_int(o, "total_steps", -1, 0, INT64_MAX, &s->total_steps, err) &&
+              json_get_int(o, "source_epoch", -1, 0, INT64_MAX, &epoch, err) &&
+              json_get_int(o, "source_next", -1, 0, INT64_MAX, &next, err) &&
+              json_get_int(o, "best_step", -1, -1, INT64_MAX, &s->best_step, err) &&
+              json_get_int(o, "tokens", 0, 0, INT64_MAX, &s->tokens, err) &&
+              json_get_int(o, "dropout_counter", 0, 0, INT64_MAX, &counter, err) &&
+              json_get_int(o, "optimizer_steps", -1, 0, INT64_MAX, &updates, err) &&
+              json_get_number(o, "seconds", 0, &s->seconds, err) &&
+              json_get_number(o, "best_loss", (double)INFINITY, &s->best_loss, err) &&
+              json_get_number(o, "train_loss", (double)NAN, &s->train_loss, err) &&
+              json_get_number(o, "val_loss", (double)NAN, &s->val_loss, err);
+    if (ok) {
+        s->source_epoch = (uint64_t)epoch;
+        s->source_next = (uint64_t)next;
+        t->run.counter = (uint64_t)counter;
+        t->updates = updates;
+    } else if (path) {
+        talc_fail_in(err, "%s", path);
+    }
+    json_decref(o);
+    free(path);
+    return ok;
+}
+
+static bool read_moments(const struct safetensors *st, struct trainer *t, struct tensor x, const char *prefix,
+                         struct talc_error *err) {
+    struct stream *s = t->model->stream;
+    for (int i = 0; i < t->model->n_parameters; i++) {
+        const struct parameter *p = &t->model->parameters[i];
+        int64_t offset = (const float *)p->value.data - (const float *)t->model->values.data;
+        int64_t shape[2] = {p->value.rows, p->value.cols};
+        char name[96];
+        snprintf(name, sizeof name, "%s.%s", prefix, p->name);
+        const struct safetensor *found = safetensors_need(st, name, 2, shape, err);
+        if (!found) return false;
+        if (found->dtype != DTYPE_F32)
+            return talc_fail(err, "%s: %s is %s, not F32", found->file, name, found->dtype_text);
+        s->backend->copy_in(s, (float *)x.data + offset, found->data, found->n_bytes);
+    }
+    return true;
+}
+
+bool checkpoint_resume(const char *run_folder, struct trainer *trainer, struct train_state *state,
+                       struct talc_error *err) {
+    char *folder = checkpoint_find(run_folder, true, err);
+    char *path = folder ? path_join(folder, "optimizer.safetensors") : NULL;
+    struct safetensors *st = NULL;
+    bool ok = path && read_state(folder, trainer, state, err) && (st = safetensors_open(path, err)) &&
+              read_moments(st, trainer, trainer->m, "m", err) && read_moments(st, trainer, trainer->v, "v", err);
+    safetensors_close(st);
+    free(path);
+    free(folder);
+    return ok;
+}

@@ -1,0 +1,38 @@
+/* checkpoint.h - a run folder and the checkpoints in it.
+ *
+ *   RUN/settings.json            how the run was started: what --resume needs
+ *   RUN/metrics.jsonl, loss.svg  what happened so far
+ *   RUN/checkpoints/step-N/      a Hugging Face folder, plus optimizer.safetensors and trainer.json; complete or absent
+ *   RUN/latest, RUN/best         symbolic links into checkpoints, swapped by rename
+ */
+#ifndef TALC_TRAIN_CHECKPOINT_H
+#define TALC_TRAIN_CHECKPOINT_H
+
+#include "text/tokenizer.h"
+#include "train/trainer.h"
+
+/* Where a run stands, besides weights and moments. All of it is in trainer.json. */
+struct train_state {
+    int64_t step, total_steps; /* updates done; updates planned */
+    uint64_t source_epoch, source_next; /* position in the data */
+    double best_loss;  /* lowest validation loss so far; infinity before the first */
+    int64_t best_step;
+    double seconds;    /* spent training, over all resumes */
+    int64_t tokens;    /* trained on */
+    double train_loss, val_loss; /* the last ones; NaN before */
+};
+
+/* Writes step-N and points `latest` at it (and `best`, when state->best_step is this step); then removes all but the last
+ * `keep` and the best. */
+bool checkpoint_save(const char *run_folder, const struct trainer *trainer, const struct tokenizer *tokenizer,
+                     const struct train_state *state, int keep, struct talc_error *err);
+
+/* Reads trainer.json and the moments of RUN/latest into an open trainer, whose model was loaded from the same folder. */
+bool checkpoint_resume(const char *run_folder, struct trainer *trainer, struct train_state *state,
+                       struct talc_error *err);
+
+/* The folder to load a model from: `path` itself when it holds a config.json; else its `best`, else its `latest`. The
+ * caller frees. `latest_first` is for resuming. */
+char *checkpoint_find(const char *path, bool latest_first, struct talc_error *err);
+
+#endif

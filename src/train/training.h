@@ -1,0 +1,50 @@
+/* training.h - the loop of a training stage: batches in, checkpoints out. Pretraining and SFT are this loop over different
+ * sources; what it wants to say or sample goes through callbacks. */
+#ifndef TALC_TRAIN_TRAINING_H
+#define TALC_TRAIN_TRAINING_H
+
+#include <signal.h>
+
+#include "train/checkpoint.h"
+#include "train/metrics.h"
+#include "train/schedule.h"
+
+/* Where batches come from. Everything after a (epoch, next) position is a pure function of it. */
+struct training_source {
+    void *context;
+    /* The next batch (the source's memory, until the next call), and the position after it. */
+    const struct row_batch *(*next)(void *context, uint64_t *epoch, uint64_t *next, struct talc_error *err);
+    /* Validation batch i, or NULL: at the end (*end is set), or failed. NULL pointer: no validation split. */
+    const struct row_batch *(*validation)(void *context, int64_t i, bool *end, struct talc_error *err);
+    double validation_bytes; /* of text behind the scored tokens, for bits per byte; 0: unknown */
+};
+
+struct training_options {
+    const char *out;      /* run folder; it exists */
+    struct schedule schedule; /* total_steps 0: as many as fit in `minutes` */
+    double minutes;       /* time to fill when total_steps is 0; the number of steps is fixed after the first few */
+    int64_t eval_every;   /* full validation every so many steps; 0: at the end only */
+    int64_t save_every;   /* 0: at the end only */
+    int64_t sample_every; /* 0: never */
+    int keep;             /* checkpoints to keep besides the best */
+    const volatile sig_atomic_t *stop; /* set by a signal: save and end cleanly; may be NULL */
+
+    /* Any may be NULL. */
+    void (*on_step)(void *context, const struct train_state *state, const struct metrics_line *line);
+    void (*on_evaluation)(void *context, const struct train_state *state, double bits_per_byte);
+    bool (*on_sample)(void *context, const struct train_state *state, struct talc_error *err);
+    void *context;
+};
+
+/* Trains from `state` (zeroed with training_state_new, or resumed) to its last step or a stop. *stopped tells which. */
+bool training_run(struct trainer *trainer, const struct objective *objective, struct training_source *source,
+                  const struct tokenizer *tokenizer, const struct training_options *options, struct train_state *state,
+                  bool *stopped, struct talc_error *err);
+
+struct train_state training_state_new(void);
+
+/* Loss (mean over weights) of the whole validation split, and bits per byte (NaN when unknown). */
+bool training_validate(struct trainer *trainer, const struct objective *objective, struct training_source *source,
+                       double *loss, double *bits_per_byte, struct talc_error *err);
+
+#endif
