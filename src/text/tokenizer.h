@@ -70,6 +70,10 @@ int32_t tokenizer_bos_id(const struct tokenizer *tok);
 int32_t tokenizer_eos_id(const struct tokenizer *tok);
 int32_t tokenizer_end_of_text_id(const struct tokenizer *tok);
 int32_t tokenizer_pad_id(const struct tokenizer *tok);
+/* True for a token that ends an answer: eos or end of text. */
+static inline bool tokenizer_is_end(const struct tokenizer *tok, int32_t id) {
+    return id >= 0 && (id == tokenizer_eos_id(tok) || id == tokenizer_end_of_text_id(tok));
+}
 
 /* The chat template (Jinja source) that came with the files or was set; NULL if none. */
 const char *tokenizer_chat_template(const struct tokenizer *tok);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "file/atomic.h"
 #include "file/json.h"
 #include "file/safetensors.h"
 
@@ -113,7 +114,7 @@ static bool save_generation_config(const char *folder, const struct tokenizer *t
 
 static bool save_files(const char *folder, const struct trainer *t, const struct tokenizer *tokenizer,
                        const struct train_state *s, struct talc_error *err) {
-    return model_save_folder(t->model, folder, err) && tokenizer_save_folder(tokenizer, folder, err) &&
+    return model_save_folder(t->model, folder, err) && tokenizer_save_folder(tokenizer, folder, NULL, err) &&
            save_generation_config(folder, tokenizer, err) && save_optimizer(folder, t, err) &&
            save_state(folder, t, s, err);
 }
