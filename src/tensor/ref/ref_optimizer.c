@@ -1,0 +1,30 @@
+/* ref_optimizer.c - the norm of the gradients and the AdamW step (Loshchilov & Hutter 2019). */
+#include "tensor/ref/ref.h"
+
+#include <math.h>
+
+void ref_sum_of_squares(struct stream *s, struct tensor sum, struct tensor x) {
+    if (s->failed) return;
+    double total = 0;
+    for (int64_t r = 0; r < x.rows; r++)
+        for (int64_t c = 0; c < x.cols; c++) total += ref_load(x, r, c) * ref_load(x, r, c);
+    ref_add(sum, 0, 0, total);
+}
+
+void ref_adamw(struct stream *s, struct adamw_options o, struct tensor parameter, struct tensor gradient,
+               struct tensor m, struct tensor v, struct tensor step) {
+    if (s->failed) return;
+    double beta1 = o.beta1, beta2 = o.beta2, learning_rate = ref_load(step, 0, STEP_LEARNING_RATE);
+    for (int64_t r = 0; r < parameter.rows; r++)
+        for (int64_t c = 0; c < parameter.cols; c++) {
+            double g = ref_load(gradient, r, c) * ref_load(step, 0, STEP_GRAD_SCALE), p = ref_load(parameter, r, c);
+            double mean = beta1 * ref_load(m, r, c) + (1 - beta1) * g;
+            double square = beta2 * ref_load(v, r, c) + (1 - beta2) * g * g;
+            double mean_hat = mean * ref_load(step, 0, STEP_CORRECTION1);
+            double square_hat = square * ref_load(step, 0, STEP_CORRECTION2);
+            double update = mean_hat / (sqrt(square_hat) + (double)o.epsilon) + (double)o.weight_decay * p;
+            ref_store(m, r, c, mean);
+            ref_store(v, r, c, square);
+            ref_store(parameter, r, c, p - learning_rate * update);
+        }
+}
