@@ -1,0 +1,197 @@
+/* input_stream.c - plain and zstd files as a stream, cut into lines; see input_stream.h. */
+#include "data/input_stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#ifdef HAVE_ZSTD
+#include <zstd.h>
+#endif
+
+struct input_stream {
+    FILE *file;
+    char *path;
+    uint64_t position, offset;
+    char begin[3]; /* the first bytes, read to look for a byte order mark */
+    size_t begin_at, n_begin;
+#ifdef HAVE_ZSTD
+    ZSTD_DStream *unpacker; /* NULL for a plain file */
+    ZSTD_inBuffer packed;
+    char *packed_bytes;
+    bool inside_frame; /* the end of the file here means that it is cut short */
+#endif
+};
+
+bool path_has_extension(const char *path, const char *extension) {
+    size_t n = strlen(path), m = strlen(extension);
+    if (n > 4 && strcasecmp(path + n - 4, ".zst") == 0) n -= 4;
+    return n > m + 1 && path[n - m - 1] == '.' && strncasecmp(path + n - m, extension, m) == 0;
+}
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
+
+static bool read_file(struct input_stream *s, void *out, size_t n_bytes, size_t *n_read, struct talc_error *err) {
+    *n_read = fread(out, 1, n_bytes, s->file);
+    s->position += *n_read;
+    if (*n_read < n_bytes && ferror(s->file)) return talc_fail_errno(err, "%s: cannot be read", s->path);
+    return true;
+}
+
+#ifdef HAVE_ZSTD
+static bool open_unpacker(struct input_stream *s, struct talc_error *err) {
+    s->unpacker = ZSTD_createDStream();
+    s->packed_bytes = malloc(ZSTD_DStreamInSize());
+    s->packed.src = s->packed_bytes;
+    return (s->unpacker && s->packed_bytes) || talc_fail(err, "%s: out of memory", s->path);
+}
+
+static bool read_unpacked(struct input_stream *s, void *out, size_t n_bytes, size_t *n_read, struct talc_error *err) {
+    ZSTD_outBuffer to = {.dst = out, .size = n_bytes};
+    while (to.pos < to.size) {
+        size_t before = to.pos;
+        if (s->packed.pos == s->packed.size) {
+            s->packed.pos = 0;
+            if (!read_file(s, s->packed_bytes, ZSTD_DStreamInSize(), &s->packed.size, err)) return false;
+            if (s->packed.size == 0 && !s->inside_frame) break;
+        }
+        bool no_more = s->packed.size == 0;
+        size_t code = ZSTD_decompressStream(s->unpacker, &to, &s->packed);
+        if (ZSTD_isError(code)) return talc_fail(err, "%s: cannot be unpacked: %s", s->path, ZSTD_getErrorName(code));
+        s->inside_frame = code != 0;
+        if (no_more && to.pos == before && s->inside_frame)
+            return talc_fail(err, "%s: is cut short; copy or download it again", s->path);
+    }
+    *n_read = to.pos;
+    return true;
+}
+#endif
+
+static bool read_bytes(struct input_stream *s, void *out, size_t n_bytes, size_t *n_read, struct talc_error *err) {
+#ifdef HAVE_ZSTD
+    if (s->unpacker) return read_unpacked(s, out, n_bytes, n_read, err);
+#endif
+    return read_file(s, out, n_bytes, n_read, err);
+}
+
+static bool open_stream(struct input_stream *s, const char *path, struct talc_error *err) {
+    s->path = strdup(path);
+    if (!s->path) return talc_fail(err, "out of memory");
+    s->file = fopen(path, "rbe");
+    if (!s->file) return talc_fail_errno(err, "%s: cannot be read", path);
+    size_t n = strlen(path);
+    if (n > 4 && strcasecmp(path + n - 4, ".zst") == 0) {
+#ifdef HAVE_ZSTD
+        if (!open_unpacker(s, err)) return false;
+#else
+        return talc_fail(err, "%s: this talc was built without zstd; unpack the file first (zstd -d)", path);
+#endif
+    }
+    if (!read_bytes(s, s->begin, sizeof s->begin, &s->n_begin, err)) return false;
+    if (s->n_begin == 3 && memcmp(s->begin, "\xef\xbb\xbf", 3) == 0) s->begin_at = s->offset = 3;
+    return true;
+}
+
+struct input_stream *input_stream_open(const char *path, struct talc_error *err) {
+    struct input_stream *s = calloc(1, sizeof *s);
+    if (!s) {
+        talc_fail(err, "out of memory");
+        return NULL;
+    }
+    if (open_stream(s, path, err)) return s;
+    input_stream_close(s);
+    return NULL;
+}
+
+void input_stream_close(struct input_stream *s) {
+    if (!s) return;
+#ifdef HAVE_ZSTD
+    ZSTD_freeDStream(s->unpacker);
+    free(s->packed_bytes);
+#endif
+    if (s->file) fclose(s->file);
+    free(s->path);
+    free(s);
+}
+
+bool input_stream_read(struct input_stream *s, void *out, size_t n_bytes, size_t *n_read, struct talc_error *err) {
+    size_t n = 0, more = 0;
+    while (n < n_bytes && s->begin_at < s->n_begin) ((char *)out)[n++] = s->begin[s->begin_at++];
+    if (n < n_bytes && !read_bytes(s, (char *)out + n, n_bytes - n, &more, err)) return false;
+    *n_read = n + more;
+    s->offset += *n_read;
+    return true;
+}
+
+uint64_t input_stream_position(const struct input_stream *s) { return s->position; }
+
+uint64_t input_stream_offset(const struct input_stream *s) { return s->offset; }
+
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
+
+bool line_reader_open(struct line_reader *r, const char *path, struct talc_error *err) {
+    *r = (struct line_reader){.path = strdup(path)};
+    if (!r->path) return talc_fail(err, "out of memory");
+    r->stream = input_stream_open(path, err);
+    if (!r->stream) line_reader_close(r);
+    return r->stream != NULL;
+}
+
+void line_reader_close(struct line_reader *r) {
+    input_stream_close(r->stream);
+    free((char *)r->path);
+    free(r->bytes);
+    *r = (struct line_reader){0};
+}
+
+static bool line_too_long(const struct line_reader *r, size_t line, struct talc_error *err) {
+    return talc_fail(err, "%s:%zu: this line has more than %zu MiB; is it JSON, one object a line?", r->path, line,
+                     LINE_MAX_BYTES >> 20);
+}
+
+/* Reads more behind what is there, moving or growing the buffer as needed. */
+static bool read_more(struct line_reader *r, struct talc_error *err) {
+    enum { FIRST_CAPACITY = 1 << 18 };
+    if (r->begin) {
+        memmove(r->bytes, r->bytes + r->begin, r->end - r->begin);
+        r->end -= r->begin;
+        r->begin = 0;
+    }
+    if (r->end > LINE_MAX_BYTES) return line_too_long(r, r->line + 1, err);
+    if (r->end == r->capacity) {
+        size_t capacity = r->capacity ? 2 * r->capacity : FIRST_CAPACITY;
+        if (capacity >= LINE_MAX_BYTES) capacity = LINE_MAX_BYTES + 1;
+        char *bytes = realloc(r->bytes, capacity);
+        if (!bytes) return talc_fail(err, "%s:%zu: out of memory", r->path, r->line + 1);
+        r->bytes = bytes;
+        r->capacity = capacity;
+    }
+    size_t n;
+    if (!input_stream_read(r->stream, r->bytes + r->end, r->capacity - r->end, &n, err)) return false;
+    r->at_end = n < r->capacity - r->end;
+    r->end += n;
+    return true;
+}
+
+bool line_reader_next(struct line_reader *r, const char **line, size_t *n_bytes, struct talc_error *err) {
+    const char *end = NULL;
+    size_t searched = 0;
+    for (;;) {
+        size_t n = r->end - r->begin;
+        if (n > searched) end = memchr(r->bytes + r->begin + searched, '\n', n - searched);
+        if (end || r->at_end) break;
+        searched = n;
+        if (!read_more(r, err)) return false;
+    }
+    *line = NULL;
+    *n_bytes = 0;
+    if (!end && r->begin == r->end) return true;
+    *line = r->bytes + r->begin;
+    *n_bytes = end ? (size_t)(end - *line) : r->end - r->begin;
+    r->begin += *n_bytes + (end != NULL);
+    r->line++;
+    if (*n_bytes > LINE_MAX_BYTES) return line_too_long(r, r->line, err);
+    if (*n_bytes && (*line)[*n_bytes - 1] == '\r') --*n_bytes;
+    return true;
+}

@@ -1,0 +1,219 @@
+/* text_reader.c - documents out of text and JSONL files; see text_reader.h. */
+#include "data/text_reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/utf8.h"
+#include "data/input_stream.h"
+#include "file/json.h"
+
+#define PIECE_MAX_BYTES ((size_t)1 << 20)
+
+struct text_reader {
+    char *path;
+    bool allow_invalid, is_jsonl;
+    bool found_any; /* a piece was handed out */
+
+    struct line_reader lines; /* of a .jsonl file */
+    json_t *record;           /* the object of the line handed out last */
+
+    struct input_stream *stream; /* of any other file */
+    char *bytes;                 /* bytes[begin .. end) were read and not yet handed out */
+    size_t begin, end;
+    bool at_end;            /* of the file */
+    struct buffer repaired; /* the piece handed out last, if it had to be repaired */
+};
+
+static bool open_text(struct text_reader *r, struct talc_error *err) {
+    static const char *const not_text[] = {"gz", "zip", "parquet", "pdf", "docx", "json"};
+    for (size_t i = 0; i < sizeof not_text / sizeof *not_text; i++)
+        if (path_has_extension(r->path, not_text[i]))
+            return talc_fail(err, "%s: .%s files are not read; give plain text, .jsonl or either as .zst", r->path,
+                             not_text[i]);
+    r->stream = input_stream_open(r->path, err);
+    r->bytes = malloc(PIECE_MAX_BYTES);
+    return r->stream && (r->bytes || talc_fail(err, "out of memory"));
+}
+
+struct text_reader *text_reader_open(const char *path, bool allow_invalid, struct talc_error *err) {
+    struct text_reader *r = calloc(1, sizeof *r);
+    if (r) r->path = strdup(path);
+    if (!r || !r->path) {
+        talc_fail(err, "out of memory");
+        text_reader_close(r);
+        return NULL;
+    }
+    r->allow_invalid = allow_invalid;
+    r->is_jsonl = path_has_extension(path, "jsonl");
+    if (r->is_jsonl ? line_reader_open(&r->lines, path, err) : open_text(r, err)) return r;
+    text_reader_close(r);
+    return NULL;
+}
+
+void text_reader_close(struct text_reader *r) {
+    if (!r) return;
+    line_reader_close(&r->lines);
+    json_decref(r->record);
+    input_stream_close(r->stream);
+    buffer_free(&r->repaired);
+    free(r->bytes);
+    free(r->path);
+    free(r);
+}
+
+uint64_t text_reader_position(const struct text_reader *r) {
+    return input_stream_position(r->is_jsonl ? r->lines.stream : r->stream);
+}
+
+/* ---- where a long text may be cut -------------------------------------------------------------------------------- */
+
+static bool is_space(int32_t c) {
+    return c == ' ' || (c >= 9 && c <= 13) || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
+           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+static bool starts_with_space(const char *text, size_t n) {
+    int32_t c;
+    return utf8_decode(text, n, &c) > 0 && is_space(c);
+}
+
+/* A cut in (0, n) of a text of n >= 2 bytes: runs of whitespace belong to what follows in every pre-tokenizer, so it lies
+ * after a newline that no whitespace follows; else before a space between two words; else between two characters. */
+static size_t find_cut(const char *text, size_t n) {
+    for (size_t at = n - 1; at > n / 2; at--)
+        if (text[at - 1] == '\n' && !starts_with_space(text + at, n - at)) return at;
+    for (size_t at = n - 2; at > n / 2; at--)
+        if (text[at] == ' ' && !is_space((unsigned char)text[at - 1]) && !starts_with_space(text + at + 1, n - at - 1))
+            return at;
+    size_t at = n - 1;
+    while (at > n - 4 && at > 1 && (text[at] & 0xc0) == 0x80) at--;
+    return at;
+}
+
+/* ---- plain text -------------------------------------------------------------------------------------------------- */
+
+static bool fill_bytes(struct text_reader *r, struct talc_error *err) {
+    size_t n_kept = r->end - r->begin, n;
+    memmove(r->bytes, r->bytes + r->begin, n_kept);
+    r->begin = 0;
+    r->end = n_kept;
+    if (r->at_end) return true;
+    if (!input_stream_read(r->stream, r->bytes + n_kept, PIECE_MAX_BYTES - n_kept, &n, err)) return false;
+    r->at_end = n < PIECE_MAX_BYTES - n_kept;
+    r->end += n;
+    return true;
+}
+
+static bool fail_invalid(const struct text_reader *r, size_t at, struct talc_error *err) {
+    uint64_t offset = input_stream_offset(r->stream) - (r->end - at);
+    bool is_utf16 = offset == 0 && r->end >= 2 && (memcmp(r->bytes, "\xff\xfe", 2) == 0 ||
+                                                   memcmp(r->bytes, "\xfe\xff", 2) == 0);
+    if (is_utf16) return talc_fail(err, "%s: is UTF-16; convert it to UTF-8 (iconv -f utf-16 -t utf-8)", r->path);
+    return talc_fail(err, "%s: byte %llu is not UTF-8 text (convert the file, or replace such bytes with "
+                          "--allow-invalid)", r->path, (unsigned long long)offset);
+}
+
+/* Replaces the piece by one in which every byte that is not UTF-8 is U+FFFD. */
+static bool repair(struct text_reader *r, struct text_piece *piece, struct talc_error *err) {
+    buffer_clear(&r->repaired);
+    for (size_t at = 0; at < piece->n_bytes;) {
+        size_t n = utf8_valid_prefix(piece->text + at, piece->n_bytes - at);
+        buffer_append(&r->repaired, piece->text + at, n);
+        at += n;
+        if (at == piece->n_bytes) break;
+        buffer_append_text(&r->repaired, "\xef\xbf\xbd");
+        at++;
+    }
+    if (!buffer_ok(&r->repaired)) return talc_fail(err, "%s: out of memory", r->path);
+    piece->text = r->repaired.data;
+    piece->n_bytes = r->repaired.length;
+    return true;
+}
+
+static bool next_of_text(struct text_reader *r, struct text_piece *piece, struct talc_error *err) {
+    if (!fill_bytes(r, err)) return false;
+    *piece = (struct text_piece){.starts_document = !r->found_any, .ends_document = r->at_end};
+    if (r->end == 0) return r->found_any || talc_fail(err, "%s: is empty", r->path);
+    piece->text = r->bytes;
+    piece->n_bytes = r->at_end ? r->end : find_cut(r->bytes, r->end); /* never all of it while there may be more */
+    r->begin = piece->n_bytes;
+    r->found_any = true;
+    size_t n_valid = utf8_valid_prefix(piece->text, piece->n_bytes);
+    if (n_valid == piece->n_bytes) return true;
+    return r->allow_invalid ? repair(r, piece, err) : fail_invalid(r, n_valid, err);
+}
+
+/* ---- JSONL ------------------------------------------------------------------------------------------------------- */
+
+static bool is_blank(const char *line, size_t n) {
+    while (n && (line[n - 1] == ' ' || line[n - 1] == '\t')) n--;
+    return n == 0;
+}
+
+static bool read_record(struct text_reader *r, const char *line, size_t n, struct text_piece *piece,
+                        struct talc_error *err) {
+    struct buffer where = {0};
+    buffer_printf(&where, "%s:%zu", r->path, r->lines.line);
+    json_decref(r->record);
+    r->record = json_parse(line, n, buffer_ok(&where) ? where.data : r->path, err);
+    buffer_free(&where);
+    if (!r->record) return false;
+    const json_t *text = json_object_get(r->record, "text");
+    if (!json_is_string(text))
+        return talc_fail(err, json_object_get(r->record, "messages")
+                                  ? "%s:%zu: this is a chat; chats are for talc sft, documents are {\"text\": ...}"
+                                  : "%s:%zu: has no \"text\" that is a string; documents are {\"text\": ...}",
+                         r->path, r->lines.line);
+    *piece = (struct text_piece){json_string_value(text), json_string_length(text), true, true};
+    return true;
+}
+
+static bool next_of_jsonl(struct text_reader *r, struct text_piece *piece, struct talc_error *err) {
+    const char *line;
+    size_t n;
+    for (;;) {
+        if (!line_reader_next(&r->lines, &line, &n, err)) return false;
+        if (!line) break;
+        if (is_blank(line, n)) continue;
+        if (!read_record(r, line, n, piece, err)) return false;
+        r->found_any = true;
+        if (piece->n_bytes) return true;
+    }
+    *piece = (struct text_piece){0};
+    return r->found_any || talc_fail(err, "%s: is empty", r->path);
+}
+
+bool text_reader_next(struct text_reader *r, struct text_piece *piece, struct talc_error *err) {
+    return r->is_jsonl ? next_of_jsonl(r, piece, err) : next_of_text(r, piece, err);
+}
+
+/* ---- counting ---------------------------------------------------------------------------------------------------- */
+
+bool text_file_count(const char *path, uint64_t *n_documents, uint64_t *n_bytes, struct talc_error *err) {
+    bool is_jsonl = path_has_extension(path, "jsonl"), ok = true, in_line = false;
+    char *bytes = malloc(PIECE_MAX_BYTES);
+    struct input_stream *stream = bytes ? input_stream_open(path, err) : NULL;
+    if (!bytes) talc_fail(err, "out of memory");
+    *n_documents = *n_bytes = 0;
+    for (size_t n = 1; stream && n;) {
+        ok = input_stream_read(stream, bytes, PIECE_MAX_BYTES, &n, err);
+        if (!ok) break;
+        *n_bytes += n;
+        for (size_t i = 0; is_jsonl && i < n; i++) {
+            if (bytes[i] == '\n') {
+                in_line = false;
+            } else if (!in_line && bytes[i] != ' ' && bytes[i] != '\t' && bytes[i] != '\r') {
+                in_line = true;
+                ++*n_documents;
+            }
+        }
+    }
+    if (!is_jsonl) *n_documents = *n_bytes > 0;
+    if (stream && ok && *n_bytes == 0) ok = talc_fail(err, "%s: is empty", path);
+    ok = ok && stream;
+    input_stream_close(stream);
+    free(bytes);
+    return ok;
+}

@@ -1,0 +1,36 @@
+/* text_reader.h - documents from text files, in bounded memory. A .jsonl file holds one document a line,
+ * {"text": "..."}; any other file (.txt, .md, source code, ...) is one document. Both may be packed (.zst). */
+#ifndef TALC_DATA_TEXT_READER_H
+#define TALC_DATA_TEXT_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* A document, or a part of a long one: a file of more than 1 MiB is handed out in pieces that are cut where a word-level
+ * pre-tokenizer would cut too (after a newline, else before a space; only a text without either is cut between any two
+ * characters). Documents of a .jsonl file come whole. */
+struct text_piece {
+    const char *text; /* valid UTF-8, may hold NUL; good until the next call; NULL: no more documents */
+    size_t n_bytes;
+    bool starts_document, ends_document;
+};
+
+struct text_reader;
+
+/* allow_invalid: bytes that are not UTF-8 become U+FFFD; otherwise they fail, naming their place. */
+struct text_reader *text_reader_open(const char *path, bool allow_invalid, struct talc_error *err);
+void text_reader_close(struct text_reader *r); /* NULL is fine */
+
+/* The next piece. A file without any document fails. */
+bool text_reader_next(struct text_reader *r, struct text_piece *piece, struct talc_error *err);
+
+uint64_t text_reader_position(const struct text_reader *r); /* bytes of the file read so far, for progress */
+
+/* Reads a file once over without looking into it: how many documents (lines of .jsonl that are not blank) and bytes of
+ * text (of JSON for .jsonl) it holds. */
+bool text_file_count(const char *path, uint64_t *n_documents, uint64_t *n_bytes, struct talc_error *err);
+
+#endif
