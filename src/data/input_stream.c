@@ -195,3 +195,8 @@ bool line_reader_next(struct line_reader *r, const char **line, size_t *n_bytes,
     if (*n_bytes && (*line)[*n_bytes - 1] == '\r') --*n_bytes;
     return true;
 }
+
+bool line_is_blank(const char *line, size_t n_bytes) {
+    while (n_bytes && (line[n_bytes - 1] == ' ' || line[n_bytes - 1] == '\t')) n_bytes--;
+    return n_bytes == 0;
+}

@@ -38,5 +38,6 @@ bool line_reader_open(struct line_reader *r, const char *path, struct talc_error
  * than LINE_MAX_BYTES fails, naming it. */
 bool line_reader_next(struct line_reader *r, const char **line, size_t *n_bytes, struct talc_error *err);
 void line_reader_close(struct line_reader *r);
+bool line_is_blank(const char *line, size_t n_bytes); /* spaces and tabs only */
 
 #endif

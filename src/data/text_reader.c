@@ -147,11 +147,6 @@ static bool next_of_text(struct text_reader *r, struct text_piece *piece, struct
 
 /* ---- JSONL ------------------------------------------------------------------------------------------------------- */
 
-static bool is_blank(const char *line, size_t n) {
-    while (n && (line[n - 1] == ' ' || line[n - 1] == '\t')) n--;
-    return n == 0;
-}
-
 static bool read_record(struct text_reader *r, const char *line, size_t n, struct text_piece *piece,
                         struct talc_error *err) {
     struct buffer where = {0};
@@ -176,7 +171,7 @@ static bool next_of_jsonl(struct text_reader *r, struct text_piece *piece, struc
     for (;;) {
         if (!line_reader_next(&r->lines, &line, &n, err)) return false;
         if (!line) break;
-        if (is_blank(line, n)) continue;
+        if (line_is_blank(line, n)) continue;
         if (!read_record(r, line, n, piece, err)) return false;
         r->found_any = true;
         if (piece->n_bytes) return true;
