@@ -106,7 +106,8 @@ static bool read_sharegpt(struct chat_reader *r, const json_t *root, struct talc
     json_array_foreach(list, i, turn) {
         const char *from = json_string_value(json_object_get(turn, "from")), *role = NULL;
         const json_t *value = json_object_get(turn, "value");
-        if (!from || !json_is_string(value)) return fail_here(r, err, "a turn needs \"from\" and \"value\", both strings");
+        if (!from || !json_is_string(value))
+            return fail_here(r, err, "a turn needs \"from\" and \"value\", both strings");
         for (size_t k = 0; k < sizeof roles / sizeof *roles; k++)
             if (strcmp(from, roles[k][0]) == 0) role = roles[k][1];
         if (!role) return talc_fail(err, "%s: \"from\": \"%.40s\" is none of human, gpt, system", r->where.data, from);
@@ -132,7 +133,7 @@ const char *chat_format_name(enum chat_format format) { return formats[format].n
 
 size_t chat_reader_count(const struct chat_reader *r, enum chat_format format) { return r->counts[format]; }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------ */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 /* Whether the first character that is not white space is '['. */
 static bool begins_with_array(const char *path, bool *is_array, struct talc_error *err) {
@@ -192,7 +193,7 @@ uint64_t chat_reader_position(const struct chat_reader *r) {
     return r->array ? r->array_bytes : input_stream_position(r->lines.stream);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static bool set_where(struct chat_reader *r, const char *separator, size_t number, struct talc_error *err) {
     buffer_clear(&r->where);
@@ -234,7 +235,8 @@ static bool convert(struct chat_reader *r, enum chat_format format, struct chat_
     r->counts[format]++;
     if (format == CHAT_TEXT) {
         const json_t *text = json_object_get(r->root, "text");
-        if (!json_is_string(text) || !json_string_length(text)) return fail_here(r, err, "\"text\" is not a string or empty");
+        if (!json_is_string(text)) return fail_here(r, err, "\"text\" is not a string");
+        if (!json_string_length(text)) return fail_here(r, err, "\"text\" is empty");
         record->text = json_string_value(text);
         record->n_bytes = json_string_length(text);
         return true;

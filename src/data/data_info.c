@@ -16,6 +16,7 @@ static bool read_split(struct split_info *split, const json_t *root, const char 
 
 static bool read_fields(struct data_info *info, const json_t *root, struct talc_error *err) {
     const char *hash;
+    if (!json_object_get(root, "vocab_size")) return talc_fail(err, "has no \"vocab_size\"");
     if (!json_get_int(root, "vocab_size", 0, 1, INT32_MAX, &info->vocab_size, err) ||
         !json_get_int(root, "end_of_text", -1, -1, info->vocab_size - 1, &info->end_of_text, err) ||
         !json_get_string(root, "tokenizer_hash", "", &hash, err))

@@ -19,7 +19,7 @@ struct split_info {
 struct data_info {
     int64_t vocab_size;
     int64_t end_of_text;     /* the token between documents; -1: there is none */
-    char tokenizer_hash[72]; /* identifies the tokenizer; a model must have been made with the same */
+    char tokenizer_hash[32]; /* tokenizer_hash() in hexadecimal: a model must go with the same tokenizer */
     struct split_info train, val;
 };
 

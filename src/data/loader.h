@@ -1,6 +1,6 @@
-/* loader.h - batches of rows in an order that a seed decides, without replacement: every row of an epoch comes once before
- * any comes again. What a loader gives at a state is a pure function of (data, options, state), so saving the state is all
- * that resuming takes. Rows come from a token stream (windows.h) or from whole documents (pack.h). */
+/* loader.h - batches of rows in an order that a seed decides, without replacement: every row of an epoch comes once
+ * before any comes again. What a loader gives at a state is a pure function of (data, options, state), so saving the
+ * state is all that resuming takes. Rows come from a token stream (windows.h) or from whole documents (pack.h). */
 #ifndef TALC_DATA_LOADER_H
 #define TALC_DATA_LOADER_H
 

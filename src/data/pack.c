@@ -22,7 +22,7 @@ struct packer {
     struct plan plan; /* of the epoch asked for last; it follows from the epoch alone */
 };
 
-/* ---- documents ---------------------------------------------------------------------------------------------------- */
+/* ---- documents --------------------------------------------------------------------------------------------------- */
 
 static size_t grown_capacity(size_t capacity, size_t n_needed) {
     if (n_needed <= capacity) return capacity;
@@ -74,7 +74,7 @@ static uint64_t places_of(const struct packer *p, uint32_t document) {
     return p->documents->starts[document + 1] - p->documents->starts[document] - 1;
 }
 
-/* ---- the plan of an epoch ------------------------------------------------------------------------------------------ */
+/* ---- the plan of an epoch ---------------------------------------------------------------------------------------- */
 
 /* The largest of the waiting documents that fits in `room` (the oldest of equals), or n_waiting. */
 static size_t best_fit(const struct packer *p, const uint32_t *waiting, size_t n_waiting, uint64_t room) {
@@ -124,7 +124,7 @@ static const struct plan *plan_of(struct packer *p, uint64_t epoch) {
     return &p->plan;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static bool count_rows(void *context, uint64_t epoch, uint64_t *n, struct talc_error *err) {
     (void)err;
@@ -169,7 +169,7 @@ static bool choose_fitting(struct packer *p, size_t *n_skipped, struct talc_erro
         if (n <= (uint64_t)p->options.row_tokens)
             p->fitting[p->n_fitting++] = (uint32_t)i;
         else if (!p->options.skip_long)
-            return talc_fail(err, "document %zu has %llu tokens, but a row holds %d; raise the context or skip long ones",
+            return talc_fail(err, "document %zu has %llu tokens, but a row holds %d; raise the context or skip it",
                              i + 1, (unsigned long long)n + 1, p->options.row_tokens);
     }
     if (n_skipped) *n_skipped = d->n_documents - p->n_fitting;

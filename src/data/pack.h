@@ -1,6 +1,6 @@
 /* pack.h - rows packed from whole documents (chats), which are never cut: of the next PACK_LOOKAHEAD documents of a
- * shuffled order, a row takes the oldest and then, again and again, the largest that still fits (best fit: it leaves far
- * less padding than first fit). What is left of a row is padding. */
+ * shuffled order, a row takes the oldest and then, again and again, the largest that still fits (best fit: it leaves
+ * far less padding than first fit). What is left of a row is padding. */
 #ifndef TALC_DATA_PACK_H
 #define TALC_DATA_PACK_H
 

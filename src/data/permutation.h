@@ -1,6 +1,6 @@
-/* permutation.h - a random order of 0 .. n-1 without storing it: the i-th element is computed. A Feistel network, keyed by
- * (seed, stream) through Philox, permutes the next power of four; elements outside [0, n) are walked over (Black and
- * Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). */
+/* permutation.h - a random order of 0 .. n-1 without storing it: the i-th element is computed. A Feistel network,
+ * keyed by (seed, stream) through Philox, permutes the next power of four; elements outside [0, n) are walked over
+ * (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). */
 #ifndef TALC_DATA_PERMUTATION_H
 #define TALC_DATA_PERMUTATION_H
 

@@ -24,8 +24,8 @@ void row_batch_close(struct row_batch *batch);
 
 /* Filling, from the first row to the last and from left to right: row_batch_begin empties the batch;
  * row_batch_add_sequence says that tokens [begin, begin + n) of a row are the next sequence and sets their positions;
- * row_batch_pad makes the rest of a row, from token `begin` on, a sequence of its own with weight 0; row_batch_end closes
- * the list of sequences. */
+ * row_batch_pad makes the rest of a row, from token `begin` on, a sequence of its own with weight 0; row_batch_end
+ * closes the list of sequences. */
 void row_batch_begin(struct row_batch *batch);
 void row_batch_add_sequence(struct row_batch *batch, int row, int begin, int n);
 void row_batch_pad(struct row_batch *batch, int row, int begin);

@@ -79,8 +79,9 @@ static bool starts_with_space(const char *text, size_t n) {
     return utf8_decode(text, n, &c) > 0 && is_space(c);
 }
 
-/* A cut in (0, n) of a text of n >= 2 bytes: runs of whitespace belong to what follows in every pre-tokenizer, so it lies
- * after a newline that no whitespace follows; else before a space between two words; else between two characters. */
+/* A cut in (0, n) of a text of n >= 2 bytes: runs of whitespace belong to what follows in every pre-tokenizer, so it
+ * lies after a newline that no whitespace follows; else before a space between two words; else between two
+ * characters. */
 static size_t find_cut(const char *text, size_t n) {
     for (size_t at = n - 1; at > n / 2; at--)
         if (text[at - 1] == '\n' && !starts_with_space(text + at, n - at)) return at;

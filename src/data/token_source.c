@@ -40,8 +40,8 @@ bool token_source_open(struct token_source *source, const char *folder, const ch
         if (!there) break;
     }
     if (ok && source->n_tokens != expected)
-        ok = talc_fail(err, "%s: the %s files hold %llu tokens, but " DATA_INFO_NAME " says %llu; prepare it again", folder,
-                       split, (unsigned long long)source->n_tokens, (unsigned long long)expected);
+        ok = talc_fail(err, "%s: the %s files hold %llu tokens, but " DATA_INFO_NAME " says %llu; prepare it again",
+                       folder, split, (unsigned long long)source->n_tokens, (unsigned long long)expected);
     if (!ok) token_source_close(source);
     return ok;
 }

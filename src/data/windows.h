@@ -1,6 +1,6 @@
 /* windows.h - rows cut from a stream of tokens, for pretraining: windows of row_tokens tokens that do not overlap; the
- * target of a token is the one after it in the stream. Each epoch shifts the windows by a random phase and takes them in a
- * new random order. */
+ * target of a token is the one after it in the stream. Each epoch shifts the windows by a random phase and takes them
+ * in a new random order. */
 #ifndef TALC_DATA_WINDOWS_H
 #define TALC_DATA_WINDOWS_H
 

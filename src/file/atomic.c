@@ -1,6 +1,6 @@
-/* atomic.c - temporary names, fsync and rename; see atomic.h. A temporary is locked with flock by its writer: the kernel
- * drops the lock when the process dies, however it dies, so atomic_sweep can tell leftovers from work in progress even
- * where process ids repeat (containers). */
+/* atomic.c - temporary names, fsync and rename; see atomic.h. A temporary is locked with flock by its writer: the
+ * kernel drops the lock when the process dies, however it dies, so atomic_sweep can tell leftovers from work in
+ * progress even where process ids repeat (containers). */
 #include "file/atomic.h"
 
 #include <dirent.h>
@@ -21,7 +21,7 @@
 #define MAX_TEMPORARY_NAMES 1000 /* of one path in one process */
 #define WALK_OPEN_FOLDERS 16     /* file descriptors nftw may hold */
 
-/* ---- names ------------------------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 static bool out_of_memory(struct talc_error *err) { return talc_fail(err, "out of memory"); }
 
@@ -359,11 +359,11 @@ void atomic_sweep(const char *folder) {
     closedir(dir);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static int open_regular(const char *path, size_t *n_bytes, struct talc_error *err) {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not blocking: opening a pipe must not wait for a writer */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not wait for a writer */
     if (fd < 0 || fstat(fd, &st) != 0) {
         talc_fail_errno(err, "%s: cannot be read", path);
     } else if (S_ISREG(st.st_mode)) {

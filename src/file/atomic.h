@@ -25,10 +25,10 @@ void atomic_file_abort(struct atomic_file *f);
 bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struct talc_error *err);
 
 /* A folder being filled: files go under `temporary` (a sibling, PATH.tmp-PID); commit fsyncs every file in it and the
- * folder, then renames it to PATH. Missing parents of PATH are made. An existing PATH is replaced, with everything in it,
- * by exchange (renameat2) where the system can, else it is moved aside to PATH.old-PID, replaced and removed. */
+ * folder, then renames it to PATH. Missing parents of PATH are made. An existing PATH is replaced, with everything in
+ * it, by exchange (renameat2) where the system can, else it is moved aside to PATH.old-PID, replaced and removed. */
 struct atomic_folder {
-    char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (a link to a folder is followed) */
+    char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (links are followed) */
     int lock;               /* the temporary folder, flock'ed while it is filled */
 };
 bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_error *err);

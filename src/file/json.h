@@ -1,7 +1,7 @@
 /* json.h - reading and writing JSON through jansson, with errors that name the place.
  *
- * Input is untrusted: duplicate keys are refused, depth is bounded by jansson (2048), sizes by the caller. A string value
- * may hold U+0000 (texts do): where that matters take its length from json_string_length, not strlen. */
+ * Input is untrusted: duplicate keys are refused, depth is bounded by jansson (2048), sizes by the caller. A string
+ * value may hold U+0000 (texts do): where that matters take its length from json_string_length, not strlen. */
 #ifndef TALC_FILE_JSON_H
 #define TALC_FILE_JSON_H
 
@@ -13,8 +13,8 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-/* Parses a whole text, an object or an array. `where` ("config.json", "chats.jsonl:17") begins the error message. NULL on failure; the caller
- * owns the result (json_decref). */
+/* Parses a whole text, an object or an array. `where` ("config.json", "chats.jsonl:17") begins the error message. NULL
+ * on failure; the caller owns the result (json_decref). */
 json_t *json_parse(const char *text, size_t n_bytes, const char *where, struct talc_error *err);
 
 /* Reads and parses a file of at most max_bytes (0: 256 MiB). */

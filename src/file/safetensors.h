@@ -27,8 +27,9 @@ struct safetensor {
 struct safetensors; /* one file, or all parts of a sharded model */
 
 /* Opens one file, or what a Hugging Face folder holds: model.safetensors, or else model.safetensors.index.json and the
- * parts it names (tensors of a part that the index does not name are left out). NULL on failure. The handle is read-only
- * and may be used from several threads. Everything it gives out lives until safetensors_close (NULL is fine). */
+ * parts it names (tensors of a part that the index does not name are left out). NULL on failure. The handle is
+ * read-only and may be used from several threads. Everything it gives out lives until safetensors_close (NULL is
+ * fine). */
 struct safetensors *safetensors_open(const char *path, struct talc_error *err);
 struct safetensors *safetensors_open_folder(const char *folder, struct talc_error *err);
 void safetensors_close(struct safetensors *st);

@@ -69,7 +69,7 @@ bool token_shard_check(const struct token_shard *shard, uint32_t vocab_size, str
     return true;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void write_header(struct token_shard_writer *w) {
     uint32_t header[TOKEN_SHARD_HEADER_BYTES / 4] = {0};

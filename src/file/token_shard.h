@@ -1,7 +1,7 @@
-/* token_shard.h - files of tokens in llm.c's .bin layout: 256 int32 of header (magic, version, number of tokens), then the
- * tokens, little-endian: 16 bits each (magic 20240520, version 1) for vocabularies of up to 65,536 tokens, or 32 bits each
- * (magic 20240801, version 7, as llm.c writes for Llama 3) for larger ones. Documents follow one another; a separator
- * token (end of text) stands between them. */
+/* token_shard.h - files of tokens in llm.c's .bin layout: 256 int32 of header (magic, version, number of tokens), then
+ * the tokens, little-endian: 16 bits each (magic 20240520, version 1) for vocabularies of up to 65,536 tokens, or 32
+ * bits each (magic 20240801, version 7, as llm.c writes for Llama 3) for larger ones. Documents follow one another; a
+ * separator token (end of text) stands between them. */
 #ifndef TALC_FILE_TOKEN_SHARD_H
 #define TALC_FILE_TOKEN_SHARD_H
 

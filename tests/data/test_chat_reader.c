@@ -102,7 +102,8 @@ static void message_of_tool_calls_needs_no_content(void **state) {
     (void)state;
     struct chat_record record;
     struct chat_reader *r = chat_reader_open(
-        write_text("a.jsonl", "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}],\"tools\":[{}]}"),
+        write_text("a.jsonl", "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}],"
+                              "\"tools\":[{}]}"),
         NULL);
     assert_true(chat_reader_next(r, &record, NULL));
     assert_int_equal(json_array_size(record.messages), 1);

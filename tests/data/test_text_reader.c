@@ -165,8 +165,8 @@ static void text_without_lines_is_cut_before_a_space(void **state) {
 
 static void jsonl_is_a_document_a_line(void **state) {
     (void)state;
-    assert_reads(write_text("a.jsonl", "{\"text\":\"one\"}\n\n{\"id\":7,\"text\":\"t\\u00e9\"}\r\n{\"text\":\"\"}\n"), 2,
-                 "onet\xc3\xa9");
+    assert_reads(write_text("a.jsonl", "{\"text\":\"one\"}\n\n{\"id\":7,\"text\":\"t\\u00e9\"}\r\n{\"text\":\"\"}\n"),
+                 2, "onet\xc3\xa9");
     assert_reads(write_text("a.jsonl", "{\"text\":\"a\xe2\x80\xa8z\"}"), 1, "a\xe2\x80\xa8z"); /* U+2028 ends no line */
     struct seen seen;
     assert_true(read_all(write_text("a.jsonl", "{\"text\":\"a\\u0000b\"}"), false, &seen, NULL));
