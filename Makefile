@@ -81,9 +81,14 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:=.d) $(TEST_HELP_OBJ:.o=.d)
 
 # ---- tests: each tests/<folder>/test_*.c is a small cmocka program ----------------------------------------------------
-$(BUILD)/tests/%: tests/%.c $(TEST_HELP_OBJ) $(BUILD)/libtalc.a
+$(BUILD)/tests/libsupport.a: $(TEST_HELP_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -Itests -DTEST_DIR='"tests"' -MMD -MP -o $@ $< $(TEST_HELP_OBJ) $(BUILD)/libtalc.a -lcmocka $(LIBS)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/tests/%: tests/%.c $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -Itests -DTEST_DIR='"tests"' -MMD -MP -o $@ $< $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a -lcmocka $(LIBS)
 
 test-bin: $(TEST_BIN)
 

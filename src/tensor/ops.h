@@ -65,7 +65,8 @@ struct qkv_tensors {
 /* A ragged batch: sequence s owns query rows [starts[s], starts[s+1]) and keys 0..lengths[s]-1. Key j of sequence s is
  * row blocks[s, j / block_tokens] * block_tokens + j % block_tokens of k and v, or row starts[s] + j where `blocks` is
  * absent (training, where every sequence brings all its keys). Query row r attends to keys j <= positions[r], and, where
- * window > 0, j > positions[r] - window. Flash attention (Dao et al. 2022): scores are never stored. */
+ * window > 0, j > positions[r] - window; a row that sees no key gets out 0 and lse -infinity. Flash attention (Dao et al.
+ * 2022): scores are never stored. */
 struct attention_options {
     int n_heads, n_kv_heads, head_dim;
     float scale;            /* of q k^T, usually 1/sqrt(head_dim) */
@@ -85,7 +86,8 @@ struct attention_tensors {
     struct tensor positions; /* I32 [1, n] */
     struct tensor rng;       /* I64 [1, 2]: seed, counter; absent without dropout */
     struct tensor out;       /* [n, Hd] */
-    struct tensor lse;       /* [n, H]: log of the sum of exponentials of the scaled scores, for backward; may be absent */
+    struct tensor lse;       /* [n, H]: log of the sum of exponentials of the scaled scores (dropout changes nothing in
+                                it), for backward; may be absent */
 };
 struct attention_gradients {
     struct tensor d_out;         /* [n, Hd] */

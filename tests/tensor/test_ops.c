@@ -1,0 +1,224 @@
+/* Every operation x back end x instruction set x odd shapes and options, against the reference.
+ *
+ * The cases are those of tests/support/op_table.c. A result may differ from the reference (sums in double) by 1e-5 of
+ * the largest number of its tensor, half-precision stores by one step of their type, moves not at all; op_table.c says
+ * where a tensor is measured otherwise and why. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "support/op_devices.h"
+#include "support/op_table.h"
+#include "tensor/ref/ref.h"
+
+#define LARGEST_SIZE 1030
+#define MOST_FAILURES 20 /* printed of one test */
+
+/* Calls check for every case; returns how many failed. */
+static int walk(struct op_devices *d, bool (*check)(struct op_devices *d, struct op_case *c)) {
+    int n_failed = 0;
+    for (const struct op_maker *maker = op_makers; maker->op; maker++)
+        for (int i = 0; i < maker->n_cases && n_failed < MOST_FAILURES; i++) {
+            struct op_case c;
+            op_case_begin(&c, maker->op, (uint64_t)i, LARGEST_SIZE, false);
+            maker->make(&c);
+            n_failed += !check(d, &c);
+            op_case_end(&c);
+        }
+    return n_failed;
+}
+
+static bool matches_reference(struct op_devices *d, struct op_case *c) {
+    struct op_result expected, got;
+    bool same = op_case_run(c, &d->reference, "ref", true, -1, &expected);
+    for (int i = 0; i < d->n_devices; i++) {
+        struct op_device *device = &d->devices[i];
+        bool ran = op_case_run(c, &device->streams[THREADS_2], device->name, true, -1, &got);
+        same &= ran && op_case_compare(c, device->name, &expected, &got);
+        op_result_free(&got);
+    }
+    op_result_free(&expected);
+    return same;
+}
+
+static void every_operation_matches_the_reference(void **state) {
+    assert_int_equal(walk(*state, matches_reference), 0);
+}
+
+static bool threads_agree_on(struct op_device *device, const struct op_case *c) {
+    struct op_result one, more;
+    bool same = op_case_run(c, &device->streams[THREADS_1], device->name, true, -1, &one);
+    for (int j = THREADS_2; same && j < N_THREAD_COUNTS; j++) {
+        same = op_case_run(c, &device->streams[j], device->name, true, -1, &more) &&
+               op_case_same_bits(c, device->name, "the number of threads", -1, &one, &more);
+        op_result_free(&more);
+    }
+    op_result_free(&one);
+    return same;
+}
+
+static bool threads_agree(struct op_devices *d, struct op_case *c) {
+    bool same = true;
+    for (int i = 0; i < d->n_devices; i++) same &= threads_agree_on(&d->devices[i], c);
+    return same;
+}
+
+static void threads_do_not_change_the_bits(void **state) { assert_int_equal(walk(*state, threads_agree), 0); }
+
+/* How many tokens a case has, if any operand has a row a token. */
+static int64_t n_tokens(const struct op_case *c) {
+    for (int i = 0; i < c->n_operands; i++)
+        if (c->operands[i].per_token) {
+            struct tensor view = c->operands[i].view;
+            return view.dtype == DTYPE_I32 ? view.cols : view.rows;
+        }
+    return 0;
+}
+
+static bool token_alone_agrees_on(struct op_device *device, const struct op_case *c, const int64_t rows[3]) {
+    struct stream *stream = &device->streams[THREADS_2];
+    struct op_result all, alone;
+    bool same = op_case_run(c, stream, device->name, true, -1, &all);
+    for (int j = 0; same && j < 3; j++) {
+        same = op_case_run(c, stream, device->name, true, rows[j], &alone) &&
+               op_case_same_bits(c, device->name, "computing a token alone", rows[j], &all, &alone);
+        op_result_free(&alone);
+    }
+    op_result_free(&all);
+    return same;
+}
+
+static bool token_alone_agrees(struct op_devices *d, struct op_case *c) {
+    int64_t n = n_tokens(c);
+    if (n == 0) return true;
+    int64_t rows[] = {0, n - 1, op_case_below(c, (int)n)};
+    bool same = true;
+    for (int i = 0; i < d->n_devices; i++) same &= token_alone_agrees_on(&d->devices[i], c, rows);
+    return same;
+}
+
+static void a_token_alone_has_the_bits_it_has_in_a_batch(void **state) {
+    assert_int_equal(walk(*state, token_alone_agrees), 0);
+}
+
+/* ---- what the table does not say --------------------------------------------------------------------------------- */
+
+/* Rounding its operands to bf16 changes a product by up to 2^-8; over a sum of k products of either sign that is under
+ * 1e-2 of the largest result (or of sqrt(k), where all happen to be small), and more than fp32 would leave. */
+static void bf16_products_are_near_fp32_and_not_fp32(void **state) {
+    struct op_devices *d = *state;
+    const struct op_maker *maker = op_makers;
+    while (strcmp(maker->op, "matmul")) maker++;
+    for (int number = 0; number < 30; number++) {
+        struct op_case c;
+        struct op_result fp32, bf16;
+        op_case_begin(&c, maker->op, (uint64_t)number, LARGEST_SIZE, true);
+        maker->make(&c);
+        c.matmul.compute = DTYPE_F32;
+        assert_true(op_case_run(&c, &d->reference, "ref", false, -1, &fp32));
+        c.matmul.compute = DTYPE_BF16;
+        c.operands[0].tolerance = 1e-2;
+        c.operands[0].floor *= 10; /* from 0.1 sqrt(k) */
+        for (int i = 0; i < d->n_devices; i++) {
+            struct op_device *device = &d->devices[i];
+            assert_true(op_case_run(&c, &device->streams[THREADS_2], device->name, false, -1, &bf16));
+            assert_true(op_case_compare(&c, device->name, &fp32, &bf16));
+            assert_int_not_equal(memcmp(fp32.images[0], bf16.images[0], c.operands[0].n_bytes), 0);
+            op_result_free(&bf16);
+        }
+        op_result_free(&fp32);
+        op_case_end(&c);
+    }
+}
+
+/* A token outside the vocabulary is an error that names it, stops what follows, and stays. */
+static void a_token_outside_the_vocabulary_latches_an_error(void **state) {
+    struct op_devices *d = *state;
+    static const int32_t wrong[] = {-1, 5, 1000000};
+    for (int i = 0; i < d->n_devices; i++)
+        for (int j = 0; j < 3; j++) {
+            int32_t tokens[3] = {4, wrong[j], 0};
+            char number[16];
+            struct stream s;
+            struct talc_error err = {{0}};
+            assert_true(stream_open(&s, d->devices[i].name, d->pools[THREADS_2], &err));
+            float *memory = s.backend->memory_take(&s, 1024, &err);
+            assert_non_null(memory);
+            char *at = (char *)memory;
+            struct tensor out = tensor_view(at, DTYPE_F32, 3, 7), table = tensor_view(at + 256, DTYPE_F32, 5, 7);
+            struct tensor indices = tensor_view(at + 512, DTYPE_I32, 1, 3);
+            s.backend->copy_in(&s, indices.data, tokens, sizeof tokens);
+            assert_true(stream_synchronize(&s, &err));
+            s.ops->embedding_forward(&s, out, table, indices, tensor_absent(), tensor_absent());
+            s.ops->add(&s, out, out);
+            assert_false(stream_synchronize(&s, &err));
+            snprintf(number, sizeof number, "%d", wrong[j]);
+            assert_non_null(strstr(err.message, number));
+            assert_false(stream_synchronize(&s, &err));
+            s.backend->memory_give(&s, memory);
+            stream_close(&s);
+        }
+}
+
+static void memory_is_zeroed_and_aligned(void **state) {
+    struct op_devices *d = *state;
+    for (int i = 0; i < d->n_devices; i++) {
+        struct stream *s = &d->devices[i].streams[THREADS_1];
+        char host[1000];
+        for (int round = 0; round < 3; round++) {
+            memset(host, 1, sizeof host);
+            void *memory = s->backend->memory_take(s, sizeof host, NULL);
+            assert_int_equal((uintptr_t)memory % 64, 0);
+            s->backend->copy_out(s, host, memory, sizeof host);
+            for (size_t j = 0; j < sizeof host; j++) assert_int_equal(host[j], 0);
+            memset(host, 1, sizeof host);
+            s->backend->copy_in(s, memory, host, sizeof host);
+            s->backend->memory_give(s, memory);
+        }
+        struct talc_error err = {{0}};
+        assert_null(s->backend->memory_take(s, SIZE_MAX - 8, &err));
+        assert_true(err.message[0]);
+    }
+}
+
+static void names_that_do_not_exist_are_refused(void **state) {
+    (void)state;
+    static const char *const names[] = {"", "gpu", "cp", "cpux", "cpu:", "cpu:mmx", "ref:avx2"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct stream s;
+        struct talc_error err = {{0}};
+        assert_false(stream_open(&s, names[i], NULL, &err));
+        assert_true(err.message[0]);
+    }
+}
+
+static int open_devices(void **state) {
+    struct op_devices *d = malloc(sizeof *d);
+    *state = d;
+    return d && op_devices_open(d) ? 0 : -1;
+}
+
+static int close_devices(void **state) {
+    op_devices_close(*state);
+    free(*state);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_operation_matches_the_reference),
+        cmocka_unit_test(threads_do_not_change_the_bits),
+        cmocka_unit_test(a_token_alone_has_the_bits_it_has_in_a_batch),
+        cmocka_unit_test(bf16_products_are_near_fp32_and_not_fp32),
+        cmocka_unit_test(a_token_outside_the_vocabulary_latches_an_error),
+        cmocka_unit_test(memory_is_zeroed_and_aligned),
+        cmocka_unit_test(names_that_do_not_exist_are_refused),
+    };
+    return cmocka_run_group_tests(tests, open_devices, close_devices);
+}
