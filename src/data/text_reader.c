@@ -74,9 +74,10 @@ static bool is_space(int32_t c) {
            c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-static bool starts_with_space(const char *text, size_t n) {
+/* A character that is not all there yet may turn out to be one. */
+static bool may_be_space(const char *text, size_t n) {
     int32_t c;
-    return utf8_decode(text, n, &c) > 0 && is_space(c);
+    return utf8_decode(text, n, &c) > 0 && (c < 0 || is_space(c));
 }
 
 /* A cut in (0, n) of a text of n >= 2 bytes: runs of whitespace belong to what follows in every pre-tokenizer, so it
@@ -84,9 +85,9 @@ static bool starts_with_space(const char *text, size_t n) {
  * characters. */
 static size_t find_cut(const char *text, size_t n) {
     for (size_t at = n - 1; at > n / 2; at--)
-        if (text[at - 1] == '\n' && !starts_with_space(text + at, n - at)) return at;
+        if (text[at - 1] == '\n' && !may_be_space(text + at, n - at)) return at;
     for (size_t at = n - 2; at > n / 2; at--)
-        if (text[at] == ' ' && !is_space((unsigned char)text[at - 1]) && !starts_with_space(text + at + 1, n - at - 1))
+        if (text[at] == ' ' && !is_space((unsigned char)text[at - 1]) && !may_be_space(text + at + 1, n - at - 1))
             return at;
     size_t at = n - 1;
     while (at > n - 4 && at > 1 && (text[at] & 0xc0) == 0x80) at--;

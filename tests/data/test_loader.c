@@ -177,6 +177,26 @@ static void epoch_takes_no_token_twice(void **state) {
     token_source_close(&source);
 }
 
+static void epochs_begin_at_different_phases(void **state) {
+    (void)state;
+    write_shards("train", (int[]){N_TOKENS}, 1, N_TOKENS, N_TOKENS);
+    struct token_source source = open_source(N_TOKENS, N_TOKENS);
+    struct loader loader = open_windows(&source, false);
+    struct row_batch batch;
+    int phases[ROW] = {0}, n_phases = 0;
+    assert_true(row_batch_open(&batch, 1, ROW, NULL));
+    for (uint64_t epoch = 0; epoch < 100; epoch++) {
+        struct loader_state at = {.epoch = epoch};
+        assert_true(loader_next(&loader, &at, &batch, NULL));
+        phases[batch.tokens[0] % ROW]++;
+    }
+    for (int i = 0; i < ROW; i++) n_phases += phases[i] > 0;
+    assert_int_equal(n_phases, ROW);
+    row_batch_close(&batch);
+    loader_close(&loader);
+    token_source_close(&source);
+}
+
 static void validation_scores_every_token_once(void **state) {
     (void)state;
     for (int n_tokens = 2; n_tokens < 50; n_tokens += 3) {
@@ -398,6 +418,7 @@ int main(void) {
         TEST(source_joins_shards),
         TEST(source_finds_missing_shards_and_foreign_tokens),
         TEST(epoch_takes_no_token_twice),
+        TEST(epochs_begin_at_different_phases),
         TEST(validation_scores_every_token_once),
         TEST(resuming_continues_exactly),
         TEST(document_mask_starts_a_sequence_after_each_end_of_text),

@@ -163,6 +163,22 @@ static void text_without_lines_is_cut_before_a_space(void **state) {
     buffer_free(&text);
 }
 
+/* White space at the beginning of a line belongs to the newline before it: no cut may part them. */
+static void text_is_not_cut_before_an_indented_line(void **state) {
+    (void)state;
+    struct buffer text = {0};
+    buffer_append_text(&text, "0123456789"); /* so that the piece is full at an indented line */
+    while (text.length < 2 << 20) buffer_append_text(&text, "start\n x\n\tx\n\n\xe3\x80\x80x\n x\n");
+    struct text_reader *r = text_reader_open(write_file("a.txt", text.data, text.length), false, NULL);
+    struct text_piece piece;
+    assert_true(text_reader_next(r, &piece, NULL));
+    assert_false(piece.ends_document);
+    assert_true(text_reader_next(r, &piece, NULL));
+    assert_memory_equal(piece.text, "start", 5);
+    text_reader_close(r);
+    buffer_free(&text);
+}
+
 static void jsonl_is_a_document_a_line(void **state) {
     (void)state;
     assert_reads(write_text("a.jsonl", "{\"text\":\"one\"}\n\n{\"id\":7,\"text\":\"t\\u00e9\"}\r\n{\"text\":\"\"}\n"),
@@ -289,6 +305,7 @@ int main(void) {
         TEST(invalid_utf8_is_placed_or_replaced),
         TEST(long_text_is_cut_where_words_are_not),
         TEST(text_without_lines_is_cut_before_a_space),
+        TEST(text_is_not_cut_before_an_indented_line),
         TEST(jsonl_is_a_document_a_line),
         TEST(broken_jsonl_names_the_line),
         TEST(line_of_a_gigabyte_fails_in_bounded_memory),
