@@ -178,7 +178,7 @@ struct ops {
                            struct tensor targets, float inverse_temperature);
 
     /* ---- optimizer ------------------------------------------------------------------------------------------- */
-    /* sum F64 [1,1] += sum of x^2, in a fixed order; not finite if any element is not. */
+    /* sum F64 [1,1] += sum of x^2, squared and summed in double, in a fixed order; not finite if any element is not. */
     void (*sum_of_squares)(struct stream *s, struct tensor sum, struct tensor x);
     /* One pass over parameter, m and v (F32); step is F32 [1, ADAMW_STEP]; the gradient is multiplied by its scale. */
     void (*adamw)(struct stream *s, struct adamw_options o, struct tensor parameter, struct tensor gradient,
