@@ -45,7 +45,8 @@ bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, cons
                            struct talc_error *err);
 
 /* Appends the ids of text[0..n_bytes) to *out; no BOS or EOS is added. Special tokens are recognised only when
- * parse_special is true: never pass true with text that a user wrote. On failure *out keeps what it had. A character
+ * parse_special is true: never pass true with text that a user wrote. (Tokens that a file adds without calling them special, as
+ * Qwen3 does with <think>, are ordinary words and always recognised, as Hugging Face does.) On failure *out keeps what it had. A character
  * tokenizer without an unknown token fails at a character that it does not have. */
 bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
                       struct token_list *out, struct talc_error *err);
@@ -63,7 +64,7 @@ const char *tokenizer_token_bytes(const struct tokenizer *tok, int32_t id, size_
 int32_t tokenizer_vocab_size(const struct tokenizer *tok);
 
 bool tokenizer_is_special(const struct tokenizer *tok, int32_t id);
-int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name); /* of "<|im_end|>"; -1: no such special */
+int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name); /* of an added token, "<|im_end|>"; -1: none */
 
 /* Roles, -1 when there is none. eos ends an answer (<|im_end|> for ChatML); end_of_text separates documents. */
 int32_t tokenizer_bos_id(const struct tokenizer *tok);

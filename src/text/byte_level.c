@@ -1,0 +1,17 @@
+/* byte_level.c - GPT-2's way of writing bytes as printable characters; see tokenizer_parts.h. */
+#include "text/tokenizer_parts.h"
+
+/* The 68 bytes that are written as U+0100 + i: 0-32, 127-160 and 173. */
+int32_t byte_level_character(unsigned char byte) {
+    if (byte <= 32) return 256 + byte;
+    if (byte >= 127 && byte <= 160) return 256 + 33 + (byte - 127);
+    return byte == 173 ? 256 + 67 : byte;
+}
+
+int byte_level_byte(int32_t character) {
+    if (character >= 0 && character < 256)
+        return byte_level_character((unsigned char)character) == character ? character : -1;
+    int moved = character - 256;
+    if (moved < 0 || moved > 67) return -1;
+    return moved <= 32 ? moved : moved <= 66 ? 127 + (moved - 33) : 173;
+}

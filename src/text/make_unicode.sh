@@ -1,0 +1,58 @@
+#!/bin/sh
+# make_unicode.sh - writes unicode_tables.c from the Unicode Character Database.
+#   src/text/make_unicode.sh [FOLDER] > src/text/unicode_tables.c     FOLDER: Debian's unicode-data by default
+# One byte of classes for every codepoint, in two stages: a block number for each 256 codepoints, and the distinct blocks.
+set -eu
+folder=${1:-/usr/share/unicode}
+version=$(sed -n 's/^# PropList-\(.*\)\.txt$/\1/p' "$folder/PropList.txt")
+
+# Lines "FIRST LAST CLASS" in decimal are made first, so that one program fills the table.
+awk -F ';' '
+function hex(text,    i, value) {
+    value = 0
+    for (i = 1; i <= length(text); i++) value = value * 16 + index("0123456789ABCDEF", substr(text, i, 1)) - 1
+    return value
+}
+BEGIN {
+    bit["Lu"] = 1; bit["Ll"] = 2; bit["Lt"] = 4; bit["Lm"] = 8; bit["Lo"] = 16
+    bit["Mn"] = bit["Mc"] = bit["Me"] = 32
+    bit["Nd"] = bit["Nl"] = bit["No"] = 64
+}
+FILENAME ~ /UnicodeData/ {
+    code = hex($1)
+    if ($2 ~ /, First>$/) { first = code; next }
+    if ($2 !~ /, Last>$/) first = code
+    if ($3 in bit) print first, code, bit[$3]
+    next
+}
+/; White_Space/ {
+    split($1, range, /[. ]+/)
+    print hex(range[1]), hex(range[2] == "" ? range[1] : range[2]), 128
+}' "$folder/UnicodeData.txt" "$folder/PropList.txt" |
+awk -v version="$version" '
+{ for (code = $1; code <= $2; code++) class[code] += $3 }
+END {
+    n_blocks = 0
+    for (page = 0; page < 4352; page++) {
+        text = ""
+        for (i = 0; i < 256; i++)
+            text = text (i % 32 ? "," : i ? ",\n     " : "") (class[page * 256 + i] + 0)
+        if (!(text in block)) {
+            block[text] = n_blocks
+            blocks[n_blocks++] = text
+        }
+        stage1[page] = block[text]
+    }
+    if (n_blocks > 256) { print "more than 256 distinct blocks" > "/dev/stderr"; exit 1 }
+    print "/* unicode_tables.c - character classes of Unicode " version ". Written by make_unicode.sh; do not edit. */"
+    print "#include \"text/unicode.h\"\n"
+    print "// clang-format off"
+    print "const uint8_t unicode_block_of_page[4352] = {"
+    for (page = 0; page < 4352; page++)
+        printf "%s%d,%s", page % 32 ? "" : "    ", stage1[page], page % 32 == 31 ? "\n" : ""
+    print "};\n"
+    print "const uint8_t unicode_block_classes[" n_blocks "][256] = {"
+    for (i = 0; i < n_blocks; i++) print "    {" blocks[i] "},"
+    print "};"
+    print "// clang-format on"
+}'

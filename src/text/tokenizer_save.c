@@ -1,0 +1,184 @@
+/* tokenizer_save.c - writing tokenizer.json, tokenizer_config.json and special_tokens_map.json, so that Hugging Face's
+ * `tokenizers` and transformers read them with the same ids. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "file/atomic.h"
+#include "file/json.h"
+#include "text/tokenizer_parts.h"
+
+/* A token as it is written in a file: byte-level text for what is made of bytes, else its own text. */
+static const char *written_form(const struct tokenizer *tok, const struct vocabulary_token *token, struct buffer *out) {
+    const char *bytes = vocabulary_bytes(&tok->vocabulary, token);
+    buffer_clear(out);
+    if (token->kind != TOKEN_TEXT || tok->type == TOKENIZER_CHARACTER) {
+        buffer_append(out, bytes, token->n_bytes);
+        return out->data;
+    }
+    for (uint32_t i = 0; i < token->n_bytes; i++) {
+        char character[4];
+        buffer_append(out, character, (size_t)utf8_encode(byte_level_character((unsigned char)bytes[i]), character));
+    }
+    return out->data;
+}
+
+/* Readers number added tokens onward from the end of the vocabulary. Where that would not give their ids, the vocabulary
+ * has to list them. */
+static bool added_follow_vocabulary(const struct tokenizer *tok) {
+    const struct vocabulary *v = &tok->vocabulary;
+    int32_t first_added = v->n_tokens - (int32_t)tok->n_added;
+    for (int32_t id = 0; id < v->size; id++) {
+        if (v->tokens[id].kind == TOKEN_ABSENT || token_is_added(&v->tokens[id]) != (id >= first_added)) return false;
+    }
+    return true;
+}
+
+/* ==== tokenizer.json ================================================================================================ */
+
+static json_t *vocabulary_json(const struct tokenizer *tok, struct buffer *scratch) {
+    const struct vocabulary *v = &tok->vocabulary;
+    bool leave_out_added = added_follow_vocabulary(tok);
+    json_t *vocab = json_object();
+    for (int32_t id = 0; vocab && id < v->size; id++) {
+        const struct vocabulary_token *token = &v->tokens[id];
+        if (token->kind == TOKEN_ABSENT || (leave_out_added && token_is_added(token))) continue;
+        if (json_object_set_new(vocab, written_form(tok, token, scratch), json_integer(id)) == 0) continue;
+        json_decref(vocab);
+        vocab = NULL;
+    }
+    return vocab;
+}
+
+static json_t *merges_json(const struct tokenizer *tok, struct buffer *scratch) {
+    const struct vocabulary *v = &tok->vocabulary;
+    struct buffer text = {0};
+    json_t *merges = json_array();
+    for (size_t i = 0; merges && i < tok->bpe.n_merges; i++) {
+        const struct bpe_merge *merge = &tok->bpe.merges[i];
+        buffer_clear(&text);
+        buffer_append_text(&text, written_form(tok, vocabulary_token(v, merge->left), scratch));
+        buffer_append_char(&text, ' ');
+        buffer_append_text(&text, written_form(tok, vocabulary_token(v, merge->right), scratch));
+        if (buffer_ok(&text) && json_array_append_new(merges, json_string(text.data)) == 0) continue;
+        json_decref(merges);
+        merges = NULL;
+    }
+    buffer_free(&text);
+    return merges;
+}
+
+static json_t *model_json(const struct tokenizer *tok) {
+    struct buffer scratch = {0};
+    json_t *unknown = json_null(), *vocab = vocabulary_json(tok, &scratch), *merges = merges_json(tok, &scratch);
+    if (tok->unknown_id >= 0)
+        unknown = json_string(written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch));
+    buffer_free(&scratch);
+    return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token", unknown,
+                     "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
+                     "ignore_merges", (int)tok->bpe.whole_words, "vocab", vocab, "merges", merges);
+}
+
+static json_t *byte_level_json(bool use_regex) {
+    return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0, "use_regex",
+                     (int)use_regex);
+}
+
+static json_t *pre_tokenizer_json(const struct tokenizer *tok) {
+    if (tok->type == TOKENIZER_CHARACTER) return json_null();
+    if (tok->pretokenizer == PRETOKENIZER_GPT2) return byte_level_json(true);
+    json_t *split = json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex",
+                              pretokenizer_regex(tok->pretokenizer), "behavior", "Isolated", "invert", 0);
+    return json_pack("{s:s, s:[o, o]}", "type", "Sequence", "pretokenizers", split, byte_level_json(false));
+}
+
+/* {"content": ..., "special": ...}, with "id" when it is not negative. */
+static json_t *added_token_json(const struct tokenizer *tok, int32_t id, bool with_id) {
+    const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, id);
+    json_t *entry = json_pack("{s:s%, s:b, s:b, s:b, s:b, s:b}", "content", vocabulary_bytes(&tok->vocabulary, token),
+                              (size_t)token->n_bytes, "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0,
+                              "special", (int)(token->kind == TOKEN_SPECIAL));
+    if (entry && with_id) json_object_set_new(entry, "id", json_integer(id));
+    return entry;
+}
+
+/* In order of id, as readers number them in order. */
+static json_t *added_tokens_json(const struct tokenizer *tok) {
+    json_t *list = json_array();
+    for (int32_t id = 0; list && id < tok->vocabulary.size; id++)
+        if (token_is_added(&tok->vocabulary.tokens[id])) json_array_append_new(list, added_token_json(tok, id, true));
+    return list;
+}
+
+static json_t *tokenizer_json(const struct tokenizer *tok) {
+    json_t *normalizer = tok->normalize_nfc ? json_pack("{s:s}", "type", "NFC") : json_null();
+    json_t *decoder = tok->type == TOKENIZER_CHARACTER ? json_pack("{s:s}", "type", "Fuse") : byte_level_json(true);
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding",
+                     "added_tokens", added_tokens_json(tok), "normalizer", normalizer, "pre_tokenizer",
+                     pre_tokenizer_json(tok), "post_processor", "decoder", decoder, "model", model_json(tok));
+}
+
+/* ==== tokenizer_config.json and special_tokens_map.json ============================================================= */
+
+/* The text of an id as JSON, null for -1. */
+static json_t *role_json(const struct tokenizer *tok, int32_t id) {
+    const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, id);
+    if (token->kind == TOKEN_ABSENT) return json_null();
+    return json_stringn(vocabulary_bytes(&tok->vocabulary, token), token->n_bytes);
+}
+
+static json_t *additional_json(const struct tokenizer *tok) {
+    json_t *list = json_array();
+    for (int32_t id = 0; list && id < tok->vocabulary.size; id++) {
+        bool has_role = id == tok->bos_id || id == tok->eos_id || id == tok->pad_id || id == tok->unknown_id;
+        if (tokenizer_is_special(tok, id) && !has_role) json_array_append_new(list, role_json(tok, id));
+    }
+    return list;
+}
+
+static json_t *added_decoder_json(const struct tokenizer *tok) {
+    json_t *map = json_object();
+    for (int32_t id = 0; map && id < tok->vocabulary.size; id++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", (int)id);
+        if (token_is_added(&tok->vocabulary.tokens[id])) json_object_set_new(map, key, added_token_json(tok, id, false));
+    }
+    return map;
+}
+
+static json_t *config_json(const struct tokenizer *tok, const char *chat_template) {
+    json_t *config = json_pack(
+        "{s:b, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:b, s:s, s:o}", "add_prefix_space", 0, "added_tokens_decoder",
+        added_decoder_json(tok), "additional_special_tokens", additional_json(tok), "bos_token",
+        role_json(tok, tok->bos_id), "clean_up_tokenization_spaces", 0, "eos_token", role_json(tok, tok->eos_id), "errors",
+        "replace", "pad_token", role_json(tok, tok->pad_id), "split_special_tokens", 0, "tokenizer_class",
+        "PreTrainedTokenizerFast", "unk_token", role_json(tok, tok->unknown_id));
+    if (config && chat_template) json_object_set_new(config, "chat_template", json_string(chat_template));
+    return config;
+}
+
+static json_t *special_map_json(const struct tokenizer *tok) {
+    static const char *const keys[] = {"bos_token", "eos_token", "pad_token", "unk_token"};
+    const int32_t ids[] = {tok->bos_id, tok->eos_id, tok->pad_id, tok->unknown_id};
+    json_t *map = json_pack("{s:o}", "additional_special_tokens", additional_json(tok));
+    for (size_t i = 0; map && i < sizeof keys / sizeof *keys; i++)
+        if (ids[i] >= 0) json_object_set_new(map, keys[i], role_json(tok, ids[i]));
+    return map;
+}
+
+/* Writes `value`, which it takes over, to FOLDER/NAME. */
+static bool write_file(const char *folder, const char *name, json_t *value, struct talc_error *err) {
+    char *path = path_join(folder, name);
+    bool ok = path && value ? json_write_file(path, value, err) : talc_fail(err, "%s/%s: out of memory", folder, name);
+    free(path);
+    json_decref(value);
+    return ok;
+}
+
+bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
+                           struct talc_error *err) {
+    if (!chat_template) chat_template = tok->chat_template;
+    return write_file(folder, "tokenizer.json", tokenizer_json(tok), err) &&
+           write_file(folder, "tokenizer_config.json", config_json(tok, chat_template), err) &&
+           write_file(folder, "special_tokens_map.json", special_map_json(tok), err);
+}

@@ -1,0 +1,29 @@
+/* unicode.h - the character classes that the patterns of tokenizers ask for: \p{L} and its kinds, \p{M}, \p{N}, \s.
+ * The tables are made by make_unicode.sh from the Unicode Character Database. */
+#ifndef TALC_TEXT_UNICODE_H
+#define TALC_TEXT_UNICODE_H
+
+#include <stdint.h>
+
+enum unicode_class {
+    UNICODE_UPPER = 1,         /* Lu */
+    UNICODE_LOWER = 2,         /* Ll */
+    UNICODE_TITLE = 4,         /* Lt */
+    UNICODE_MODIFIER = 8,      /* Lm */
+    UNICODE_OTHER_LETTER = 16, /* Lo */
+    UNICODE_MARK = 32,         /* Mn, Mc, Me */
+    UNICODE_NUMBER = 64,       /* Nd, Nl, No */
+    UNICODE_SPACE = 128,       /* White_Space */
+    UNICODE_LETTER = UNICODE_UPPER | UNICODE_LOWER | UNICODE_TITLE | UNICODE_MODIFIER | UNICODE_OTHER_LETTER,
+};
+
+extern const uint8_t unicode_block_of_page[4352];  /* codepoint / 256 -> block */
+extern const uint8_t unicode_block_classes[][256]; /* block, codepoint % 256 -> bits of enum unicode_class */
+
+/* The classes of a codepoint, 0 for none; a negative one (an invalid byte, as utf8_decode says it) has none. */
+static inline unsigned unicode_class(int32_t codepoint) {
+    uint32_t c = (uint32_t)codepoint;
+    return c < 0x110000 ? unicode_block_classes[unicode_block_of_page[c >> 8]][c & 255] : 0;
+}
+
+#endif
