@@ -1,0 +1,32 @@
+/* cpu.h - shared by the CPU back end: its state, and the operation table of each instruction set. */
+#ifndef TALC_TENSOR_CPU_CPU_H
+#define TALC_TENSOR_CPU_CPU_H
+
+#include "tensor/ops.h"
+
+extern const struct ops cpu_ops_portable;
+#if defined(__x86_64__)
+extern const struct ops cpu_ops_avx2, cpu_ops_avx512;
+#endif
+
+struct cpu_scratch {
+    char *memory;
+    size_t capacity;
+};
+
+struct cpu_state {
+    const char *description;
+    struct cpu_scratch shared; /* one piece for the whole operation, e.g. a packed matrix */
+    struct cpu_scratch *own;   /* one a worker */
+    int n_workers;
+};
+
+/* At least n_bytes, 64-byte aligned, good until the next call for the same place; NULL (and a latched error) when there is
+ * no memory. Grown rarely and kept. The second is for worker `worker` inside a task. */
+void *cpu_scratch_shared(struct stream *s, size_t n_bytes);
+bool cpu_scratch_reserve(struct stream *s, size_t n_bytes_each); /* for every worker; before the tasks run */
+static inline void *cpu_scratch_own(struct stream *s, int worker) {
+    return ((struct cpu_state *)s->state)->own[worker].memory;
+}
+
+#endif

@@ -1,0 +1,133 @@
+/* cpu_backend.c - opens the CPU back end: picks the instruction set, owns the scratch memory. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "tensor/cpu/cpu.h"
+
+extern const struct backend backend_cpu;
+
+static bool always(void) { return true; }
+#if defined(__x86_64__)
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static bool has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq");
+}
+#endif
+
+static const struct instruction_set {
+    const char *name, *description;
+    bool (*available)(void);
+    const struct ops *ops;
+} instruction_sets[] = {
+#if defined(__x86_64__)
+    {"avx512", "AVX-512, 16 floats at a time", has_avx512, &cpu_ops_avx512},
+    {"avx2", "AVX2 with FMA, 8 floats at a time", has_avx2, &cpu_ops_avx2},
+#endif
+    {"portable", "portable C", always, &cpu_ops_portable},
+};
+
+static const struct instruction_set *choose(const char *variant, struct talc_error *err) {
+    size_t n = sizeof instruction_sets / sizeof *instruction_sets;
+    for (size_t i = 0; i < n; i++) {
+        const struct instruction_set *set = &instruction_sets[i];
+        if (!variant && set->available()) return set;
+        if (!variant || strcmp(variant, set->name) != 0) continue;
+        if (set->available()) return set;
+        talc_fail(err, "this machine has no %s; say --device cpu to use what it has", variant);
+        return NULL;
+    }
+    talc_fail(err, "device 'cpu' has no variant '%s'; it has avx512, avx2, portable", variant);
+    return NULL;
+}
+
+static bool cpu_open(struct stream *stream, const char *variant, struct thread_pool *pool, struct talc_error *err) {
+    const struct instruction_set *set = choose(variant, err);
+    if (!set) return false;
+    struct cpu_state *state = calloc(1, sizeof *state);
+    if (state) state->own = calloc((size_t)thread_pool_size(pool), sizeof *state->own);
+    if (!state || !state->own) {
+        free(state);
+        return talc_fail(err, "out of memory opening device 'cpu'");
+    }
+    state->description = set->description;
+    state->n_workers = thread_pool_size(pool);
+    *stream = (struct stream){.backend = &backend_cpu, .ops = set->ops, .pool = pool, .state = state};
+    return true;
+}
+
+static void cpu_close(struct stream *stream) {
+    struct cpu_state *state = stream->state;
+    for (int i = 0; i < state->n_workers; i++) free(state->own[i].memory);
+    free(state->shared.memory);
+    free(state->own);
+    free(state);
+}
+
+static const char *cpu_describe(const struct stream *stream) {
+    return ((const struct cpu_state *)stream->state)->description;
+}
+
+static bool grow(struct stream *s, struct cpu_scratch *scratch, size_t n_bytes) {
+    if (n_bytes <= scratch->capacity) return true;
+    size_t capacity = round_up_size(n_bytes + n_bytes / 4, 4096);
+    char *memory = capacity > n_bytes ? aligned_alloc(64, capacity) : NULL;
+    if (!memory) {
+        stream_fail(s, "out of memory: a kernel needs %zu bytes of scratch", n_bytes);
+        return false;
+    }
+    free(scratch->memory);
+    *scratch = (struct cpu_scratch){memory, capacity};
+    return true;
+}
+
+void *cpu_scratch_shared(struct stream *s, size_t n_bytes) {
+    struct cpu_state *state = s->state;
+    return grow(s, &state->shared, n_bytes) ? state->shared.memory : NULL;
+}
+
+bool cpu_scratch_reserve(struct stream *s, size_t n_bytes_each) {
+    struct cpu_state *state = s->state;
+    for (int i = 0; i < state->n_workers; i++)
+        if (!grow(s, &state->own[i], n_bytes_each)) return false;
+    return true;
+}
+
+static void *cpu_memory_take(struct stream *stream, size_t n_bytes, struct talc_error *err) {
+    (void)stream;
+    size_t size = round_up_size(n_bytes ? n_bytes : 1, 64);
+    void *memory = size >= n_bytes ? aligned_alloc(64, size) : NULL;
+    if (!memory) {
+        talc_fail(err, "out of memory: %.1f MiB are needed; use a smaller model, batch or context", (double)n_bytes / 1048576);
+        return NULL;
+    }
+    memset(memory, 0, size);
+    return memory;
+}
+
+static void cpu_memory_give(struct stream *stream, void *memory) {
+    (void)stream;
+    free(memory);
+}
+
+static void cpu_copy(struct stream *stream, void *to, const void *from, size_t n_bytes) {
+    (void)stream;
+    if (n_bytes) memcpy(to, from, n_bytes);
+}
+
+static bool cpu_synchronize(struct stream *stream, struct talc_error *err) {
+    return stream->failed ? talc_fail(err, "%s", stream->error.message) : true;
+}
+
+const struct backend backend_cpu = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .describe = cpu_describe,
+    .memory_take = cpu_memory_take,
+    .memory_give = cpu_memory_give,
+    .copy_in = cpu_copy,
+    .copy_out = cpu_copy,
+    .synchronize = cpu_synchronize,
+};

@@ -1,0 +1,82 @@
+/* feedforward.c - GELU, SwiGLU and squared ReLU, and backward. */
+#include "tensor/cpu/isa/rows.h"
+#include "tensor/cpu/isa/kernels.h"
+#include "tensor/cpu/isa/simd.h"
+
+struct activation_work {
+    enum activation_kind kind;
+    struct tensor out, x, d_out, d_x;
+};
+
+#define GELU_SCALE 0.7978845608028654f /* sqrt(2/pi) */
+#define GELU_CUBE 0.044715f
+
+static inline vf gelu(vf x) {
+    vf inner = vf_set(GELU_SCALE) * vf_fma(vf_set(GELU_CUBE) * x * x, x, x);
+    return vf_set(0.5f) * x * (vf_set(1) + vf_tanh(inner));
+}
+
+static inline vf gelu_slope(vf x) {
+    vf inner = vf_set(GELU_SCALE) * vf_fma(vf_set(GELU_CUBE) * x * x, x, x), t = vf_tanh(inner);
+    vf slope = vf_set(GELU_SCALE) * vf_fma(vf_set(3 * GELU_CUBE) * x, x, vf_set(1));
+    return vf_set(0.5f) * (vf_set(1) + t) + vf_set(0.5f) * x * (vf_set(1) - t * t) * slope;
+}
+
+static inline vf load_some(const float *p, int64_t left) {
+    return left >= VF_LANES ? vf_load(p) : vf_load_part(p, left, 0);
+}
+static inline void store_some(float *p, int64_t left, vf x) {
+    if (left >= VF_LANES) vf_store(p, x);
+    else vf_store_part(p, left, x);
+}
+
+static void forward_row(enum activation_kind kind, float *out, const float *x, int64_t f) {
+    for (int64_t c = 0; c < f; c += VF_LANES) {
+        vf a = load_some(x + c, f - c), y;
+        if (kind == ACTIVATION_SWIGLU) y = a * vf_sigmoid(a) * load_some(x + f + c, f - c);
+        else if (kind == ACTIVATION_GELU_TANH) y = gelu(a);
+        else y = vf_max(a, vf_set(0)) * vf_max(a, vf_set(0));
+        store_some(out + c, f - c, y);
+    }
+}
+
+static void backward_row(enum activation_kind kind, float *d_x, const float *d_out, const float *x, int64_t f) {
+    for (int64_t c = 0; c < f; c += VF_LANES) {
+        int64_t left = f - c;
+        vf a = load_some(x + c, left), g = load_some(d_out + c, left);
+        if (kind == ACTIVATION_SWIGLU) {
+            vf up = load_some(x + f + c, left), s = vf_sigmoid(a);
+            store_some(d_x + c, left, g * up * s * (vf_set(1) + a * (vf_set(1) - s)));
+            store_some(d_x + f + c, left, g * a * s);
+        } else if (kind == ACTIVATION_GELU_TANH) {
+            store_some(d_x + c, left, g * gelu_slope(a));
+        } else {
+            store_some(d_x + c, left, g * vf_set(2) * vf_max(a, vf_set(0)));
+        }
+    }
+}
+
+static void forward_task(void *context, int task, int worker) {
+    (void)worker;
+    const struct activation_work *w = context;
+    for (int64_t r = task_begin(task); r < task_end(task, w->out.rows); r++)
+        forward_row(w->kind, row_f32(w->out, r), row_f32(w->x, r), w->out.cols);
+}
+
+static void backward_task(void *context, int task, int worker) {
+    (void)worker;
+    const struct activation_work *w = context;
+    for (int64_t r = task_begin(task); r < task_end(task, w->d_out.rows); r++)
+        backward_row(w->kind, row_f32(w->d_x, r), row_f32(w->d_out, r), row_f32(w->x, r), w->d_out.cols);
+}
+
+void ISA_NAME(cpu_activation_forward)(struct stream *s, enum activation_kind kind, struct tensor out, struct tensor x) {
+    struct activation_work w = {.kind = kind, .out = out, .x = x};
+    thread_pool_run(s->pool, row_tasks(out.rows), forward_task, &w);
+}
+
+void ISA_NAME(cpu_activation_backward)(struct stream *s, enum activation_kind kind, struct tensor d_x, struct tensor d_out,
+                                       struct tensor x) {
+    struct activation_work w = {.kind = kind, .d_x = d_x, .d_out = d_out, .x = x};
+    thread_pool_run(s->pool, row_tasks(d_out.rows), backward_task, &w);
+}

@@ -1,0 +1,190 @@
+/* move.c - zero, copy, add, rows by index, embeddings, dropout. */
+#include "base/rng.h"
+#include "tensor/cpu/isa/rows.h"
+#include "tensor/cpu/isa/kernels.h"
+#include "tensor/cpu/isa/simd.h"
+
+struct move {
+    struct stream *s;
+    struct tensor a, b, c, d, e;
+    struct dropout_options dropout;
+};
+
+static void zero_rows(void *context, int task, int worker) {
+    (void)worker;
+    const struct tensor x = ((const struct move *)context)->a;
+    size_t size = dtype_size(x.dtype);
+    for (int64_t r = task_begin(task); r < task_end(task, x.rows); r++)
+        memset((char *)x.data + (size_t)(r * x.stride) * size, 0, (size_t)x.cols * size);
+}
+
+/* One long row is many: a vector of all parameters is cut like a matrix. */
+static struct tensor as_rows(struct tensor x) {
+    if (x.rows != 1 || x.cols < 4096 || x.cols % 1024) return x;
+    return tensor_view(x.data, x.dtype, x.cols / 1024, 1024);
+}
+
+void ISA_NAME(cpu_zero)(struct stream *s, struct tensor x) {
+    struct move m = {.s = s, .a = as_rows(x)};
+    thread_pool_run(s->pool, row_tasks(m.a.rows), zero_rows, &m);
+}
+
+static double load_element(struct tensor t, int64_t r, int64_t c) {
+    int64_t i = r * t.stride + c;
+    switch (t.dtype) {
+    case DTYPE_BF16: return bf16_to_f32(((const uint16_t *)t.data)[i]);
+    case DTYPE_F16: return f16_to_f32(((const uint16_t *)t.data)[i]);
+    case DTYPE_F64: return ((const double *)t.data)[i];
+    default: return ((const float *)t.data)[i];
+    }
+}
+
+static void store_element(struct tensor t, int64_t r, int64_t c, double x) {
+    int64_t i = r * t.stride + c;
+    switch (t.dtype) {
+    case DTYPE_BF16: ((uint16_t *)t.data)[i] = f32_to_bf16((float)x); break;
+    case DTYPE_F16: ((uint16_t *)t.data)[i] = f32_to_f16((float)x); break;
+    case DTYPE_F64: ((double *)t.data)[i] = x; break;
+    default: ((float *)t.data)[i] = (float)x; break;
+    }
+}
+
+static void copy_rows(void *context, int task, int worker) {
+    (void)worker;
+    const struct move *m = context;
+    size_t size = dtype_size(m->a.dtype);
+    for (int64_t r = task_begin(task); r < task_end(task, m->a.rows); r++) {
+        if (m->a.dtype == m->b.dtype)
+            memmove((char *)m->a.data + (size_t)(r * m->a.stride) * size, (char *)m->b.data + (size_t)(r * m->b.stride) * size,
+                    (size_t)m->a.cols * size);
+        else
+            for (int64_t c = 0; c < m->a.cols; c++) store_element(m->a, r, c, load_element(m->b, r, c));
+    }
+}
+
+void ISA_NAME(cpu_copy)(struct stream *s, struct tensor dst, struct tensor src) {
+    struct move m = {.s = s, .a = dst, .b = src};
+    thread_pool_run(s->pool, row_tasks(dst.rows), copy_rows, &m);
+}
+
+static inline void add_row(float *to, const float *from, int64_t n) {
+    int64_t c = 0;
+    for (; c + VF_LANES <= n; c += VF_LANES) vf_store(to + c, vf_load(to + c) + vf_load(from + c));
+    for (; c < n; c++) to[c] += from[c];
+}
+
+static void add_rows(void *context, int task, int worker) {
+    (void)worker;
+    const struct move *m = context;
+    for (int64_t r = task_begin(task); r < task_end(task, m->a.rows); r++)
+        add_row(row_f32(m->a, r), row_f32(m->b, r), m->a.cols);
+}
+
+void ISA_NAME(cpu_add)(struct stream *s, struct tensor dst, struct tensor src) {
+    struct move m = {.s = s, .a = dst, .b = src};
+    thread_pool_run(s->pool, row_tasks(dst.rows), add_rows, &m);
+}
+
+/* Latches an error where an index lies outside [0, limit). */
+static bool indices_fit(struct stream *s, struct tensor indices, int64_t n, int64_t limit, const char *what) {
+    for (int64_t i = 0; i < n; i++)
+        if (vector_i32(indices)[i] < 0 || vector_i32(indices)[i] >= limit) {
+            stream_fail(s, "%s %lld is %d, outside 0..%lld", what, (long long)i, vector_i32(indices)[i], (long long)limit - 1);
+            return false;
+        }
+    return true;
+}
+
+static void gather(void *context, int task, int worker) {
+    (void)worker;
+    const struct move *m = context;
+    for (int64_t i = task_begin(task); i < task_end(task, m->a.rows); i++)
+        memcpy(row_f32(m->a, i), row_f32(m->b, vector_i32(m->c)[i]), (size_t)m->a.cols * sizeof(float));
+}
+
+void ISA_NAME(cpu_gather_rows)(struct stream *s, struct tensor out, struct tensor x, struct tensor rows) {
+    struct move m = {.s = s, .a = out, .b = x, .c = rows};
+    if (!s->failed && indices_fit(s, rows, out.rows, x.rows, "row")) thread_pool_run(s->pool, row_tasks(out.rows), gather, &m);
+}
+
+static void scatter(void *context, int task, int worker) {
+    (void)worker;
+    const struct move *m = context;
+    for (int64_t i = task_begin(task); i < task_end(task, m->b.rows); i++)
+        add_row(row_f32(m->a, vector_i32(m->c)[i]), row_f32(m->b, i), m->b.cols);
+}
+
+void ISA_NAME(cpu_scatter_add_rows)(struct stream *s, struct tensor x, struct tensor y, struct tensor rows) {
+    struct move m = {.s = s, .a = x, .b = y, .c = rows};
+    if (!s->failed && indices_fit(s, rows, y.rows, x.rows, "row")) thread_pool_run(s->pool, row_tasks(y.rows), scatter, &m);
+}
+
+/* ---- embedding --------------------------------------------------------------------------------------------------------- */
+
+static void embed(void *context, int task, int worker) {
+    (void)worker;
+    const struct move *m = context; /* a: out, b: table, c: tokens, d: position table, e: positions */
+    for (int64_t i = task_begin(task); i < task_end(task, m->a.rows); i++) {
+        float *out = row_f32(m->a, i);
+        int32_t token = vector_i32(m->c)[i];
+        if (m->b.dtype == DTYPE_F32) memcpy(out, row_f32(m->b, token), (size_t)m->a.cols * sizeof *out);
+        else
+            for (int64_t c = 0; c < m->a.cols; c++) out[c] = (float)load_element(m->b, token, c);
+        if (!tensor_present(m->d)) continue;
+        int32_t position = vector_i32(m->e)[i];
+        if (m->d.dtype == DTYPE_F32) add_row(out, row_f32(m->d, position), m->a.cols);
+        else
+            for (int64_t c = 0; c < m->a.cols; c++) out[c] += (float)load_element(m->d, position, c);
+    }
+}
+
+void ISA_NAME(cpu_embedding_forward)(struct stream *s, struct tensor out, struct tensor table, struct tensor tokens,
+                                     struct tensor position_table, struct tensor positions) {
+    struct move m = {.s = s, .a = out, .b = table, .c = tokens, .d = position_table, .e = positions};
+    if (s->failed || !indices_fit(s, tokens, out.rows, table.rows, "token")) return;
+    if (tensor_present(position_table) && !indices_fit(s, positions, out.rows, position_table.rows, "position")) return;
+    thread_pool_run(s->pool, row_tasks(out.rows), embed, &m);
+}
+
+/* A task owns a strip of columns of both tables, and so adds rows in order without meeting another. */
+static void embed_backward(void *context, int task, int worker) {
+    (void)worker;
+    const struct move *m = context; /* a: d_table, b: d_position_table, c: tokens, d: d_out, e: positions */
+    int64_t first = (int64_t)task * 32, n = m->d.cols - first < 32 ? m->d.cols - first : 32;
+    for (int64_t i = 0; i < m->d.rows; i++) {
+        const float *from = row_f32(m->d, i) + first;
+        add_row(row_f32(m->a, vector_i32(m->c)[i]) + first, from, n);
+        if (tensor_present(m->b)) add_row(row_f32(m->b, vector_i32(m->e)[i]) + first, from, n);
+    }
+}
+
+void ISA_NAME(cpu_embedding_backward)(struct stream *s, struct tensor d_table, struct tensor tokens,
+                                      struct tensor d_position_table, struct tensor positions, struct tensor d_out) {
+    struct move m = {.s = s, .a = d_table, .b = d_position_table, .c = tokens, .d = d_out, .e = positions};
+    if (s->failed || !indices_fit(s, tokens, d_out.rows, d_table.rows, "token")) return;
+    if (tensor_present(d_position_table) && !indices_fit(s, positions, d_out.rows, d_position_table.rows, "position")) return;
+    thread_pool_run(s->pool, (int)((d_out.cols + 31) / 32), embed_backward, &m);
+}
+
+/* ---- dropout ----------------------------------------------------------------------------------------------------------- */
+
+static void drop(void *context, int task, int worker) {
+    (void)worker;
+    const struct move *m = context;
+    const int64_t *rng = m->b.data;
+    uint32_t key[2] = {(uint32_t)rng[0], (uint32_t)((uint64_t)rng[0] >> 32)}, words[4];
+    float keep = 1 / (1 - m->dropout.probability);
+    for (int64_t r = task_begin(task); r < task_end(task, m->a.rows); r++) {
+        float *x = row_f32(m->a, r);
+        for (int64_t c = 0; c < m->a.cols; c++) {
+            uint32_t counter[4] = {(uint32_t)(c / 4), (uint32_t)r, m->dropout.site, (uint32_t)rng[1]};
+            if (c % 4 == 0) philox4x32(counter, key, words);
+            x[c] *= words[c % 4] * 0x1p-32 < (double)m->dropout.probability ? 0 : keep;
+        }
+    }
+}
+
+void ISA_NAME(cpu_dropout)(struct stream *s, struct dropout_options o, struct tensor x, struct tensor rng) {
+    struct move m = {.s = s, .a = x, .b = rng, .dropout = o};
+    if (o.probability > 0) thread_pool_run(s->pool, row_tasks(x.rows), drop, &m);
+}

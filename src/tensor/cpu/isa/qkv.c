@@ -1,0 +1,135 @@
+/* qkv.c - splits a fused projection into heads; norms and rotates those of q and k; and backward. */
+#include "tensor/cpu/isa/rows.h"
+#include "tensor/cpu/isa/kernels.h"
+#include "tensor/cpu/isa/simd.h"
+
+#define MAX_HEAD_DIM 1024
+
+struct qkv_work {
+    const struct qkv_options *o;
+    const struct qkv_tensors *t;
+    struct tensor q, k, v;
+    struct tensor d_qkv, d_q_norm, d_k_norm;
+    float *partial; /* [tasks][2][d] */
+};
+
+static const float *norm_weight(const struct qkv_work *w, int head) {
+    return vector_f32(head < w->o->n_heads ? w->t->q_norm : w->t->k_norm);
+}
+
+/* (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin); with sign -1 the other way round. */
+static inline void rotate(const float *angles, int d, float sign, const float *x, float *out) {
+    int half = d / 2;
+    for (int i = 0; i < half; i++) {
+        float c = angles[i], s = sign * angles[half + i], a = x[i], b = x[half + i];
+        out[i] = a * c - b * s;
+        out[half + i] = b * c + a * s;
+    }
+}
+
+static void forward_head(const struct qkv_work *w, int64_t r, int head, const float *x, float *out) {
+    int d = w->o->head_dim;
+    const float *weight = norm_weight(w, head);
+    float normed[MAX_HEAD_DIM];
+    if (weight) {
+        float sum = 0;
+        for (int i = 0; i < d; i++) sum += x[i] * x[i];
+        float scale = 1 / sqrtf(sum / (float)d + w->o->norm_epsilon);
+        for (int i = 0; i < d; i++) normed[i] = x[i] * scale * weight[i];
+        if (tensor_present(w->t->norm_stats)) row_f32(w->t->norm_stats, r)[head] = scale;
+        x = normed;
+    }
+    if (tensor_present(w->t->rope)) rotate(row_f32(w->t->rope, vector_i32(w->t->positions)[r]), d, 1, x, out);
+    else memcpy(out, x, (size_t)d * sizeof *out);
+}
+
+/* Writes d floats of a head into a cache row, in the cache's number type. */
+static void store_head(struct tensor cache, int64_t row, int first, const float *x, int d) {
+    if (cache.dtype == DTYPE_F32) {
+        memcpy(row_f32(cache, row) + first, x, (size_t)d * sizeof *x);
+        return;
+    }
+    uint16_t *to = (uint16_t *)cache.data + row * cache.stride + first;
+    for (int i = 0; i < d; i++) to[i] = cache.dtype == DTYPE_BF16 ? f32_to_bf16(x[i]) : f32_to_f16(x[i]);
+}
+
+static void forward_task(void *context, int task, int worker) {
+    (void)worker;
+    const struct qkv_work *w = context;
+    int d = w->o->head_dim, n_q = w->o->n_heads, n_kv = w->o->n_kv_heads;
+    for (int64_t r = task_begin(task); r < task_end(task, w->t->qkv.rows); r++) {
+        const float *x = row_f32(w->t->qkv, r);
+        int64_t slot = tensor_present(w->t->slots) ? vector_i32(w->t->slots)[r] : r;
+        for (int h = 0; h < n_q; h++) forward_head(w, r, h, x + h * d, row_f32(w->q, r) + h * d);
+        for (int h = 0; h < n_kv; h++) {
+            float key[MAX_HEAD_DIM];
+            forward_head(w, r, n_q + h, x + (n_q + h) * d, key);
+            store_head(w->k, slot, h * d, key, d);
+            store_head(w->v, slot, h * d, x + (n_q + n_kv + h) * d, d);
+        }
+    }
+}
+
+static bool check(struct stream *s, const struct qkv_options *o) {
+    if (o->head_dim > MAX_HEAD_DIM) stream_fail(s, "heads of %d are wider than %d", o->head_dim, MAX_HEAD_DIM);
+    return !s->failed;
+}
+
+void ISA_NAME(cpu_qkv_forward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t, struct tensor q,
+                               struct tensor k, struct tensor v) {
+    struct qkv_work w = {.o = o, .t = t, .q = q, .k = k, .v = v};
+    if (check(s, o)) thread_pool_run(s->pool, row_tasks(t->qkv.rows), forward_task, &w);
+}
+
+/* The rotation is undone on the gradient; then the gradient of x / rms(x) * weight. */
+static void backward_head(const struct qkv_work *w, int64_t r, int head, const float *x, const float *d_out, float *d_x,
+                          float *d_weight) {
+    int d = w->o->head_dim;
+    float turned[MAX_HEAD_DIM];
+    const float *weight = norm_weight(w, head);
+    if (tensor_present(w->t->rope)) rotate(row_f32(w->t->rope, vector_i32(w->t->positions)[r]), d, -1, d_out, turned);
+    else memcpy(turned, d_out, (size_t)d * sizeof *turned);
+    if (!weight) {
+        memcpy(d_x, turned, (size_t)d * sizeof *d_x);
+        return;
+    }
+    float scale = row_f32(w->t->norm_stats, r)[head], sum = 0;
+    for (int i = 0; i < d; i++) sum += turned[i] * weight[i] * x[i] * scale;
+    float mean = sum / (float)d;
+    for (int i = 0; i < d; i++) {
+        float y = x[i] * scale;
+        d_weight[i] += turned[i] * y;
+        d_x[i] = scale * (turned[i] * weight[i] - y * mean);
+    }
+}
+
+static void backward_task(void *context, int task, int worker) {
+    (void)worker;
+    const struct qkv_work *w = context;
+    int d = w->o->head_dim, n_q = w->o->n_heads, n_kv = w->o->n_kv_heads;
+    float *d_q_norm = w->partial + (int64_t)task * 2 * d, *d_k_norm = d_q_norm + d;
+    memset(d_q_norm, 0, (size_t)d * 2 * sizeof *d_q_norm);
+    for (int64_t r = task_begin(task); r < task_end(task, w->t->qkv.rows); r++) {
+        const float *x = row_f32(w->t->qkv, r);
+        float *d_x = row_f32(w->d_qkv, r);
+        for (int h = 0; h < n_q; h++) backward_head(w, r, h, x + h * d, row_f32(w->q, r) + h * d, d_x + h * d, d_q_norm);
+        for (int h = 0; h < n_kv; h++)
+            backward_head(w, r, n_q + h, x + (n_q + h) * d, row_f32(w->k, r) + h * d, d_x + (n_q + h) * d, d_k_norm);
+        memcpy(d_x + (n_q + n_kv) * d, row_f32(w->v, r), (size_t)(n_kv * d) * sizeof *d_x);
+    }
+}
+
+void ISA_NAME(cpu_qkv_backward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t,
+                                struct tensor d_qkv, struct tensor d_q_norm, struct tensor d_k_norm, struct tensor d_q,
+                                struct tensor d_k, struct tensor d_v) {
+    int tasks = row_tasks(t->qkv.rows), d = o->head_dim;
+    struct qkv_work w = {.o = o, .t = t, .q = d_q, .k = d_k, .v = d_v, .d_qkv = d_qkv};
+    w.partial = check(s, o) ? cpu_scratch_shared(s, (size_t)tasks * 2 * (size_t)d * sizeof(float)) : NULL;
+    if (!w.partial) return;
+    thread_pool_run(s->pool, tasks, backward_task, &w);
+    for (int task = 0; task < tasks; task++)
+        for (int i = 0; i < d; i++) {
+            if (tensor_present(d_q_norm)) ((float *)d_q_norm.data)[i] += w.partial[(int64_t)task * 2 * d + i];
+            if (tensor_present(d_k_norm)) ((float *)d_k_norm.data)[i] += w.partial[(int64_t)task * 2 * d + d + i];
+        }
+}
