@@ -182,6 +182,16 @@ static bool build_slots(struct bpe *bpe) {
     return true;
 }
 
+/* Leaves each pair only its last place in the list, the one that counts. */
+static void drop_repeated(struct bpe *bpe) {
+    size_t kept = 0;
+    for (size_t i = 0; i < bpe->n_merges; i++) {
+        const struct bpe_merge *merge = &bpe->merges[i];
+        if (bpe->slots[find_slot(bpe, merge->left, merge->right)].rank == merge->rank) bpe->merges[kept++] = *merge;
+    }
+    bpe->n_merges = kept;
+}
+
 /* A token that merging its own bytes leads back to needs no merging when a word is just that. */
 static bool find_direct(const struct bpe *bpe, struct vocabulary *v, struct talc_error *err) {
     struct { int32_t *ids; size_t capacity; } scratch = {0};
@@ -210,5 +220,6 @@ bool bpe_finish(struct bpe *bpe, struct vocabulary *v, struct talc_error *err) {
         bpe->byte_ids[byte] = vocabulary_find(v, &c, 1);
     }
     if (!build_slots(bpe)) return talc_fail(err, "out of memory for %zu merges", bpe->n_merges);
+    drop_repeated(bpe);
     return find_direct(bpe, v, err);
 }

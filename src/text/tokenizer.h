@@ -1,7 +1,7 @@
 /* tokenizer.h - text to token ids and back: byte-level BPE, or one token a character.
  *
  * A tokenizer is a vocabulary (id -> bytes), merges, a pattern that cuts text into words first (pretokenize.h), and special
- * tokens that stand for no text. It comes from a file (here) or is made from text (bpe_train.h). Once made it is
+ * tokens that stand for no text. It comes from a file (here) or is made from text (tokenizer_train.h). Once made it is
  * read-only: everything that takes a `const struct tokenizer *` may be called from several threads at once.
  *
  * decode(encode(x)) == x for every string of bytes, valid UTF-8 or not (byte-level, no normaliser). */

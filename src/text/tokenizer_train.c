@@ -1,0 +1,208 @@
+/* tokenizer_train.c - from texts to a tokenizer; see tokenizer_train.h. Texts are collected, cut into pieces at places that
+ * do not change their words, and counted by all threads; merges are learnt in bpe_train.c. */
+#include "text/tokenizer_train.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "text/bpe_train.h"
+#include "text/tokenizer_parts.h"
+#include "text/word_count.h"
+
+#define PIECE_BYTES ((size_t)64 << 10)    /* one task of counting */
+#define COLLECT_BYTES ((size_t)4 << 20)   /* texts are counted when so much has come together */
+#define N_CODEPOINTS 0x110000
+
+struct piece {
+    size_t offset, n_bytes; /* in `collected` */
+};
+
+struct tokenizer_trainer {
+    struct tokenizer_train_options options;
+    struct word_counts *counts; /* [n_workers]: one table a thread; their sum does not depend on who counted what */
+    bool *failed;               /* [n_workers] out of memory */
+    int n_workers;
+    struct buffer collected;
+    struct piece *pieces;
+    size_t n_pieces, pieces_capacity;
+    bool *seen; /* [N_CODEPOINTS] for characters */
+};
+
+struct tokenizer_train_options tokenizer_train_defaults(bool characters) {
+    static const char *const chatml[] = {TOKEN_END_OF_TEXT, TOKEN_IM_START, TOKEN_IM_END};
+    struct tokenizer_train_options options = {
+        .characters = characters,
+        .pretokenizer = PRETOKENIZER_QWEN2,
+        .vocab_size = 8192,
+        .special_tokens = chatml,
+        .n_special_tokens = characters ? 0 : sizeof chatml / sizeof *chatml,
+    };
+    return options;
+}
+
+static bool check_options(const struct tokenizer_train_options *o, struct talc_error *err) {
+    if (o->n_special_tokens > 65536) return talc_fail(err, "%zu special tokens are too many", o->n_special_tokens);
+    for (size_t i = 0; i < o->n_special_tokens; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(o->special_tokens[i], o->special_tokens[j]) == 0)
+                return talc_fail(err, "the special token \"%s\" is given twice", o->special_tokens[i]);
+    int32_t least = 256 + (int32_t)o->n_special_tokens;
+    if (!o->characters && (o->vocab_size < least || o->vocab_size > VOCABULARY_MAX_SIZE))
+        return talc_fail(err, "a vocabulary of %d tokens: it must have between %d (256 bytes and %zu special tokens) and %d",
+                         (int)o->vocab_size, (int)least, o->n_special_tokens, VOCABULARY_MAX_SIZE);
+    return true;
+}
+
+struct tokenizer_trainer *tokenizer_trainer_open(const struct tokenizer_train_options *options, struct talc_error *err) {
+    if (!check_options(options, err)) return NULL;
+    struct tokenizer_trainer *t = calloc(1, sizeof *t);
+    if (t) {
+        t->options = *options;
+        t->n_workers = options->pool ? thread_pool_size(options->pool) : 1;
+        t->counts = calloc((size_t)t->n_workers, sizeof *t->counts);
+        t->failed = calloc((size_t)t->n_workers, sizeof *t->failed);
+        t->seen = options->characters ? calloc(N_CODEPOINTS, sizeof *t->seen) : NULL;
+        if (t->counts && t->failed && (t->seen || !options->characters)) return t;
+    }
+    tokenizer_trainer_close(t);
+    talc_fail(err, "out of memory for training a tokenizer");
+    return NULL;
+}
+
+void tokenizer_trainer_close(struct tokenizer_trainer *t) {
+    if (!t) return;
+    for (int i = 0; t->counts && i < t->n_workers; i++) word_counts_free(&t->counts[i]);
+    free(t->counts);
+    free(t->failed);
+    free(t->seen);
+    free(t->pieces);
+    buffer_free(&t->collected);
+    free(t);
+}
+
+/* ==== counting ====================================================================================================== */
+
+static void count_piece(void *context, int i, int worker) {
+    struct tokenizer_trainer *t = context;
+    const struct piece *piece = &t->pieces[i];
+    if (!word_counts_add_text(&t->counts[worker], t->options.pretokenizer, t->collected.data + piece->offset,
+                              piece->n_bytes))
+        t->failed[worker] = true;
+}
+
+static bool count_collected(struct tokenizer_trainer *t, struct talc_error *err) {
+    if (t->options.pool && t->n_pieces)
+        thread_pool_run(t->options.pool, (int)t->n_pieces, count_piece, t);
+    else
+        for (size_t i = 0; i < t->n_pieces; i++) count_piece(t, (int)i, 0);
+    t->n_pieces = 0;
+    buffer_clear(&t->collected);
+    for (int i = 0; i < t->n_workers; i++)
+        if (t->failed[i]) return talc_fail(err, "out of memory while counting words");
+    return true;
+}
+
+static bool collect_piece(struct tokenizer_trainer *t, const char *text, size_t n_bytes, struct talc_error *err) {
+    if (t->n_pieces == t->pieces_capacity) {
+        size_t capacity = t->pieces_capacity ? t->pieces_capacity * 2 : 256;
+        struct piece *pieces = realloc(t->pieces, capacity * sizeof *pieces);
+        if (!pieces) return talc_fail(err, "out of memory for text");
+        t->pieces = pieces;
+        t->pieces_capacity = capacity;
+    }
+    t->pieces[t->n_pieces++] = (struct piece){t->collected.length, n_bytes};
+    buffer_append(&t->collected, text, n_bytes);
+    if (!buffer_ok(&t->collected)) return talc_fail(err, "out of memory for %zu bytes of text", n_bytes);
+    return t->collected.length < COLLECT_BYTES || count_collected(t, err);
+}
+
+static bool add_characters(struct tokenizer_trainer *t, const char *text, size_t n_bytes, struct talc_error *err) {
+    for (size_t i = 0; i < n_bytes;) {
+        int32_t codepoint;
+        size_t length = (size_t)utf8_decode(text + i, n_bytes - i, &codepoint);
+        if (codepoint < 0)
+            return talc_fail(err, "byte 0x%02x at %zu is not valid UTF-8: tokens of characters need text; use BPE for bytes",
+                             (unsigned char)text[i], i);
+        if (codepoint == 0)
+            return talc_fail(err, "U+0000 at byte %zu: a tokenizer of characters cannot hold it; use BPE", i);
+        t->seen[codepoint] = true;
+        i += length;
+    }
+    return true;
+}
+
+bool tokenizer_trainer_add(struct tokenizer_trainer *t, const char *text, size_t n_bytes, struct talc_error *err) {
+    if (t->options.characters) return add_characters(t, text, n_bytes, err);
+    while (n_bytes > 0) {
+        size_t length = pretokenize_safe_cut(text, n_bytes, PIECE_BYTES);
+        if (!collect_piece(t, text, length, err)) return false;
+        text += length;
+        n_bytes -= length;
+    }
+    return true;
+}
+
+/* ==== the tokenizer ================================================================================================= */
+
+/* Bytes in the order of the characters that stand for them in tokenizer.json: the ids that GPT-2 has, too. */
+static bool add_bytes(struct vocabulary *v, struct talc_error *err) {
+    int32_t id = 0;
+    for (int32_t character = 0; character < 512; character++) {
+        int byte = byte_level_byte(character);
+        if (byte >= 0 && !vocabulary_add(v, id++, &(char){(char)byte}, 1, TOKEN_TEXT, err)) return false;
+    }
+    return true;
+}
+
+static bool learn_bpe(struct tokenizer_trainer *t, struct tokenizer *tok, struct talc_error *err) {
+    struct word_counts *all = &t->counts[0];
+    struct bpe_train_options options = {
+        .vocab_size = t->options.vocab_size - (int32_t)t->options.n_special_tokens,
+        .min_count = t->options.min_count,
+        .progress = t->options.progress,
+        .progress_context = t->options.progress_context,
+    };
+    if (!count_collected(t, err)) return false;
+    for (int i = 1; i < t->n_workers; i++) {
+        if (!word_counts_merge(all, &t->counts[i])) return talc_fail(err, "out of memory while counting words");
+        word_counts_free(&t->counts[i]);
+    }
+    word_counts_sort(all);
+    if (all->n_words == 0) return talc_fail(err, "there is no text to learn a tokenizer from");
+    tok->pretokenizer = t->options.pretokenizer;
+    return add_bytes(&tok->vocabulary, err) && bpe_train(all, &options, &tok->vocabulary, &tok->bpe, err);
+}
+
+static bool list_characters(struct tokenizer_trainer *t, struct tokenizer *tok, struct talc_error *err) {
+    int32_t id = 0;
+    tok->type = TOKENIZER_CHARACTER;
+    for (int32_t codepoint = 0; codepoint < N_CODEPOINTS; codepoint++) {
+        char bytes[4];
+        if (!t->seen[codepoint]) continue;
+        int n_bytes = utf8_encode(codepoint, bytes);
+        if (!vocabulary_add(&tok->vocabulary, id++, bytes, (size_t)n_bytes, TOKEN_TEXT, err)) return false;
+    }
+    return id > 0 || talc_fail(err, "there is no text to learn a tokenizer from");
+}
+
+static bool add_specials(const struct tokenizer_train_options *options, struct tokenizer *tok, struct talc_error *err) {
+    for (size_t i = 0; i < options->n_special_tokens; i++) {
+        if (!tokenizer_add_special(tok, options->special_tokens[i], tok->vocabulary.size, err)) return false;
+    }
+    return true;
+}
+
+struct tokenizer *tokenizer_trainer_finish(struct tokenizer_trainer *t, struct talc_error *err) {
+    struct tokenizer *tok = tokenizer_new(err);
+    if (!tok) return NULL;
+    bool ok = (t->options.characters ? list_characters(t, tok, err) : learn_bpe(t, tok, err)) &&
+              add_specials(&t->options, tok, err) && tokenizer_finish(tok, err);
+    if (!ok) {
+        tokenizer_free(tok);
+        return NULL;
+    }
+    tokenizer_choose_roles(tok);
+    tok->pad_id = tokenizer_special_id(tok, TOKEN_END_OF_TEXT);
+    return tok;
+}
