@@ -19,6 +19,7 @@ struct arch {
     int vocab_size, context_length;
     int hidden_size, n_layers, n_heads, n_kv_heads, head_dim, intermediate_size;
     enum norm_kind norm;
+    bool norm_bias;                 /* LayerNorm only */
     float norm_epsilon;
     enum activation_kind activation;
     bool learned_positions;         /* a position table added to the embedding; else rotary */

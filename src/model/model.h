@@ -113,7 +113,8 @@ struct run {
     void *hook_context;
 
     struct arena arena;       /* device memory of all below */
-    struct batch batch;       /* sizes of the current batch; its pointers are not kept */
+    struct batch batch;       /* of the current pass: sizes; of its pointers only whether they are there */
+    int max_length;           /* longest sequence of the batch, in keys */
     struct tensor tokens, positions, starts, targets, lengths, slots, blocks, head_rows, rng;
     struct tensor hidden;     /* [n_tokens, h] after the final norm */
     struct tensor logits;     /* [head_chunk, V] */
