@@ -1,0 +1,323 @@
+/* skill_code.c - small functions in C and Python: a template ("add up over a list"), an operation ("square") and a name
+ * that the prompt gives. A fifth of all (template, operation, language) never occurs in training, nor does a fifth of
+ * the wordings, nor the names that tests use. Tests of a function come with the prompt: see append_tests. */
+#include "task/skill.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* ---- operations ------------------------------------------------------------------------------------------------- */
+
+enum language { LANGUAGE_C, LANGUAGE_PYTHON, N_LANGUAGES };
+static const char *const language_names[N_LANGUAGES] = {"C", "Python"}, *const fences[N_LANGUAGES] = {"c", "python"};
+
+static int apply_double(int x) { return x * 2; }
+static int apply_triple(int x) { return x * 3; }
+static int apply_quadruple(int x) { return x * 4; }
+static int apply_square(int x) { return x * x; }
+static int apply_cube(int x) { return x * x * x; }
+static int apply_negative(int x) { return -x; }
+static int apply_successor(int x) { return x + 1; }
+static int apply_predecessor(int x) { return x - 1; }
+static int apply_half(int x) { return x / 2; }
+static int apply_parity(int x) { return x % 2; }
+
+/* Of numbers that are not negative: there both languages divide alike. {v} is the operand. */
+struct operation {
+    const char *noun, *plural, *expression[N_LANGUAGES];
+    int (*apply)(int x);
+};
+static const struct operation operations[] = {
+    {"double", "doubles", {"{v} * 2", "{v} * 2"}, apply_double},
+    {"triple", "triples", {"{v} * 3", "{v} * 3"}, apply_triple},
+    {"quadruple", "quadruples", {"{v} * 4", "{v} * 4"}, apply_quadruple},
+    {"square", "squares", {"{v} * {v}", "{v} * {v}"}, apply_square},
+    {"cube", "cubes", {"{v} * {v} * {v}", "{v} * {v} * {v}"}, apply_cube},
+    {"negative", "negatives", {"-{v}", "-{v}"}, apply_negative},
+    {"successor", "successors", {"{v} + 1", "{v} + 1"}, apply_successor},
+    {"predecessor", "predecessors", {"{v} - 1", "{v} - 1"}, apply_predecessor},
+    {"half", "halves", {"{v} / 2", "{v} // 2"}, apply_half},
+    {"parity", "parities", {"{v} % 2", "{v} % 2"}, apply_parity},
+};
+enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
+
+/* ---- templates -------------------------------------------------------------------------------------------------- */
+
+enum shape { TAKES_ONE, TAKES_TWO, TAKES_LIST, CHANGES_LIST };
+
+/* What a function must return for two numbers (x, y), or for a list of n numbers. */
+static int value_of(const struct operation *op, const int *a, int n) { return n ? op->apply(a[0]) : 0; }
+static int sum_to(const struct operation *op, const int *a, int n) {
+    int sum = 0;
+    for (int i = 1; n && i <= a[0]; i++) sum += op->apply(i);
+    return sum;
+}
+static int sum_of(const struct operation *op, const int *a, int n) {
+    int sum = 0;
+    for (int i = 0; i < n; i++) sum += op->apply(a[i]);
+    return sum;
+}
+static int largest_of(const struct operation *op, const int *a, int n) {
+    int largest = op->apply(a[0]);
+    for (int i = 1; i < n; i++)
+        if (op->apply(a[i]) > largest) largest = op->apply(a[i]);
+    return largest;
+}
+static int difference(const struct operation *op, const int *a, int n) { return n > 1 ? a[0] - op->apply(a[1]) : 0; }
+static int count_over_ten(const struct operation *op, const int *a, int n) {
+    int count = 0;
+    for (int i = 0; i < n; i++) count += op->apply(a[i]) > 10;
+    return count;
+}
+
+/* {f} the name; {x}, {y}, {i}, {e} the operation on x, y, i and on a list's element. Descriptions: {o} the operation's
+ * noun, {O} its plural; at most seven words, so that none holds eight in a row. */
+struct template {
+    enum shape shape;
+    int (*expected)(const struct operation *op, const int *a, int n); /* CHANGES_LIST: of one element */
+    const char *body[N_LANGUAGES], *descriptions[8];
+};
+static const struct template templates[] = {
+    {TAKES_ONE,
+     value_of,
+     {"int {f}(int x) {\n    return {x};\n}", "def {f}(x):\n    return {x}"},
+     {"returns the {o} of x", "gives back the {o} of x", "computes the {o} of x", "takes x and returns its {o}",
+      "yields the {o} of a number x", "turns x into its {o}", "works out the {o} of x"}},
+    {TAKES_ONE,
+     sum_to,
+     {"int {f}(int n) {\n    int s = 0;\n    for (int i = 1; i <= n; i++)\n        s += {i};\n    return s;\n}",
+      "def {f}(n):\n    return sum({i} for i in range(1, n + 1))"},
+     {"adds the {O} from 1 to n", "sums the {O} from 1 to n", "totals the {O} from 1 to n",
+      "returns the sum of {O} to n", "adds up {O} from 1 to n", "computes the sum of {O} to n",
+      "sums up the {O} to n"}},
+    {TAKES_LIST,
+     sum_of,
+     {"int {f}(const int *a, int n) {\n    int s = 0;\n    for (int i = 0; i < n; i++)\n        s += {e};\n    return "
+      "s;\n}",
+      "def {f}(a):\n    return sum({x} for x in a)"},
+     {"adds the {O} of a list", "sums the {O} of a list", "totals the {O} in a list", "adds up {O} in a list",
+      "returns the sum of a list's {O}", "sums up the {O} in a list", "computes the total {O} of a list"}},
+    {TAKES_LIST,
+     largest_of,
+     {"int {f}(const int *a, int n) {\n    int m = {e0};\n    for (int i = 1; i < n; i++)\n        if ({e} > m)\n"
+      "            m = {e};\n    return m;\n}",
+      "def {f}(a):\n    return max({x} for x in a)"},
+     {"finds the largest {o} in a list", "returns the biggest {o} in a list", "gives the largest {o} of a list",
+      "picks the biggest {o} of a list", "returns the largest of the {O}", "computes the biggest {o} in a list",
+      "looks for the largest {o}"}},
+    {CHANGES_LIST,
+     value_of,
+     {"void {f}(int *a, int n) {\n    for (int i = 0; i < n; i++)\n        a[i] = {e};\n}",
+      "def {f}(a):\n    return [{x} for x in a]"},
+     {"replaces each number by its {o}", "maps a list to its {O}", "turns each number into its {o}",
+      "changes each number to its {o}", "swaps every number for its {o}", "maps every number to its {o}",
+      "replaces every number with its {o}"}},
+    {TAKES_TWO,
+     sum_of,
+     {"int {f}(int x, int y) {\n    return {x} + {y};\n}", "def {f}(x, y):\n    return {x} + {y}"},
+     {"adds the {O} of x and y", "sums the {O} of x and y", "returns the {o} of x plus y's",
+      "totals the {O} of x and y", "adds up {O} of x and y", "computes {o} x plus {o} y",
+      "joins the {O} of x and y"}},
+    {TAKES_TWO,
+     difference,
+     {"int {f}(int x, int y) {\n    return x - ({y});\n}", "def {f}(x, y):\n    return x - ({y})"},
+     {"subtracts the {o} of y from x", "takes the {o} of y from x", "lowers x by the {o} of y",
+      "returns x minus the {o} of y", "reduces x by the {o} of y", "computes x less the {o} of y",
+      "removes the {o} of y from x"}},
+    {TAKES_LIST,
+     count_over_ten,
+     {"int {f}(const int *a, int n) {\n    int c = 0;\n    for (int i = 0; i < n; i++)\n        if ({e} > 10)\n"
+      "            c++;\n    return c;\n}",
+      "def {f}(a):\n    return sum(1 for x in a if {x} > 10)"},
+     {"counts the {O} above ten", "tells how many {O} exceed ten", "counts {O} over ten in a list",
+      "returns how many {O} exceed ten", "counts how many {O} pass ten", "finds how many {O} exceed ten",
+      "computes the number of {O} over ten"}},
+};
+enum { N_TEMPLATES = sizeof templates / sizeof templates[0] };
+
+/* {L} the language, {f} the name, {d} what the function does. */
+static const char *const frames[] = {
+    "Write a {L} function {f} that {d}.",
+    "In {L}, write {f}, which {d}.",
+    "Please write a function {f} in {L} that {d}.",
+    "I need a {L} function called {f}. It {d}.",
+    "Give me {L} code for {f}: it {d}.",
+    "Code a function {f} in {L}. It {d}.",
+    "Can you write {f} in {L}? It {d}.",
+    "Define {f} in {L} so that it {d}.",
+    "Show me {L} code: {f} {d}.",
+    "{L}: a function {f} that {d}.",
+    "Implement {f} in {L}. The function {d}.",
+    "My {L} program needs {f}, which {d}.",
+    "Make a {L} function named {f} that {d}.",
+    "The function {f} {d}. Write it in {L}.",
+    "Create {f}, a {L} function that {d}.",
+    "How do I write {f} in {L} if it {d}?",
+    "A {L} function, please: {f} {d}.",
+    "Help me code {f} in {L}: it {d}.",
+    "Program a function {f} for {L} that {d}.",
+    "Write {f} for me in {L}; it {d}.",
+    "Could you code a {L} function {f} that {d}?",
+    "Use {L} to write {f}, which {d}.",
+    "{f} should be a {L} function that {d}.",
+    "With {L}, build a function {f} that {d}.",
+};
+
+static const char *const verbs[] = {"calc", "make", "find", "get",  "do",   "run",  "my",   "new",  "fast", "quick", "the",
+                                    "best", "tiny", "test", "work", "help", "main", "try",  "next", "all",  "one",   "first"};
+static const char *const nouns[] = {"total", "value", "result", "step",   "task",  "job",   "thing", "func",  "score", "item",
+                                    "number", "list",  "part",  "answer", "count", "block", "rule",  "piece", "part",  "data"};
+
+bool code_is_held_out(int template, int operation, int language) {
+    struct buffer key = {0};
+    buffer_printf(&key, "%d/%s/%s", template, operations[operation].noun, language_names[language]);
+    bool held_out = buffer_ok(&key) && text_hash(key.data) % 5 == 0;
+    buffer_free(&key);
+    return held_out;
+}
+
+static void draw_function_name(const struct world *world, enum split split, struct rng *rng, char out[MAX_NAME]) {
+    if (rng_below(rng, 10) < 7) {
+        name_draw(world, split, rng, out);
+        out[0] = (char)tolower((unsigned char)out[0]);
+        return;
+    }
+    do {
+        const char *verb = phrase_any(PHRASES(verbs), rng), *noun = phrase_any(PHRASES(nouns), rng);
+        char *end = stpcpy(stpcpy(out, verb), "_");
+        strcpy(end, noun); /* both are short: at most 5 + 1 + 6 letters */
+    } while (name_is_held_out(out) != (split == SPLIT_TEST));
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------------------- */
+
+static void fill_expression(const struct operation *op, int language, const char *operand, struct buffer *out) {
+    struct slot slots[] = {{"v", operand}, {NULL, NULL}};
+    text_fill(out, op->expression[language], slots);
+}
+
+static void append_function(const struct template *t, const struct operation *op, int language, const char *name,
+                            struct buffer *out) {
+    static const char *const operands[][2] = {{"x", "x"}, {"y", "y"}, {"i", "i"}, {"e", "a[i]"}, {"e0", "a[0]"}};
+    enum { N_OPERANDS = sizeof operands / sizeof operands[0] };
+    struct buffer expressions[N_OPERANDS] = {0};
+    struct slot slots[N_OPERANDS + 2] = {{"f", name}};
+    for (int i = 0; i < N_OPERANDS; i++) {
+        fill_expression(op, language, operands[i][1], &expressions[i]);
+        slots[i + 1] = (struct slot){operands[i][0], expressions[i].data ? expressions[i].data : ""};
+        if (!buffer_ok(&expressions[i])) out->failed = true;
+    }
+    text_fill(out, t->body[language], slots);
+    for (int i = 0; i < N_OPERANDS; i++) buffer_free(&expressions[i]);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------------------ */
+
+static void append_numbers(const int *a, int n, struct buffer *out) {
+    for (int i = 0; i < n; i++) buffer_printf(out, "%s%d", i > 0 ? ", " : "", a[i]);
+}
+
+static void append_c_case(const struct template *t, const struct operation *op, const char *name, const int *a, int n,
+                          struct buffer *out) {
+    if (t->shape == TAKES_ONE || t->shape == TAKES_TWO) {
+        buffer_printf(out, "    if (%s(", name);
+        append_numbers(a, n, out);
+        buffer_printf(out, ") != %d) return 1;\n", t->expected(op, a, n));
+        return;
+    }
+    buffer_append_text(out, "    {\n        int a[] = {");
+    append_numbers(a, n, out);
+    if (t->shape == TAKES_LIST) {
+        buffer_printf(out, "};\n        if (%s(a, %d) != %d) return 1;\n    }\n", name, n, t->expected(op, a, n));
+        return;
+    }
+    buffer_printf(out, "};\n        %s(a, %d);\n", name, n);
+    for (int i = 0; i < n; i++) buffer_printf(out, "        if (a[%d] != %d) return 1;\n", i, t->expected(op, a + i, 1));
+    buffer_append_text(out, "    }\n");
+}
+
+static void append_python_case(const struct template *t, const struct operation *op, const char *name, const int *a, int n,
+                               struct buffer *out) {
+    bool list = t->shape == TAKES_LIST || t->shape == CHANGES_LIST;
+    buffer_printf(out, "assert %s(%s", name, list ? "[" : "");
+    append_numbers(a, n, out);
+    buffer_printf(out, "%s) == ", list ? "]" : "");
+    if (t->shape != CHANGES_LIST) {
+        buffer_printf(out, "%d\n", t->expected(op, a, n));
+        return;
+    }
+    for (int i = 0; i < n; i++) buffer_printf(out, "%s%d", i > 0 ? ", " : "[", t->expected(op, a + i, 1));
+    buffer_append_text(out, "]\n");
+}
+
+/* A program that ends well and prints `proof` only if the function, put before it, gives what it should. */
+static void append_tests(const struct template *t, const struct operation *op, int language, const char *name,
+                         const char *proof, struct buffer *out) {
+    static const int cases[][4] = {{3, 1, 4, 9}, {7, 2, 0, 5}, {6, 12, 8, 1}, {11, 5, 20, 2}};
+    int n = t->shape == TAKES_ONE ? 1 : t->shape == TAKES_TWO ? 2 : 4;
+    if (language == LANGUAGE_C) buffer_append_text(out, "int puts(const char *text);\nint main(void) {\n");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        (language == LANGUAGE_C ? append_c_case : append_python_case)(t, op, name, cases[i], n, out);
+    if (language == LANGUAGE_C)
+        buffer_printf(out, "    puts(\"%s\");\n    return 0;\n}\n", proof);
+    else
+        buffer_printf(out, "print(\"%s\")\n", proof);
+}
+
+static void add_check(const struct template *t, const struct operation *op, int language, const char *name,
+                      struct rng *rng, json_t *check) {
+    struct buffer proof = {0}, tests = {0};
+    buffer_printf(&proof, "passed %08x", rng_u32(rng));
+    if (buffer_ok(&proof)) append_tests(t, op, language, name, proof.data, &tests);
+    json_object_set_new(check, "language", json_string(fences[language]));
+    json_object_set_new(check, "function", json_string(name));
+    json_object_set_new(check, "template", json_integer(t - templates));
+    json_object_set_new(check, "operation", json_string(op->noun));
+    if (buffer_ok(&tests) && tests.data) {
+        json_object_set_new(check, "tests", json_string(tests.data));
+        json_object_set_new(check, "proof", json_string(proof.data));
+    }
+    buffer_free(&proof);
+    buffer_free(&tests);
+}
+
+/* ---- dialogs ---------------------------------------------------------------------------------------------------- */
+
+static void append_request(const struct template *t, const struct operation *op, int language, const char *name,
+                           enum split split, struct rng *rng, struct buffer *out) {
+    struct slot words[] = {{"o", op->noun}, {"O", op->plural}, {NULL, NULL}};
+    struct phrases descriptions = phrases_until_null(t->descriptions, 8);
+    struct buffer description = {0};
+    text_fill(&description, phrase_pick(descriptions, split, rng), words);
+    if (buffer_ok(&description)) {
+        struct slot slots[] = {{"L", language_names[language]}, {"f", name}, {"d", description.data}, {NULL, NULL}};
+        text_fill(out, phrase_pick(PHRASES(frames), split, rng), slots);
+    } else {
+        out->failed = true;
+    }
+    buffer_free(&description);
+}
+
+static void add_code(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
+                     json_t *check) {
+    (void)subject;
+    int template, operation, language;
+    do {
+        template = (int)rng_below(rng, N_TEMPLATES);
+        operation = (int)rng_below(rng, N_OPERATIONS);
+        language = (int)rng_below(rng, N_LANGUAGES);
+    } while (code_is_held_out(template, operation, language) != (split == SPLIT_TEST));
+    const struct template *t = &templates[template];
+    const struct operation *op = &operations[operation];
+    char name[MAX_NAME];
+    draw_function_name(world, split, rng, name);
+    struct buffer *prompt = dialog_next(dialog), *answer = dialog_next(dialog);
+    append_request(t, op, language, name, split, rng, prompt);
+    prompt_finish(prompt, split, rng);
+    buffer_printf(answer, "```%s\n", fences[language]);
+    append_function(t, op, language, name, answer);
+    buffer_append_text(answer, "\n```");
+    if (check) add_check(t, op, language, name, rng, check);
+}
+
+const struct skill skill_code = {"code", add_code};

@@ -1,0 +1,117 @@
+/* skill_outline.c - outlines in Markdown: a heading and four numbered sections that speak of the topic. A fifth of all
+ * topics never occurs in training. */
+#include <stdio.h>
+#include <string.h>
+
+#include "task/skill.h"
+
+static const char *const aspects[] = {
+    "{s}",           "the history of {s}",  "the art of {s}",      "the future of {s}", "the price of {s}",
+    "the making of {s}", "the trade in {s}", "the secrets of {s}", "the beauty of {s}", "the use of {s}",
+    "the dangers of {s}", "the science of {s}", "the love of {s}",  "the names of {s}",
+};
+static const char *const subjects[] = {
+    "bread",   "kites",   "bees",    "clocks",  "rivers",  "horses",   "music",   "maps",    "glass",    "gardens",
+    "bridges", "tea",     "wool",    "stars",   "ships",   "chess",    "paper",   "trees",   "fishing",  "dreams",
+    "letters", "soap",    "birds",   "winter",  "rockets", "cheese",   "trains",  "puppets", "mountains", "robots",
+    "salt",    "lamps",   "windmills", "cooking", "poems",  "volcanoes", "shoes", "dancing", "castles",  "numbers",
+    "whales",  "painting", "coffee", "markets", "roses",   "games",    "schools", "oceans",
+};
+
+struct format {
+    const char *noun, *article, *sections[4]; /* {t} the topic, {s} its subject */
+};
+static const struct format formats[] = {
+    {"talk", "a", {"A question about {s}", "What {t} means to us", "A short story", "Thanks and questions"}},
+    {"essay", "an", {"Introduction to {t}", "Reasons to study {s}", "Doubts and answers", "Conclusion on {t}"}},
+    {"lesson", "a", {"Goals of the lesson", "First steps with {s}", "Exercises on {t}", "Review"}},
+    {"guide", "a", {"What you need", "Getting ready for {s}", "Step by step through {t}", "Common mistakes"}},
+    {"report", "a", {"Summary", "Facts about {s}", "Findings on {t}", "Open questions"}},
+};
+
+/* {k} the format, {K} with its article, {t} the topic. */
+static const char *const frames[] = {
+    "Write an outline for {K} about {t}.",
+    "Outline {K} on {t}.",
+    "I need an outline of {K} about {t}.",
+    "Make an outline for my {k} on {t}.",
+    "Plan {K} about {t}.",
+    "Give me the outline of {K} on {t}.",
+    "Help me plan {K} about {t}.",
+    "How would you structure {K} on {t}?",
+    "Sketch {K} about {t}.",
+    "Please outline my {k}: {t}.",
+    "I am preparing {K} on {t}. Outline it.",
+    "What could {K} about {t} look like?",
+    "Draft an outline: {K} on {t}.",
+    "My {k} is about {t}. Make an outline.",
+    "Show me how to build {K} on {t}.",
+    "Structure for {K} about {t}, please.",
+    "Which parts should {K} on {t} have?",
+    "The topic is {t}. Plan {K}.",
+    "For {K} about {t}, write the headings.",
+    "Set up the sections of {K} on {t}.",
+    "Can you outline {K} about {t}?",
+    "Could you plan my {k} on {t}?",
+    "Tomorrow I give {K} on {t}. Sketch it.",
+    "Put together an outline for {K} on {t}.",
+    "On {t}: outline {K}.",
+    "Suggest headings for {K} about {t}.",
+};
+
+bool outline_topic_is_held_out(const char *topic) { return text_hash(topic) % 5 == 0; }
+
+static const char *draw_topic(enum split split, struct rng *rng, struct buffer *topic) {
+    for (;;) {
+        buffer_clear(topic);
+        const char *subject = phrase_any(PHRASES(subjects), rng);
+        struct slot slots[] = {{"s", subject}, {NULL, NULL}};
+        /* The bare subject as often as all its aspects together would be too often; a quarter is enough. */
+        const char *aspect = rng_below(rng, 4) == 0 ? aspects[0] : phrase_any(PHRASES(aspects), rng);
+        text_fill(topic, aspect, slots);
+        if (!buffer_ok(topic) || outline_topic_is_held_out(topic->data) == (split == SPLIT_TEST)) return subject;
+    }
+}
+
+static void append_outline(const struct format *format, const char *topic, const char *subject, struct buffer *out,
+                           json_t *sections) {
+    struct slot slots[] = {{"t", topic}, {"s", subject}, {NULL, NULL}};
+    buffer_append_text(out, "# ");
+    size_t at = out->length;
+    buffer_append_text(out, topic);
+    text_capitalise(out, at);
+    for (int i = 0; i < 4; i++) {
+        buffer_printf(out, "\n%d. ", i + 1);
+        at = out->length;
+        text_fill(out, format->sections[i], slots);
+        if (sections && buffer_ok(out)) json_array_append_new(sections, json_string(out->data + at));
+    }
+}
+
+static void add_outline(const struct world *world, int subject_index, enum split split, struct rng *rng,
+                        struct dialog *dialog, json_t *check) {
+    (void)world;
+    (void)subject_index;
+    const struct format *format = &formats[rng_below(rng, sizeof formats / sizeof formats[0])];
+    char with_article[32];
+    snprintf(with_article, sizeof with_article, "%s %s", format->article, format->noun);
+    struct buffer topic = {0};
+    const char *subject = draw_topic(split, rng, &topic);
+    struct buffer *prompt = dialog_next(dialog), *answer = dialog_next(dialog);
+    if (buffer_ok(&topic)) {
+        struct slot slots[] = {{"k", format->noun}, {"K", with_article}, {"t", topic.data}, {NULL, NULL}};
+        text_fill(prompt, phrase_pick(PHRASES(frames), split, rng), slots);
+        prompt_finish(prompt, split, rng);
+        json_t *sections = check ? json_array() : NULL;
+        append_outline(format, topic.data, subject, answer, sections);
+        if (check) {
+            json_object_set_new(check, "topic", json_string(topic.data));
+            json_object_set_new(check, "sections", sections);
+        }
+    } else {
+        answer->failed = true; /* no memory: whoever writes the dialog sees it */
+    }
+    buffer_free(&topic);
+}
+
+const struct skill skill_outline = {"outline", add_outline};
