@@ -33,6 +33,8 @@ struct skill {
 
 /* subject = entity * N_ATTRIBUTES + attribute; the fact in its canonical sentence. */
 extern const struct skill skill_fact;
+/* "X is a town.": who or what a thing of the world is; subject = entity. Taught, not tested. */
+extern const struct skill skill_acquaintance;
 /* "I do not know X." where X is not of the world. */
 extern const struct skill skill_unknown;
 /* subject = entity: some of its facts, or all, as a Markdown list. */

@@ -32,7 +32,7 @@ static const char *const frames[] = {
     "Give me {X}'s {a}.",
     "Which is the {a} of {X}?",
     "How about the {a} of {X}?",
-    "What can you tell me about {X}'s {a}?",
+    "What can you say on {X}'s {a}?",
     "For {X}, I need the {a}.",
     "I wonder what {a} {X} has.",
     "Is the {a} of {X} known to you?",
@@ -47,10 +47,11 @@ static const char *const frames[] = {
 };
 
 static const char *const acquaintance[] = {
-    "Do you know {X}?",          "Who is {X}?",         "What is {X}?",          "Have you heard of {X}?",
-    "Is {X} known to you?",      "Does {X} exist?",     "Who or what is {X}?",   "Where can I find {X}?",
-    "What about {X}?",           "Ever met {X}?",       "Did anyone mention {X}?", "What does the word {X} mean?",
-    "I am looking for {X}.",     "Tell me who {X} is.", "Has {X} a story?",
+    "Do you know {X}?",      "Who is {X}?",         "What is {X}?",           "Have you heard of {X}?",
+    "Is {X} known to you?",  "Does {X} exist?",     "Who or what is {X}?",    "What about {X}?",
+    "Ever met {X}?",         "Is there a {X}?",     "Can you place {X}?",     "What does the word {X} mean?",
+    "Tell me who {X} is.",   "Say what {X} is.",    "What kind of thing is {X}?", "I do not recall {X}. Who is it?",
+    "Is {X} a person or a place?", "Does the name {X} tell you something?",
 };
 
 /* Of the real world, so that a newcomer who asks for it gets an honest answer. */
@@ -82,11 +83,11 @@ static void add_fact(const struct world *world, int subject, enum split split, s
 static void append_any_question(const char *name, enum split split, struct rng *rng, struct buffer *out) {
     const struct kind *kind = &primer_kinds[rng_below(rng, N_KINDS)];
     uint64_t form = rng_below(rng, 10);
-    if (form < 6) {
+    if (form < 7) {
         question_append_fact(&kind->attributes[rng_below(rng, N_ATTRIBUTES)], name, split, rng, out);
-    } else if (form < 7) {
-        question_append_everything(name, split, rng, out);
     } else if (form < 8) {
+        question_append_everything(name, split, rng, out);
+    } else if (form < 9) {
         int order[N_ATTRIBUTES] = {0, 1, 2, 3, 4, 5};
         rng_shuffle(rng, order, N_ATTRIBUTES, sizeof order[0]);
         question_append_list(kind, order, 2 + (int)rng_below(rng, 3), name, split, rng, out);
@@ -110,5 +111,17 @@ static void add_unknown(const struct world *world, int subject, enum split split
     if (check) json_object_set_new(check, "thing", json_string(name));
 }
 
+static void add_acquaintance(const struct world *world, int subject, enum split split, struct rng *rng,
+                             struct dialog *dialog, json_t *check) {
+    (void)check;
+    const struct entity *e = &world->entities[subject];
+    struct slot slots[] = {{"X", e->name}, {NULL, NULL}};
+    struct buffer *prompt = dialog_next(dialog);
+    text_fill(prompt, phrase_pick(PHRASES(acquaintance), split, rng), slots);
+    prompt_finish(prompt, split, rng);
+    buffer_printf(dialog_next(dialog), "%s is %s %s.", e->name, primer_kinds[e->kind].article, primer_kinds[e->kind].noun);
+}
+
+const struct skill skill_acquaintance = {"acquaintance", add_acquaintance};
 const struct skill skill_fact = {"fact", add_fact};
 const struct skill skill_unknown = {"unknown", add_unknown};

@@ -1,0 +1,307 @@
+/* checker.c - loading tests and judging answers; see checker.h. */
+#include "task/checker.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "task/primer_lines.h"
+
+/* ---- what is compared: text with white space made one space, without its case and a final full stop ------------------ */
+
+static struct buffer normalised(const char *text, size_t n_bytes) {
+    struct buffer out = {0};
+    buffer_reserve(&out, n_bytes);
+    for (size_t i = 0; i < n_bytes; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (!isspace(c))
+            buffer_append_char(&out, (char)tolower(c));
+        else if (out.length > 0 && out.data[out.length - 1] != ' ')
+            buffer_append_char(&out, ' ');
+    }
+    while (out.length > 0 && strchr(" .", out.data[out.length - 1])) out.data[--out.length] = '\0';
+    return out;
+}
+
+static bool same_text(const char *a, size_t n_a, const char *b, size_t n_b) {
+    struct buffer x = normalised(a, n_a), y = normalised(b, n_b);
+    bool same = buffer_ok(&x) && buffer_ok(&y) && x.length == y.length && memcmp(x.data, y.data, x.length) == 0;
+    buffer_free(&x);
+    buffer_free(&y);
+    return same;
+}
+
+static bool is_word_char(char c) { return isalnum((unsigned char)c) || (unsigned char)c >= 128 || c == '_'; }
+
+/* `word` occurs in `text`, spelt alike, and not inside a longer word. */
+static bool has_word(const char *text, const char *word) {
+    size_t n = strlen(word);
+    for (const char *at = strstr(text, word); at && n > 0; at = strstr(at + 1, word))
+        if ((at == text || !is_word_char(at[-1])) && !is_word_char(at[n])) return true;
+    return false;
+}
+
+/* ---- lines ----------------------------------------------------------------------------------------------------------- */
+
+struct line {
+    const char *text;
+    size_t n_bytes;
+};
+
+/* The next line that is not blank, without space around it; false at the end. */
+static bool next_line(const char **rest, struct line *line) {
+    while (**rest) {
+        size_t n = strcspn(*rest, "\n");
+        const char *start = *rest;
+        *rest += n + ((*rest)[n] == '\n');
+        while (n > 0 && isspace((unsigned char)*start)) start++, n--;
+        while (n > 0 && isspace((unsigned char)start[n - 1])) n--;
+        *line = (struct line){start, n};
+        if (n > 0) return true;
+    }
+    return false;
+}
+
+/* Takes "- ", "* " or "12. " off the beginning; *number is 0 for a bullet. False when there is neither. */
+static bool take_marker(struct line *line, int *number) {
+    size_t at = 0;
+    *number = 0;
+    if (line->n_bytes > 0 && strchr("-*", line->text[0])) {
+        at = 1;
+    } else {
+        while (at < line->n_bytes && at < 4 && isdigit((unsigned char)line->text[at]))
+            *number = 10 * *number + (line->text[at++] - '0');
+        if (at == 0 || at >= line->n_bytes || line->text[at] != '.') return false;
+        at++;
+    }
+    if (at >= line->n_bytes || line->text[at] != ' ') return false;
+    line->text += at + 1;
+    line->n_bytes -= at + 1;
+    return true;
+}
+
+/* ---- one checker a type ------------------------------------------------------------------------------------------------- */
+
+struct answer {
+    const struct checker_item *item;
+    const char *text;
+    const struct code_runner *runner;
+    struct checker_result *result;
+};
+
+static bool wrong(const struct answer *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool wrong(const struct answer *a, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(a->result->why, sizeof a->result->why, format, arguments);
+    va_end(arguments);
+    return true; /* the answer is judged */
+}
+
+static bool right(const struct answer *a) {
+    a->result->verdict = VERDICT_RIGHT;
+    return true;
+}
+
+static const char *check_text(const struct answer *a, const char *key) {
+    return json_string_value(json_object_get(a->item->check, key)); /* there: checker_load has looked */
+}
+
+static bool check_sentence(const struct answer *a, struct talc_error *err) {
+    (void)err;
+    if (same_text(a->text, strlen(a->text), a->item->answer, strlen(a->item->answer))) return right(a);
+    return wrong(a, "expected \"%s\"", a->item->answer);
+}
+
+static bool check_memory(const struct answer *a, struct talc_error *err) {
+    if (!has_word(a->text, check_text(a, "name"))) return wrong(a, "does not say \"%s\"", check_text(a, "name"));
+    return check_sentence(a, err);
+}
+
+static bool check_unknown(const struct answer *a, struct talc_error *err) {
+    (void)err;
+    if (!a->result->refusal) return wrong(a, "does not say that it does not know");
+    if (!has_word(a->text, check_text(a, "thing"))) return wrong(a, "does not name \"%s\"", check_text(a, "thing"));
+    return right(a);
+}
+
+static bool check_list(const struct answer *a, struct talc_error *err) {
+    (void)err;
+    const json_t *items = json_object_get(a->item->check, "items"), *item;
+    size_t n_found = 0, i;
+    bool found[64] = {false};
+    struct line line;
+    int number;
+    for (const char *rest = a->text; next_line(&rest, &line); n_found++) {
+        if (!take_marker(&line, &number)) return wrong(a, "a line is no item: \"%.*s\"", (int)line.n_bytes, line.text);
+        bool expected = false;
+        json_array_foreach(items, i, item)
+            if (!found[i] && same_text(line.text, line.n_bytes, json_string_value(item), json_string_length(item)) && !expected)
+                expected = found[i] = true;
+        if (!expected) return wrong(a, "not an item: \"%.*s\"", (int)line.n_bytes, line.text);
+    }
+    if (n_found < json_array_size(items)) return wrong(a, "%zu of %zu items", n_found, json_array_size(items));
+    return right(a);
+}
+
+static bool check_outline(const struct answer *a, struct talc_error *err) {
+    (void)err;
+    const json_t *sections = json_object_get(a->item->check, "sections"), *section;
+    const char *topic = check_text(a, "topic"), *rest = a->text;
+    struct line line;
+    int number;
+    size_t i;
+    if (!next_line(&rest, &line) || line.n_bytes < 2 || memcmp(line.text, "# ", 2) != 0) return wrong(a, "no heading");
+    if (!same_text(line.text + 2, line.n_bytes - 2, topic, strlen(topic))) return wrong(a, "the heading is not \"%s\"", topic);
+    json_array_foreach(sections, i, section) {
+        if (!next_line(&rest, &line)) return wrong(a, "%zu of %zu sections", i, json_array_size(sections));
+        if (!take_marker(&line, &number) || number != (int)i + 1) return wrong(a, "section %zu is not numbered", i + 1);
+        if (!same_text(line.text, line.n_bytes, json_string_value(section), json_string_length(section)))
+            return wrong(a, "section %zu is not \"%s\"", i + 1, json_string_value(section));
+    }
+    if (next_line(&rest, &line)) return wrong(a, "more than %zu sections", json_array_size(sections));
+    return right(a);
+}
+
+/* The inside of the first fence, or all of a text that has none. */
+static struct line fenced_code(const char *text) {
+    const char *fence = strstr(text, "```");
+    if (!fence) return (struct line){text, strlen(text)};
+    const char *start = fence + 3 + strcspn(fence + 3, "\n"), *end = strstr(start, "```");
+    return (struct line){start, end ? (size_t)(end - start) : strlen(start)};
+}
+
+static bool last_line_is(const char *output, const char *expected) {
+    struct line line = {"", 0}, next;
+    for (const char *rest = output; next_line(&rest, &next);) line = next;
+    return line.n_bytes == strlen(expected) && memcmp(line.text, expected, line.n_bytes) == 0;
+}
+
+static bool check_code(const struct answer *a, struct talc_error *err) {
+    struct line code = fenced_code(a->text);
+    if (!a->runner) {
+        a->result->verdict = VERDICT_SKIPPED;
+        return wrong(a, "generated code is not run here");
+    }
+    struct buffer program = {0};
+    buffer_append(&program, code.text, code.n_bytes);
+    buffer_printf(&program, "\n%s", check_text(a, "tests"));
+    if (!buffer_ok(&program)) {
+        buffer_free(&program);
+        return talc_fail(err, "out of memory for a program to test");
+    }
+    struct code_outcome outcome = {0};
+    bool ok = a->runner->run(a->runner->context, check_text(a, "language"), program.data, program.length, &outcome, err);
+    buffer_free(&program);
+    if (!ok) return false;
+    if (!outcome.ended_well) return wrong(a, "does not compile, or fails its tests");
+    if (!last_line_is(outcome.output, check_text(a, "proof"))) return wrong(a, "ended before its tests did");
+    return right(a);
+}
+
+/* `texts` are the fields of "check" that a type needs, `list` the one that is a list of texts. */
+static const struct type {
+    const char *name, *texts[4], *list;
+    bool (*check)(const struct answer *a, struct talc_error *err);
+    bool should_refuse;
+} types[] = {
+    {"fact", {NULL}, NULL, check_sentence, false},
+    {"list", {NULL}, "items", check_list, false},
+    {"outline", {"topic"}, "sections", check_outline, false},
+    {"memory", {"name"}, NULL, check_memory, false},
+    {"unknown", {"thing"}, NULL, check_unknown, true},
+    {"code", {"language", "tests", "proof"}, NULL, check_code, false},
+};
+
+static const struct type *type_of(const json_t *check) {
+    const char *name = json_string_value(json_object_get(check, "type"));
+    for (size_t i = 0; name && i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(types[i].name, name) == 0) return &types[i];
+    return NULL;
+}
+
+static bool is_refusal(const char *answer) {
+    struct buffer text = normalised(answer, strlen(answer));
+    bool refusal = buffer_ok(&text) && text.length > 0 &&
+                   (strstr(text.data, "do not know") || strstr(text.data, "don't know"));
+    buffer_free(&text);
+    return refusal;
+}
+
+bool checker_score(const struct checker_item *item, const char *answer, const struct code_runner *runner,
+                   struct checker_result *result, struct talc_error *err) {
+    *result = (struct checker_result){.verdict = VERDICT_WRONG, .refusal = is_refusal(answer)};
+    struct answer a = {item, answer, runner, result};
+    return type_of(item->check)->check(&a, err);
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_text_list(const json_t *list) {
+    const json_t *item;
+    size_t i;
+    if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > 64) return false;
+    json_array_foreach(list, i, item)
+        if (!json_is_string(item)) return false;
+    return true;
+}
+
+static bool are_messages(const json_t *messages) {
+    const json_t *message;
+    size_t i;
+    const char *role = NULL;
+    json_array_foreach(messages, i, message) {
+        role = json_string_value(json_object_get(message, "role"));
+        if (!role || !json_is_string(json_object_get(message, "content"))) return false;
+    }
+    return role && strcmp(role, "user") == 0;
+}
+
+static bool check_is_complete(const json_t *check, const char *where, struct talc_error *err) {
+    const struct type *type = type_of(check);
+    if (!type) return talc_fail(err, "%s: \"check\" has no \"type\" that is known (fact, list, outline, ...)", where);
+    for (int i = 0; i < 4 && type->texts[i]; i++)
+        if (!json_is_string(json_object_get(check, type->texts[i])))
+            return talc_fail(err, "%s: \"check\" of type %s has no \"%s\" that is a string", where, type->name, type->texts[i]);
+    if (type->list && !is_text_list(json_object_get(check, type->list)))
+        return talc_fail(err, "%s: \"check\" of type %s has no \"%s\" that is a list of 1 to 64 strings", where, type->name,
+                         type->list);
+    return true;
+}
+
+static bool load_item(void *context, json_t *object, const char *where, struct talc_error *err) {
+    struct checker *checker = context;
+    struct checker_item item = {.messages = json_object_get(object, "messages"), .check = json_object_get(object, "check")};
+    if (!json_get_string(object, "skill", NULL, &item.skill, err) || !json_get_string(object, "answer", NULL, &item.answer, err))
+        return talc_fail_in(err, "%s", where);
+    if (!item.skill || !item.answer) return talc_fail(err, "%s: a test needs \"skill\" and \"answer\"", where);
+    if (!are_messages(item.messages)) return talc_fail(err, "%s: \"messages\" does not end with one of the user", where);
+    if (!check_is_complete(item.check, where, err)) return false;
+    if (checker->n_items == checker->capacity) {
+        size_t capacity = checker->capacity ? 2 * checker->capacity : 256;
+        struct checker_item *items = reallocarray(checker->items, capacity, sizeof *items);
+        if (!items) return talc_fail(err, "%s: out of memory", where);
+        checker->items = items;
+        checker->capacity = capacity;
+    }
+    item.record = json_incref(object);
+    checker->items[checker->n_items++] = item;
+    return true;
+}
+
+bool checker_load(struct checker *checker, const char *path, struct talc_error *err) {
+    *checker = (struct checker){0};
+    bool ok = json_lines_read(path, load_item, checker, err);
+    if (ok && checker->n_items == 0) ok = talc_fail(err, "%s: no tests", path);
+    if (!ok) checker_free(checker);
+    return ok;
+}
+
+void checker_free(struct checker *checker) {
+    for (size_t i = 0; i < checker->n_items; i++) json_decref(checker->items[i].record);
+    free(checker->items);
+    *checker = (struct checker){0};
+}

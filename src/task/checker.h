@@ -1,0 +1,95 @@
+/* checker.h - held-out prompts and programs that judge the answers: no model judges, and the same answer always gets the
+ * same verdict. A test file has one test a line:
+ *
+ *   {"skill": "fact", "messages": [..., {"role": "user", ...}], "answer": "the expected answer", "check": {"type": ...}}
+ *
+ *   type      right is
+ *   fact      the expected sentence (case, spacing and a final full stop do not count)
+ *   list      a list ("- ", "* " or "1. ") of exactly check.items, in any order, and nothing else
+ *   outline   "# " check.topic, then "1. ", "2. ", ... check.sections in order, and nothing else
+ *   memory    the expected sentence, with check.name spelt as it was told
+ *   unknown   a sentence that says "do not know" and names check.thing
+ *   code      a function in check.language (alone or in a fence) that passes check.tests, see code_runner */
+#ifndef TALC_TASK_CHECKER_H
+#define TALC_TASK_CHECKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "file/json.h"
+
+struct checker_item {
+    const char *skill, *answer; /* owned by `record` */
+    json_t *messages, *check;   /* borrowed from `record` */
+    json_t *record;
+};
+struct checker {
+    struct checker_item *items;
+    size_t n_items, capacity;
+};
+/* Loads a test file. What is missing or malformed fails, naming file and line. */
+bool checker_load(struct checker *checker, const char *path, struct talc_error *err);
+void checker_free(struct checker *checker);
+
+/* How code is run. `language` is "c" or "python"; the program is whole. It counts as passed when it compiles, ends with
+ * status 0 in time, and the last line of its output is the proof that the tests print at their end. The runner fails (and
+ * says why) only when programs cannot be run safely here at all. */
+struct code_outcome {
+    bool ended_well;   /* compiled, ended by itself with status 0 */
+    char output[1024]; /* the end of its output, terminated; messages of the compiler when it did not compile */
+};
+struct code_runner {
+    bool (*run)(void *context, const char *language, const char *program, size_t n_bytes, struct code_outcome *outcome,
+                struct talc_error *err);
+    void *context;
+};
+
+enum verdict { VERDICT_WRONG, VERDICT_RIGHT, VERDICT_SKIPPED };
+struct checker_result {
+    enum verdict verdict; /* skipped: code, and there is no runner */
+    bool refusal;         /* the answer says that it does not know */
+    char why[256];        /* one line about a wrong or skipped answer, else "" */
+};
+/* Judges the text that a model answered. runner may be NULL: then code is skipped. Fails only if the runner does. */
+bool checker_score(const struct checker_item *item, const char *answer, const struct code_runner *runner,
+                   struct checker_result *result, struct talc_error *err);
+
+/* ---- scores ---------------------------------------------------------------------------------------------------------- */
+
+enum { MAX_SKILLS = 16 };
+struct skill_score {
+    char name[32];
+    size_t n, passed, skipped, refused; /* n: judged; refused: of all that should have been answered */
+    double low, high;                   /* 95% Wilson interval of passed / n */
+};
+struct score_table {
+    struct skill_score skills[MAX_SKILLS];
+    int n_skills;
+};
+/* Counts a result; false when there are more skills than a table holds. */
+bool score_table_add(struct score_table *table, const struct checker_item *item, const struct checker_result *result);
+
+/* E. B. Wilson, "Probable inference, the law of succession, and statistical inference" (1927): where the true share lies
+ * with 95% confidence when `passed` of n passed. [0, 1] for n = 0. */
+void wilson_interval(size_t passed, size_t n, double *low, double *high);
+
+/* ---- free text ------------------------------------------------------------------------------------------------------- */
+
+/* The words of training texts, to tell words from noise in what a model writes freely. */
+struct vocabulary;
+struct vocabulary *vocabulary_open(void);
+/* Adds the words of a file: {"text"} or {"messages"} a line. */
+bool vocabulary_add_file(struct vocabulary *vocabulary, const char *path, struct talc_error *err);
+bool vocabulary_add(struct vocabulary *vocabulary, const char *text, size_t n_bytes); /* false: out of memory */
+void vocabulary_close(struct vocabulary *vocabulary);
+
+struct text_quality {
+    size_t n_words, n_known;
+    bool repeats; /* some eight words in a row come twice */
+};
+/* The last word is left out when the text ends inside it (`cut`). False: out of memory. */
+bool text_quality_measure(const struct vocabulary *vocabulary, const char *text, size_t n_bytes, bool cut,
+                          struct text_quality *out);
+
+#endif

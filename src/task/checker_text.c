@@ -1,0 +1,72 @@
+/* checker_text.c - are the words of a text words, and does it repeat itself? See checker.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/chat_reader.h"
+#include "task/checker.h"
+#include "task/primer_words.h"
+
+struct vocabulary {
+    struct hash_set words;
+    struct word_list scratch;
+};
+
+struct vocabulary *vocabulary_open(void) { return calloc(1, sizeof(struct vocabulary)); }
+
+void vocabulary_close(struct vocabulary *vocabulary) {
+    if (!vocabulary) return;
+    hash_set_free(&vocabulary->words);
+    word_list_free(&vocabulary->scratch);
+    free(vocabulary);
+}
+
+bool vocabulary_add(struct vocabulary *vocabulary, const char *text, size_t n_bytes) {
+    word_list_clear(&vocabulary->scratch);
+    word_list_append(&vocabulary->scratch, text, n_bytes);
+    for (size_t i = 0; i < vocabulary->scratch.n; i++) hash_set_add(&vocabulary->words, vocabulary->scratch.words[i]);
+    return !vocabulary->scratch.failed && !vocabulary->words.failed;
+}
+
+static bool add_record(struct vocabulary *vocabulary, const struct chat_record *record) {
+    if (!record->messages) return vocabulary_add(vocabulary, record->text, record->n_bytes);
+    const json_t *message;
+    size_t i;
+    json_array_foreach(record->messages, i, message) {
+        const json_t *content = json_object_get(message, "content");
+        if (json_is_string(content) &&
+            !vocabulary_add(vocabulary, json_string_value(content), json_string_length(content)))
+            return false;
+    }
+    return true;
+}
+
+bool vocabulary_add_file(struct vocabulary *vocabulary, const char *path, struct talc_error *err) {
+    struct chat_reader *reader = chat_reader_open(path, err);
+    struct chat_record record;
+    bool ok = reader != NULL;
+    while (ok && (ok = chat_reader_next(reader, &record, err)) && record.where)
+        if (!add_record(vocabulary, &record)) ok = talc_fail(err, "%s: out of memory for its words", path);
+    chat_reader_close(reader);
+    return ok;
+}
+
+static bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 128;
+}
+
+bool text_quality_measure(const struct vocabulary *vocabulary, const char *text, size_t n_bytes, bool cut,
+                          struct text_quality *out) {
+    *out = (struct text_quality){0};
+    while (cut && n_bytes > 0 && is_letter(text[n_bytes - 1])) n_bytes--;
+    struct word_list words = {0};
+    struct hash_set sequences = {0};
+    word_list_append(&words, text, n_bytes);
+    out->n_words = words.n;
+    for (size_t i = 0; i < words.n; i++) out->n_known += hash_set_has(&vocabulary->words, words.words[i]);
+    for (size_t i = 0; i + OVERLAP_WORDS <= words.n; i++)
+        out->repeats |= !hash_set_add(&sequences, word_sequence_hash(words.words + i, OVERLAP_WORDS));
+    bool ok = !words.failed && !sequences.failed;
+    word_list_free(&words);
+    hash_set_free(&sequences);
+    return ok;
+}
