@@ -152,7 +152,7 @@ static void plan_texts(const struct writer *w, int bios_each, int n_bios, int n_
 
 static bool write_texts(struct writer *w, const char *name, enum stream stream, struct job_list *jobs, size_t *n_bytes,
                         struct talc_error *err) {
-    struct record_file f;
+    struct record_file f = {0};
     if (jobs->failed) return talc_fail(err, "primer: out of memory");
     if (!record_file_open(w, &f, name, err)) return false;
     jobs_shuffle(w, stream, jobs);
@@ -259,7 +259,7 @@ static bool write_chat(struct writer *w, struct record_file *f, const struct job
 }
 
 static bool make_chats(struct writer *w, struct talc_error *err) {
-    struct record_file f;
+    struct record_file f = {0};
     if (!record_file_open(w, &f, "chats.jsonl", err)) return false;
     struct job_list jobs = {0};
     plan_chats(w, &jobs);
@@ -321,7 +321,7 @@ static bool write_test(struct writer *w, struct record_file *f, const struct ski
 }
 
 static bool make_tests(struct writer *w, struct talc_error *err) {
-    struct record_file f;
+    struct record_file f = {0};
     if (!record_file_open(w, &f, "eval.jsonl", err)) return false;
     bool ok = true;
     for (int s = 0; skills_tested[s] && ok; s++) {
@@ -335,7 +335,7 @@ static bool make_tests(struct writer *w, struct talc_error *err) {
 /* ---- all of it -------------------------------------------------------------------------------------------------- */
 
 static bool make_world(struct writer *w, struct talc_error *err) {
-    struct record_file f;
+    struct record_file f = {0};
     if (!record_file_open(w, &f, "world.jsonl", err)) return false;
     bool ok = true;
     for (int e = 0; e < w->world.n_entities && ok; e++) {
