@@ -1,0 +1,147 @@
+/* Cutting text into words: the scanners against `tokenizers`' regular expressions, broken UTF-8, safe places to cut. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "file/json.h"
+#include "text/pretokenize.h"
+#include "text/unicode.h"
+
+static json_t *golden(void) {
+    struct talc_error err = {0};
+    json_t *root = json_read_file(TEST_DIR "/golden/tokenizer/pretokenize.json", 0, &err);
+    if (!root) fail_msg("%s", err.message);
+    return root;
+}
+
+static void words_are_cut_as_the_regular_expressions_cut_them(void **state) {
+    (void)state;
+    json_t *root = golden(), *texts = json_object_get(root, "texts");
+    for (int p = 0; p < PRETOKENIZER_COUNT; p++) {
+        const json_t *cuts = json_object_get(root, pretokenizer_name((enum pretokenizer)p));
+        assert_int_equal(json_array_size(cuts), json_array_size(texts));
+        for (size_t i = 0; i < json_array_size(texts); i++) {
+            const char *text = json_string_value(json_array_get(texts, i));
+            size_t n = json_string_length(json_array_get(texts, i));
+            const json_t *lengths = json_array_get(cuts, i);
+            for (size_t w = 0; n > 0; w++) {
+                size_t got = pretokenize_next((enum pretokenizer)p, text, n);
+                size_t expected = (size_t)json_integer_value(json_array_get(lengths, w));
+                if (got != expected)
+                    fail_msg("%s, text %zu, word %zu: %zu bytes, expected %zu (the text goes on with \"%.20s\")",
+                             pretokenizer_name((enum pretokenizer)p), i, w, got, expected, text);
+                text += got;
+                n -= got;
+            }
+        }
+    }
+    json_decref(root);
+}
+
+static void regular_expressions_are_recognised_by_their_text(void **state) {
+    (void)state;
+    enum pretokenizer found;
+    for (int p = 0; p < PRETOKENIZER_COUNT; p++) {
+        assert_true(pretokenizer_from_regex(pretokenizer_regex((enum pretokenizer)p), &found));
+        assert_int_equal(found, p);
+        assert_true(pretokenizer_from_name(pretokenizer_name((enum pretokenizer)p), &found));
+        assert_int_equal(found, p);
+    }
+    assert_false(pretokenizer_from_regex("\\s+|\\w+", &found));
+    assert_false(pretokenizer_from_name("gpt5", &found));
+}
+
+static size_t first(enum pretokenizer p, const char *text) { return pretokenize_next(p, text, strlen(text)); }
+
+static void broken_bytes_are_like_punctuation(void **state) {
+    (void)state;
+    for (int i = 0; i < PRETOKENIZER_COUNT; i++) {
+        enum pretokenizer p = (enum pretokenizer)i;
+        assert_int_equal(first(p, "\xff\xc0!\x80 x"), 4);
+        assert_int_equal(first(p, " \xff\xffx"), 3);
+        assert_int_equal(first(p, "a\xc3"), 1);           /* a truncated letter */
+        assert_int_equal(first(p, "\xed\xa0\x80 "), 3);   /* a surrogate: three bytes, none of them a letter */
+        assert_int_equal(first(p, "1\xf4\x90\x80\x80"), 1); /* past U+10FFFF */
+    }
+}
+
+static void random_bytes_are_cut_without_loss(void **state) {
+    (void)state;
+    struct rng rng = rng_make(1, 0);
+    char text[64];
+    for (int round = 0; round < 20000; round++) {
+        size_t n = rng_below(&rng, sizeof text + 1);
+        for (size_t i = 0; i < n; i++) text[i] = (char)rng_below(&rng, 256);
+        for (int p = 0; p < PRETOKENIZER_COUNT; p++) {
+            for (size_t at = 0; at < n;) {
+                size_t length = pretokenize_next((enum pretokenizer)p, text + at, n - at);
+                assert_true(length > 0 && length <= n - at);
+                at += length;
+            }
+        }
+    }
+}
+
+/* True when a word of `text` begins at `cut`, and those before it are the words of text[0..cut) alone. */
+static bool cut_keeps_words(enum pretokenizer p, const char *text, size_t n, size_t cut) {
+    for (size_t at = 0; at < cut;) {
+        size_t length = pretokenize_next(p, text + at, n - at);
+        if (pretokenize_next(p, text + at, cut - at) != length) return false;
+        at += length;
+        if (at > cut) return false;
+    }
+    return true;
+}
+
+static void a_safe_cut_changes_no_word(void **state) {
+    (void)state;
+    json_t *root = golden(), *texts = json_object_get(root, "texts"), *value;
+    struct buffer all = {0};
+    size_t i, n_cuts = 0;
+    json_array_foreach(texts, i, value) {
+        buffer_append(&all, json_string_value(value), json_string_length(value));
+    }
+    for (size_t from = 0; from < all.length; n_cuts++) {
+        size_t cut = pretokenize_safe_cut(all.data, all.length, from);
+        assert_true(cut >= from && cut <= all.length);
+        for (int p = 0; p < PRETOKENIZER_COUNT; p++)
+            assert_true(cut_keeps_words((enum pretokenizer)p, all.data, all.length, cut));
+        from = cut + 1;
+    }
+    assert_true(n_cuts > 50);
+    assert_int_equal(pretokenize_safe_cut("abc", 3, 0), 3);
+    buffer_free(&all);
+    json_decref(root);
+}
+
+static void characters_have_their_classes(void **state) {
+    (void)state;
+    static const struct { int32_t codepoint; unsigned class; } cases[] = {
+        {'A', UNICODE_UPPER},    {'z', UNICODE_LOWER},         {0x1c5, UNICODE_TITLE}, {0x2b0, UNICODE_MODIFIER},
+        {0x4e2d, UNICODE_OTHER_LETTER}, {0x9fff, UNICODE_OTHER_LETTER}, {0xd7a3, UNICODE_OTHER_LETTER},
+        {0x301, UNICODE_MARK},   {'7', UNICODE_NUMBER},        {0xbd, UNICODE_NUMBER}, {0x2167, UNICODE_NUMBER},
+        {' ', UNICODE_SPACE},    {0x85, UNICODE_SPACE},        {0x3000, UNICODE_SPACE}, {0x1c, 0},
+        {0x200b, 0},             {'_', 0},                     {0x1f600, 0},           {0x10ffff, 0},
+        {0x110000, 0},           {-1, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(unicode_class(cases[i].codepoint), cases[i].class);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_are_cut_as_the_regular_expressions_cut_them),
+        cmocka_unit_test(regular_expressions_are_recognised_by_their_text),
+        cmocka_unit_test(broken_bytes_are_like_punctuation),
+        cmocka_unit_test(random_bytes_are_cut_without_loss),
+        cmocka_unit_test(a_safe_cut_changes_no_word),
+        cmocka_unit_test(characters_have_their_classes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,371 @@
+/* Tokenizer files: what is saved comes back; folders of Hugging Face; hostile files are one clear error. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "file/atomic.h"
+#include "file/json.h"
+#include "text/tokenizer.h"
+#include "text/tokenizer_train.h"
+
+#define GOLDEN TEST_DIR "/golden/tokenizer/"
+
+static char folder[] = "/tmp/talc-tokenizer-XXXXXX";
+
+static int make_folder(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/talc-tokenizer-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    return folder_remove(folder, NULL) ? 0 : -1;
+}
+
+/* Writes a file of the folder; returns its path, which the next call overwrites. */
+static const char *put(const char *name, const char *text, size_t n) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_true(atomic_write_file(path, text, n, NULL));
+    return path;
+}
+
+static void copy_golden(const char *name) {
+    char path[128];
+    size_t n;
+    snprintf(path, sizeof path, GOLDEN "%s", name);
+    char *text = file_read(path, 1 << 20, &n, NULL);
+    assert_non_null(text);
+    put("tokenizer.json", text, n);
+    free(text);
+}
+
+static struct tokenizer *load(const char *path) {
+    struct talc_error err = {0};
+    struct tokenizer *tok = tokenizer_load(path, &err);
+    if (!tok) fail_msg("%s", err.message);
+    return tok;
+}
+
+static void expect_failure(const char *path, const char *what) {
+    struct talc_error err = {0};
+    struct tokenizer *tok = tokenizer_load(path, &err);
+    if (tok) fail_msg("loaded, though it should say \"%s\"", what);
+    if (!strstr(err.message, what)) fail_msg("\"%s\" does not say \"%s\"", err.message, what);
+}
+
+static void assert_same(const struct tokenizer *a, const struct tokenizer *b) {
+    assert_true(tokenizer_hash(a) == tokenizer_hash(b));
+    assert_int_equal(tokenizer_vocab_size(a), tokenizer_vocab_size(b));
+    assert_int_equal(tokenizer_eos_id(a), tokenizer_eos_id(b));
+    assert_int_equal(tokenizer_bos_id(a), tokenizer_bos_id(b));
+    assert_int_equal(tokenizer_pad_id(a), tokenizer_pad_id(b));
+    assert_int_equal(tokenizer_end_of_text_id(a), tokenizer_end_of_text_id(b));
+}
+
+static struct tokenizer *train(bool characters, const char *text) {
+    struct tokenizer_train_options options = tokenizer_train_defaults(characters);
+    struct tokenizer_trainer *trainer = tokenizer_trainer_open(&options, NULL);
+    assert_true(tokenizer_trainer_add(trainer, text, strlen(text), NULL));
+    struct tokenizer *tok = tokenizer_trainer_finish(trainer, NULL);
+    assert_non_null(tok);
+    tokenizer_trainer_close(trainer);
+    return tok;
+}
+
+static void what_is_saved_comes_back(void **state) {
+    (void)state;
+    struct tokenizer *made[] = {train(false, "a theory of the thing"), train(true, "\"quotes\" \\ and \t caf\xc3\xa9"),
+                                load(GOLDEN "gpt2.json"), load(GOLDEN "qwen2.json")};
+    for (size_t i = 0; i < 4; i++) {
+        struct talc_error err = {0};
+        if (!tokenizer_save_folder(made[i], folder, "{{ messages }}", &err)) fail_msg("%s", err.message);
+        struct tokenizer *back = load(folder);
+        assert_same(made[i], back);
+        assert_string_equal(tokenizer_chat_template(back), "{{ messages }}");
+        assert_string_equal(tokenizer_description(back), tokenizer_description(made[i]));
+        tokenizer_free(back);
+        tokenizer_free(made[i]);
+    }
+}
+
+static void a_chat_template_stays_with_its_tokenizer(void **state) {
+    (void)state;
+    struct tokenizer *tok = train(false, "text");
+    assert_null(tokenizer_chat_template(tok));
+    assert_true(tokenizer_set_chat_template(tok, "one", NULL));
+    assert_true(tokenizer_save_folder(tok, folder, NULL, NULL));
+    struct tokenizer *back = load(folder);
+    assert_string_equal(tokenizer_chat_template(back), "one");
+    tokenizer_free(back);
+    put("chat_template.jinja", "two", 3); /* newer transformers write this file; it comes first */
+    back = load(folder);
+    assert_string_equal(tokenizer_chat_template(back), "two");
+    assert_true(tokenizer_set_chat_template(back, NULL, NULL));
+    assert_null(tokenizer_chat_template(back));
+    tokenizer_free(back);
+    tokenizer_free(tok);
+}
+
+static void saving_into_no_folder_fails(void **state) {
+    (void)state;
+    struct tokenizer *tok = train(false, "text");
+    struct talc_error err = {0};
+    assert_false(tokenizer_save_folder(tok, "/nowhere/at/all", NULL, &err));
+    assert_non_null(strstr(err.message, "/nowhere/at/all"));
+    tokenizer_free(tok);
+}
+
+static void roles_come_from_the_configuration(void **state) {
+    (void)state;
+    const char *config = "{\"eos_token\": {\"content\": \"<|endoftext|>\"}, \"bos_token\": \"<|im_start|>\", "
+                         "\"pad_token\": null, \"chat_template\": [{\"name\": \"tools\", \"template\": \"t\"}, "
+                         "{\"name\": \"default\", \"template\": \"d\"}]}";
+    copy_golden("qwen2.json");
+    put("tokenizer_config.json", config, strlen(config));
+    struct tokenizer *tok = load(folder);
+    assert_int_equal(tokenizer_eos_id(tok), tokenizer_special_id(tok, TOKEN_END_OF_TEXT));
+    assert_int_equal(tokenizer_bos_id(tok), tokenizer_special_id(tok, TOKEN_IM_START));
+    assert_int_equal(tokenizer_pad_id(tok), -1);
+    assert_string_equal(tokenizer_chat_template(tok), "d");
+    tokenizer_free(tok);
+    put("tokenizer_config.json", "{\"eos_token\": \"<stop>\"}", 23);
+    expect_failure(folder, "eos_token \"<stop>\" is not among");
+    put("tokenizer_config.json", "{", 1);
+    expect_failure(folder, "tokenizer_config.json: not valid JSON");
+}
+
+/* A small byte-level tokenizer: `extra` goes before the model, `vocab` and `merges` inside it. */
+static const char *small(const char *extra, const char *model, const char *vocab, const char *merges) {
+    static char text[4096];
+    int n = snprintf(text, sizeof text,
+                     "{%s\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"decoder\":{\"type\":"
+                     "\"ByteLevel\"},\"model\":{%s\"type\":\"BPE\",\"vocab\":{%s},\"merges\":[%s]}}",
+                     extra, model, vocab, merges);
+    return put("tokenizer.json", text, (size_t)n);
+}
+
+static void hostile_vocabularies_are_one_clear_error(void **state) {
+    (void)state;
+    static const struct { const char *extra, *vocab, *merges, *what; } cases[] = {
+        {"", "", "", "empty"},
+        {"", "\"a\":0,\"b\":0", "", "two tokens have the id 0"},
+        {"", "\"a\":-1", "", "id -1"},
+        {"", "\"a\":4194304", "", "id 4194304"},
+        {"", "\"a\":9223372036854775807", "", "id 9223372036854775807"},
+        {"", "\"a\":\"0\"", "", "not a whole number"},
+        {"", "\"a\":1.5", "", "not a whole number"},
+        {"", "\"\":0", "", "empty"},
+        {"", "\"a\":0,\"a\":1", "", "duplicate"},
+        {"", "\"a\":0", "\"a b\"", "merge 0: its right part \"b\" is not in the vocabulary"},
+        {"", "\"a\":0", "\"c a\"", "merge 0: its left part"},
+        {"", "\"a\":0,\"b\":1", "\"a b\"", "merge 0: its result \"ab\""},
+        {"", "\"a\":0", "\"aa\"", "merge 0 is neither"},
+        {"", "\"a\":0", "\"a a a\"", "merge 0 is neither"},
+        {"", "\"a\":0", "[\"a\"]", "merge 0 is neither"},
+        {"", "\"a\":0", "[\"a\",1]", "merge 0 is neither"},
+        {"", "\"a\":0", "\" a\"", "merge 0 is neither"},
+        {"", "\"a\":0", "7", "merge 0 is neither"},
+        {"\"added_tokens\":[7],", "\"a\":0", "", "added_tokens must hold objects"},
+        {"\"added_tokens\":{},", "\"a\":0", "", "must be an array"},
+        {"\"added_tokens\":[{\"content\":\"<x>\"}],", "\"a\":0", "", "id -1"},
+        {"\"added_tokens\":[{\"id\":0,\"content\":\"<x>\"}],", "\"a\":0", "", "two tokens have the id 0"},
+        {"\"added_tokens\":[{\"id\":1,\"content\":\"a\"}],", "\"a\":0", "", "the vocabulary gives it 0"},
+        {"\"added_tokens\":[{\"id\":1,\"content\":7}],", "\"a\":0", "", "\"content\" must be a string"},
+        {"\"added_tokens\":[{\"id\":1e30,\"content\":\"<x>\"}],", "\"a\":0", "", "\"id\""},
+        {"\"added_tokens\":[{\"id\":1,\"content\":\"<x>\",\"lstrip\":true}],", "\"a\":0", "", "asks for lstrip"},
+        {"\"added_tokens\":[{\"id\":1,\"content\":\"\"}],", "\"a\":0", "", "empty"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_failure(small(cases[i].extra, "", cases[i].vocab, cases[i].merges), cases[i].what);
+}
+
+static void what_is_not_supported_is_refused_by_name(void **state) {
+    (void)state;
+    static const struct { const char *text, *what; } cases[] = {
+        {"[]", "model"},
+        {"{}", "no \"model\""},
+        {"{\"model\":{\"type\":\"Unigram\"}}", "\"Unigram\""},
+        {"{\"model\":{\"byte_fallback\":true}}", "byte_fallback"},
+        {"{\"model\":{\"continuing_subword_prefix\":\"##\"}}", "continuing_subword_prefix"},
+        {"{\"pre_tokenizer\":{\"type\":\"Metaspace\"},\"model\":{}}", "\"Metaspace\""},
+        {"{\"pre_tokenizer\":7,\"model\":{}}", "pre_tokenizer"},
+        {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true},\"model\":{}}", "add_prefix_space"},
+        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[]},\"model\":{}}", "must be Split"},
+        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\w+\"},"
+         "\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]},\"model\":{}}",
+         "not supported: \\w+"},
+        {"{\"normalizer\":{\"type\":\"Lowercase\"},\"model\":{}}", "\"Lowercase\""},
+        {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":{}}", "\"WordPiece\""},
+        {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{}}", "model.vocab"},
+        {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"vocab\":{\"a\":0}}}", "model.merges"},
+        {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"vocab\":{\"ab\":0},\"merges\":[]}}", "one character"},
+        {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}}", "without a byte-level"},
+        {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"unk_token\":\"u\",\"vocab\":{\"a\":0},\"merges\":[]}}", "unk_token"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_failure(put("tokenizer.json", cases[i].text, strlen(cases[i].text)), cases[i].what);
+    expect_failure("/nowhere/tokenizer.json", "/nowhere/tokenizer.json");
+}
+
+/* Whatever a damaged file holds, it loads or fails; the sanitizers watch. */
+static void damaged_files_do_no_harm(void **state) {
+    (void)state;
+    size_t n;
+    char *text = file_read(GOLDEN "gpt2.json", 1 << 20, &n, NULL), *damaged = malloc(n);
+    struct rng rng = rng_make(3, 0);
+    for (int round = 0; round < 150; round++) {
+        size_t length = round % 3 == 0 ? rng_below(&rng, n) : n;
+        memcpy(damaged, text, n);
+        for (int flips = 0; flips < round % 3 * 2; flips++)
+            damaged[rng_below(&rng, n)] = "0\"{}[],:a- "[rng_below(&rng, 11)];
+        struct talc_error err = {0};
+        struct tokenizer *tok = tokenizer_load(put("tokenizer.json", damaged, length), &err);
+        if (!tok) assert_true(err.message[0] != 0);
+        if (tok) {
+            struct token_list ids = {0};
+            if (tokenizer_encode(tok, text, 500, true, &ids, NULL)) {
+                struct buffer out = {0};
+                assert_true(tokenizer_decode(tok, ids.ids, ids.count, false, &out, NULL));
+                buffer_free(&out);
+            }
+            token_list_free(&ids);
+        }
+        tokenizer_free(tok);
+    }
+    free(damaged);
+    free(text);
+}
+
+static void a_byte_without_a_token_is_named(void **state) {
+    (void)state;
+    struct tokenizer *tok = load(small("", "", "\"a\":0,\"b\":1,\"ab\":2", "\"a b\""));
+    struct token_list ids = {0};
+    struct talc_error err = {0};
+    assert_true(tokenizer_encode(tok, "abba", 4, false, &ids, NULL));
+    assert_int_equal(ids.count, 3);
+    assert_int_equal(ids.ids[0], 2);
+    assert_false(tokenizer_encode(tok, "abc", 3, false, &ids, &err));
+    assert_non_null(strstr(err.message, "0x63"));
+    assert_int_equal(ids.count, 3);
+    token_list_free(&ids);
+    tokenizer_free(tok);
+}
+
+static void whole_words_win_where_merges_are_ignored(void **state) {
+    (void)state;
+    const char *vocab = "\"a\":0,\"b\":1,\"c\":2,\"bc\":3,\"abc\":4";
+    for (int ignore = 0; ignore < 2; ignore++) {
+        struct tokenizer *tok = load(small("", ignore ? "\"ignore_merges\":true," : "", vocab, "\"b c\""));
+        struct token_list ids = {0};
+        assert_true(tokenizer_encode(tok, "abc", 3, false, &ids, NULL));
+        assert_int_equal(ids.count, ignore ? 1 : 2);
+        token_list_free(&ids);
+        tokenizer_free(tok);
+    }
+}
+
+/* GPT-2's file lists its special token in the vocabulary as well; others leave holes between the ids. */
+static void added_tokens_may_be_in_the_vocabulary_or_far_behind_it(void **state) {
+    (void)state;
+    const char *added = "\"added_tokens\":[{\"id\":1,\"content\":\"<s>\",\"special\":true},"
+                        "{\"id\":9,\"content\":\"<think>\",\"special\":false}],";
+    struct tokenizer *tok = load(small(added, "", "\"a\":0,\"<s>\":1,\"<\":2,\"s\":3,\">\":4", ""));
+    assert_int_equal(tokenizer_vocab_size(tok), 10);
+    assert_true(tokenizer_save_folder(tok, folder, NULL, NULL));
+    struct tokenizer *back = load(folder);
+    assert_same(tok, back);
+    const int32_t without[] = {9, 2, 3, 4}, with[] = {9, 1};
+    struct token_list ids = {0};
+    assert_true(tokenizer_encode(back, "<think><s>", 10, false, &ids, NULL));
+    assert_int_equal(ids.count, 4);
+    assert_memory_equal(ids.ids, without, sizeof without);
+    token_list_clear(&ids);
+    assert_true(tokenizer_encode(back, "<think><s>", 10, true, &ids, NULL));
+    assert_int_equal(ids.count, 2);
+    assert_memory_equal(ids.ids, with, sizeof with);
+    token_list_free(&ids);
+    tokenizer_free(back);
+    tokenizer_free(tok);
+}
+
+static void the_longest_special_token_wins(void **state) {
+    (void)state;
+    const char *added = "\"added_tokens\":[{\"id\":1,\"content\":\"<s\",\"special\":true},"
+                        "{\"id\":2,\"content\":\"<s>\",\"special\":true}],";
+    struct tokenizer *tok = load(small(added, "", "\"a\":0", ""));
+    const int32_t expected[] = {2, 1, 0};
+    struct token_list ids = {0};
+    assert_true(tokenizer_encode(tok, "<s><sa", 6, true, &ids, NULL));
+    assert_int_equal(ids.count, 3);
+    assert_memory_equal(ids.ids, expected, sizeof expected);
+    token_list_free(&ids);
+    tokenizer_free(tok);
+}
+
+static void nfc_is_applied_or_refused(void **state) {
+    (void)state;
+    const char *extra = "\"normalizer\":{\"type\":\"NFC\"},", *vocab = "\"e\":0,\"\xc3\x83\":1,\"\xc2\xa9\":2,\"\xc3\xbf\":3";
+    const char *path = small(extra, "", vocab, "");
+#ifdef HAVE_UTF8PROC
+    struct tokenizer *tok = load(path);
+    struct token_list ids = {0};
+    const int32_t expected[] = {0, 1, 2, 3, 1, 2};
+    const char *text = "e" "e\xcc\x81" "\xff" "e\xcc\x81"; /* e and U+0301 become U+00E9; a broken byte stays */
+    assert_true(tokenizer_encode(tok, text, strlen(text), false, &ids, NULL));
+    assert_int_equal(ids.count, 6);
+    assert_memory_equal(ids.ids, expected, sizeof expected);
+    token_list_free(&ids);
+    tokenizer_free(tok);
+#else
+    expect_failure(path, "utf8proc");
+#endif
+}
+
+static void tiktoken_files_imply_their_merges(void **state) {
+    (void)state;
+    const char *lines = "YQ== 0\nYg== 1\nYw== 2\nYmM= 3\nYWJj 4\nYWI= 5\n"; /* a b c bc abc ab */
+    struct tokenizer *tok = load(put("cl100k_tiny.tiktoken", lines, strlen(lines)));
+    const int32_t expected[] = {4, 5, 5};
+    struct token_list ids = {0};
+    assert_int_equal(tokenizer_special_id(tok, TOKEN_END_OF_TEXT), 100257);
+    assert_true(tokenizer_encode(tok, "abc", 3, false, &ids, NULL)); /* bc goes first, then a + bc */
+    assert_true(tokenizer_encode(tok, "abab", 4, false, &ids, NULL));
+    assert_int_equal(ids.count, 3);
+    assert_memory_equal(ids.ids, expected, sizeof expected);
+    token_list_free(&ids);
+    tokenizer_free(tok);
+    expect_failure(put("mine.tiktoken", lines, strlen(lines)), "must begin with r50k");
+    expect_failure(put("r50k.tiktoken", "YQ== 0\nYQ==", 11), "line 2: not \"BASE64 RANK\"");
+    expect_failure(put("r50k.tiktoken", "YQ== 0\nYg== 0\n", 14), "line 2: two tokens have the id 0");
+    expect_failure(put("r50k.tiktoken", "YQ== 99999999999999999999\n", 26), "line 1");
+    expect_failure(put("r50k.tiktoken", "YQ== 0\nYg== 50256\n", 18), "two tokens have the id 50256");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+        IN_FOLDER(what_is_saved_comes_back),
+        IN_FOLDER(a_chat_template_stays_with_its_tokenizer),
+        IN_FOLDER(saving_into_no_folder_fails),
+        IN_FOLDER(roles_come_from_the_configuration),
+        IN_FOLDER(hostile_vocabularies_are_one_clear_error),
+        IN_FOLDER(what_is_not_supported_is_refused_by_name),
+        IN_FOLDER(damaged_files_do_no_harm),
+        IN_FOLDER(a_byte_without_a_token_is_named),
+        IN_FOLDER(whole_words_win_where_merges_are_ignored),
+        IN_FOLDER(added_tokens_may_be_in_the_vocabulary_or_far_behind_it),
+        IN_FOLDER(the_longest_special_token_wins),
+        IN_FOLDER(nfc_is_applied_or_refused),
+        IN_FOLDER(tiktoken_files_imply_their_merges),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
