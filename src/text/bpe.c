@@ -43,7 +43,7 @@ static inline uint32_t pair_rank(const struct bpe *bpe, int32_t left, int32_t ri
     return slot->rank;
 }
 
-/* ==== short words =================================================================================================== */
+/* ==== short words ================================================================================ */
 
 static size_t merge_short(const struct bpe *bpe, int32_t *ids, size_t n) {
     uint32_t ranks[SHORT_WORD_BYTES];
@@ -67,7 +67,7 @@ static size_t merge_short(const struct bpe *bpe, int32_t *ids, size_t n) {
     return n;
 }
 
-/* ==== long words: a list of tokens and a heap of the pairs that have a merge ======================================== */
+/* ==== long words: a list of tokens and a heap of the pairs that have a merge ===================== */
 
 struct node {
     int32_t id;
@@ -112,7 +112,8 @@ static void update_pair(const struct bpe *bpe, struct node *nodes, size_t n, uin
 }
 
 /* The heap holds at most 2n entries: n - 1 at first, and a merge takes one and brings two. */
-static size_t merge_with_heap(const struct bpe *bpe, struct node *nodes, size_t n, struct pair_heap *heap, int32_t *ids) {
+static size_t merge_with_heap(const struct bpe *bpe, struct node *nodes, size_t n, struct pair_heap *heap,
+                              int32_t *ids) {
     for (uint32_t i = 0; i < n; i++) nodes[i] = (struct node){ids[i], i - 1, i + 1, NO_MERGE};
     for (uint32_t i = 0; i < n; i++) update_pair(bpe, nodes, n, i, heap);
     while (heap->count) {
@@ -134,8 +135,9 @@ static size_t merge_with_heap(const struct bpe *bpe, struct node *nodes, size_t 
 
 static bool merge_long(const struct bpe *bpe, int32_t *ids, size_t n, size_t *n_ids, struct talc_error *err) {
     if (n > BPE_MAX_WORD_BYTES)
-        return talc_fail(err, "%zu bytes without a place to cut a word: at most %zu are supported; break the text into lines",
-                         n, BPE_MAX_WORD_BYTES);
+        return talc_fail(
+            err, "%zu bytes without a place to cut a word: at most %zu are supported; break the text into lines", n,
+            BPE_MAX_WORD_BYTES);
     struct node *nodes = malloc(n * sizeof *nodes);
     struct pair_heap heap = {malloc(2 * n * sizeof *heap.entries), 0};
     bool ok = nodes && heap.entries;
@@ -145,7 +147,7 @@ static bool merge_long(const struct bpe *bpe, int32_t *ids, size_t n, size_t *n_
     return ok || talc_fail(err, "out of memory for a word of %zu bytes", n);
 }
 
-/* ==== words ========================================================================================================= */
+/* ==== words ====================================================================================== */
 
 static bool merge_word(const struct bpe *bpe, const char *word, size_t n, int32_t *ids, size_t *n_ids,
                        struct talc_error *err) {
@@ -194,23 +196,24 @@ static void drop_repeated(struct bpe *bpe) {
 
 /* A token that merging its own bytes leads back to needs no merging when a word is just that. */
 static bool find_direct(const struct bpe *bpe, struct vocabulary *v, struct talc_error *err) {
-    struct { int32_t *ids; size_t capacity; } scratch = {0};
+    int32_t *ids = NULL;
+    size_t capacity = 0;
     bool ok = true;
     for (int32_t id = 0; ok && id < v->size; id++) {
         struct vocabulary_token *token = &v->tokens[id];
         if (token->kind != TOKEN_TEXT) continue;
-        if (token->n_bytes > scratch.capacity) {
-            free(scratch.ids);
-            scratch.capacity = token->n_bytes + 64;
-            scratch.ids = malloc(scratch.capacity * sizeof *scratch.ids);
-            if (!scratch.ids) ok = talc_fail(err, "out of memory for the vocabulary");
+        if (token->n_bytes > capacity) {
+            free(ids);
+            capacity = (size_t)token->n_bytes + 64;
+            ids = malloc(capacity * sizeof *ids);
+            if (!ids) ok = talc_fail(err, "out of memory for the vocabulary");
         }
         size_t n_ids = 0;
         token->direct = ok && (bpe->whole_words ||
-                               (merge_word(bpe, vocabulary_bytes(v, token), token->n_bytes, scratch.ids, &n_ids, NULL) &&
-                                n_ids == 1 && scratch.ids[0] == id));
+                               (merge_word(bpe, vocabulary_bytes(v, token), token->n_bytes, ids, &n_ids, NULL) &&
+                                n_ids == 1 && ids[0] == id));
     }
-    free(scratch.ids);
+    free(ids);
     return ok;
 }
 

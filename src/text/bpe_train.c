@@ -2,12 +2,12 @@
  *
  * Words are kept as lists of token ids, each distinct word once with its count. Every pair has a count, and every
  * candidate of the heap has a pair, the count it had when it was pushed, and the words where it came up. A merge visits
- * only those words and corrects the counts of the pairs beside it; a candidate that comes to the top with an old count goes
- * back with the new one.
+ * only those words and corrects the counts of the pairs beside it; a candidate that comes to the top with an old count
+ * goes back with the new one.
  *
- * A merge can make a token that is there already ("abc" from "a" + "bc" after "ab" + "c"). Then a pair that is known gets
- * new places: they are a candidate of their own, under the pair's whole count. A merge leaves the count of its own pair
- * alone. Both are as Hugging Face's trainer has it, and decide ties in its vocabularies. */
+ * A merge can make a token that is there already ("abc" from "a" + "bc" after "ab" + "c"). Then a pair that is known
+ * gets new places: they are a candidate of their own, under the pair's whole count. A merge leaves the count of its own
+ * pair alone. Both are as Hugging Face's trainer has it, and decide ties in its vocabularies. */
 #include "text/bpe_train.h"
 
 #include <stdlib.h>
@@ -75,7 +75,7 @@ static bool array_reserve(void *array_pointer, size_t count, size_t *capacity, s
     return true;
 }
 
-/* ==== the heap of candidates ======================================================================================== */
+/* ==== the heap of candidates ===================================================================== */
 
 static bool is_better(const struct candidate *a, const struct candidate *b) {
     if (a->count != b->count) return a->count > b->count;
@@ -107,7 +107,7 @@ static struct candidate heap_pop(struct learner *l) {
     return top;
 }
 
-/* ==== counts of pairs =============================================================================================== */
+/* ==== counts of pairs ============================================================================ */
 
 static size_t find_slot(const struct learner *l, int32_t left, int32_t right) {
     size_t mask = l->n_slots - 1;
@@ -178,7 +178,7 @@ static bool push_pending(struct learner *l) {
     return true;
 }
 
-/* ==== words ========================================================================================================= */
+/* ==== words ====================================================================================== */
 
 static bool load_words(struct learner *l, const struct word_counts *counts, const struct vocabulary *v,
                        struct talc_error *err) {
@@ -191,8 +191,9 @@ static bool load_words(struct learner *l, const struct word_counts *counts, cons
     for (size_t i = 0; i < counts->n_words; i++) {
         const struct counted_word *word = &counts->words[i];
         if (word->n_bytes > BPE_TRAIN_MAX_WORD_BYTES)
-            return talc_fail(err, "the text has %u bytes without a place to cut a word; at most %zu are supported: is it text?",
-                             word->n_bytes, BPE_TRAIN_MAX_WORD_BYTES);
+            return talc_fail(
+                err, "the text has %u bytes without a place to cut a word; at most %zu are supported: is it text?",
+                word->n_bytes, BPE_TRAIN_MAX_WORD_BYTES);
         l->words[l->n_words++] = (struct train_word){n_symbols, word->n_bytes, word->count};
         for (uint32_t j = 0; j < word->n_bytes; j++)
             l->symbols[n_symbols++] = byte_ids[(unsigned char)counts->bytes.data[word->offset + j]];
@@ -233,7 +234,7 @@ static bool merge_in_word(struct learner *l, uint32_t index, int32_t left, int32
     return ok;
 }
 
-/* ==== merges ======================================================================================================== */
+/* ==== merges ===================================================================================== */
 
 /* The id of the token that left and right make: a new one, or the one that has the same bytes. */
 static bool result_token(struct vocabulary *v, int32_t left, int32_t right, int32_t *id, struct talc_error *err) {

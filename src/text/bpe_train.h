@@ -20,7 +20,8 @@ struct bpe_train_options {
     void *progress_context;
 };
 
-/* Adds tokens to `v`, which holds the 256 bytes and nothing else, and merges to `bpe`. The words' order does not matter. */
+/* Adds tokens to `v`, which holds the 256 bytes and nothing else, and merges to `bpe`. The words' order does not
+ * matter. */
 bool bpe_train(const struct word_counts *words, const struct bpe_train_options *options, struct vocabulary *v,
                struct bpe *bpe, struct talc_error *err);
 

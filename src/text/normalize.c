@@ -19,8 +19,8 @@ static bool needs_no_work(const char *text, size_t n) {
 
 static bool normalize_valid(const char *text, size_t n, struct buffer *out, struct talc_error *err) {
     utf8proc_uint8_t *result = NULL;
-    utf8proc_ssize_t length = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &result,
-                                           UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    utf8proc_ssize_t length =
+        utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &result, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     if (length < 0) return talc_fail(err, "text cannot be normalised: %s", utf8proc_errmsg(length));
     buffer_append(out, result, (size_t)length);
     free(result);

@@ -9,8 +9,8 @@
 
 struct pattern {
     const char *name;
-    int max_digits;       /* of one word; 0: any number (and GPT-2's rules) */
-    bool end_is_one_word; /* white space up to the end of the text is not cut at line ends */
+    int max_digits;         /* of one word; 0: any number (and GPT-2's rules) */
+    bool end_is_one_word;   /* white space up to the end of the text is not cut at line ends */
     const char *regexes[2]; /* the first is written to files; \z: Oniguruma's $ would match at every line end */
 };
 
@@ -63,7 +63,7 @@ bool pretokenizer_from_regex(const char *regex, enum pretokenizer *out) {
     return false;
 }
 
-/* ==== walking over characters ======================================================================================= */
+/* ==== walking over characters ==================================================================== */
 
 /* Bytes of the character at text[i], i < n, and its classes. */
 static inline size_t char_at(const char *text, size_t n, size_t i, unsigned *class) {
@@ -85,14 +85,14 @@ static inline bool is_space(unsigned class) { return class & UNICODE_SPACE; }
 static inline bool is_other(unsigned class) { return !(class & (UNICODE_LETTER | UNICODE_NUMBER | UNICODE_SPACE)); }
 
 /* The end of the run of such characters that begins at i, of at most `limit` of them. */
-#define DEFINE_SKIP(name, belongs)                                                 \
-    static size_t name(const char *text, size_t n, size_t i, size_t limit) {       \
-        for (unsigned class; i < n && limit > 0; limit--) {                        \
-            size_t length = char_at(text, n, i, &class);                           \
-            if (!belongs(class)) break;                                            \
-            i += length;                                                           \
-        }                                                                          \
-        return i;                                                                  \
+#define DEFINE_SKIP(name, belongs)                                                                                     \
+    static size_t name(const char *text, size_t n, size_t i, size_t limit) {                                           \
+        for (unsigned class; i < n && limit > 0; limit--) {                                                            \
+            size_t length = char_at(text, n, i, &class);                                                               \
+            if (!belongs(class)) break;                                                                                \
+            i += length;                                                                                               \
+        }                                                                                                              \
+        return i;                                                                                                      \
     }
 DEFINE_SKIP(skip_letters, is_letter)
 DEFINE_SKIP(skip_numbers, is_number)
@@ -100,9 +100,9 @@ DEFINE_SKIP(skip_others, is_other)
 #undef DEFINE_SKIP
 
 struct spaces {
-    size_t end;       /* of the run */
-    size_t last;      /* where its last character begins */
-    size_t line_end;  /* behind its last \r or \n; 0 when it has none */
+    size_t end;      /* of the run */
+    size_t last;     /* where its last character begins */
+    size_t line_end; /* behind its last \r or \n; 0 when it has none */
 };
 
 static struct spaces scan_spaces(const char *text, size_t n) {
@@ -137,7 +137,7 @@ static size_t contraction(const char *text, size_t n, bool any_case) {
     return 0;
 }
 
-/* ==== the patterns ================================================================================================== */
+/* ==== the patterns =============================================================================== */
 
 static size_t next_gpt2(const char *text, size_t n) {
     size_t length = contraction(text, n, false);

@@ -1,6 +1,6 @@
-/* pretokenize.h - cutting text into words before BPE, as the regular expressions of well-known tokenizers do, by scanners
- * written for them. Every byte belongs to exactly one word. A byte that is not valid UTF-8 counts as a character that is
- * no letter, number or white space. */
+/* pretokenize.h - cutting text into words before BPE, as the regular expressions of well-known tokenizers do, by
+ * scanners written for them. Every byte belongs to exactly one word. A byte that is not valid UTF-8 counts as a
+ * character that is no letter, number or white space. */
 #ifndef TALC_TEXT_PRETOKENIZE_H
 #define TALC_TEXT_PRETOKENIZE_H
 

@@ -1,5 +1,5 @@
-/* tiktoken.c - reading OpenAI's .tiktoken files: a line is the base64 of a token's bytes, a space and its rank, which is its id.
- * Merges are implied: two tokens merge when the bytes of both together are a token, at that token's rank. */
+/* tiktoken.c - reading OpenAI's .tiktoken files: a line is the base64 of a token's bytes, a space and its rank, which
+ * is its id. Merges are implied: two tokens merge when the bytes of both together are a token, at that token's rank. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,15 +113,14 @@ static bool add_specials(struct tokenizer *tok, const struct encoding *encoding,
 bool tiktoken_read(struct tokenizer *tok, const char *path, struct talc_error *err) {
     const struct encoding *encoding = encoding_of_file(path);
     if (!encoding)
-        return talc_fail(err, "%s: a .tiktoken file does not say how it cuts text; its name must begin with r50k, p50k, gpt2 or "
-                              "cl100k", path);
+        return talc_fail(err, "%s: its name must begin with r50k, p50k, gpt2 or cl100k, to say how it cuts text", path);
     size_t n_bytes;
     char *text = file_read(path, MAX_FILE_BYTES, &n_bytes, err);
     if (!text) return false;
     tok->pretokenizer = encoding->pretokenizer;
     tok->bpe.whole_words = true;
-    bool ok = (strlen(text) == n_bytes || talc_fail(err, "the file holds a NUL character")) && read_lines(tok, text, err) &&
-              add_specials(tok, encoding, err) && imply_merges(tok, err);
+    bool ok = (strlen(text) == n_bytes || talc_fail(err, "the file holds a NUL character")) &&
+              read_lines(tok, text, err) && add_specials(tok, encoding, err) && imply_merges(tok, err);
     free(text);
     return ok || talc_fail_in(err, "%s", path);
 }

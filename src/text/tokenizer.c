@@ -1,4 +1,4 @@
-/* tokenizer.c - text to ids and back; see tokenizer.h. Files are read in tokenizer_load.c, written in tokenizer_save.c. */
+/* tokenizer.c - text to ids and back; see tokenizer.h. */
 #include "text/tokenizer.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "base/utf8.h"
 #include "text/tokenizer_parts.h"
 
-/* ==== lists of ids ================================================================================================== */
+/* ==== lists of ids =============================================================================== */
 
 bool token_list_reserve(struct token_list *list, size_t extra) {
     size_t need, n_bytes;
@@ -39,7 +39,7 @@ void token_list_free(struct token_list *list) {
     *list = (struct token_list){0};
 }
 
-/* ==== making one ==================================================================================================== */
+/* ==== making one ================================================================================= */
 
 struct tokenizer *tokenizer_new(struct talc_error *err) {
     struct tokenizer *tok = calloc(1, sizeof *tok);
@@ -110,7 +110,8 @@ static void hash_more(uint64_t *hash, const void *data, size_t n_bytes) {
 }
 
 static void hash_number(uint64_t *hash, uint32_t x) {
-    unsigned char bytes[4] = {(unsigned char)x, (unsigned char)(x >> 8), (unsigned char)(x >> 16), (unsigned char)(x >> 24)};
+    unsigned char bytes[4] = {(unsigned char)x, (unsigned char)(x >> 8), (unsigned char)(x >> 16),
+                              (unsigned char)(x >> 24)};
     hash_more(hash, bytes, sizeof bytes);
 }
 
@@ -146,14 +147,15 @@ bool tokenizer_finish(struct tokenizer *tok, struct talc_error *err) {
     return true;
 }
 
-/* ==== encoding ====================================================================================================== */
+/* ==== encoding =================================================================================== */
 
 static bool encode_words(const struct tokenizer *tok, const char *text, size_t n, struct token_list *out,
                          struct talc_error *err) {
     while (n > 0) {
         size_t length = pretokenize_next(tok->pretokenizer, text, n), n_ids = 0;
         if (!token_list_reserve(out, length)) return talc_fail(err, "out of memory for tokens");
-        if (!bpe_encode_word(&tok->bpe, &tok->vocabulary, text, length, out->ids + out->count, &n_ids, err)) return false;
+        if (!bpe_encode_word(&tok->bpe, &tok->vocabulary, text, length, out->ids + out->count, &n_ids, err))
+            return false;
         out->count += n_ids;
         text += length;
         n -= length;
@@ -234,15 +236,16 @@ bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_by
     return false;
 }
 
-/* ==== decoding and questions ======================================================================================== */
+/* ==== decoding and questions ===================================================================== */
 
 bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, bool skip_special, struct buffer *out,
                       struct talc_error *err) {
     for (size_t i = 0; i < n; i++) {
         const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, ids[i]);
         if (token->kind == TOKEN_ABSENT)
-            return talc_fail(err, "token %zu of the list has id %d, which this tokenizer does not have (its ids are below %d)",
-                             i, (int)ids[i], (int)tok->vocabulary.size);
+            return talc_fail(
+                err, "token %zu of the list has id %d, which this tokenizer does not have (its ids are below %d)", i,
+                (int)ids[i], (int)tok->vocabulary.size);
         if (!skip_special || token->kind != TOKEN_SPECIAL)
             buffer_append(out, vocabulary_bytes(&tok->vocabulary, token), token->n_bytes);
     }
@@ -265,7 +268,8 @@ int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name) {
     size_t n = strlen(name);
     for (size_t i = 0; i < tok->n_added; i++) {
         const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, tok->added[i]);
-        if (token->n_bytes == n && memcmp(vocabulary_bytes(&tok->vocabulary, token), name, n) == 0) return tok->added[i];
+        if (token->n_bytes == n && memcmp(vocabulary_bytes(&tok->vocabulary, token), name, n) == 0)
+            return tok->added[i];
     }
     return -1;
 }

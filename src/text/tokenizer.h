@@ -1,8 +1,8 @@
 /* tokenizer.h - text to token ids and back: byte-level BPE, or one token a character.
  *
- * A tokenizer is a vocabulary (id -> bytes), merges, a pattern that cuts text into words first (pretokenize.h), and special
- * tokens that stand for no text. It comes from a file (here) or is made from text (tokenizer_train.h). Once made it is
- * read-only: everything that takes a `const struct tokenizer *` may be called from several threads at once.
+ * A tokenizer is a vocabulary (id -> bytes), merges, a pattern that cuts text into words first (pretokenize.h), and
+ * special tokens that stand for no text. It comes from a file (here) or is made from text (tokenizer_train.h). Once
+ * made it is read-only: everything that takes a `const struct tokenizer *` may be called from several threads at once.
  *
  * decode(encode(x)) == x for every string of bytes, valid UTF-8 or not (byte-level, no normaliser). */
 #ifndef TALC_TEXT_TOKENIZER_H
@@ -17,7 +17,8 @@
 
 struct tokenizer;
 
-/* Special tokens of models made here: ChatML. A chat's turn ends with TOKEN_IM_END, a document with TOKEN_END_OF_TEXT. */
+/* Special tokens of models made here (ChatML). A turn of a chat ends with TOKEN_IM_END, a document with
+ * TOKEN_END_OF_TEXT. */
 #define TOKEN_END_OF_TEXT "<|endoftext|>"
 #define TOKEN_IM_START "<|im_start|>"
 #define TOKEN_IM_END "<|im_end|>"
@@ -38,16 +39,16 @@ void token_list_free(struct token_list *list);
 struct tokenizer *tokenizer_load(const char *path, struct talc_error *err);
 void tokenizer_free(struct tokenizer *tok); /* NULL is fine */
 
-/* Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json into an existing folder (each complete or absent), so
- * that Hugging Face `tokenizers` and AutoTokenizer load them with the same ids. chat_template NULL: the tokenizer's own,
- * if it has one. */
+/* Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json into an existing folder (each complete or
+ * absent), so that Hugging Face `tokenizers` and AutoTokenizer load them with the same ids. chat_template NULL: the
+ * tokenizer's own, if it has one. */
 bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
                            struct talc_error *err);
 
 /* Appends the ids of text[0..n_bytes) to *out; no BOS or EOS is added. Special tokens are recognised only when
- * parse_special is true: never pass true with text that a user wrote. (Tokens that a file adds without calling them special, as
- * Qwen3 does with <think>, are ordinary words and always recognised, as Hugging Face does.) On failure *out keeps what it had. A character
- * tokenizer without an unknown token fails at a character that it does not have. */
+ * parse_special is true: never pass true with text that a user wrote. (Tokens that a file adds without calling them
+ * special, as Qwen3 does with <think>, are ordinary words and always recognised, as Hugging Face does.) On failure *out
+ * keeps what it had. A character tokenizer without an unknown token fails at a character that it does not have. */
 bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
                       struct token_list *out, struct talc_error *err);
 
@@ -56,15 +57,17 @@ bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_by
 bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, bool skip_special, struct buffer *out,
                       struct talc_error *err);
 
-/* The bytes of one token (a special token: its name), not NUL-terminated, owned by the tokenizer; NULL and 0 when no token
- * has this id. Streaming decode appends these and shows utf8_complete_prefix of what there is. */
+/* The bytes of one token (a special token: its name), not NUL-terminated, owned by the tokenizer; NULL and 0 when no
+ * token has this id. Streaming decode appends these and shows utf8_complete_prefix of what there is. */
 const char *tokenizer_token_bytes(const struct tokenizer *tok, int32_t id, size_t *n_bytes);
 
 /* One more than the largest id, special tokens included: what a model's embedding needs at least. */
 int32_t tokenizer_vocab_size(const struct tokenizer *tok);
 
 bool tokenizer_is_special(const struct tokenizer *tok, int32_t id);
-int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name); /* of an added token, "<|im_end|>"; -1: none */
+
+/* The id of an added token ("<|im_end|>"), special or not; -1: there is none of this name. */
+int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name);
 
 /* Roles, -1 when there is none. eos ends an answer (<|im_end|> for ChatML); end_of_text separates documents. */
 int32_t tokenizer_bos_id(const struct tokenizer *tok);
@@ -78,10 +81,12 @@ static inline bool tokenizer_is_end(const struct tokenizer *tok, int32_t id) {
 
 /* The chat template (Jinja source) that came with the files or was set; NULL if none. */
 const char *tokenizer_chat_template(const struct tokenizer *tok);
-bool tokenizer_set_chat_template(struct tokenizer *tok, const char *source, struct talc_error *err); /* copies; NULL: none */
 
-/* A stable 64-bit hash of vocabulary, merges, special tokens and pattern: equal tokenizers give equal ids. Not of the chat
- * template. Kept beside token shards to see that data and model fit. */
+/* Copies `source`; NULL takes the template away. Not while other threads use the tokenizer. */
+bool tokenizer_set_chat_template(struct tokenizer *tok, const char *source, struct talc_error *err);
+
+/* A stable 64-bit hash of vocabulary, merges, special tokens and pattern: equal tokenizers give equal ids. Not of the
+ * chat template. Kept beside token shards to see that data and model fit. */
 uint64_t tokenizer_hash(const struct tokenizer *tok);
 
 /* "byte-level BPE, pattern qwen2" and the like, for messages and `talc info`; owned by the tokenizer. */

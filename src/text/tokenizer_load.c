@@ -1,5 +1,5 @@
-/* tokenizer_load.c - reading tokenizer.json (the format of Hugging Face's `tokenizers`) and the files beside it. What is not
- * supported exactly is refused by name: a tokenizer that is almost right gives a model that is quietly wrong. */
+/* tokenizer_load.c - reading tokenizer.json (the format of Hugging Face's `tokenizers`) and the files beside it. What
+ * is not supported exactly is refused by name: a tokenizer that is almost right gives a model that is quietly wrong. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +23,7 @@ static bool expect_unset(const json_t *object, const char *key, const char *wher
     return unset || talc_fail(err, "%s asks for %s, which is not supported", where, key);
 }
 
-/* ==== how text is cut ============================================================================================== */
+/* ==== how text is cut ============================================================================ */
 
 static bool read_byte_level(const json_t *step, bool *use_regex, struct talc_error *err) {
     return expect_unset(step, "add_prefix_space", "pre_tokenizer ByteLevel", err) &&
@@ -39,8 +39,8 @@ static bool read_split(struct tokenizer *tok, const json_t *step, struct talc_er
     if (!keeps_matches || !*regex)
         return talc_fail(err, "pre_tokenizer Split must keep the matches of a Regex (behavior Isolated)");
     if (!pretokenizer_from_regex(regex, &tok->pretokenizer))
-        return talc_fail(err, "the pre-tokenizer pattern is none of gpt2, cl100k, llama3, qwen2 and is not supported: %s",
-                         regex);
+        return talc_fail(
+            err, "the pre-tokenizer pattern is none of gpt2, cl100k, llama3, qwen2 and is not supported: %s", regex);
     return true;
 }
 
@@ -66,7 +66,8 @@ static bool read_pre_tokenizer(struct tokenizer *tok, const json_t *step, struct
     if (strcmp(type, "ByteLevel") != 0) return talc_fail(err, "pre_tokenizer \"%s\" is not supported", type);
     if (!read_byte_level(step, &use_regex, err)) return false;
     tok->pretokenizer = PRETOKENIZER_GPT2;
-    return use_regex || talc_fail(err, "pre_tokenizer ByteLevel without use_regex (no cutting into words) is not supported");
+    return use_regex ||
+           talc_fail(err, "pre_tokenizer ByteLevel without use_regex (no cutting into words) is not supported");
 }
 
 static bool read_normalizer(struct tokenizer *tok, const json_t *step, struct talc_error *err) {
@@ -90,7 +91,7 @@ static bool check_decoder(const struct tokenizer *tok, const json_t *decoder, st
            talc_fail(err, "decoder \"%s\" is not supported with this pre_tokenizer (expected \"%s\")", type, expected);
 }
 
-/* ==== the vocabulary ================================================================================================ */
+/* ==== the vocabulary ============================================================================= */
 
 /* One of added_tokens. Where the model's vocabulary lists the token too, both must give it the same id. */
 static bool read_added_token(struct tokenizer *tok, const json_t *entry, const json_t *vocab, struct talc_error *err) {
@@ -109,8 +110,8 @@ static bool read_added_token(struct tokenizer *tok, const json_t *entry, const j
     }
     const json_t *same = json_object_get(vocab, content);
     if (json_is_integer(same) && json_integer_value(same) != id)
-        return talc_fail(err, "the added token \"%s\" has id %lld, but the vocabulary gives it %lld", content, (long long)id,
-                         (long long)json_integer_value(same));
+        return talc_fail(err, "the added token \"%s\" has id %lld, but the vocabulary gives it %lld", content,
+                         (long long)id, (long long)json_integer_value(same));
     return vocabulary_add(&tok->vocabulary, id, content, strlen(content), special ? TOKEN_SPECIAL : TOKEN_ADDED, err);
 }
 
@@ -146,7 +147,8 @@ static bool read_token(struct tokenizer *tok, const char *key, const json_t *val
     if (tok->type == TOKENIZER_CHARACTER) {
         bool is_unknown = strcmp(key, unknown) == 0;
         if (!is_unknown && !is_one_character(key))
-            return talc_fail(err, "without a pre_tokenizer every token must be one character, but \"%.40s\" is not", key);
+            return talc_fail(err, "without a pre_tokenizer every token must be one character, but \"%.40s\" is not",
+                             key);
         return vocabulary_add(v, id, key, strlen(key), is_unknown ? TOKEN_UNUSABLE : TOKEN_TEXT, err);
     }
     if (bytes_of_key(key, bytes)) return vocabulary_add(v, id, bytes->data, bytes->length, TOKEN_TEXT, err);
@@ -177,7 +179,7 @@ static bool read_vocabulary(struct tokenizer *tok, const json_t *root, const jso
     return ok;
 }
 
-/* ==== merges ======================================================================================================== */
+/* ==== merges ===================================================================================== */
 
 /* Splits "left right" (or ["left", "right"]) into two strings that live in *names. */
 static bool merge_names(const json_t *entry, struct buffer *names, const char **left, const char **right) {
@@ -190,7 +192,8 @@ static bool merge_names(const json_t *entry, struct buffer *names, const char **
         buffer_append_char(names, 0);
         buffer_append_text(names, space + 1);
     } else {
-        const char *first = json_string_value(json_array_get(entry, 0)), *second = json_string_value(json_array_get(entry, 1));
+        const char *first = json_string_value(json_array_get(entry, 0)),
+                   *second = json_string_value(json_array_get(entry, 1));
         if (json_array_size(entry) != 2 || !first || !second) return false;
         buffer_append(names, first, strlen(first) + 1);
         buffer_append_text(names, second);
@@ -244,7 +247,8 @@ static bool read_merges(struct tokenizer *tok, const json_t *model, struct talc_
 }
 
 static bool read_tokenizer_json(struct tokenizer *tok, const json_t *root, struct talc_error *err) {
-    static const char *const unsupported[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"};
+    static const char *const unsupported[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
+                                              "byte_fallback"};
     const json_t *model = json_object_get(root, "model");
     if (!json_is_object(model)) return talc_fail(err, "there is no \"model\": this is not a tokenizer.json");
     const char *type = text_of(model, "type");
@@ -258,7 +262,7 @@ static bool read_tokenizer_json(struct tokenizer *tok, const json_t *root, struc
            read_merges(tok, model, err);
 }
 
-/* ==== the files beside it =========================================================================================== */
+/* ==== the files beside it ======================================================================== */
 
 /* The name of a token in a configuration: a string, or an object with "content". */
 static const char *token_name(const json_t *config, const char *key) {
@@ -271,7 +275,8 @@ static const char *template_in(const json_t *config) {
     const json_t *value = json_object_get(config, "chat_template"), *entry;
     size_t i;
     json_array_foreach(value, i, entry) {
-        if (strcmp(text_of(entry, "name"), "default") == 0) return json_string_value(json_object_get(entry, "template"));
+        if (strcmp(text_of(entry, "name"), "default") == 0)
+            return json_string_value(json_object_get(entry, "template"));
     }
     return json_string_value(value);
 }
@@ -341,9 +346,9 @@ static bool has_suffix(const char *text, const char *suffix) {
 struct tokenizer *tokenizer_load(const char *path, struct talc_error *err) {
     struct tokenizer *tok = tokenizer_new(err);
     if (!tok) return NULL;
-    bool ok = folder_exists(path)              ? read_folder(tok, path, err)
+    bool ok = folder_exists(path)             ? read_folder(tok, path, err)
               : has_suffix(path, ".tiktoken") ? tiktoken_read(tok, path, err) && tokenizer_finish(tok, err)
-                                               : read_json_file(tok, path, err);
+                                              : read_json_file(tok, path, err);
     if (!ok) {
         tokenizer_free(tok);
         return NULL;

@@ -48,7 +48,7 @@ bool tiktoken_read(struct tokenizer *tok, const char *path, struct talc_error *e
 bool normalize_nfc(const char *text, size_t n_bytes, struct buffer *out, struct talc_error *err);
 bool normalize_nfc_available(void); /* false: built without utf8proc, and normalize_nfc fails */
 
-/* ==== byte-level text: how tokenizer.json writes bytes as characters that can be printed =========================== */
+/* ==== byte-level text: how tokenizer.json writes bytes as characters that can be printed ========= */
 
 /* Bytes 33-126, 161-172 and 174-255 stand for themselves; the other 68, in order, are U+0100 and up. */
 int32_t byte_level_character(unsigned char byte);

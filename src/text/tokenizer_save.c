@@ -23,8 +23,8 @@ static const char *written_form(const struct tokenizer *tok, const struct vocabu
     return out->data;
 }
 
-/* Readers number added tokens onward from the end of the vocabulary. Where that would not give their ids, the vocabulary
- * has to list them. */
+/* Readers number added tokens onward from the end of the vocabulary. Where that would not give their ids, the
+ * vocabulary has to list them. */
 static bool added_follow_vocabulary(const struct tokenizer *tok) {
     const struct vocabulary *v = &tok->vocabulary;
     int32_t first_added = v->n_tokens - (int32_t)tok->n_added;
@@ -34,7 +34,7 @@ static bool added_follow_vocabulary(const struct tokenizer *tok) {
     return true;
 }
 
-/* ==== tokenizer.json ================================================================================================ */
+/* ==== tokenizer.json ============================================================================= */
 
 static json_t *vocabulary_json(const struct tokenizer *tok, struct buffer *scratch) {
     const struct vocabulary *v = &tok->vocabulary;
@@ -74,8 +74,8 @@ static json_t *model_json(const struct tokenizer *tok) {
     if (tok->unknown_id >= 0)
         unknown = json_string(written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch));
     buffer_free(&scratch);
-    return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token", unknown,
-                     "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
+    return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
+                     unknown, "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
                      "ignore_merges", (int)tok->bpe.whole_words, "vocab", vocab, "merges", merges);
 }
 
@@ -118,7 +118,7 @@ static json_t *tokenizer_json(const struct tokenizer *tok) {
                      pre_tokenizer_json(tok), "post_processor", "decoder", decoder, "model", model_json(tok));
 }
 
-/* ==== tokenizer_config.json and special_tokens_map.json ============================================================= */
+/* ==== tokenizer_config.json and special_tokens_map.json ========================================== */
 
 /* The text of an id as JSON, null for -1. */
 static json_t *role_json(const struct tokenizer *tok, int32_t id) {
@@ -141,7 +141,8 @@ static json_t *added_decoder_json(const struct tokenizer *tok) {
     for (int32_t id = 0; map && id < tok->vocabulary.size; id++) {
         char key[16];
         snprintf(key, sizeof key, "%d", (int)id);
-        if (token_is_added(&tok->vocabulary.tokens[id])) json_object_set_new(map, key, added_token_json(tok, id, false));
+        if (token_is_added(&tok->vocabulary.tokens[id]))
+            json_object_set_new(map, key, added_token_json(tok, id, false));
     }
     return map;
 }
@@ -150,8 +151,8 @@ static json_t *config_json(const struct tokenizer *tok, const char *chat_templat
     json_t *config = json_pack(
         "{s:b, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:b, s:s, s:o}", "add_prefix_space", 0, "added_tokens_decoder",
         added_decoder_json(tok), "additional_special_tokens", additional_json(tok), "bos_token",
-        role_json(tok, tok->bos_id), "clean_up_tokenization_spaces", 0, "eos_token", role_json(tok, tok->eos_id), "errors",
-        "replace", "pad_token", role_json(tok, tok->pad_id), "split_special_tokens", 0, "tokenizer_class",
+        role_json(tok, tok->bos_id), "clean_up_tokenization_spaces", 0, "eos_token", role_json(tok, tok->eos_id),
+        "errors", "replace", "pad_token", role_json(tok, tok->pad_id), "split_special_tokens", 0, "tokenizer_class",
         "PreTrainedTokenizerFast", "unk_token", role_json(tok, tok->unknown_id));
     if (config && chat_template) json_object_set_new(config, "chat_template", json_string(chat_template));
     return config;

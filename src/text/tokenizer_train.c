@@ -1,5 +1,5 @@
-/* tokenizer_train.c - from texts to a tokenizer; see tokenizer_train.h. Texts are collected, cut into pieces at places that
- * do not change their words, and counted by all threads; merges are learnt in bpe_train.c. */
+/* tokenizer_train.c - from texts to a tokenizer; see tokenizer_train.h. Texts are collected, cut into pieces at places
+ * that do not change their words, and counted by all threads; merges are learnt in bpe_train.c. */
 #include "text/tokenizer_train.h"
 
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 #include "text/tokenizer_parts.h"
 #include "text/word_count.h"
 
-#define PIECE_BYTES ((size_t)64 << 10)    /* one task of counting */
-#define COLLECT_BYTES ((size_t)4 << 20)   /* texts are counted when so much has come together */
+#define PIECE_BYTES ((size_t)64 << 10)  /* one task of counting */
+#define COLLECT_BYTES ((size_t)4 << 20) /* texts are counted when so much has come together */
 #define N_CODEPOINTS 0x110000
 
 struct piece {
@@ -49,12 +49,14 @@ static bool check_options(const struct tokenizer_train_options *o, struct talc_e
                 return talc_fail(err, "the special token \"%s\" is given twice", o->special_tokens[i]);
     int32_t least = 256 + (int32_t)o->n_special_tokens;
     if (!o->characters && (o->vocab_size < least || o->vocab_size > VOCABULARY_MAX_SIZE))
-        return talc_fail(err, "a vocabulary of %d tokens: it must have between %d (256 bytes and %zu special tokens) and %d",
+        return talc_fail(err,
+                         "a vocabulary of %d tokens: it must have between %d (256 bytes and %zu special tokens) and %d",
                          (int)o->vocab_size, (int)least, o->n_special_tokens, VOCABULARY_MAX_SIZE);
     return true;
 }
 
-struct tokenizer_trainer *tokenizer_trainer_open(const struct tokenizer_train_options *options, struct talc_error *err) {
+struct tokenizer_trainer *tokenizer_trainer_open(const struct tokenizer_train_options *options,
+                                                 struct talc_error *err) {
     if (!check_options(options, err)) return NULL;
     struct tokenizer_trainer *t = calloc(1, sizeof *t);
     if (t) {
@@ -81,7 +83,7 @@ void tokenizer_trainer_close(struct tokenizer_trainer *t) {
     free(t);
 }
 
-/* ==== counting ====================================================================================================== */
+/* ==== counting =================================================================================== */
 
 static void count_piece(void *context, int i, int worker) {
     struct tokenizer_trainer *t = context;
@@ -122,7 +124,8 @@ static bool add_characters(struct tokenizer_trainer *t, const char *text, size_t
         int32_t codepoint;
         size_t length = (size_t)utf8_decode(text + i, n_bytes - i, &codepoint);
         if (codepoint < 0)
-            return talc_fail(err, "byte 0x%02x at %zu is not valid UTF-8: tokens of characters need text; use BPE for bytes",
+            return talc_fail(err,
+                             "byte 0x%02x at %zu is not valid UTF-8: tokens of characters need text; use BPE for bytes",
                              (unsigned char)text[i], i);
         if (codepoint == 0)
             return talc_fail(err, "U+0000 at byte %zu: a tokenizer of characters cannot hold it; use BPE", i);
@@ -143,7 +146,7 @@ bool tokenizer_trainer_add(struct tokenizer_trainer *t, const char *text, size_t
     return true;
 }
 
-/* ==== the tokenizer ================================================================================================= */
+/* ==== the tokenizer ============================================================================== */
 
 /* Bytes in the order of the characters that stand for them in tokenizer.json: the ids that GPT-2 has, too. */
 static bool add_bytes(struct vocabulary *v, struct talc_error *err) {

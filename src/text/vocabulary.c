@@ -70,7 +70,8 @@ bool vocabulary_add(struct vocabulary *v, int64_t id, const char *bytes, size_t 
     int shown = n_bytes > 40 ? 40 : (int)n_bytes;
     if (n_bytes == 0) return talc_fail(err, "token %lld is empty", (long long)id);
     if (n_bytes > TOKEN_MAX_BYTES)
-        return talc_fail(err, "token %lld has %zu bytes; at most %zu are supported", (long long)id, n_bytes, TOKEN_MAX_BYTES);
+        return talc_fail(err, "token %lld has %zu bytes; at most %zu are supported", (long long)id, n_bytes,
+                         TOKEN_MAX_BYTES);
     if (id < 0 || id >= VOCABULARY_MAX_SIZE)
         return talc_fail(err, "token \"%.*s\" has id %lld; ids must be between 0 and %d", shown, bytes, (long long)id,
                          VOCABULARY_MAX_SIZE - 1);

@@ -1,5 +1,5 @@
-/* vocabulary.h - the tokens of a tokenizer: id -> bytes, and bytes -> id for those that text is made of. Filled once, then
- * read-only and usable from several threads. */
+/* vocabulary.h - the tokens of a tokenizer: id -> bytes, and bytes -> id for those that text is made of. Filled once,
+ * then read-only and usable from several threads. */
 #ifndef TALC_TEXT_VOCABULARY_H
 #define TALC_TEXT_VOCABULARY_H
 
@@ -35,8 +35,8 @@ struct vocabulary {
     size_t n_slots, n_indexed;
 };
 
-/* Gives `id` its bytes (copied; 1 to 2^20 of them). Fails, naming the token, when the id is out of range or taken, or when another
- * TOKEN_TEXT has the same bytes. */
+/* Gives `id` its bytes (copied; 1 to 2^20 of them). Fails, naming the token, when the id is out of range or taken, or
+ * when another TOKEN_TEXT has the same bytes. */
 bool vocabulary_add(struct vocabulary *v, int64_t id, const char *bytes, size_t n_bytes, enum token_kind kind,
                     struct talc_error *err);
 void vocabulary_free(struct vocabulary *v);

@@ -58,7 +58,8 @@ bool word_counts_add(struct word_counts *c, const char *word, size_t n_bytes, in
     return true;
 }
 
-bool word_counts_add_text(struct word_counts *counts, enum pretokenizer pretokenizer, const char *text, size_t n_bytes) {
+bool word_counts_add_text(struct word_counts *counts, enum pretokenizer pretokenizer, const char *text,
+                          size_t n_bytes) {
     while (n_bytes > 0) {
         size_t length = pretokenize_next(pretokenizer, text, n_bytes);
         if (!word_counts_add(counts, text, length, 1)) return false;
@@ -88,7 +89,8 @@ void word_counts_sort(struct word_counts *counts) {
     free(counts->slots);
     counts->slots = NULL;
     counts->n_slots = 0;
-    if (counts->n_words) qsort_r(counts->words, counts->n_words, sizeof *counts->words, compare_words, counts->bytes.data);
+    if (counts->n_words)
+        qsort_r(counts->words, counts->n_words, sizeof *counts->words, compare_words, counts->bytes.data);
 }
 
 void word_counts_free(struct word_counts *counts) {

@@ -1,5 +1,5 @@
-/* word_count.h - how often each word occurs: what BPE is learnt from. A hash table whose words keep the order in which they
- * were first seen. For one thread. */
+/* word_count.h - how often each word occurs: what BPE is learnt from. A hash table whose words keep the order in which
+ * they were first seen. For one thread. */
 #ifndef TALC_TEXT_WORD_COUNT_H
 #define TALC_TEXT_WORD_COUNT_H
 
@@ -11,9 +11,9 @@
 #include "text/pretokenize.h"
 
 struct counted_word {
-    size_t offset;    /* in `bytes` */
+    size_t offset; /* in `bytes` */
     uint32_t n_bytes;
-    uint32_t hash;    /* low half, so that growing needs no bytes */
+    uint32_t hash; /* low half, so that growing needs no bytes */
     int64_t count;
 };
 

@@ -65,8 +65,8 @@ static void broken_bytes_are_like_punctuation(void **state) {
         enum pretokenizer p = (enum pretokenizer)i;
         assert_int_equal(first(p, "\xff\xc0!\x80 x"), 4);
         assert_int_equal(first(p, " \xff\xffx"), 3);
-        assert_int_equal(first(p, "a\xc3"), 1);           /* a truncated letter */
-        assert_int_equal(first(p, "\xed\xa0\x80 "), 3);   /* a surrogate: three bytes, none of them a letter */
+        assert_int_equal(first(p, "a\xc3"), 1);             /* a truncated letter */
+        assert_int_equal(first(p, "\xed\xa0\x80 "), 3);     /* a surrogate: three bytes, none of them a letter */
         assert_int_equal(first(p, "1\xf4\x90\x80\x80"), 1); /* past U+10FFFF */
     }
 }
@@ -104,9 +104,7 @@ static void a_safe_cut_changes_no_word(void **state) {
     json_t *root = golden(), *texts = json_object_get(root, "texts"), *value;
     struct buffer all = {0};
     size_t i, n_cuts = 0;
-    json_array_foreach(texts, i, value) {
-        buffer_append(&all, json_string_value(value), json_string_length(value));
-    }
+    json_array_foreach(texts, i, value) { buffer_append(&all, json_string_value(value), json_string_length(value)); }
     for (size_t from = 0; from < all.length; n_cuts++) {
         size_t cut = pretokenize_safe_cut(all.data, all.length, from);
         assert_true(cut >= from && cut <= all.length);
@@ -122,13 +120,31 @@ static void a_safe_cut_changes_no_word(void **state) {
 
 static void characters_have_their_classes(void **state) {
     (void)state;
-    static const struct { int32_t codepoint; unsigned class; } cases[] = {
-        {'A', UNICODE_UPPER},    {'z', UNICODE_LOWER},         {0x1c5, UNICODE_TITLE}, {0x2b0, UNICODE_MODIFIER},
-        {0x4e2d, UNICODE_OTHER_LETTER}, {0x9fff, UNICODE_OTHER_LETTER}, {0xd7a3, UNICODE_OTHER_LETTER},
-        {0x301, UNICODE_MARK},   {'7', UNICODE_NUMBER},        {0xbd, UNICODE_NUMBER}, {0x2167, UNICODE_NUMBER},
-        {' ', UNICODE_SPACE},    {0x85, UNICODE_SPACE},        {0x3000, UNICODE_SPACE}, {0x1c, 0},
-        {0x200b, 0},             {'_', 0},                     {0x1f600, 0},           {0x10ffff, 0},
-        {0x110000, 0},           {-1, 0},
+    static const struct {
+        int32_t codepoint;
+        unsigned class;
+    } cases[] = {
+        {'A', UNICODE_UPPER},
+        {'z', UNICODE_LOWER},
+        {0x1c5, UNICODE_TITLE},
+        {0x2b0, UNICODE_MODIFIER},
+        {0x4e2d, UNICODE_OTHER_LETTER},
+        {0x9fff, UNICODE_OTHER_LETTER},
+        {0xd7a3, UNICODE_OTHER_LETTER},
+        {0x301, UNICODE_MARK},
+        {'7', UNICODE_NUMBER},
+        {0xbd, UNICODE_NUMBER},
+        {0x2167, UNICODE_NUMBER},
+        {' ', UNICODE_SPACE},
+        {0x85, UNICODE_SPACE},
+        {0x3000, UNICODE_SPACE},
+        {0x1c, 0},
+        {0x200b, 0},
+        {'_', 0},
+        {0x1f600, 0},
+        {0x10ffff, 0},
+        {0x110000, 0},
+        {-1, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(unicode_class(cases[i].codepoint), cases[i].class);

@@ -37,7 +37,8 @@ static json_t *golden_texts(void) {
     return texts;
 }
 
-static void encode(const struct tokenizer *tok, const char *text, size_t n, bool parse_special, struct token_list *out) {
+static void encode(const struct tokenizer *tok, const char *text, size_t n, bool parse_special,
+                   struct token_list *out) {
     struct talc_error err = {0};
     token_list_clear(out);
     if (!tokenizer_encode(tok, text, n, parse_special, out, &err)) fail_msg("%s", err.message);
@@ -63,10 +64,9 @@ static void compare_ids(const char *tokenizer_path, const char *ids_path) {
         const json_t *row = json_array_get(expected, i);
         encode(tok, json_string_value(text), json_string_length(text), true, &ids);
         if (ids.count != json_array_size(row))
-            fail_msg("%s, text %zu \"%s\": %zu ids, expected %zu", tokenizer_path, i, json_string_value(text), ids.count,
-                     json_array_size(row));
-        for (size_t j = 0; j < ids.count; j++)
-            assert_int_equal(ids.ids[j], json_integer_value(json_array_get(row, j)));
+            fail_msg("%s, text %zu \"%s\": %zu ids, expected %zu", tokenizer_path, i, json_string_value(text),
+                     ids.count, json_array_size(row));
+        for (size_t j = 0; j < ids.count; j++) assert_int_equal(ids.ids[j], json_integer_value(json_array_get(row, j)));
     }
     token_list_free(&ids);
     json_decref(texts);

@@ -155,7 +155,9 @@ static const char *small(const char *extra, const char *model, const char *vocab
 
 static void hostile_vocabularies_are_one_clear_error(void **state) {
     (void)state;
-    static const struct { const char *extra, *vocab, *merges, *what; } cases[] = {
+    static const struct {
+        const char *extra, *vocab, *merges, *what;
+    } cases[] = {
         {"", "", "", "empty"},
         {"", "\"a\":0,\"b\":0", "", "two tokens have the id 0"},
         {"", "\"a\":-1", "", "id -1"},
@@ -190,7 +192,9 @@ static void hostile_vocabularies_are_one_clear_error(void **state) {
 
 static void what_is_not_supported_is_refused_by_name(void **state) {
     (void)state;
-    static const struct { const char *text, *what; } cases[] = {
+    static const struct {
+        const char *text, *what;
+    } cases[] = {
         {"[]", "model"},
         {"{}", "no \"model\""},
         {"{\"model\":{\"type\":\"Unigram\"}}", "\"Unigram\""},
@@ -200,7 +204,8 @@ static void what_is_not_supported_is_refused_by_name(void **state) {
         {"{\"pre_tokenizer\":7,\"model\":{}}", "pre_tokenizer"},
         {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true},\"model\":{}}", "add_prefix_space"},
         {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[]},\"model\":{}}", "must be Split"},
-        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\w+\"},"
+        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+         "\"\\\\w+\"},"
          "\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]},\"model\":{}}",
          "not supported: \\w+"},
         {"{\"normalizer\":{\"type\":\"Lowercase\"},\"model\":{}}", "\"Lowercase\""},
@@ -208,8 +213,10 @@ static void what_is_not_supported_is_refused_by_name(void **state) {
         {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{}}", "model.vocab"},
         {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"vocab\":{\"a\":0}}}", "model.merges"},
         {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"vocab\":{\"ab\":0},\"merges\":[]}}", "one character"},
-        {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}}", "without a byte-level"},
-        {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"unk_token\":\"u\",\"vocab\":{\"a\":0},\"merges\":[]}}", "unk_token"},
+        {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}}",
+         "without a byte-level"},
+        {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"unk_token\":\"u\",\"vocab\":{\"a\":0},\"merges\":[]}}",
+         "unk_token"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         expect_failure(put("tokenizer.json", cases[i].text, strlen(cases[i].text)), cases[i].what);
@@ -313,13 +320,17 @@ static void the_longest_special_token_wins(void **state) {
 
 static void nfc_is_applied_or_refused(void **state) {
     (void)state;
-    const char *extra = "\"normalizer\":{\"type\":\"NFC\"},", *vocab = "\"e\":0,\"\xc3\x83\":1,\"\xc2\xa9\":2,\"\xc3\xbf\":3";
+    const char *extra = "\"normalizer\":{\"type\":\"NFC\"},",
+               *vocab = "\"e\":0,\"\xc3\x83\":1,\"\xc2\xa9\":2,\"\xc3\xbf\":3";
     const char *path = small(extra, "", vocab, "");
 #ifdef HAVE_UTF8PROC
     struct tokenizer *tok = load(path);
     struct token_list ids = {0};
     const int32_t expected[] = {0, 1, 2, 3, 1, 2};
-    const char *text = "e" "e\xcc\x81" "\xff" "e\xcc\x81"; /* e and U+0301 become U+00E9; a broken byte stays */
+    const char *text = "e"
+                       "e\xcc\x81"
+                       "\xff"
+                       "e\xcc\x81"; /* e and U+0301 become U+00E9; a broken byte stays */
     assert_true(tokenizer_encode(tok, text, strlen(text), false, &ids, NULL));
     assert_int_equal(ids.count, 6);
     assert_memory_equal(ids.ids, expected, sizeof expected);

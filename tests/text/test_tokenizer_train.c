@@ -29,7 +29,8 @@ static struct tokenizer *train(const struct tokenizer_train_options *options, co
                                struct talc_error *err) {
     struct tokenizer_trainer *trainer = tokenizer_trainer_open(options, err);
     bool ok = trainer;
-    for (size_t i = 0; ok && i < n_texts; i++) ok = tokenizer_trainer_add(trainer, texts[i].bytes, texts[i].n_bytes, err);
+    for (size_t i = 0; ok && i < n_texts; i++)
+        ok = tokenizer_trainer_add(trainer, texts[i].bytes, texts[i].n_bytes, err);
     struct tokenizer *tok = ok ? tokenizer_trainer_finish(trainer, err) : NULL;
     tokenizer_trainer_close(trainer);
     return tok;
@@ -136,7 +137,8 @@ static void characters_are_numbered_by_codepoint(void **state) {
     tokenizer_free(tok);
 }
 
-static void expect_failure(const struct tokenizer_train_options *options, const char *bytes, size_t n, const char *what) {
+static void expect_failure(const struct tokenizer_train_options *options, const char *bytes, size_t n,
+                           const char *what) {
     struct talc_error err = {0};
     struct text text = {bytes, n};
     assert_null(train(options, &text, 1, &err));
