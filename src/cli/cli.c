@@ -1,0 +1,71 @@
+/* cli.c - messages, colours, signals and the device, for all commands; see cli.h. */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int cli_fail(const char *command, const struct talc_error *err) {
+    fprintf(stderr, "talc %s: %s\n", command, err->message);
+    return EXIT_FAILED;
+}
+
+int cli_usage(const char *command, const char *format, ...) {
+    va_list args;
+    fprintf(stderr, "talc %s: ", command);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return EXIT_USAGE;
+}
+
+void cli_say(bool quiet, const char *format, ...) {
+    if (quiet) return;
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fflush(stderr);
+}
+
+bool cli_colour(int fd) {
+    const char *none = getenv("NO_COLOR"), *wish = getenv("TALC_COLOR"), *term = getenv("TERM");
+    if (wish && strcmp(wish, "always") == 0) return true;
+    if ((wish && strcmp(wish, "never") == 0) || (none && *none) || (term && strcmp(term, "dumb") == 0)) return false;
+    return isatty(fd);
+}
+
+/* A signal handler can reach nothing but a static: the one exception to having no globals. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal) {
+    if (interrupted && signal == SIGINT) _exit(EXIT_INTERRUPTED);
+    interrupted = 1;
+}
+
+const volatile sig_atomic_t *cli_catch_interrupt(void) {
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return &interrupted;
+}
+
+void cli_clear_interrupt(void) { interrupted = 0; }
+
+bool cli_device_open(struct cli_device *device, const char *name, int64_t threads, struct talc_error *err) {
+    *device = (struct cli_device){.pool = thread_pool_open((int)threads, err)};
+    if (device->pool && stream_open(&device->stream, name ? name : "cpu", device->pool, err)) return true;
+    thread_pool_close(device->pool);
+    device->pool = NULL;
+    return false;
+}
+
+void cli_device_close(struct cli_device *device) {
+    if (device->pool) stream_close(&device->stream);
+    thread_pool_close(device->pool);
+    *device = (struct cli_device){0};
+}

@@ -1,0 +1,109 @@
+/* cli.h - what the commands share: options, messages, opening a model. Only this floor prints and exits.
+ *
+ * Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted. Results go to stdout, everything else to stderr. */
+#ifndef TALC_CLI_CLI_H
+#define TALC_CLI_CLI_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "tensor/device.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+/* ---- options ------------------------------------------------------------------------------------------------------ */
+
+enum option_kind { OPTION_FLAG, OPTION_INT, OPTION_NUMBER, OPTION_TEXT, OPTION_LIST };
+
+/* A list option may be given several times. */
+struct option_list {
+    const char **items;
+    int n;
+};
+
+/* One option: where its value goes and how it is explained. The value holds the default beforehand. Flags are bool, ints
+ * int64_t, numbers double, text const char *, lists struct option_list. */
+struct option {
+    const char *name;     /* "vocab-size", given as --vocab-size */
+    char letter;          /* 'm' for -m; 0: none */
+    enum option_kind kind;
+    void *value;
+    const char *argument; /* "N" in the help; NULL for flags */
+    const char *help;
+    double min, max;      /* ints and numbers; min > max: no bounds */
+    bool given;           /* set by options_parse */
+};
+
+struct command_line {
+    const char *command, *summary, *arguments; /* "train", one sentence, "FILE..." or "" */
+    const char *example;                       /* shown by --help */
+    struct option *options;
+    int n_options;
+    const char **operands; /* set by options_parse: what is not an option (NULL when none); n_operands */
+    int n_operands;
+    int min_operands, max_operands; /* -1: any number */
+    const char *config;             /* --config FILE: a JSON object of option names */
+    void *config_root;              /* its JSON: texts are borrowed from it until options_free */
+};
+
+/* Fills the values: configuration file < environment (TALC_VOCAB_SIZE) < command line. Returns -1 to go on, or the exit
+ * code (help was shown: 0; a mistake was reported: 2). */
+int options_parse(struct command_line *line, int argc, char **argv);
+void options_free(struct command_line *line);
+#define OPTIONS_COUNT(options) ((int)(sizeof(options) / sizeof *(options)))
+bool option_given(const struct command_line *line, const char *name);
+
+/* ---- messages ------------------------------------------------------------------------------------------------------ */
+
+/* "talc train: message" on stderr; returns EXIT_FAILED (EXIT_USAGE for the second). */
+int cli_fail(const char *command, const struct talc_error *err);
+int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cli_say(bool quiet, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Colours for stdout (1) or stderr (2): only on a terminal, unless NO_COLOR or --color says otherwise. */
+bool cli_colour(int fd);
+
+/* SIGINT and SIGTERM set a flag; a second SIGINT ends the process with 130. */
+const volatile sig_atomic_t *cli_catch_interrupt(void);
+void cli_clear_interrupt(void);
+
+/* ---- device ---------------------------------------------------------------------------------------------------------- */
+
+struct cli_device {
+    struct thread_pool *pool;
+    struct stream stream;
+};
+bool cli_device_open(struct cli_device *device, const char *name, int64_t threads, struct talc_error *err);
+void cli_device_close(struct cli_device *device);
+
+#define OPTION_DEVICE(device_value, threads_value)                                                                  \
+    {.name = "device", .kind = OPTION_TEXT, .value = &(device_value), .argument = "NAME",                           \
+     .help = "cpu (default), cpu:avx2, cpu:portable, ref"},                                                         \
+    {.name = "threads", .kind = OPTION_INT, .value = &(threads_value), .argument = "N",                             \
+     .help = "threads to use (default: one per core)", .min = 0, .max = 4096}
+
+/* ---- commands: each takes what follows its name ------------------------------------------------------------------------ */
+
+struct command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+};
+extern const struct command commands[]; /* ended by a NULL name */
+
+int cmd_tokenizer(int argc, char **argv);
+int cmd_prepare(int argc, char **argv);
+int cmd_train(int argc, char **argv);
+int cmd_sft(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
+int cmd_perplexity(int argc, char **argv);
+int cmd_generate(int argc, char **argv);
+int cmd_chat(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+int cmd_primer(int argc, char **argv);
+
+#endif
