@@ -77,19 +77,19 @@ void wilson_interval(size_t passed, size_t n, double *low, double *high);
 /* ---- free text ------------------------------------------------------------------------------------------------------- */
 
 /* The words of training texts, to tell words from noise in what a model writes freely. */
-struct vocabulary;
-struct vocabulary *vocabulary_open(void);
+struct word_set;
+struct word_set *word_set_open(void);
 /* Adds the words of a file: {"text"} or {"messages"} a line. */
-bool vocabulary_add_file(struct vocabulary *vocabulary, const char *path, struct talc_error *err);
-bool vocabulary_add(struct vocabulary *vocabulary, const char *text, size_t n_bytes); /* false: out of memory */
-void vocabulary_close(struct vocabulary *vocabulary);
+bool word_set_add_file(struct word_set *vocabulary, const char *path, struct talc_error *err);
+bool word_set_add(struct word_set *vocabulary, const char *text, size_t n_bytes); /* false: out of memory */
+void word_set_close(struct word_set *vocabulary);
 
 struct text_quality {
     size_t n_words, n_known;
     bool repeats; /* some eight words in a row come twice */
 };
 /* The last word is left out when the text ends inside it (`cut`). False: out of memory. */
-bool text_quality_measure(const struct vocabulary *vocabulary, const char *text, size_t n_bytes, bool cut,
+bool text_quality_measure(const struct word_set *vocabulary, const char *text, size_t n_bytes, bool cut,
                           struct text_quality *out);
 
 #endif

@@ -6,41 +6,41 @@
 #include "task/checker.h"
 #include "task/primer_words.h"
 
-struct vocabulary {
+struct word_set {
     struct hash_set words;
     struct word_list scratch;
 };
 
-struct vocabulary *vocabulary_open(void) { return calloc(1, sizeof(struct vocabulary)); }
+struct word_set *word_set_open(void) { return calloc(1, sizeof(struct word_set)); }
 
-void vocabulary_close(struct vocabulary *vocabulary) {
+void word_set_close(struct word_set *vocabulary) {
     if (!vocabulary) return;
     hash_set_free(&vocabulary->words);
     word_list_free(&vocabulary->scratch);
     free(vocabulary);
 }
 
-bool vocabulary_add(struct vocabulary *vocabulary, const char *text, size_t n_bytes) {
+bool word_set_add(struct word_set *vocabulary, const char *text, size_t n_bytes) {
     word_list_clear(&vocabulary->scratch);
     word_list_append(&vocabulary->scratch, text, n_bytes);
     for (size_t i = 0; i < vocabulary->scratch.n; i++) hash_set_add(&vocabulary->words, vocabulary->scratch.words[i]);
     return !vocabulary->scratch.failed && !vocabulary->words.failed;
 }
 
-static bool add_record(struct vocabulary *vocabulary, const struct chat_record *record) {
-    if (!record->messages) return vocabulary_add(vocabulary, record->text, record->n_bytes);
+static bool add_record(struct word_set *vocabulary, const struct chat_record *record) {
+    if (!record->messages) return word_set_add(vocabulary, record->text, record->n_bytes);
     const json_t *message;
     size_t i;
     json_array_foreach(record->messages, i, message) {
         const json_t *content = json_object_get(message, "content");
         if (json_is_string(content) &&
-            !vocabulary_add(vocabulary, json_string_value(content), json_string_length(content)))
+            !word_set_add(vocabulary, json_string_value(content), json_string_length(content)))
             return false;
     }
     return true;
 }
 
-bool vocabulary_add_file(struct vocabulary *vocabulary, const char *path, struct talc_error *err) {
+bool word_set_add_file(struct word_set *vocabulary, const char *path, struct talc_error *err) {
     struct chat_reader *reader = chat_reader_open(path, err);
     struct chat_record record;
     bool ok = reader != NULL;
@@ -54,7 +54,7 @@ static bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 128;
 }
 
-bool text_quality_measure(const struct vocabulary *vocabulary, const char *text, size_t n_bytes, bool cut,
+bool text_quality_measure(const struct word_set *vocabulary, const char *text, size_t n_bytes, bool cut,
                           struct text_quality *out) {
     *out = (struct text_quality){0};
     while (cut && n_bytes > 0 && is_letter(text[n_bytes - 1])) n_bytes--;
