@@ -1,0 +1,339 @@
+/* cmd_tokenizer.c - talc tokenizer train, encode, decode, show. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "base/utf8.h"
+#include "cli/cli.h"
+#include "data/text_reader.h"
+#include "file/atomic.h"
+#include "file/json.h"
+#include "text/tokenizer.h"
+#include "text/tokenizer_train.h"
+
+/* ==== train ====================================================== */
+
+struct training {
+    const char *type, *pattern, *out;
+    int64_t vocab_size, min_count, threads;
+    struct option_list specials;
+    bool allow_invalid, json, quiet;
+    struct progress progress;
+    const volatile sig_atomic_t *stop;
+    uint64_t n_bytes; /* of text read */
+};
+
+static bool on_merges(void *context, int32_t n_tokens, int32_t vocab_size) {
+    struct training *t = context;
+    t->progress.total = vocab_size;
+    progress_update(&t->progress, n_tokens, NULL);
+    return !*t->stop;
+}
+
+static bool read_file(struct training *t, struct tokenizer_trainer *trainer, const char *path, struct talc_error *err) {
+    struct text_reader *reader = text_reader_open(path, t->allow_invalid, err);
+    struct text_piece piece = {.text = ""};
+    bool ok = reader;
+    while (ok && piece.text) {
+        ok = text_reader_next(reader, &piece, err);
+        if (!ok || !piece.text) break;
+        t->n_bytes += piece.n_bytes;
+        ok = tokenizer_trainer_add(trainer, piece.text, piece.n_bytes, err) || talc_fail_in(err, "%s", path);
+        if (ok && *t->stop) ok = talc_fail(err, "reading was stopped");
+    }
+    text_reader_close(reader);
+    return ok;
+}
+
+static void report(const struct training *t, const struct tokenizer *tok) {
+    if (t->json) {
+        json_t *result = json_pack("{s:s, s:i, s:s, s:I}", "out", t->out, "vocab_size", (int)tokenizer_vocab_size(tok),
+                                   "type", t->type, "text_bytes", (json_int_t)t->n_bytes);
+        struct buffer line = {0};
+        if (result && json_append_line(&line, result, NULL)) puts(line.data);
+        buffer_free(&line);
+        json_decref(result);
+        return;
+    }
+    char text[32];
+    printf("%s: %s, %d tokens from %s of text\n", t->out, tokenizer_description(tok), (int)tokenizer_vocab_size(tok),
+           format_bytes((double)t->n_bytes, text));
+    if (strcmp(t->type, "bpe") == 0 && tokenizer_vocab_size(tok) < t->vocab_size)
+        printf("The text gives no more tokens than these; --vocab-size asked for %lld.\n", (long long)t->vocab_size);
+}
+
+static bool train_from_files(struct training *t, const struct tokenizer_train_options *options,
+                             const struct command_line *line, struct talc_error *err) {
+    struct tokenizer_trainer *trainer = tokenizer_trainer_open(options, err);
+    bool ok = trainer;
+    for (int i = 0; ok && i < line->n_operands; i++) ok = read_file(t, trainer, line->operands[i], err);
+    progress_start(&t->progress, "merges", "token", 0, (double)options->vocab_size, t->quiet || options->characters);
+    struct tokenizer *tok = ok ? tokenizer_trainer_finish(trainer, err) : NULL;
+    progress_clear(&t->progress);
+    tokenizer_trainer_close(trainer);
+    ok = tok && folder_create(t->out, err) && tokenizer_save_folder(tok, t->out, NULL, err);
+    if (ok) report(t, tok);
+    tokenizer_free(tok);
+    return ok;
+}
+
+static int train(struct training *t, const struct command_line *line) {
+    struct talc_error err = {0};
+    bool characters = strcmp(t->type, "char") == 0;
+    struct tokenizer_train_options options = tokenizer_train_defaults(characters);
+    if (!t->out) return cli_usage("tokenizer train", "needs --out DIR");
+    if (!characters && strcmp(t->type, "bpe") != 0) return cli_usage("tokenizer train", "--type is bpe or char");
+    if (!pretokenizer_from_name(t->pattern, &options.pretokenizer))
+        return cli_usage("tokenizer train", "--pattern is qwen2, gpt2, cl100k or llama3, not '%s'", t->pattern);
+    if (t->specials.n) {
+        options.special_tokens = t->specials.items;
+        options.n_special_tokens = (size_t)t->specials.n;
+    }
+    options.vocab_size = (int32_t)t->vocab_size;
+    options.min_count = t->min_count;
+    options.progress = on_merges;
+    options.progress_context = t;
+    options.pool = thread_pool_open((int)t->threads, &err);
+    t->stop = cli_catch_interrupt();
+    bool ok = options.pool && train_from_files(t, &options, line, &err);
+    thread_pool_close(options.pool);
+    if (ok) return EXIT_DONE;
+    int code = cli_fail("tokenizer train", &err);
+    return *t->stop ? EXIT_INTERRUPTED : code;
+}
+
+static int run_train(int argc, char **argv) {
+    struct training t = {.type = "bpe", .pattern = "qwen2", .vocab_size = 8192};
+    struct option options[] = {
+        {.name = "out", .kind = OPTION_TEXT, .value = &t.out, .argument = "DIR", .help = "folder for the tokenizer"},
+        {.name = "vocab-size",
+         .kind = OPTION_INT,
+         .value = &t.vocab_size,
+         .argument = "N",
+         .help = "tokens, special tokens included (default 8192)",
+         .min = 257,
+         .max = 4194304},
+        {.name = "type",
+         .kind = OPTION_TEXT,
+         .value = &t.type,
+         .argument = "TYPE",
+         .help = "bpe (default), or char: one token a character"},
+        {.name = "pattern",
+         .kind = OPTION_TEXT,
+         .value = &t.pattern,
+         .argument = "NAME",
+         .help = "how words are cut: qwen2 (default), gpt2, cl100k, llama3"},
+        {.name = "special",
+         .kind = OPTION_LIST,
+         .value = &t.specials,
+         .argument = "TEXT",
+         .help = "a special token, may be repeated (default: the three of ChatML; char: none)"},
+        {.name = "min-count",
+         .kind = OPTION_INT,
+         .value = &t.min_count,
+         .argument = "N",
+         .help = "do not merge pairs that are seen less often",
+         .min = 0,
+         .max = 1e15},
+        {.name = "allow-invalid",
+         .kind = OPTION_FLAG,
+         .value = &t.allow_invalid,
+         .help = "replace bytes that are not UTF-8 instead of failing"},
+        {.name = "json", .kind = OPTION_FLAG, .value = &t.json, .help = "the result as one JSON object"},
+        {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .value = &t.quiet, .help = "no progress"},
+        {.name = "threads",
+         .kind = OPTION_INT,
+         .value = &t.threads,
+         .argument = "N",
+         .help = "threads to use (default: one per core)",
+         .min = 0,
+         .max = 4096},
+    };
+    struct command_line line = {.command = "tokenizer train",
+                                .summary = "learn a tokenizer from text files",
+                                .arguments = "FILE...",
+                                .example = "talc tokenizer train --vocab-size 8192 --out tok/ book.txt more.jsonl.zst",
+                                .options = options,
+                                .n_options = OPTIONS_COUNT(options),
+                                .min_operands = 1,
+                                .max_operands = -1};
+    int code = options_parse(&line, argc, argv);
+    if (code >= 0) return code;
+    code = train(&t, &line);
+    options_free(&line);
+    return code;
+}
+
+/* ==== encode, decode, show: from stdin to stdout ====================================================== */
+
+struct use {
+    const char *tokenizer;
+    bool json, no_special;
+};
+
+static bool read_stdin(struct buffer *text, struct talc_error *err) {
+    char block[65536];
+    for (size_t n; (n = fread(block, 1, sizeof block, stdin)) > 0;) buffer_append(text, block, n);
+    if (ferror(stdin)) return talc_fail_errno(err, "cannot read from standard input");
+    return buffer_ok(text) || talc_fail(err, "out of memory for the text on standard input");
+}
+
+static bool flush_stdout(struct talc_error *err) {
+    return (fflush(stdout) == 0 && !ferror(stdout)) || talc_fail_errno(err, "cannot write to standard output");
+}
+
+static bool encode(const struct use *use, const struct tokenizer *tok, const struct buffer *text,
+                   struct talc_error *err) {
+    struct token_list ids = {0};
+    bool ok = tokenizer_encode(tok, text->data, text->length, !use->no_special, &ids, err);
+    if (ok && use->json) putchar('[');
+    for (size_t i = 0; ok && i < ids.count; i++) printf("%s%d", i == 0 ? "" : use->json ? ", " : " ", (int)ids.ids[i]);
+    if (ok) puts(use->json ? "]" : "");
+    token_list_free(&ids);
+    return ok;
+}
+
+/* Ids as `encode` writes them, with or without --json: numbers between spaces, commas and brackets. */
+static bool parse_ids(const struct buffer *text, struct token_list *ids, struct talc_error *err) {
+    for (size_t i = 0; i < text->length;) {
+        const char *at = text->data + i;
+        if (isspace((unsigned char)*at) || (*at && strchr(",[]", *at))) {
+            i++;
+            continue;
+        }
+        char *end;
+        errno = 0;
+        long id = strtol(at, &end, 10);
+        if (end == at || errno || id < 0 || id > INT32_MAX)
+            return talc_fail(err, "standard input, byte %zu: '%.12s' is no token id", i, at);
+        if (!token_list_append(ids, (int32_t)id)) return talc_fail(err, "out of memory for token ids");
+        i = (size_t)(end - text->data);
+    }
+    return true;
+}
+
+static bool decode(const struct use *use, const struct tokenizer *tok, const struct buffer *text,
+                   struct talc_error *err) {
+    struct token_list ids = {0};
+    struct buffer out = {0};
+    bool ok = parse_ids(text, &ids, err) && tokenizer_decode(tok, ids.ids, ids.count, use->no_special, &out, err);
+    if (ok && out.length) fwrite(out.data, 1, out.length, stdout);
+    buffer_free(&out);
+    token_list_free(&ids);
+    return ok;
+}
+
+/* Bytes that a terminal cannot show as they are, or should not obey, are written as <e2>. */
+static void print_visible(const char *bytes, size_t n, const char *reset) {
+    for (size_t i = 0; i < n;) {
+        int32_t codepoint;
+        size_t length = (size_t)utf8_decode(bytes + i, n - i, &codepoint);
+        if (codepoint == '\n')
+            printf("\u21b5%s\n", reset);
+        else if (codepoint < 32 || (codepoint >= 127 && codepoint < 160))
+            for (size_t j = 0; j < length; j++) printf("<%02x>", (unsigned char)bytes[i + j]);
+        else
+            fwrite(bytes + i, 1, length, stdout);
+        i += length;
+    }
+}
+
+/* Tokens on changing backgrounds, special ones inverted; without colours a bar between them. */
+static bool show(const struct use *use, const struct tokenizer *tok, const struct buffer *text,
+                 struct talc_error *err) {
+    static const char *const colours[] = {"\033[30;48;5;152m", "\033[30;48;5;223m", "\033[30;48;5;182m",
+                                          "\033[30;48;5;151m"};
+    bool colour = cli_colour(1);
+    const char *reset = colour ? "\033[0m" : "";
+    struct token_list ids = {0};
+    if (!tokenizer_encode(tok, text->data, text->length, !use->no_special, &ids, err)) return false;
+    for (size_t i = 0; i < ids.count; i++) {
+        size_t n;
+        const char *bytes = tokenizer_token_bytes(tok, ids.ids[i], &n);
+        fputs(!colour ? (i ? "|" : "") : tokenizer_is_special(tok, ids.ids[i]) ? "\033[7m" : colours[i % 4], stdout);
+        print_visible(bytes, n, reset);
+        fputs(reset, stdout);
+    }
+    putchar('\n');
+    fprintf(stderr, "%zu tokens, %zu bytes, %.2f bytes a token (%s, %d tokens in the vocabulary)\n", ids.count,
+            text->length, ids.count ? (double)text->length / (double)ids.count : 0.0, tokenizer_description(tok),
+            (int)tokenizer_vocab_size(tok));
+    token_list_free(&ids);
+    return true;
+}
+
+struct subcommand {
+    const char *name, *command, *summary, *example, *no_special_help;
+    bool (*run)(const struct use *use, const struct tokenizer *tok, const struct buffer *text, struct talc_error *err);
+};
+
+static const struct subcommand subcommands[] = {
+    {"encode", "tokenizer encode", "token ids of the text on standard input",
+     "talc tokenizer encode -t tok/ < book.txt", "special tokens written in the text are plain text", encode},
+    {"decode", "tokenizer decode", "the text of token ids on standard input",
+     "echo 1 2 3 | talc tokenizer decode -t tok/", "leave special tokens out", decode},
+    {"show", "tokenizer show", "the text on standard input, with its tokens coloured",
+     "talc tokenizer show -t tok/ < book.txt", "special tokens written in the text are plain text", show},
+};
+
+static int use_tokenizer(const struct subcommand *sub, const struct use *use) {
+    struct talc_error err = {0};
+    struct buffer text = {0};
+    if (!use->tokenizer) return cli_usage(sub->command, "needs -t TOK, a tokenizer's folder or file");
+    struct tokenizer *tok = tokenizer_load(use->tokenizer, &err);
+    bool ok = tok && read_stdin(&text, &err) && sub->run(use, tok, &text, &err) && flush_stdout(&err);
+    tokenizer_free(tok);
+    buffer_free(&text);
+    return ok ? EXIT_DONE : cli_fail(sub->command, &err);
+}
+
+static int run_subcommand(const struct subcommand *sub, int argc, char **argv) {
+    struct use use = {0};
+    struct option options[] = {
+        {.name = "tokenizer",
+         .letter = 't',
+         .kind = OPTION_TEXT,
+         .value = &use.tokenizer,
+         .argument = "TOK",
+         .help = "a folder, a tokenizer.json or a .tiktoken file"},
+        {.name = "no-special", .kind = OPTION_FLAG, .value = &use.no_special, .help = sub->no_special_help},
+        {.name = "json", .kind = OPTION_FLAG, .value = &use.json, .help = "the ids as a JSON array"},
+    };
+    struct command_line line = {.command = sub->command,
+                                .summary = sub->summary,
+                                .arguments = "",
+                                .example = sub->example,
+                                .options = options,
+                                .n_options = OPTIONS_COUNT(options) - (sub->run != encode)};
+    int code = options_parse(&line, argc, argv);
+    if (code >= 0) return code;
+    code = use_tokenizer(sub, &use);
+    options_free(&line);
+    return code;
+}
+
+/* ==== talc tokenizer ====================================================== */
+
+static void print_usage(FILE *out) {
+    fprintf(out, "talc tokenizer: train a tokenizer; encode, decode and show text with one\n\n"
+                 "  talc tokenizer train  --out DIR FILE...  learn a tokenizer from text files\n");
+    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
+        fprintf(out, "  talc tokenizer %-6s -t TOK            %s\n", subcommands[i].name, subcommands[i].summary);
+    fprintf(out, "\nEach explains itself with --help.\n");
+}
+
+int cmd_tokenizer(int argc, char **argv) {
+    const char *name = argc > 0 ? argv[0] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        print_usage(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(name, "train") == 0) return run_train(argc - 1, argv + 1);
+    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
+        if (strcmp(name, subcommands[i].name) == 0) return run_subcommand(&subcommands[i], argc - 1, argv + 1);
+    print_usage(stderr);
+    return EXIT_USAGE;
+}
