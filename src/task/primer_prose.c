@@ -211,8 +211,8 @@ static const char *const note_ends[] = {"Its place is {p}.", "After {u} one puts
                                         "Keep the {N} dry and clean.", "Children should not touch the {N} alone.",
                                         "Every {c} needs some care.", "An old {N} of {m} can be mended."};
 static const char *const note_comparisons[] = {
-    "{n} is for {u}, but {n2} is for {u2}.", "Unlike {n2}, {n} is made of {m}.", "In {p2} one finds {n2} instead.",
-    "{n2} is of {m2}, and {n} of {m}.", "Where {n} serves for {u}, {n2} serves for {u2}."};
+    "{n} is for {u}, but {n2} is for {u2}.", "Unlike {n}, {n2} is made of {m2}.", "In {p2} one finds {n2} instead.",
+    "But {n2} is of {m2}, unlike {n}.", "Where {n} serves for {u}, {n2} serves for {u2}."};
 
 static void with_article(const char *noun, char out[40]) {
     bool vowel = noun[0] == 'a' || noun[0] == 'e' || noun[0] == 'i' || noun[0] == 'o' || noun[0] == 'u';

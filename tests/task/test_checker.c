@@ -1,0 +1,345 @@
+/* Checkers: right answers pass, wrong ones do not; scores, the free-text check, BM25 and the baseline. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "file/atomic.h"
+#include "task/bm25.h"
+#include "task/checker.h"
+#include "task/checker_baseline.h"
+
+struct file {
+    char path[64];
+};
+
+static struct file file_of(const char *text) {
+    struct file f = {"/tmp/talc-test-checker-XXXXXX"};
+    int descriptor = mkstemp(f.path);
+    assert_true(descriptor >= 0);
+    assert_int_equal(write(descriptor, text, strlen(text)), strlen(text));
+    close(descriptor);
+    return f;
+}
+
+#define TEST_LINE(skill, answer, check)                                                                                  \
+    "{\"skill\":\"" skill "\",\"messages\":[{\"role\":\"user\",\"content\":\"?\"}],\"answer\":\"" answer "\",\"check\":" check \
+    "}\n"
+
+static struct checker load(const char *text) {
+    struct file f = file_of(text);
+    struct checker checker;
+    struct talc_error err = {0};
+    if (!checker_load(&checker, f.path, &err)) fail_msg("%s", err.message);
+    unlink(f.path);
+    return checker;
+}
+
+static struct checker_result judge(const struct checker *checker, const char *answer, const struct code_runner *runner) {
+    struct checker_result result;
+    assert_true(checker_score(&checker->items[0], answer, runner, &result, NULL));
+    assert_int_equal(result.verdict == VERDICT_RIGHT, result.why[0] == '\0');
+    return result;
+}
+
+/* The verdict on each answer; both lists end with NULL. */
+static void expect(const char *line, const char *const *right, const char *const *wrong) {
+    struct checker checker = load(line);
+    for (; *right; right++) {
+        struct checker_result result = judge(&checker, *right, NULL);
+        if (result.verdict != VERDICT_RIGHT) fail_msg("refused \"%s\": %s", *right, result.why);
+    }
+    for (; *wrong; wrong++)
+        if (judge(&checker, *wrong, NULL).verdict != VERDICT_WRONG) fail_msg("accepted \"%s\"", *wrong);
+    checker_free(&checker);
+}
+#define TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void facts_are_compared_as_sentences(void **state) {
+    (void)state;
+    expect(TEST_LINE("fact", "Mubim is led by captain Pike.", "{\"type\":\"fact\"}"),
+           TEXTS("Mubim is led by captain Pike.", " Mubim is led by  captain Pike\n"),
+           TEXTS("Mubim is led by captain Fisk.", "Mubim is led by captain Pike. It has two masts.", "Pike", ""));
+}
+
+static void lists_hold_exactly_the_items(void **state) {
+    (void)state;
+    expect(TEST_LINE("list", "- A b.\\n- C d.", "{\"type\":\"list\",\"items\":[\"A b.\",\"C d.\"]}"),
+           TEXTS("- A b.\n- C d.", "* C d\n* A b", "1. A b.\n2. C d.\n"),
+           TEXTS("- A b.", "- A b.\n- A b.", "- A b.\n- C d.\n- E f.", "- A b.\nC d.", "Here:\n- A b.\n- C d.", "- A b.\n- C e.", ""));
+}
+
+static void outlines_have_heading_and_sections_in_order(void **state) {
+    (void)state;
+    expect(TEST_LINE("outline", "", "{\"type\":\"outline\",\"topic\":\"the art of tea\",\"sections\":[\"Summary\",\"Facts\"]}"),
+           TEXTS("# The art of tea\n1. Summary\n2. Facts", "# The art of tea\n\n1. Summary\n2. Facts\n"),
+           TEXTS("# The art of bees\n1. Summary\n2. Facts", "# The art of tea\n1. Facts\n2. Summary",
+                 "# The art of tea\n1. Summary", "# The art of tea\n1. Summary\n2. Facts\n3. More",
+                 "The art of tea\n1. Summary\n2. Facts", "# The art of tea\n- Summary\n- Facts", ""));
+}
+
+static void a_name_is_spelt_as_told(void **state) {
+    (void)state;
+    expect(TEST_LINE("memory", "Your name is Zorin.", "{\"type\":\"memory\",\"name\":\"Zorin\"}"),
+           TEXTS("Your name is Zorin.", "Your name is Zorin"),
+           TEXTS("Your name is zorin.", "Your name is Zorinda.", "Zorin is nice.", "You have not told me your name."));
+}
+
+static void abstention_names_the_thing(void **state) {
+    (void)state;
+    expect(TEST_LINE("unknown", "I do not know Qarx.", "{\"type\":\"unknown\",\"thing\":\"Qarx\"}"),
+           TEXTS("I do not know Qarx.", "I don't know Qarx."),
+           TEXTS("I do not know.", "I do not know Qarxon.", "Qarx lives in Brun.", ""));
+}
+
+/* ---- code -------------------------------------------------------------------------------------------------------- */
+
+#define CODE_LINE                                                                                                        \
+    TEST_LINE("code", "", "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"int main(void) { }\",\"proof\":\"passed 17\"}")
+
+struct fake {
+    struct code_outcome outcome;
+    bool fails;
+    char language[16], program[256];
+};
+
+static bool fake_run(void *context, const char *language, const char *program, size_t n_bytes, struct code_outcome *outcome,
+                     struct talc_error *err) {
+    struct fake *fake = context;
+    snprintf(fake->language, sizeof fake->language, "%s", language);
+    snprintf(fake->program, sizeof fake->program, "%.*s", (int)n_bytes, program);
+    *outcome = fake->outcome;
+    return !fake->fails || talc_fail(err, "no sandbox here");
+}
+
+static void code_is_taken_from_its_fence_and_run_with_the_tests(void **state) {
+    (void)state;
+    struct checker checker = load(CODE_LINE);
+    struct fake fake = {.outcome = {true, "noise\npassed 17\n"}};
+    struct code_runner runner = {fake_run, &fake};
+    assert_int_equal(judge(&checker, "Here:\n```c\nint f;\n```\nDone.", &runner).verdict, VERDICT_RIGHT);
+    assert_string_equal(fake.language, "c");
+    assert_string_equal(fake.program, "\nint f;\n\nint main(void) { }");
+    assert_int_equal(judge(&checker, "int f;", &runner).verdict, VERDICT_RIGHT);
+    assert_string_equal(fake.program, "int f;\nint main(void) { }");
+    checker_free(&checker);
+}
+
+static void code_passes_only_with_status_and_proof(void **state) {
+    (void)state;
+    static const struct code_outcome outcomes[] = {
+        {false, "passed 17\n"}, {true, ""}, {true, "passed 18\n"}, {true, "passed 17\nmore\n"}, {true, "not passed 17\n"}};
+    struct checker checker = load(CODE_LINE);
+    for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++) {
+        struct fake fake = {.outcome = outcomes[i]};
+        struct code_runner runner = {fake_run, &fake};
+        assert_int_equal(judge(&checker, "int f;", &runner).verdict, VERDICT_WRONG);
+    }
+    checker_free(&checker);
+}
+
+static void code_is_skipped_without_a_runner(void **state) {
+    (void)state;
+    struct checker checker = load(CODE_LINE);
+    struct checker_result result = judge(&checker, "int f;", NULL);
+    struct score_table table = {0};
+    assert_int_equal(result.verdict, VERDICT_SKIPPED);
+    assert_true(score_table_add(&table, &checker.items[0], &result));
+    assert_int_equal(table.skills[0].n, 0);
+    assert_int_equal(table.skills[0].skipped, 1);
+    checker_free(&checker);
+}
+
+static void a_runner_that_fails_is_an_error(void **state) {
+    (void)state;
+    struct checker checker = load(CODE_LINE);
+    struct fake fake = {.fails = true};
+    struct code_runner runner = {fake_run, &fake};
+    struct checker_result result;
+    struct talc_error err = {0};
+    assert_false(checker_score(&checker.items[0], "int f;", &runner, &result, &err));
+    assert_string_equal(err.message, "no sandbox here");
+    checker_free(&checker);
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------------- */
+
+static void malformed_tests_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"", "no tests"},
+        {"[]\n", ":1: not a JSON object"},
+        {"{\"skill\":\"fact\"}\n", ":1: a test needs \"skill\" and \"answer\""},
+        {"{\"skill\":\"fact\",\"answer\":\"a\",\"messages\":[]}\n", "does not end with one of the user"},
+        {"{\"skill\":\"fact\",\"answer\":\"a\",\"messages\":[{\"role\":\"assistant\",\"content\":\"x\"}]}\n",
+         "does not end with one of the user"},
+        {TEST_LINE("fact", "a", "{\"type\":\"poem\"}"), "has no \"type\" that is known"},
+        {TEST_LINE("fact", "a", "7"), "has no \"type\" that is known"},
+        {TEST_LINE("memory", "a", "{\"type\":\"memory\",\"name\":7}"), "has no \"name\" that is a string"},
+        {TEST_LINE("list", "a", "{\"type\":\"list\",\"items\":[]}"), "has no \"items\" that is a list"},
+        {TEST_LINE("list", "a", "{\"type\":\"list\",\"items\":[1]}"), "has no \"items\" that is a list"},
+        {TEST_LINE("code", "a", "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"\"}"), "has no \"proof\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct file f = file_of(cases[i].text);
+        struct checker checker;
+        struct talc_error err = {0};
+        assert_false(checker_load(&checker, f.path, &err));
+        if (!strstr(err.message, cases[i].message)) fail_msg("\"%s\" lacks \"%s\"", err.message, cases[i].message);
+        unlink(f.path);
+    }
+}
+
+/* ---- scores -------------------------------------------------------------------------------------------------------- */
+
+static void wilson_gives_known_values(void **state) {
+    (void)state;
+    static const struct {
+        size_t passed, n;
+        double low, high;
+    } cases[] = {/* as prop.test of R gives without continuity correction */
+                 {0, 10, 0.0000000, 0.2775328}, {8, 10, 0.4901625, 0.9433178},    {50, 100, 0.4038315, 0.5961685},
+                 {190, 200, 0.9104219, 0.9726174}, {200, 200, 0.9811547, 1.0000000}, {0, 0, 0, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double low, high;
+        wilson_interval(cases[i].passed, cases[i].n, &low, &high);
+        assert_true(fabs(low - cases[i].low) < 1e-6);
+        assert_true(fabs(high - cases[i].high) < 1e-6);
+    }
+}
+
+static void scores_count_by_skill_and_count_false_refusals(void **state) {
+    (void)state;
+    struct checker checker = load(TEST_LINE("fact", "A is b.", "{\"type\":\"fact\"}")
+                                  TEST_LINE("unknown", "I do not know Q.", "{\"type\":\"unknown\",\"thing\":\"Q\"}"));
+    static const char *const answers[][2] = {{"A is b.", "I do not know Q."}, {"I do not know A.", "Q is b."}};
+    struct score_table table = {0};
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++) {
+            struct checker_result result;
+            assert_true(checker_score(&checker.items[j], answers[i][j], NULL, &result, NULL));
+            assert_true(score_table_add(&table, &checker.items[j], &result));
+        }
+    assert_int_equal(table.n_skills, 2);
+    assert_string_equal(table.skills[0].name, "fact");
+    assert_int_equal(table.skills[0].n, 2);
+    assert_int_equal(table.skills[0].passed, 1);
+    assert_int_equal(table.skills[0].refused, 1);
+    assert_int_equal(table.skills[1].passed, 1);
+    assert_int_equal(table.skills[1].refused, 0);
+    assert_true(table.skills[0].low < 0.5 && table.skills[0].high > 0.5);
+    checker_free(&checker);
+}
+
+/* ---- free text ----------------------------------------------------------------------------------------------------- */
+
+static void unknown_words_and_repetitions_are_seen(void **state) {
+    (void)state;
+    static const char taught[] = "One two three four five six seven eight nine.";
+    struct file f = file_of("{\"text\":\"ten\"}\n{\"messages\":[{\"role\":\"user\",\"content\":\"Eleven?\"},"
+                            "{\"role\":\"assistant\",\"content\":\"Twelve.\"}]}\n");
+    struct vocabulary *v = vocabulary_open();
+    struct text_quality q;
+    struct talc_error err = {0};
+    assert_true(vocabulary_add(v, taught, strlen(taught)));
+    assert_true(vocabulary_add_file(v, f.path, &err));
+    unlink(f.path);
+#define MEASURE(text, cut) assert_true(text_quality_measure(v, text, strlen(text), cut, &q))
+    MEASURE("ONE two, twelve eleven ten xyzzy", false);
+    assert_int_equal(q.n_words, 6);
+    assert_int_equal(q.n_known, 5);
+    MEASURE("one two thr", true);
+    assert_int_equal(q.n_words, 2);
+    MEASURE("one two three four five six seven eight nine one two three four five six seven", false);
+    assert_false(q.repeats);
+    MEASURE("one two three four five six seven eight nine one two three four five six seven eight", false);
+    assert_true(q.repeats);
+    MEASURE("", true);
+    assert_int_equal(q.n_words, 0);
+    vocabulary_close(v);
+}
+
+/* ---- BM25 ---------------------------------------------------------------------------------------------------------- */
+
+static struct bm25 *index_of(const char *const *texts) {
+    struct bm25 *index = bm25_open(NULL);
+    for (; *texts; texts++) assert_true(bm25_add(index, *texts, strlen(*texts), NULL));
+    assert_true(bm25_build(index, NULL));
+    return index;
+}
+
+static void bm25_scores_by_the_formula(void **state) {
+    (void)state;
+    struct bm25 *index = index_of(TEXTS("the cat sat", "the dog sat down", "a bird"));
+    double score;
+    assert_int_equal(bm25_best(index, "Cat?", 4, &score), 0);
+    /* one of three texts has the word; length 3, which is the mean: the length factor is k1 */
+    assert_true(fabs(score - log(1 + 2.5 / 1.5) * 2.2 / (1 + 1.2)) < 1e-6);
+    assert_int_equal(bm25_best(index, "the the dog", 11, &score), 1);
+    double idf_the = log(1 + 1.5 / 2.5), idf_dog = log(1 + 2.5 / 1.5), factor = 1.2 * (0.25 + 0.75 * 4 / 3.0);
+    assert_true(fabs(score - (2 * idf_the + idf_dog) * 2.2 / (1 + factor)) < 1e-6);
+    bm25_close(index);
+}
+
+static void bm25_prefers_the_first_of_equals_and_knows_nothing_of_new_words(void **state) {
+    (void)state;
+    struct bm25 *index = index_of(TEXTS("red apple", "green pear", "red apple"));
+    assert_int_equal(bm25_best(index, "apple", 5, NULL), 0);
+    assert_int_equal(bm25_best(index, "plum", 4, NULL), -1);
+    assert_int_equal(bm25_best(index, "", 0, NULL), -1);
+    assert_int_equal(bm25_count(index), 3);
+    bm25_close(index);
+    index = index_of((const char *const[]){NULL});
+    assert_int_equal(bm25_best(index, "apple", 5, NULL), -1);
+    bm25_close(index);
+}
+
+static void the_baseline_gives_the_nearest_answer(void **state) {
+    (void)state;
+    struct file f = file_of(
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"Where is Bru?\"},{\"role\":\"assistant\",\"content\":\"In Tal.\"},"
+        "{\"role\":\"user\",\"content\":\"And thanks\"},{\"role\":\"assistant\",\"content\":\"Bye.\"}]}\n"
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"Where is Zor?\"},{\"role\":\"assistant\",\"content\":\"In Mek.\"}]}\n");
+    struct baseline *b = baseline_open(f.path, NULL);
+    assert_non_null(b);
+    static const char *const cases[][2] = {{"Tell me where Zor is", "In Mek."}, {"Where is Bru", "In Tal."}, {"thanks", "Bye."}, {"xyz", ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", cases[i][0]);
+        assert_string_equal(baseline_answer(b, messages, NULL), cases[i][1]);
+        json_decref(messages);
+    }
+    baseline_close(b);
+    unlink(f.path);
+    assert_null(baseline_open("/tmp/talc-no-such-file", NULL));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(facts_are_compared_as_sentences),
+        cmocka_unit_test(lists_hold_exactly_the_items),
+        cmocka_unit_test(outlines_have_heading_and_sections_in_order),
+        cmocka_unit_test(a_name_is_spelt_as_told),
+        cmocka_unit_test(abstention_names_the_thing),
+        cmocka_unit_test(code_is_taken_from_its_fence_and_run_with_the_tests),
+        cmocka_unit_test(code_passes_only_with_status_and_proof),
+        cmocka_unit_test(code_is_skipped_without_a_runner),
+        cmocka_unit_test(a_runner_that_fails_is_an_error),
+        cmocka_unit_test(malformed_tests_are_refused),
+        cmocka_unit_test(wilson_gives_known_values),
+        cmocka_unit_test(scores_count_by_skill_and_count_false_refusals),
+        cmocka_unit_test(unknown_words_and_repetitions_are_seen),
+        cmocka_unit_test(bm25_scores_by_the_formula),
+        cmocka_unit_test(bm25_prefers_the_first_of_equals_and_knows_nothing_of_new_words),
+        cmocka_unit_test(the_baseline_gives_the_nearest_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
