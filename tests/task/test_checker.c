@@ -247,11 +247,11 @@ static void unknown_words_and_repetitions_are_seen(void **state) {
     static const char taught[] = "One two three four five six seven eight nine.";
     struct file f = file_of("{\"text\":\"ten\"}\n{\"messages\":[{\"role\":\"user\",\"content\":\"Eleven?\"},"
                             "{\"role\":\"assistant\",\"content\":\"Twelve.\"}]}\n");
-    struct vocabulary *v = vocabulary_open();
+    struct word_set *v = word_set_open();
     struct text_quality q;
     struct talc_error err = {0};
-    assert_true(vocabulary_add(v, taught, strlen(taught)));
-    assert_true(vocabulary_add_file(v, f.path, &err));
+    assert_true(word_set_add(v, taught, strlen(taught)));
+    assert_true(word_set_add_file(v, f.path, &err));
     unlink(f.path);
 #define MEASURE(text, cut) assert_true(text_quality_measure(v, text, strlen(text), cut, &q))
     MEASURE("ONE two, twelve eleven ten xyzzy", false);
@@ -265,7 +265,7 @@ static void unknown_words_and_repetitions_are_seen(void **state) {
     assert_true(q.repeats);
     MEASURE("", true);
     assert_int_equal(q.n_words, 0);
-    vocabulary_close(v);
+    word_set_close(v);
 }
 
 /* ---- BM25 ---------------------------------------------------------------------------------------------------------- */

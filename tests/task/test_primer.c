@@ -359,7 +359,7 @@ static void no_text_says_eight_words_twice(void **state) {
     (void)state;
     struct world world;
     assert_true(world_open(&world, 1, 50, NULL));
-    struct vocabulary *vocabulary = vocabulary_open();
+    struct word_set *vocabulary = word_set_open();
     for (int i = 0; i < 3000; i++) {
         struct rng rng = rng_make(1, (uint64_t)i);
         struct buffer text = {0};
@@ -371,7 +371,7 @@ static void no_text_says_eight_words_twice(void **state) {
         if (quality.repeats || strchr(text.data, '{')) fail_msg("%s", text.data);
         buffer_free(&text);
     }
-    vocabulary_close(vocabulary);
+    word_set_close(vocabulary);
     world_close(&world);
 }
 
