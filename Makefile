@@ -32,6 +32,7 @@ ISA_SRC := $(wildcard src/tensor/cpu/isa/*.c)
 CLI_SRC := $(wildcard src/cli/*.c)
 TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_HELP_SRC := $(wildcard tests/support/*.c)
+TEST_SCRIPTS := $(wildcard tests/e2e/test_*.sh)
 
 MACHINE := $(shell $(CC) -dumpmachine)
 ISAS := portable
@@ -47,6 +48,8 @@ CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
 TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(BUILD)/%.o)
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
+
+.PHONY: demo chat bench test-long test-clients
 .PHONY: all help test test-bin asan tsan clean format lint install
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -94,7 +97,29 @@ test-bin: $(TEST_BIN)
 
 ## make test       everything that needs no network and no Python, under 5 minutes
 test: talc test-bin
-	@BUILD=$(BUILD) tests/run.sh $(TEST_BIN)
+	@BUILD=$(BUILD) TALC=$(BUILD)/talc tests/run.sh $(TEST_BIN) $(TEST_SCRIPTS)
+
+## make demo       the whole road: corpus, tokenizer, pretraining, SFT, tests, a conversation (DEMO_MINUTES=10)
+demo: talc
+	@examples/demo.sh
+
+## make chat       talk to what make demo trained
+chat: talc
+	@./talc chat -m demo/sft --temp 0
+
+## make bench      how fast this machine trains and multiplies matrices
+bench: talc
+	./talc bench gemm
+	./talc bench train --depth 4
+	./talc bench train --preset gpt2-124m --batch 4 --context 64 --steps 5
+
+## make test-long  what takes longer: 50 kills of a training run
+test-long: talc
+	@KILLS=50 TALC=$(BUILD)/talc tests/e2e/test_resume.sh
+
+## make test-clients  against PyTorch, transformers and tokenizers, in a Python environment of its own (build/venv)
+test-clients: talc
+	tests/clients/run.sh
 
 ## make asan       the same build with address and undefined-behaviour checks: make asan test
 ifneq ($(filter asan,$(MAKECMDGOALS)),)

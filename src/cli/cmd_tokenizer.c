@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
+#include "data/chat_reader.h"
 #include "data/text_reader.h"
 #include "file/atomic.h"
 #include "file/json.h"
@@ -33,15 +34,47 @@ static bool on_merges(void *context, int32_t n_tokens, int32_t vocab_size) {
     return !*t->stop;
 }
 
+static bool add_text(struct training *t, struct tokenizer_trainer *trainer, const char *text, size_t n_bytes,
+                     struct talc_error *err) {
+    t->n_bytes += n_bytes;
+    return tokenizer_trainer_add(trainer, text, n_bytes, err);
+}
+
+/* What is said in a conversation, message by message. */
+static bool add_messages(struct training *t, struct tokenizer_trainer *trainer, const json_t *messages, struct talc_error *err) {
+    size_t i;
+    json_t *message;
+    json_array_foreach(messages, i, message) {
+        const json_t *content = json_object_get(message, "content");
+        if (json_is_string(content) && !add_text(t, trainer, json_string_value(content), json_string_length(content), err))
+            return false;
+    }
+    return true;
+}
+
+/* JSON holds texts or conversations. */
+static bool read_json(struct training *t, struct tokenizer_trainer *trainer, const char *path, struct talc_error *err) {
+    struct chat_reader *reader = chat_reader_open(path, err);
+    struct chat_record r = {0};
+    bool ok = reader != NULL;
+    while (ok && (ok = chat_reader_next(reader, &r, err)) && r.where) {
+        ok = r.text ? add_text(t, trainer, r.text, r.n_bytes, err) : add_messages(t, trainer, r.messages, err);
+        if (!ok) talc_fail_in(err, "%s", r.where);
+        if (ok && *t->stop) ok = talc_fail(err, "reading was stopped");
+    }
+    chat_reader_close(reader);
+    return ok;
+}
+
 static bool read_file(struct training *t, struct tokenizer_trainer *trainer, const char *path, struct talc_error *err) {
+    if (strstr(path, ".json")) return read_json(t, trainer, path, err);
     struct text_reader *reader = text_reader_open(path, t->allow_invalid, err);
     struct text_piece piece = {.text = ""};
     bool ok = reader;
     while (ok && piece.text) {
         ok = text_reader_next(reader, &piece, err);
         if (!ok || !piece.text) break;
-        t->n_bytes += piece.n_bytes;
-        ok = tokenizer_trainer_add(trainer, piece.text, piece.n_bytes, err) || talc_fail_in(err, "%s", path);
+        ok = add_text(t, trainer, piece.text, piece.n_bytes, err) || talc_fail_in(err, "%s", path);
         if (ok && *t->stop) ok = talc_fail(err, "reading was stopped");
     }
     text_reader_close(reader);

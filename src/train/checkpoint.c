@@ -10,6 +10,7 @@
 
 #include "file/atomic.h"
 #include "file/json.h"
+#include "file/run_folder.h"
 #include "file/safetensors.h"
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -29,8 +30,8 @@ static bool save_state(const char *folder, const struct trainer *t, const struct
     }
     json_object_set_new(o, "step", json_integer(s->step));
     json_object_set_new(o, "total_steps", json_integer(s->total_steps));
-    json_object_set_new(o, "source_epoch", json_integer((json_int_t)s->source_epoch));
-    json_object_set_new(o, "source_next", json_integer((json_int_t)s->source_next));
+    json_object_set_new(o, "data_epoch", json_integer((json_int_t)s->position.epoch));
+    json_object_set_new(o, "data_next", json_integer((json_int_t)s->position.next));
     json_object_set_new(o, "best_step", json_integer(s->best_step));
     json_object_set_new(o, "tokens", json_integer(s->tokens));
     json_object_set_new(o, "dropout_counter", json_integer((json_int_t)t->run.counter));
@@ -190,28 +191,14 @@ bool checkpoint_save(const char *run_folder, const struct trainer *trainer, cons
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-char *checkpoint_find(const char *path, bool latest_first, struct talc_error *err) {
-    static const char *const orders[2][3] = {{"", "best", "latest"}, {"latest", "best", ""}};
-    for (int i = 0; i < 3; i++) {
-        char *folder = path_join(path, orders[latest_first][i]);
-        char *config = folder ? path_join(folder, "config.json") : NULL;
-        bool found = config && file_exists(config);
-        free(config);
-        if (found) return folder;
-        free(folder);
-    }
-    talc_fail(err, "%s: no model here: neither config.json, nor best/, nor latest/", path);
-    return NULL;
-}
-
 static bool read_state(const char *folder, struct trainer *t, struct train_state *s, struct talc_error *err) {
     char *path = path_join(folder, "trainer.json");
     json_t *o = path ? json_read_file(path, 1 << 20, err) : NULL;
     int64_t epoch, next, counter, updates;
     bool ok = o && json_get_int(o, "step", -1, 0, INT64_MAX, &s->step, err) &&
               json_get_int(o, "total_steps", -1, 0, INT64_MAX, &s->total_steps, err) &&
-              json_get_int(o, "source_epoch", -1, 0, INT64_MAX, &epoch, err) &&
-              json_get_int(o, "source_next", -1, 0, INT64_MAX, &next, err) &&
+              json_get_int(o, "data_epoch", -1, 0, INT64_MAX, &epoch, err) &&
+              json_get_int(o, "data_next", -1, 0, INT64_MAX, &next, err) &&
               json_get_int(o, "best_step", -1, -1, INT64_MAX, &s->best_step, err) &&
               json_get_int(o, "tokens", 0, 0, INT64_MAX, &s->tokens, err) &&
               json_get_int(o, "dropout_counter", 0, 0, INT64_MAX, &counter, err) &&
@@ -221,8 +208,8 @@ static bool read_state(const char *folder, struct trainer *t, struct train_state
               json_get_number(o, "train_loss", (double)NAN, &s->train_loss, err) &&
               json_get_number(o, "val_loss", (double)NAN, &s->val_loss, err);
     if (ok) {
-        s->source_epoch = (uint64_t)epoch;
-        s->source_next = (uint64_t)next;
+        s->position.epoch = (uint64_t)epoch;
+        s->position.next = (uint64_t)next;
         t->run.counter = (uint64_t)counter;
         t->updates = updates;
     } else if (path) {
@@ -253,7 +240,7 @@ static bool read_moments(const struct safetensors *st, struct trainer *t, struct
 
 bool checkpoint_resume(const char *run_folder, struct trainer *trainer, struct train_state *state,
                        struct talc_error *err) {
-    char *folder = checkpoint_find(run_folder, true, err);
+    char *folder = run_folder_find_model(run_folder, true, err);
     char *path = folder ? path_join(folder, "optimizer.safetensors") : NULL;
     struct safetensors *st = NULL;
     bool ok = path && read_state(folder, trainer, state, err) && (st = safetensors_open(path, err)) &&

@@ -8,13 +8,14 @@
 #ifndef TALC_TRAIN_CHECKPOINT_H
 #define TALC_TRAIN_CHECKPOINT_H
 
+#include "data/loader.h"
 #include "text/tokenizer.h"
 #include "train/trainer.h"
 
 /* Where a run stands, besides weights and moments. All of it is in trainer.json. */
 struct train_state {
     int64_t step, total_steps; /* updates done; updates planned */
-    uint64_t source_epoch, source_next; /* position in the data */
+    struct loader_state position; /* in the data */
     double best_loss;  /* lowest validation loss so far; infinity before the first */
     int64_t best_step;
     double seconds;    /* spent training, over all resumes */
@@ -30,9 +31,5 @@ bool checkpoint_save(const char *run_folder, const struct trainer *trainer, cons
 /* Reads trainer.json and the moments of RUN/latest into an open trainer, whose model was loaded from the same folder. */
 bool checkpoint_resume(const char *run_folder, struct trainer *trainer, struct train_state *state,
                        struct talc_error *err);
-
-/* The folder to load a model from: `path` itself when it holds a config.json; else its `best`, else its `latest`. The
- * caller frees. `latest_first` is for resuming. */
-char *checkpoint_find(const char *path, bool latest_first, struct talc_error *err);
 
 #endif

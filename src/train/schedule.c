@@ -6,16 +6,16 @@
 
 static const char *const kind_names[] = {"constant", "cosine", "linear", "wsd"};
 
+static double decay_start(const struct schedule *s) {
+    double first = (double)s->warmup_steps, hold = (1 - s->decay_fraction) * (double)s->total_steps;
+    return s->kind == SCHEDULE_WSD && hold > first ? hold : first;
+}
+
+int64_t schedule_decay_start(const struct schedule *s) { return (int64_t)ceil(decay_start(s)); }
+
 double schedule_factor(const struct schedule *s, int64_t step) {
     if (step < s->warmup_steps) return (double)(step + 1) / (double)s->warmup_steps;
-    double first = (double)s->warmup_steps, span = (double)s->total_steps - first;
-    if (s->kind == SCHEDULE_WSD) {
-        double decay = s->decay_fraction * (double)s->total_steps;
-        if (decay < span) {
-            first = (double)s->total_steps - decay;
-            span = decay;
-        }
-    }
+    double first = decay_start(s), span = (double)s->total_steps - first;
     if (s->kind == SCHEDULE_CONSTANT || (double)step < first || span <= 0) return 1;
     double done = ((double)step - first) / span; /* 0 at the first step of the decay, just under 1 at the last */
     if (done > 1) done = 1;

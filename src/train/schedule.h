@@ -22,6 +22,9 @@ struct schedule {
 /* Factor for step 0 .. total_steps - 1. Warmup is linear and its first step is not zero. */
 double schedule_factor(const struct schedule *s, int64_t step);
 
+/* The first step whose factor is below that of the step before: until then the total may still change. */
+int64_t schedule_decay_start(const struct schedule *s);
+
 bool schedule_kind_parse(const char *name, enum schedule_kind *out); /* "cosine", ... */
 const char *schedule_kind_name(enum schedule_kind kind);
 

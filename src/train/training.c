@@ -10,14 +10,16 @@
 struct loop {
     struct trainer *trainer;
     const struct objective *objective;
-    struct training_source *source;
+    const struct training_data *data;
+    struct row_batch batch; /* of a step */
     const struct tokenizer *tokenizer;
     const struct training_options *options;
     struct train_state *state;
     struct schedule schedule;
     struct metrics metrics;
     double start;        /* clock at which state->seconds was 0 */
-    double measure_from; /* clock after the second step */
+    double measure_from; /* clock after the third step of this process */
+    int64_t measured_steps;
 };
 
 struct train_state training_state_new(void) {
@@ -25,29 +27,31 @@ struct train_state training_state_new(void) {
                                 .val_loss = (double)NAN};
 }
 
-bool training_validate(struct trainer *trainer, const struct objective *objective, struct training_source *source,
+bool training_validate(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
                        double *loss, double *bits_per_byte, struct talc_error *err) {
     double loss_sum = 0, weight_sum = 0;
-    for (int64_t i = 0;; i++) {
-        bool end = false;
+    struct row_batch batch = {0};
+    struct loader_state at = {0};
+    bool ok = row_batch_open(&batch, trainer->options.micro_batch_rows, trainer->options.row_tokens, err);
+    while (ok && at.epoch == 0) {
         double l, w;
-        const struct row_batch *batch = source->validation(source->context, i, &end, err);
-        if (!batch && end) break;
-        if (!batch || !trainer_evaluate(trainer, batch, objective, &l, &w, err)) return false;
-        loss_sum += l;
-        weight_sum += w;
+        ok = loader_next(data->validation, &at, &batch, err) && trainer_evaluate(trainer, &batch, objective, &l, &w, err);
+        if (ok) loss_sum += l;
+        if (ok) weight_sum += w;
     }
+    row_batch_close(&batch);
+    if (!ok) return false;
     if (weight_sum == 0) return talc_fail(err, "the validation split has no token to score");
     *loss = loss_sum / weight_sum;
-    *bits_per_byte = source->validation_bytes > 0 ? loss_sum / source->validation_bytes / log(2) : (double)NAN;
+    *bits_per_byte = data->validation_bytes > 0 ? loss_sum / data->validation_bytes / log(2) : (double)NAN;
     return true;
 }
 
 static bool evaluate(struct loop *l, struct metrics_line *line, struct talc_error *err) {
     struct train_state *s = l->state;
-    if (!l->source->validation) return true;
+    if (!l->data->validation) return true;
     double bits;
-    if (!training_validate(l->trainer, l->objective, l->source, &s->val_loss, &bits, err)) return false;
+    if (!training_validate(l->trainer, l->objective, l->data, &s->val_loss, &bits, err)) return false;
     if (s->val_loss < s->best_loss) {
         s->best_loss = s->val_loss;
         s->best_step = s->step;
@@ -67,11 +71,11 @@ static bool one_step(struct loop *l, struct metrics_line *line, struct talc_erro
     struct train_state *s = l->state;
     struct update_report report;
     double begin = clock_seconds(), factor = schedule_factor(&l->schedule, s->step);
-    const struct row_batch *batch = l->source->next(l->source->context, &s->source_epoch, &s->source_next, err);
-    if (!batch || !trainer_accumulate(l->trainer, batch, l->objective, err) ||
+    if (!loader_next(l->data->train, &s->position, &l->batch, err) ||
+        !trainer_accumulate(l->trainer, &l->batch, l->objective, err) ||
         !trainer_update(l->trainer, factor, &report, err))
         return false;
-    int64_t tokens = (int64_t)batch->n_rows * batch->row_tokens;
+    int64_t tokens = (int64_t)l->batch.n_rows * l->batch.row_tokens;
     s->step++;
     s->tokens += tokens;
     s->train_loss = report.loss;
@@ -88,12 +92,15 @@ static bool one_step(struct loop *l, struct metrics_line *line, struct talc_erro
     return true;
 }
 
-/* When only a time was given: how many steps fit into what is left of it, from the pace of the last few. */
+/* When only a time was given: how many steps fit into what is left of it, at the pace so far. Said anew until the rate begins
+ * to fall, so that a machine that was busy for a moment does not spoil the estimate; fixed from then on. */
 static void fix_total_steps(struct loop *l) {
     struct train_state *s = l->state;
-    if (s->step == 2) l->measure_from = clock_seconds();
-    if (s->total_steps > 0 || s->step < STEPS_TO_MEASURE) return;
-    double pace = (clock_seconds() - l->measure_from) / (double)(s->step - 2);
+    if (l->options->schedule.total_steps > 0) return;
+    if (l->measured_steps++ == 2) l->measure_from = clock_seconds();
+    if (l->measured_steps < STEPS_TO_MEASURE) return;
+    if (s->total_steps > 0 && s->step >= schedule_decay_start(&l->schedule)) return;
+    double pace = (clock_seconds() - l->measure_from) / (double)(l->measured_steps - 3);
     double left = l->options->minutes * 60 - (clock_seconds() - l->start);
     s->total_steps = s->step + (left > pace ? (int64_t)(left / pace) : 1);
     l->schedule.total_steps = s->total_steps;
@@ -122,12 +129,12 @@ static bool run_steps(struct loop *l, bool *stopped, struct talc_error *err) {
     return true;
 }
 
-bool training_run(struct trainer *trainer, const struct objective *objective, struct training_source *source,
+bool training_run(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
                   const struct tokenizer *tokenizer, const struct training_options *options, struct train_state *state,
                   bool *stopped, struct talc_error *err) {
     struct loop l = {.trainer = trainer,
                      .objective = objective,
-                     .source = source,
+                     .data = data,
                      .tokenizer = tokenizer,
                      .options = options,
                      .state = state,
@@ -136,9 +143,10 @@ bool training_run(struct trainer *trainer, const struct objective *objective, st
     *stopped = false;
     if (state->total_steps == 0) state->total_steps = options->schedule.total_steps;
     l.schedule.total_steps = state->total_steps;
-    if (!metrics_open(&l.metrics, options->out, state->step, err)) return false;
-    bool ok = run_steps(&l, stopped, err);
-    ok = ok && metrics_plot(&l.metrics, err);
+    if (!row_batch_open(&l.batch, data->rows_per_step, trainer->options.row_tokens, err)) return false;
+    bool ok = metrics_open(&l.metrics, options->out, state->step, err) && run_steps(&l, stopped, err) &&
+              metrics_plot(&l.metrics, err);
     metrics_close(&l.metrics);
+    row_batch_close(&l.batch);
     return ok;
 }

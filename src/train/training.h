@@ -5,18 +5,17 @@
 
 #include <signal.h>
 
+#include "data/loader.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/schedule.h"
 
-/* Where batches come from. Everything after a (epoch, next) position is a pure function of it. */
-struct training_source {
-    void *context;
-    /* The next batch (the source's memory, until the next call), and the position after it. */
-    const struct row_batch *(*next)(void *context, uint64_t *epoch, uint64_t *next, struct talc_error *err);
-    /* Validation batch i, or NULL: at the end (*end is set), or failed. NULL pointer: no validation split. */
-    const struct row_batch *(*validation)(void *context, int64_t i, bool *end, struct talc_error *err);
-    double validation_bytes; /* of text behind the scored tokens, for bits per byte; 0: unknown */
+/* Where rows come from. */
+struct training_data {
+    struct loader *train;
+    struct loader *validation; /* in order; NULL: no validation */
+    int rows_per_step;         /* rows of the batch of one update */
+    double validation_bytes;   /* of text behind the scored tokens, for bits per byte; 0: unknown */
 };
 
 struct training_options {
@@ -37,14 +36,14 @@ struct training_options {
 };
 
 /* Trains from `state` (zeroed with training_state_new, or resumed) to its last step or a stop. *stopped tells which. */
-bool training_run(struct trainer *trainer, const struct objective *objective, struct training_source *source,
+bool training_run(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
                   const struct tokenizer *tokenizer, const struct training_options *options, struct train_state *state,
                   bool *stopped, struct talc_error *err);
 
 struct train_state training_state_new(void);
 
 /* Loss (mean over weights) of the whole validation split, and bits per byte (NaN when unknown). */
-bool training_validate(struct trainer *trainer, const struct objective *objective, struct training_source *source,
+bool training_validate(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
                        double *loss, double *bits_per_byte, struct talc_error *err);
 
 #endif

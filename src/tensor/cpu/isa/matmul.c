@@ -55,9 +55,12 @@ static void pack(const struct product *p, struct tensor t, bool turned, int64_t 
         for (int64_t k = 0; k < p->kc; k++)
             memcpy(out + k * padded, data + (p->k0 + k) * t.stride + j, (size_t)width * sizeof *out);
     } else if (plain) {
-        for (int64_t i = 0; i < width; i++) {
-            const float *row = data + (j + i) * t.stride + p->k0;
-            for (int64_t k = 0; k < p->kc; k++) out[k * padded + i] = row[k];
+        for (int64_t k0 = 0; k0 < p->kc; k0 += 16) { /* a cache line of every row at a time */
+            int64_t n = p->kc - k0 < 16 ? p->kc - k0 : 16;
+            for (int64_t i = 0; i < width; i++) {
+                const float *row = data + (j + i) * t.stride + p->k0 + k0;
+                for (int64_t k = 0; k < n; k++) out[(k0 + k) * padded + i] = row[k];
+            }
         }
     } else {
         for (int64_t i = 0; i < width; i++)

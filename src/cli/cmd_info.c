@@ -1,0 +1,182 @@
+/* cmd_info.c - talc info: what a model is and needs, what presets there are, what this machine has. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "cli/cli.h"
+#include "file/atomic.h"
+#include "file/json.h"
+#include "file/run_folder.h"
+#include "model/model.h"
+#include "tensor/device.h"
+#include "text/tokenizer.h"
+
+struct info {
+    const char *model, *preset;
+    int64_t depth, vocab_size, batch_rows;
+    bool cpu, json, paper_attention;
+};
+
+static int train_tokens(const struct info *i, const struct arch *a) { return (int)i->batch_rows * a->context_length; }
+
+static struct memory_table training_memory(const struct info *i, const struct arch *a) {
+    struct run_options o = {.max_tokens = train_tokens(i, a), .max_sequences = train_tokens(i, a), .training = true};
+    return model_memory(a, &o);
+}
+
+static struct memory_table serving_memory(const struct arch *a) {
+    int blocks = (a->context_length + 63) / 64;
+    struct run_options o = {.max_tokens = 512, .max_sequences = 1, .head_chunk = 1, .kv_block_tokens = 64, .kv_blocks = blocks,
+                            .blocks_per_sequence = blocks};
+    return model_memory(a, &o);
+}
+
+static void print_row(const char *label, size_t training, size_t serving) {
+    char a[32], b[32];
+    printf("  %-12s %14s %14s\n", label, training ? format_bytes((double)training, a) : "-",
+           serving ? format_bytes((double)serving, b) : "-");
+}
+
+static void print_memory(const struct info *i, const struct arch *a) {
+    struct memory_table t = training_memory(i, a), s = serving_memory(a);
+    printf("\nmemory (fp32)       to train    to generate\n");
+    printf("%20lld x %d tokens  %d tokens\n", (long long)i->batch_rows, a->context_length, a->context_length);
+    print_row("parameters", t.parameters, s.parameters);
+    print_row("gradients", t.gradients, 0);
+    print_row("optimizer", t.optimizer, 0);
+    print_row("activations", t.activations, s.activations);
+    print_row("workspace", t.workspace, s.workspace);
+    print_row("logits", t.logits, s.logits);
+    print_row("KV cache", 0, s.kv_cache);
+    print_row("total", t.total, s.total);
+}
+
+static const char *activation_name(enum activation_kind kind) {
+    static const char *const names[] = {"GELU (tanh)", "SwiGLU", "ReLU squared"};
+    return names[kind];
+}
+
+static void print_arch(const struct arch *a) {
+    char n[32], b[32], f[32];
+    int64_t parameters = arch_parameters(a), in_blocks = arch_block_parameters(a);
+    printf("family            %s\n", a->family);
+    printf("parameters        %lld (%s; %s in blocks)\n", (long long)parameters, format_count((double)parameters, n),
+           format_count((double)in_blocks, b));
+    printf("layers            %d\nhidden size       %d\nheads             %d of %d", a->n_layers, a->hidden_size, a->n_heads,
+           a->head_dim);
+    if (a->n_kv_heads != a->n_heads) printf(", %d for keys and values", a->n_kv_heads);
+    printf("\nintermediate size %d, %s\n", a->intermediate_size, activation_name(a->activation));
+    printf("norm              %s, epsilon %g%s\n", a->norm == NORM_RMS ? "RMSNorm" : "LayerNorm", (double)a->norm_epsilon,
+           a->qk_norm ? ", queries and keys too" : "");
+    if (a->learned_positions) printf("positions         learned\n");
+    else printf("positions         rotary, base %g\n", (double)a->layers[0].rope_base);
+    int banded = 0;
+    for (int l = 0; l < a->n_layers; l++) banded += a->layers[l].window > 0;
+    if (banded) printf("banded layers     %d of %d\n", banded, a->n_layers);
+    printf("vocabulary        %d%s\ncontext           %d tokens\n", a->vocab_size,
+           a->tie_embeddings ? ", embedding and head tied" : "", a->context_length);
+    printf("training          %sFLOP a token\n", format_count(arch_train_flops(a, a->context_length), f));
+}
+
+static json_t *memory_json(struct memory_table t) {
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "parameters", (json_int_t)t.parameters, "gradients",
+                     (json_int_t)t.gradients, "optimizer", (json_int_t)t.optimizer, "activations", (json_int_t)t.activations,
+                     "workspace", (json_int_t)t.workspace, "logits", (json_int_t)t.logits, "kv_cache",
+                     (json_int_t)t.kv_cache, "total", (json_int_t)t.total);
+}
+
+static bool print_json(const struct info *i, const struct arch *a, struct talc_error *err) {
+    json_t *o = json_pack("{s:s,s:I,s:I,s:f,s:o,s:o,s:o}", "family", a->family, "parameters",
+                          (json_int_t)arch_parameters(a), "block_parameters", (json_int_t)arch_block_parameters(a),
+                          "train_flops_per_token", arch_train_flops(a, a->context_length), "memory_to_train",
+                          memory_json(training_memory(i, a)), "memory_to_generate", memory_json(serving_memory(a)), "config",
+                          arch_to_config(a));
+    struct buffer line = {0};
+    bool ok = o ? json_append_line(&line, o, err) : talc_fail(err, "out of memory");
+    if (ok) fwrite(line.data, 1, line.length, stdout);
+    buffer_free(&line);
+    json_decref(o);
+    return ok;
+}
+
+static bool read_folder(const struct info *i, struct arch *arch, struct talc_error *err) {
+    char *folder = run_folder_find_model(i->model, false, err), *path = folder ? path_join(folder, "config.json") : NULL;
+    json_t *config = path ? json_read_file(path, 1 << 20, err) : NULL;
+    bool ok = config && arch_from_config(config, arch, err);
+    if (ok && !i->json) printf("model             %s\n", folder);
+    struct tokenizer *tok = ok && !i->json ? tokenizer_load(folder, NULL) : NULL;
+    if (tok)
+        printf("tokenizer         %d tokens, %s%s\n", tokenizer_vocab_size(tok), tokenizer_description(tok),
+               tokenizer_chat_template(tok) ? ", with a chat template" : "");
+    tokenizer_free(tok);
+    json_decref(config);
+    free(path);
+    free(folder);
+    return ok;
+}
+
+static void list_presets(void) {
+    printf("presets (talc info --preset NAME):\n");
+    for (const struct preset *p = presets; p->name; p++) printf("  %-22s %s\n", p->name, p->summary);
+}
+
+static void print_note(const char *name) {
+    for (const struct preset *p = presets; p->name; p++)
+        if (strcmp(p->name, name) == 0 && p->note) printf("note              %s\n", p->note);
+}
+
+static bool print_cpu(struct talc_error *err) {
+    struct cli_device device;
+    if (!cli_device_open(&device, "cpu", 0, err)) return false;
+    printf("cores             %d\nkernels           %s\n", cpu_count(), device.stream.backend->describe(&device.stream));
+    cli_device_close(&device);
+    return true;
+}
+
+static bool show(const struct info *i, struct talc_error *err) {
+    struct arch arch;
+    if (i->cpu) return print_cpu(err);
+    bool ok = true;
+    if (i->model) {
+        ok = read_folder(i, &arch, err);
+    } else if (i->preset) {
+        ok = arch_preset(i->preset, &arch, err);
+    } else if (i->depth > 0) {
+        ok = arch_from_depth((int)i->depth, (int)i->vocab_size, &arch, err);
+    } else {
+        list_presets();
+        return true;
+    }
+    if (!ok) return false;
+    if (i->paper_attention) arch_paper_attention(&arch);
+    if (i->json) return print_json(i, &arch, err);
+    print_arch(&arch);
+    if (i->preset) print_note(i->preset);
+    print_memory(i, &arch);
+    return true;
+}
+
+int cmd_info(int argc, char **argv) {
+    struct info i = {.vocab_size = 8192, .batch_rows = 1};
+    struct option options[] = {
+        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &i.model, .argument = "DIR", .help = "model or run folder"},
+        {.name = "preset", .kind = OPTION_TEXT, .value = &i.preset, .argument = "NAME", .help = "a known shape (without a name: all)"},
+        {.name = "depth", .kind = OPTION_INT, .value = &i.depth, .argument = "N", .help = "the shape of talc train --depth N", .min = 1, .max = 512},
+        {.name = "vocab-size", .kind = OPTION_INT, .value = &i.vocab_size, .argument = "N", .help = "with --depth (default 8192)", .min = 1, .max = 1e7},
+        {.name = "batch", .kind = OPTION_INT, .value = &i.batch_rows, .argument = "ROWS", .help = "rows of the training batch in the memory table (default 1)", .min = 1, .max = 1e5},
+        {.name = "paper-attention", .kind = OPTION_FLAG, .value = &i.paper_attention, .help = "GPT-3's alternating banded layers"},
+        {.name = "cpu", .kind = OPTION_FLAG, .value = &i.cpu, .help = "cores and chosen instruction set"},
+        {.name = "json", .kind = OPTION_FLAG, .value = &i.json, .help = "one JSON object"},
+    };
+    struct command_line line = {.command = "info", .summary = "what a model is and needs; presets; this machine", .arguments = "",
+                                .example = "talc info --preset gpt3-175b", .options = options,
+                                .n_options = OPTIONS_COUNT(options)};
+    int code = options_parse(&line, argc, argv);
+    if (code >= 0) return code;
+    struct talc_error err = {0};
+    bool ok = show(&i, &err);
+    options_free(&line);
+    return ok ? EXIT_DONE : cli_fail("info", &err);
+}

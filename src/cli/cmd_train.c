@@ -1,0 +1,137 @@
+/* cmd_train.c - talc train: pretrain a model on token shards. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/stage.h"
+#include "data/windows.h"
+#include "file/run_folder.h"
+
+struct train {
+    struct stage_values stage;
+    const char *data, *preset, *prompt;
+    int64_t depth, context;
+    double dropout;
+    bool paper_attention, no_document_mask;
+    /* opened */
+    struct data_info info;
+    struct token_source tokens, validation_tokens;
+    struct loader train_rows, validation_rows;
+    struct tokenizer *tokenizer;
+    struct model model;
+    struct recipe recipe;
+};
+
+static bool open_data(struct train *t, struct talc_error *err) {
+    if (!data_info_read(&t->info, t->data, err) || !(t->tokenizer = tokenizer_load(t->data, err)) ||
+        !token_source_open(&t->tokens, t->data, "train", &t->info, err))
+        return false;
+    if (t->info.vocab_size != tokenizer_vocab_size(t->tokenizer))
+        return talc_fail(err, "%s: the shards were made with %lld tokens, the tokenizer there has %d", t->data,
+                         (long long)t->info.vocab_size, tokenizer_vocab_size(t->tokenizer));
+    return t->info.val.n_tokens < 2 || token_source_open(&t->validation_tokens, t->data, "val", &t->info, err);
+}
+
+static bool choose_arch(const struct train *t, struct arch *arch, struct talc_error *err) {
+    int vocab = (int)t->info.vocab_size;
+    if (t->preset ? !arch_preset(t->preset, arch, err) : !arch_from_depth((int)t->depth, vocab, arch, err)) return false;
+    arch->vocab_size = vocab;
+    arch->bos_id = tokenizer_bos_id(t->tokenizer);
+    arch->eos_id = tokenizer_eos_id(t->tokenizer);
+    arch->pad_id = tokenizer_pad_id(t->tokenizer);
+    if (t->context > 0) arch->context_length = (int)t->context;
+    if (t->dropout >= 0) arch->dropout = (float)t->dropout;
+    if (t->paper_attention) arch_paper_attention(arch);
+    return arch_check(arch, err);
+}
+
+static bool open_model(struct train *t, struct stream *stream, struct talc_error *err) {
+    if (t->stage.resume) {
+        char *folder = run_folder_find_model(t->stage.out, true, err);
+        bool ok = folder && model_load_folder(&t->model, folder, stream, true, err);
+        free(folder);
+        if (ok && t->dropout >= 0) t->model.arch.dropout = (float)t->dropout;
+        if (ok) t->recipe = recipe_for(&t->model.arch, t->preset);
+        return ok;
+    }
+    struct arch arch;
+    if (!choose_arch(t, &arch, err)) return false;
+    t->recipe = recipe_for(&arch, t->preset);
+    return model_open(&t->model, &arch, stream, true, err) &&
+           model_initialize(&t->model, t->recipe.init, (uint64_t)t->stage.seed, err);
+}
+
+static bool open_rows(struct train *t, struct talc_error *err) {
+    struct window_options w = {.row_tokens = t->model.arch.context_length,
+                               .seed = (uint64_t)t->stage.seed,
+                               .end_of_text = (int32_t)t->info.end_of_text,
+                               .document_mask = t->info.end_of_text >= 0 && t->info.train.n_documents > 1 &&
+                                                !t->no_document_mask};
+    if (!windows_open(&t->train_rows, &t->tokens, &w, err)) return false;
+    w.in_order = true;
+    return t->validation_tokens.n_tokens == 0 || windows_open(&t->validation_rows, &t->validation_tokens, &w, err);
+}
+
+static int train(struct train *t, struct cli_device *device, struct command_line *line, struct talc_error *err) {
+    const struct stage_values *v = &t->stage;
+    if (!stage_check_folder(v, err) || !open_data(t, err) || !open_model(t, &device->stream, err) || !open_rows(t, err) ||
+        !stage_apply(v, &t->recipe, err) || (!v->resume && !stage_save_settings(line, v->out, err)))
+        return cli_fail("train", err);
+    bool validate = t->validation_tokens.n_tokens > 0;
+    struct stage stage = {.command = "train",
+                          .values = v,
+                          .device = device,
+                          .model = &t->model,
+                          .tokenizer = t->tokenizer,
+                          .sample_prompt = t->prompt,
+                          .recipe = t->recipe,
+                          .data = {.train = &t->train_rows,
+                                   .validation = validate ? &t->validation_rows : NULL,
+                                   .rows_per_step = t->recipe.rows_per_step,
+                                   .validation_bytes = (double)t->info.val.n_bytes},
+                          .objective = objective_cross_entropy("pretrain"),
+                          .stop = cli_catch_interrupt()};
+    return stage_run(&stage, err);
+}
+
+static void close_all(struct train *t) {
+    if (t->train_rows.close) loader_close(&t->train_rows);
+    if (t->validation_rows.close) loader_close(&t->validation_rows);
+    token_source_close(&t->tokens);
+    token_source_close(&t->validation_tokens);
+    if (t->model.memory) model_close(&t->model);
+    tokenizer_free(t->tokenizer);
+}
+
+int cmd_train(int argc, char **argv) {
+    struct train t = {.stage = stage_values_defaults(), .depth = 4, .dropout = -1, .prompt = "\n"};
+    struct option options[] = {
+        {.name = "data", .kind = OPTION_TEXT, .value = &t.data, .argument = "DIR", .help = "what talc prepare made"},
+        {.name = "depth", .kind = OPTION_INT, .value = &t.depth, .argument = "N",
+         .help = "layers; width, heads, rates and batch follow (default 4)", .min = 1, .max = 512},
+        {.name = "preset", .kind = OPTION_TEXT, .value = &t.preset, .argument = "NAME", .help = "a known shape instead (talc info lists them)"},
+        {.name = "context", .kind = OPTION_INT, .value = &t.context, .argument = "N", .help = "tokens in a row (default: by shape)", .min = 0, .max = 1e7},
+        {.name = "dropout", .kind = OPTION_NUMBER, .value = &t.dropout, .argument = "P", .help = "probability (default: by shape)", .min = -1, .max = 0.99},
+        {.name = "paper-attention", .kind = OPTION_FLAG, .value = &t.paper_attention, .help = "GPT-3's alternating banded layers"},
+        {.name = "no-document-mask", .kind = OPTION_FLAG, .value = &t.no_document_mask, .help = "let a document see the one before it"},
+        {.name = "sample-prompt", .kind = OPTION_TEXT, .value = &t.prompt, .argument = "TEXT", .help = "beginning of sample texts"},
+        OPTIONS_STAGE(t.stage),
+    };
+    struct command_line line = {.command = "train", .summary = "pretrain a model on token shards", .arguments = "",
+                                .example = "talc train --data data/ --out run/ --depth 4 --minutes 5",
+                                .options = options, .n_options = OPTIONS_COUNT(options)};
+    int code = stage_parse(&line, &t.stage, argc, argv);
+    if (code >= 0) return code;
+    struct talc_error err = {0};
+    struct cli_device device;
+    if (!t.data || !t.stage.out) code = cli_usage("train", "needs --data DIR (from talc prepare) and --out DIR");
+    else if (!cli_device_open(&device, t.stage.device, t.stage.threads, &err)) code = cli_fail("train", &err);
+    else {
+        code = train(&t, &device, &line, &err);
+        close_all(&t);
+        cli_device_close(&device);
+    }
+    options_free(&line);
+    return code;
+}

@@ -1,0 +1,50 @@
+/* main.c - finds the command and runs it. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+const struct command commands[] = {
+    {"tokenizer", "train a tokenizer; encode, decode and show text with one", cmd_tokenizer},
+    {"prepare", "turn text files into token shards", cmd_prepare},
+    {"train", "pretrain a model on token shards", cmd_train},
+    {"perplexity", "perplexity of a text under a model", cmd_perplexity},
+    {"info", "what is in a model, a preset; what this machine has", cmd_info},
+    {"bench", "measure training and matrix products on this machine", cmd_bench},
+    {"primer", "write the demo corpus: text, chats, tests", cmd_primer},
+    {NULL, NULL, NULL},
+};
+
+static void print_commands(FILE *out) {
+    fprintf(out, "talc %s: a whole ChatGPT in one C program\n\nUsage: talc COMMAND [options]\n\nCommands:\n", TALC_VERSION);
+    for (const struct command *c = commands; c->name; c++) fprintf(out, "  %-12s %s\n", c->name, c->summary);
+    fprintf(out, "\ntalc COMMAND --help explains one. make demo shows the whole road.\n");
+}
+
+static const struct command *find_command(const char *name) {
+    for (const struct command *c = commands; c->name; c++)
+        if (strcmp(c->name, name) == 0) return c;
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of the write, not the end of a training run */
+    if (argc < 2) {
+        print_commands(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("talc %s\n", TALC_VERSION);
+        return EXIT_DONE;
+    }
+    bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0;
+    if (help && argc < 3) {
+        print_commands(stdout);
+        return EXIT_DONE;
+    }
+    const struct command *c = find_command(argv[help ? 2 : 1]);
+    if (!c) return cli_usage(argv[help ? 2 : 1], "no such command; talc --help lists them");
+    if (help) return c->run(1, (char *[]){(char *)"--help"});
+    return c->run(argc - 2, argv + 2);
+}

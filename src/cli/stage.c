@@ -1,0 +1,217 @@
+/* stage.c - see stage.h. */
+#include "cli/stage.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file/atomic.h"
+#include "file/json.h"
+#include "infer/engine.h"
+
+struct stage_values stage_values_defaults(void) {
+    return (struct stage_values){.warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .dtype = "f32"};
+}
+
+/* ---- settings -------------------------------------------------------------------------------------------------------- */
+
+int stage_parse(struct command_line *line, struct stage_values *values, int argc, char **argv) {
+    int code = options_parse(line, argc, argv);
+    if (code >= 0 || !values->resume) return code;
+    if (!values->out) return cli_usage(line->command, "resume which run? give --out DIR");
+    char *settings = path_join(values->out, "settings.json");
+    if (!settings || !file_exists(settings)) {
+        cli_usage(line->command, "%s: there is no run to resume here (no settings.json)", values->out);
+        free(settings);
+        return EXIT_FAILED;
+    }
+    options_free(line);
+    line->n_operands = 0;
+    line->config = settings;
+    code = options_parse(line, argc, argv);
+    free(settings);
+    return code;
+}
+
+static json_t *option_json(const struct option *o) {
+    switch (o->kind) {
+    case OPTION_FLAG: return json_boolean(*(const bool *)o->value);
+    case OPTION_INT: return json_integer(*(const int64_t *)o->value);
+    case OPTION_NUMBER: return json_real(*(const double *)o->value);
+    case OPTION_TEXT: return *(const char *const *)o->value ? json_string(*(const char *const *)o->value) : NULL;
+    case OPTION_LIST: break;
+    }
+    const struct option_list *list = o->value;
+    json_t *items = json_array();
+    for (int i = 0; i < list->n; i++) json_array_append_new(items, json_string(list->items[i]));
+    return items;
+}
+
+bool stage_save_settings(const struct command_line *line, const char *out, struct talc_error *err) {
+    static const char *const not_kept[] = {"resume", "out", "json", "quiet", "threads", "device"};
+    json_t *o = json_object();
+    char *path = path_join(out, "settings.json");
+    for (int i = 0; i < line->n_options; i++) {
+        bool keep = true;
+        for (size_t k = 0; k < sizeof not_kept / sizeof *not_kept; k++)
+            keep = keep && strcmp(line->options[i].name, not_kept[k]) != 0;
+        json_t *value = keep ? option_json(&line->options[i]) : NULL;
+        if (value) json_object_set_new(o, line->options[i].name, value);
+    }
+    bool ok = o && path ? json_write_file(path, o, err) : talc_fail(err, "out of memory");
+    free(path);
+    json_decref(o);
+    return ok;
+}
+
+bool stage_check_folder(const struct stage_values *v, struct talc_error *err) {
+    char *checkpoints = path_join(v->out, "checkpoints");
+    bool there = checkpoints && folder_exists(checkpoints);
+    free(checkpoints);
+    if (there && !v->resume)
+        return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
+    return folder_create(v->out, err);
+}
+
+bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_error *err) {
+    if (v->batch_rows > 0) r->rows_per_step = (int)v->batch_rows;
+    r->trainer.micro_batch_rows = v->micro_batch_rows > 0 ? (int)v->micro_batch_rows : r->rows_per_step;
+    if (r->trainer.micro_batch_rows > r->rows_per_step) r->trainer.micro_batch_rows = r->rows_per_step;
+    if (v->learning_rate > 0) {
+        double ratio = v->learning_rate / (double)r->trainer.groups[ROLE_MATRIX].learning_rate;
+        for (int i = 0; i < PARAMETER_ROLES; i++)
+            r->trainer.groups[i].learning_rate = (float)((double)r->trainer.groups[i].learning_rate * ratio);
+    }
+    if (v->schedule && !schedule_kind_parse(v->schedule, &r->schedule.kind))
+        return talc_fail(err, "--schedule must be constant, cosine, linear or wsd, not '%s'", v->schedule);
+    if (v->decay_fraction > 0) r->schedule.decay_fraction = v->decay_fraction;
+    r->schedule.total_steps = v->steps > 0 ? v->steps : v->minutes > 0 ? 0 : r->steps;
+    if (v->warmup >= 0) r->schedule.warmup_steps = v->warmup;
+    else if (r->schedule.total_steps > 0 && r->schedule.warmup_steps > r->schedule.total_steps / 10)
+        r->schedule.warmup_steps = r->schedule.total_steps / 10;
+    if (strcmp(v->dtype, "bf16") == 0) r->trainer.compute = DTYPE_BF16;
+    else if (strcmp(v->dtype, "f32") != 0) return talc_fail(err, "--dtype must be f32 or bf16, not '%s'", v->dtype);
+    return true;
+}
+
+/* ---- while it runs --------------------------------------------------------------------------------------------------- */
+
+static void on_step(void *context, const struct train_state *s, const struct metrics_line *line) {
+    struct stage *stage = context;
+    char note[96], speed[32];
+    stage->progress.total = (double)s->total_steps;
+    snprintf(note, sizeof note, "loss %.4f, %s tokens/s", s->train_loss, format_count(line->tokens_per_second, speed));
+    progress_update(&stage->progress, (double)s->step, note);
+}
+
+static void on_evaluation(void *context, const struct train_state *s, double bits_per_byte) {
+    struct stage *stage = context;
+    progress_clear(&stage->progress);
+    cli_say(stage->values->quiet, "step %lld: validation loss %.4f", (long long)s->step, s->val_loss);
+    if (isfinite(bits_per_byte)) cli_say(stage->values->quiet, ", %.4f bits per byte", bits_per_byte);
+    cli_say(stage->values->quiet, "%s\n", s->best_step == s->step ? " (best so far)" : "");
+}
+
+/* A short text from the model as it is now, to look at. */
+static bool on_sample(void *context, const struct train_state *s, struct talc_error *err) {
+    struct stage *stage = context;
+    if (stage->values->quiet) return true;
+    struct token_list prompt = {0};
+    struct engine *engine = engine_open(stage->model, stage->tokenizer, &(struct engine_options){.n_streams = 1}, err);
+    if (!engine) return false;
+    struct generation g = {.max_new_tokens = 100, .sampling = sampling_defaults()};
+    g.sampling.seed = (uint64_t)s->step;
+    bool ok = tokenizer_encode(stage->tokenizer, stage->sample_prompt, strlen(stage->sample_prompt), true, &prompt, err);
+    g.prompt = prompt.ids;
+    g.n_prompt = (int)prompt.count;
+    if (g.n_prompt > engine_context_length(engine) / 2) g.n_prompt = engine_context_length(engine) / 2;
+    ok = ok && engine_generate(engine, &g, err);
+    progress_clear(&stage->progress);
+    if (ok) cli_say(false, "--- sample after step %lld ---\n%s\n---\n", (long long)s->step, g.text.data ? g.text.data : "");
+    generation_free(&g);
+    token_list_free(&prompt);
+    engine_close(engine);
+    return ok;
+}
+
+static void say_plan(const struct stage *stage) {
+    const struct arch *a = &stage->model->arch;
+    const struct recipe *r = &stage->recipe;
+    char n[32], m[32], f[32], minutes[48] = "";
+    size_t bytes = trainer_bytes(a, &r->trainer) + 2 * (size_t)arch_parameters(a) * sizeof(float);
+    double tokens = (double)r->rows_per_step * r->trainer.row_tokens;
+    bool quiet = stage->values->quiet;
+    cli_say(quiet, "%s: %s parameters (%s, %d layers, hidden %d), %s\n", stage->command,
+            format_count((double)arch_parameters(a), n), a->family, a->n_layers, a->hidden_size,
+            stage->device->stream.backend->describe(&stage->device->stream));
+    if (r->schedule.total_steps > 0)
+        snprintf(minutes, sizeof minutes, "%lld updates", (long long)r->schedule.total_steps);
+    else snprintf(minutes, sizeof minutes, "as many updates as fit in %g minutes", stage->values->minutes);
+    cli_say(quiet, "%s of %d rows x %d tokens; memory %s; %sFLOP an update\n", minutes, r->rows_per_step,
+            r->trainer.row_tokens, format_bytes((double)bytes, m),
+            format_count(tokens * arch_train_flops(a, r->trainer.row_tokens), f));
+}
+
+static void set_number(json_t *o, const char *key, double x) {
+    json_object_set_new(o, key, isfinite(x) ? json_real(x) : json_null());
+}
+
+static void print_result(const struct stage *stage, const struct train_state *s, bool stopped) {
+    const char *out = stage->values->out;
+    char time[32];
+    if (!stage->values->json) {
+        printf("%s after %lld steps, %s: training loss %.4f", stopped ? "stopped" : "done", (long long)s->step,
+               format_seconds(s->seconds, time), s->train_loss);
+        if (isfinite(s->best_loss)) printf(", best validation loss %.4f at step %lld", s->best_loss, (long long)s->best_step);
+        printf("; in %s%s\n", out, stopped ? " (go on with --resume)" : "");
+        return;
+    }
+    json_t *o = json_pack("{s:I,s:s}", "step", (json_int_t)s->step, "out", out);
+    set_number(o, "train_loss", s->train_loss);
+    set_number(o, "val_loss", s->val_loss);
+    set_number(o, "seconds", s->seconds);
+    set_number(o, "tokens_per_second", s->seconds > 0 ? (double)s->tokens / s->seconds : 0);
+    struct buffer line = {0};
+    if (json_append_line(&line, o, NULL)) fwrite(line.data, 1, line.length, stdout);
+    buffer_free(&line);
+    json_decref(o);
+}
+
+static void set_intervals(const struct stage *stage, const struct train_state *state, struct training_options *o) {
+    const struct stage_values *v = stage->values;
+    int64_t steps = state->total_steps > 0 ? state->total_steps : stage->recipe.schedule.total_steps;
+    int64_t tenth = steps / 10 > 0 ? steps / 10 : steps > 0 ? 1 : 1000;
+    o->eval_every = v->eval_every >= 0 ? v->eval_every : tenth;
+    o->save_every = v->save_every >= 0 ? v->save_every : tenth;
+    o->sample_every = v->sample_every;
+}
+
+int stage_run(struct stage *stage, struct talc_error *err) {
+    const struct stage_values *v = stage->values;
+    struct trainer trainer;
+    struct train_state state = training_state_new();
+    bool stopped = false;
+    say_plan(stage);
+    if (!trainer_open(&trainer, stage->model, &stage->recipe.trainer, err)) return cli_fail(stage->command, err);
+    trainer.run.seed = (uint64_t)v->seed;
+    struct training_options o = {.out = v->out,
+                                 .schedule = stage->recipe.schedule,
+                                 .minutes = v->minutes,
+                                 .keep = (int)v->keep,
+                                 .stop = stage->stop,
+                                 .on_step = on_step,
+                                 .on_evaluation = on_evaluation,
+                                 .on_sample = on_sample,
+                                 .context = stage};
+    bool ok = !v->resume || checkpoint_resume(v->out, &trainer, &state, err);
+    set_intervals(stage, &state, &o);
+    progress_start(&stage->progress, stage->command, "step", (double)state.step, (double)state.total_steps, v->quiet);
+    ok = ok && training_run(&trainer, &stage->objective, &stage->data, stage->tokenizer, &o, &state, &stopped, err);
+    trainer_close(&trainer);
+    progress_clear(&stage->progress);
+    if (!ok) return cli_fail(stage->command, err);
+    print_result(stage, &state, stopped);
+    return stopped ? EXIT_INTERRUPTED : EXIT_DONE;
+}

@@ -1,0 +1,77 @@
+/* stage.h - what talc train and talc sft have in common: options, settings, progress, the end. */
+#ifndef TALC_CLI_STAGE_H
+#define TALC_CLI_STAGE_H
+
+#include "base/progress.h"
+#include "cli/cli.h"
+#include "train/recipe.h"
+#include "train/training.h"
+
+/* Values of the options; 0 or -1 (rates) means: as the recipe says. */
+struct stage_values {
+    const char *out, *device, *dtype, *schedule;
+    int64_t steps, batch_rows, micro_batch_rows, warmup, eval_every, save_every, sample_every, keep, seed, threads;
+    double minutes, learning_rate, decay_fraction;
+    bool resume, json, quiet;
+};
+struct stage_values stage_values_defaults(void);
+
+#define OPTIONS_STAGE(v)                                                                                             \
+    {.name = "out", .kind = OPTION_TEXT, .value = &(v).out, .argument = "DIR", .help = "run folder to make"},        \
+    {.name = "resume", .kind = OPTION_FLAG, .value = &(v).resume, .help = "go on with the run in --out"},            \
+    {.name = "steps", .kind = OPTION_INT, .value = &(v).steps, .argument = "N", .help = "updates", .min = 0, .max = 1e12}, \
+    {.name = "minutes", .kind = OPTION_NUMBER, .value = &(v).minutes, .argument = "M",                               \
+     .help = "as many updates as fit in M minutes", .min = 0, .max = 1e7},                                           \
+    {.name = "batch", .kind = OPTION_INT, .value = &(v).batch_rows, .argument = "ROWS",                              \
+     .help = "rows in one update (default: by size)", .min = 0, .max = 1e7},                                         \
+    {.name = "micro-batch", .kind = OPTION_INT, .value = &(v).micro_batch_rows, .argument = "ROWS",                  \
+     .help = "rows at a time; fewer take less memory (default: all)", .min = 0, .max = 1e7},                         \
+    {.name = "learning-rate", .kind = OPTION_NUMBER, .value = &(v).learning_rate, .argument = "X",                   \
+     .help = "peak rate of the matrices; others keep their ratio to it", .min = 0, .max = 10},                       \
+    {.name = "warmup", .kind = OPTION_INT, .value = &(v).warmup, .argument = "N", .help = "steps of warmup", .min = -1, .max = 1e9}, \
+    {.name = "schedule", .kind = OPTION_TEXT, .value = &(v).schedule, .argument = "KIND",                            \
+     .help = "constant, cosine, linear or wsd"},                                                                     \
+    {.name = "decay-fraction", .kind = OPTION_NUMBER, .value = &(v).decay_fraction, .argument = "X",                 \
+     .help = "wsd: share of the steps in which the rate falls", .min = 0, .max = 1},                                 \
+    {.name = "eval-every", .kind = OPTION_INT, .value = &(v).eval_every, .argument = "N",                            \
+     .help = "steps between validations (default: a tenth of the run)", .min = -1, .max = 1e12},                     \
+    {.name = "save-every", .kind = OPTION_INT, .value = &(v).save_every, .argument = "N",                            \
+     .help = "steps between checkpoints (default: with each validation)", .min = -1, .max = 1e12},                   \
+    {.name = "sample-every", .kind = OPTION_INT, .value = &(v).sample_every, .argument = "N",                        \
+     .help = "steps between sample texts (default: at the end)", .min = 0, .max = 1e12},                             \
+    {.name = "keep", .kind = OPTION_INT, .value = &(v).keep, .argument = "K", .help = "checkpoints to keep besides the best (default 2)", .min = 1, .max = 4096}, \
+    {.name = "dtype", .kind = OPTION_TEXT, .value = &(v).dtype, .argument = "TYPE", .help = "f32 or bf16: of matrix products"}, \
+    {.name = "seed", .kind = OPTION_INT, .value = &(v).seed, .argument = "N", .help = "of weights, order and dropout (default 1)", .min = 0, .max = 9e18}, \
+    {.name = "json", .kind = OPTION_FLAG, .value = &(v).json, .help = "the result as one JSON object"},              \
+    {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .value = &(v).quiet, .help = "no progress"},               \
+    OPTION_DEVICE((v).device, (v).threads)
+
+/* Parses, and for --resume parses again over the settings that the run was started with. Returns as options_parse. */
+int stage_parse(struct command_line *line, struct stage_values *values, int argc, char **argv);
+/* Writes the values of all options to OUT/settings.json. */
+bool stage_save_settings(const struct command_line *line, const char *out, struct talc_error *err);
+
+/* Lets the options overrule the recipe. */
+bool stage_apply(const struct stage_values *values, struct recipe *recipe, struct talc_error *err);
+
+/* A new run folder must not hold a run already, unless it is resumed (then it must). */
+bool stage_check_folder(const struct stage_values *values, struct talc_error *err);
+
+struct stage {
+    const char *command;
+    const struct stage_values *values;
+    struct cli_device *device;
+    struct model *model;
+    struct tokenizer *tokenizer;
+    const char *sample_prompt; /* of samples while training */
+    struct recipe recipe;
+    struct training_data data;
+    struct objective objective;
+    struct progress progress;
+    const volatile sig_atomic_t *stop;
+};
+
+/* Says what will be trained, how long and in how much memory; trains; says how it ended. */
+int stage_run(struct stage *stage, struct talc_error *err);
+
+#endif

@@ -1,0 +1,21 @@
+/* run_folder.c - see run_folder.h. */
+#include "file/run_folder.h"
+
+#include <stdlib.h>
+
+#include "file/atomic.h"
+
+char *run_folder_find_model(const char *path, bool latest_first, struct talc_error *err) {
+    static const char *const orders[2][3] = {{".", "best", "latest"}, {"latest", "best", "."}};
+    for (int i = 0; i < 3; i++) {
+        char *folder = path_join(path, orders[latest_first][i]);
+        char *config = folder ? path_join(folder, "config.json") : NULL;
+        bool found = config && file_exists(config);
+        free(config);
+        if (found) return folder;
+        free(folder);
+    }
+    if (!folder_exists(path)) talc_fail(err, "%s: there is no such folder", path);
+    else talc_fail(err, "%s: no model here: neither config.json, nor best/, nor latest/", path);
+    return NULL;
+}

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Bad input gets one clear line and a non-zero exit; never a crash, a hang or a silent wrong answer.
+. "$(dirname "$0")/lib.sh"
+
+make_corpus "$work/text.txt"
+must "$TALC" tokenizer train --vocab-size 300 --out "$work/tok" "$work/text.txt"
+must "$TALC" prepare -t "$work/tok" --out "$work/data" --val-fraction 0.1 "$work/text.txt"
+must "$TALC" train --data "$work/data" --out "$work/run" --depth 1 --context 32 --steps 3 --quiet
+
+# options
+refuses 'no such command' "$TALC" trian
+refuses 'did you mean --steps' "$TALC" train --step 3
+refuses 'whole number' "$TALC" train --steps many
+refuses '-m' "$TALC" generate
+refuses 'no such folder' "$TALC" generate -m "$work/nowhere"
+
+# texts
+: >"$work/empty.txt"
+printf 'x' >"$work/one.txt"
+printf 'fine\nbroken \377\376 here\n' >"$work/invalid.txt"
+refuses 'empty' "$TALC" tokenizer train --vocab-size 300 --out "$work/t2" "$work/empty.txt"
+refuses 'empty' "$TALC" prepare -t "$work/tok" --out "$work/d2" "$work/empty.txt"
+refuses 'UTF-8' "$TALC" prepare -t "$work/tok" --out "$work/d2" "$work/invalid.txt"
+refuses 'no such' "$TALC" prepare -t "$work/tok" --out "$work/d2" "$work/absent.txt"
+printf '{"text": "a"}\n{"text": \n' >"$work/bad.jsonl"
+refuses 'bad.jsonl:2' "$TALC" prepare -t "$work/tok" --out "$work/d2" "$work/bad.jsonl"
+printf '{"messages": 3}\n' >"$work/bad_chat.jsonl"
+refuses 'bad_chat.jsonl:1' "$TALC" sft -m "$work/run" --data "$work/bad_chat.jsonl" --out "$work/s2" --steps 1 --quiet
+{ printf '{"text": "'; head -c 1000000000 /dev/zero | tr '\0' 'a'; printf '"}\n'; } >"$work/long.jsonl"
+refuses 'long.jsonl:1' "$TALC" prepare -t "$work/tok" --out "$work/d2" "$work/long.jsonl"
+rm -f "$work/long.jsonl"
+
+# models
+damage() { rm -rf "$work/model"; cp -rL "$work/run/latest" "$work/model"; }
+damage; truncate -s -1000 "$work/model/model.safetensors"
+refuses 'safetensors' "$TALC" generate -m "$work/model" -p a
+damage; printf '\0\0\0\0\0\0\0\200' | dd of="$work/model/model.safetensors" conv=notrunc 2>/dev/null
+refuses 'header' "$TALC" generate -m "$work/model" -p a
+damage; printf '{"model_type": "qwen3"}' >"$work/model/config.json"
+refuses 'config.json' "$TALC" generate -m "$work/model" -p a
+damage; sed -i 's/"vocab_size": [0-9]*/"vocab_size": 77/' "$work/model/config.json"
+refuses 'shape\|vocab' "$TALC" generate -m "$work/model" -p a
+damage; sed -i 's/"hidden_size": [0-9]*/"hidden_size": 4611686018427387904/' "$work/model/config.json"
+refuses 'hidden_size' "$TALC" generate -m "$work/model" -p a
+damage; rm "$work/model/model.safetensors"
+refuses 'safetensors' "$TALC" generate -m "$work/model" -p a
+damage; printf '[1,2' >"$work/model/tokenizer.json"
+refuses 'tokenizer.json' "$TALC" generate -m "$work/model" -p a
+
+# places that cannot be written
+if [ "$(id -u)" != 0 ]; then
+    mkdir "$work/closed" && chmod 500 "$work/closed"
+    refuses 'closed' "$TALC" prepare -t "$work/tok" --out "$work/closed/d" "$work/text.txt"
+elif mkdir "$work/small" && mount -t tmpfs -o size=64k tmpfs "$work/small" 2>/dev/null; then
+    refuses 'space' "$TALC" prepare -t "$work/tok" --out "$work/small/d" "$work/text.txt"
+    refuses 'space' "$TALC" train --data "$work/data" --out "$work/small/run" --depth 1 --context 32 --steps 1 --quiet
+    umount "$work/small"
+fi
+refuses 'not a directory\|not a folder' "$TALC" prepare -t "$work/tok" --out "$work/text.txt/d" "$work/text.txt"
+refuses 'already' "$TALC" train --data "$work/data" --out "$work/run" --depth 1 --steps 3 --quiet
+finish

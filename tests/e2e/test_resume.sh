@@ -1,0 +1,66 @@
+#!/bin/sh
+# A run that is killed at any moment and resumed ends in the same bits as one that was not; so does one on other numbers of
+# threads. KILLS sets how often it is killed (make test-long: 50).
+. "$(dirname "$0")/lib.sh"
+kills=${KILLS:-4}
+
+make_corpus "$work/text.txt"
+must "$TALC" tokenizer train --vocab-size 300 --out "$work/tok" "$work/text.txt"
+must "$TALC" prepare -t "$work/tok" --out "$work/data" --val-fraction 0.1 "$work/text.txt"
+
+train() { # OUT options...
+    out=$1
+    shift
+    "$TALC" train --data "$work/data" --out "$out" --depth 2 --context 64 --batch 4 --steps 120 --eval-every 20 \
+        --save-every 7 --dropout 0.1 --quiet "$@"
+}
+same() { # A B: the weights and the moments of both runs
+    for f in model.safetensors optimizer.safetensors; do
+        cmp "$1/latest/$f" "$2/latest/$f" >&2 || fail "$2 differs from $1 in $f"
+    done
+}
+
+must train "$work/whole" --threads 2
+for n in 1 4; do
+    must train "$work/threads$n" --threads "$n"
+    same "$work/whole" "$work/threads$n"
+done
+
+# Kills after a random time, until it has been killed often enough; then it may end.
+seed=$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+echo "seed $seed"
+killed=0
+resume=
+while :; do
+    delay=$(awk -v s="$seed" -v k="$killed" 'BEGIN{srand(s + k * 7919); print 0.02 + rand() * 0.5}')
+    [ "$killed" -lt "$kills" ] || delay=60
+    timeout -s KILL "$delay" "$TALC" train --data "$work/data" --out "$work/killed" --depth 2 --context 64 --batch 4 --steps 120 \
+        --eval-every 20 --save-every 7 --dropout 0.1 --quiet --threads 2 $resume >"$work/out" 2>"$work/err"
+    status=$?
+    if [ "$status" = 0 ]; then
+        [ "$killed" -ge "$kills" ] && break
+        # It ended before it could be killed often enough: begin another one.
+        same "$work/whole" "$work/killed"
+        rm -rf "$work/killed"
+        resume=
+        continue
+    fi
+    [ "$status" = 137 ] || [ "$status" = 124 ] || { fail "exit $status"; cat "$work/err" >&2; break; }
+    killed=$((killed + 1))
+    [ -e "$work/killed/latest" ] && resume=--resume || { rm -rf "$work/killed"; resume=; }
+done
+same "$work/whole" "$work/killed"
+[ "$(wc -l <"$work/whole/metrics.jsonl")" = "$(wc -l <"$work/killed/metrics.jsonl")" ] || fail "metrics.jsonl says a step twice or not at all"
+
+# An interrupt saves and ends cleanly with 130.
+"$TALC" train --data "$work/data" --out "$work/stopped" --depth 2 --context 64 --batch 4 --steps 120 --eval-every 20 --save-every 7 \
+    --dropout 0.1 --quiet --threads 2 >"$work/out" 2>"$work/err" &
+pid=$!
+sleep 0.4
+kill -TERM $pid 2>/dev/null
+wait $pid
+status=$?
+[ "$status" = 130 ] || [ "$status" = 0 ] || fail "an interrupted run ended with $status"
+[ "$status" = 0 ] || must train "$work/stopped" --resume --threads 2
+same "$work/whole" "$work/stopped"
+finish

@@ -1,0 +1,58 @@
+/* Learning rates over a run. */
+#include "support/cmocka_all.h"
+
+#include <math.h>
+
+#include "train/schedule.h"
+
+static void near(double a, double b) { assert_true(fabs(a - b) < 1e-12); }
+
+static void warmup_is_linear_and_starts_above_zero(void **state) {
+    (void)state;
+    struct schedule s = {.kind = SCHEDULE_COSINE, .warmup_steps = 4, .total_steps = 100};
+    near(schedule_factor(&s, 0), 0.25);
+    near(schedule_factor(&s, 3), 1);
+    near(schedule_factor(&s, 4), 1);
+}
+
+static void cosine_ends_at_the_final_factor(void **state) {
+    (void)state;
+    struct schedule s = {.kind = SCHEDULE_COSINE, .warmup_steps = 0, .total_steps = 100, .final_factor = 0.1};
+    near(schedule_factor(&s, 50), 0.55);
+    near(schedule_factor(&s, 100), 0.1);
+    assert_true(schedule_factor(&s, 99) < 0.101);
+}
+
+static void wsd_holds_and_then_falls_to_zero(void **state) {
+    (void)state;
+    struct schedule s = {.kind = SCHEDULE_WSD, .warmup_steps = 10, .total_steps = 100, .decay_fraction = 0.4};
+    near(schedule_factor(&s, 59), 1);
+    near(schedule_factor(&s, 60), 1);
+    near(schedule_factor(&s, 80), 0.5);
+    near(schedule_factor(&s, 99), 1.0 / 40);
+}
+
+static void an_open_end_keeps_the_peak(void **state) {
+    (void)state;
+    struct schedule s = {.kind = SCHEDULE_LINEAR, .warmup_steps = 2, .total_steps = 0};
+    near(schedule_factor(&s, 11), 1);
+}
+
+static void names_round_trip(void **state) {
+    (void)state;
+    enum schedule_kind kind;
+    for (int i = SCHEDULE_CONSTANT; i <= SCHEDULE_WSD; i++) {
+        assert_true(schedule_kind_parse(schedule_kind_name((enum schedule_kind)i), &kind));
+        assert_int_equal(kind, i);
+    }
+    assert_false(schedule_kind_parse("sinus", &kind));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(warmup_is_linear_and_starts_above_zero), cmocka_unit_test(cosine_ends_at_the_final_factor),
+        cmocka_unit_test(wsd_holds_and_then_falls_to_zero),       cmocka_unit_test(an_open_end_keeps_the_peak),
+        cmocka_unit_test(names_round_trip),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
