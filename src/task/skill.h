@@ -60,9 +60,4 @@ void question_append_everything(const char *name, enum split split, struct rng *
 void question_append_list(const struct kind *kind, const int *attributes, int n, const char *name, enum split split,
                           struct rng *rng, struct buffer *out);
 
-/* Functions that code tests may ask for, so that an audit can count them: true when the combination is held out. */
-bool code_is_held_out(int template, int operation, int language);
-bool outline_topic_is_held_out(const char *topic);
-bool list_is_held_out(const char *name, const int *attributes, int n);
-
 #endif

@@ -168,7 +168,7 @@ static const char *const verbs[] = {"calc", "make", "find", "get",  "do",   "run
 static const char *const nouns[] = {"total", "value", "result", "step",   "task",  "job",   "thing", "func",  "score", "item",
                                     "number", "list",  "part",  "answer", "count", "block", "rule",  "piece", "part",  "data"};
 
-bool code_is_held_out(int template, int operation, int language) {
+static bool code_is_held_out(int template, int operation, int language) {
     struct buffer key = {0};
     buffer_printf(&key, "%d/%s/%s", template, operations[operation].noun, language_names[language]);
     bool held_out = buffer_ok(&key) && text_hash(key.data) % 5 == 0;

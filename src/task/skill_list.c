@@ -71,7 +71,7 @@ static const char *const everything_frames[] = {
 
 static int compare_ints(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
-bool list_is_held_out(const char *name, const int *attributes, int n) {
+static bool list_is_held_out(const char *name, const int *attributes, int n) {
     int sorted[N_ATTRIBUTES];
     for (int i = 0; i < n; i++) sorted[i] = attributes[i];
     qsort(sorted, (size_t)n, sizeof sorted[0], compare_ints);

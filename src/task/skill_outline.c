@@ -59,7 +59,7 @@ static const char *const frames[] = {
     "Suggest headings for {K} about {t}.",
 };
 
-bool outline_topic_is_held_out(const char *topic) { return text_hash(topic) % 5 == 0; }
+static bool outline_topic_is_held_out(const char *topic) { return text_hash(topic) % 5 == 0; }
 
 static const char *draw_topic(enum split split, struct rng *rng, struct buffer *topic) {
     for (;;) {
