@@ -67,6 +67,10 @@ static const char *const everything_frames[] = {
     "Teach me about {X}.",
     "Explain {X} point by point.",
     "A full list on {X}, please.",
+    "Give me a profile of {X}.",
+    "Show me a profile of {X}.",
+    "Prepare a fact sheet about {X}.",
+    "I need a fact sheet on {X}.",
 };
 
 static int compare_ints(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
