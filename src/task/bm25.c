@@ -104,7 +104,8 @@ static int compare_postings(const void *x, const void *y) {
 bool bm25_build(struct bm25 *index, struct talc_error *err) {
     if (index->n_postings > 0) qsort(index->postings, index->n_postings, sizeof *index->postings, compare_postings);
     size_t n_words = 0;
-    for (size_t i = 0; i < index->n_postings; i++) n_words += i == 0 || index->postings[i].word != index->postings[i - 1].word;
+    for (size_t i = 0; i < index->n_postings; i++)
+        n_words += i == 0 || index->postings[i].word != index->postings[i - 1].word;
     index->entries = calloc(n_words + 1, sizeof *index->entries);
     index->length_factors = calloc(index->n_texts + 1, sizeof *index->length_factors);
     index->scores = calloc(index->n_texts + 1, sizeof *index->scores);

@@ -10,7 +10,7 @@
 #include "base/buffer.h"
 #include "task/primer_lines.h"
 
-/* ---- what is compared: text with white space made one space, without its case and a final full stop ------------------ */
+/* ---- what is compared: text with white space made one space, without its case and a final full stop -------------- */
 
 static struct buffer normalised(const char *text, size_t n_bytes) {
     struct buffer out = {0};
@@ -44,7 +44,7 @@ static bool has_word(const char *text, const char *word) {
     return false;
 }
 
-/* ---- lines ----------------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 struct line {
     const char *text;
@@ -83,7 +83,7 @@ static bool take_marker(struct line *line, int *number) {
     return true;
 }
 
-/* ---- one checker a type ------------------------------------------------------------------------------------------------- */
+/* ---- one checker a type ------------------------------------------------------------------------------------------ */
 
 struct answer {
     const struct checker_item *item;
@@ -138,9 +138,10 @@ static bool check_list(const struct answer *a, struct talc_error *err) {
     for (const char *rest = a->text; next_line(&rest, &line); n_found++) {
         if (!take_marker(&line, &number)) return wrong(a, "a line is no item: \"%.*s\"", (int)line.n_bytes, line.text);
         bool expected = false;
-        json_array_foreach(items, i, item)
-            if (!found[i] && same_text(line.text, line.n_bytes, json_string_value(item), json_string_length(item)) && !expected)
-                expected = found[i] = true;
+        json_array_foreach(
+            items, i, item) if (!found[i] &&
+                                same_text(line.text, line.n_bytes, json_string_value(item), json_string_length(item)) &&
+                                !expected) expected = found[i] = true;
         if (!expected) return wrong(a, "not an item: \"%.*s\"", (int)line.n_bytes, line.text);
     }
     if (n_found < json_array_size(items)) return wrong(a, "%zu of %zu items", n_found, json_array_size(items));
@@ -155,7 +156,8 @@ static bool check_outline(const struct answer *a, struct talc_error *err) {
     int number;
     size_t i;
     if (!next_line(&rest, &line) || line.n_bytes < 2 || memcmp(line.text, "# ", 2) != 0) return wrong(a, "no heading");
-    if (!same_text(line.text + 2, line.n_bytes - 2, topic, strlen(topic))) return wrong(a, "the heading is not \"%s\"", topic);
+    if (!same_text(line.text + 2, line.n_bytes - 2, topic, strlen(topic)))
+        return wrong(a, "the heading is not \"%s\"", topic);
     json_array_foreach(sections, i, section) {
         if (!next_line(&rest, &line)) return wrong(a, "%zu of %zu sections", i, json_array_size(sections));
         if (!take_marker(&line, &number) || number != (int)i + 1) return wrong(a, "section %zu is not numbered", i + 1);
@@ -194,7 +196,8 @@ static bool check_code(const struct answer *a, struct talc_error *err) {
         return talc_fail(err, "out of memory for a program to test");
     }
     struct code_outcome outcome = {0};
-    bool ok = a->runner->run(a->runner->context, check_text(a, "language"), program.data, program.length, &outcome, err);
+    bool ok =
+        a->runner->run(a->runner->context, check_text(a, "language"), program.data, program.length, &outcome, err);
     buffer_free(&program);
     if (!ok) return false;
     if (!outcome.ended_well) return wrong(a, "does not compile, or fails its tests");
@@ -225,8 +228,8 @@ static const struct type *type_of(const json_t *check) {
 
 static bool is_refusal(const char *answer) {
     struct buffer text = normalised(answer, strlen(answer));
-    bool refusal = buffer_ok(&text) && text.length > 0 &&
-                   (strstr(text.data, "do not know") || strstr(text.data, "don't know"));
+    bool refusal =
+        buffer_ok(&text) && text.length > 0 && (strstr(text.data, "do not know") || strstr(text.data, "don't know"));
     buffer_free(&text);
     return refusal;
 }
@@ -238,14 +241,13 @@ bool checker_score(const struct checker_item *item, const char *answer, const st
     return type_of(item->check)->check(&a, err);
 }
 
-/* ---- loading ------------------------------------------------------------------------------------------------------------ */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 
 static bool is_text_list(const json_t *list) {
     const json_t *item;
     size_t i;
     if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > 64) return false;
-    json_array_foreach(list, i, item)
-        if (!json_is_string(item)) return false;
+    json_array_foreach(list, i, item) if (!json_is_string(item)) return false;
     return true;
 }
 
@@ -265,20 +267,24 @@ static bool check_is_complete(const json_t *check, const char *where, struct tal
     if (!type) return talc_fail(err, "%s: \"check\" has no \"type\" that is known (fact, list, outline, ...)", where);
     for (int i = 0; i < 4 && type->texts[i]; i++)
         if (!json_is_string(json_object_get(check, type->texts[i])))
-            return talc_fail(err, "%s: \"check\" of type %s has no \"%s\" that is a string", where, type->name, type->texts[i]);
+            return talc_fail(err, "%s: \"check\" of type %s has no \"%s\" that is a string", where, type->name,
+                             type->texts[i]);
     if (type->list && !is_text_list(json_object_get(check, type->list)))
-        return talc_fail(err, "%s: \"check\" of type %s has no \"%s\" that is a list of 1 to 64 strings", where, type->name,
-                         type->list);
+        return talc_fail(err, "%s: \"check\" of type %s has no \"%s\" that is a list of 1 to 64 strings", where,
+                         type->name, type->list);
     return true;
 }
 
 static bool load_item(void *context, json_t *object, const char *where, struct talc_error *err) {
     struct checker *checker = context;
-    struct checker_item item = {.messages = json_object_get(object, "messages"), .check = json_object_get(object, "check")};
-    if (!json_get_string(object, "skill", NULL, &item.skill, err) || !json_get_string(object, "answer", NULL, &item.answer, err))
+    struct checker_item item = {.messages = json_object_get(object, "messages"),
+                                .check = json_object_get(object, "check")};
+    if (!json_get_string(object, "skill", NULL, &item.skill, err) ||
+        !json_get_string(object, "answer", NULL, &item.answer, err))
         return talc_fail_in(err, "%s", where);
     if (!item.skill || !item.answer) return talc_fail(err, "%s: a test needs \"skill\" and \"answer\"", where);
-    if (!are_messages(item.messages)) return talc_fail(err, "%s: \"messages\" does not end with one of the user", where);
+    if (!are_messages(item.messages))
+        return talc_fail(err, "%s: \"messages\" does not end with one of the user", where);
     if (!check_is_complete(item.check, where, err)) return false;
     if (checker->n_items == checker->capacity) {
         size_t capacity = checker->capacity ? 2 * checker->capacity : 256;

@@ -1,7 +1,7 @@
-/* checker.h - held-out prompts and programs that judge the answers: no model judges, and the same answer always gets the
- * same verdict. A test file has one test a line:
+/* checker.h - held-out prompts and programs that judge the answers: no model judges, and the same answer always gets
+ * the same verdict. A test file has one test a line:
  *
- *   {"skill": "fact", "messages": [..., {"role": "user", ...}], "answer": "the expected answer", "check": {"type": ...}}
+ *   {"skill": "fact", "messages": [..., {"role": "user", ...}], "answer": "the expected one", "check": {"type": ...}}
  *
  *   type      right is
  *   fact      the expected sentence (case, spacing and a final full stop do not count)
@@ -33,8 +33,8 @@ bool checker_load(struct checker *checker, const char *path, struct talc_error *
 void checker_free(struct checker *checker);
 
 /* How code is run. `language` is "c" or "python"; the program is whole. It counts as passed when it compiles, ends with
- * status 0 in time, and the last line of its output is the proof that the tests print at their end. The runner fails (and
- * says why) only when programs cannot be run safely here at all. */
+ * status 0 in time, and the last line of its output is the proof that the tests print at their end. The runner fails
+ * (and says why) only when programs cannot be run safely here at all. */
 struct code_outcome {
     bool ended_well;   /* compiled, ended by itself with status 0 */
     char output[1024]; /* the end of its output, terminated; messages of the compiler when it did not compile */
@@ -55,7 +55,7 @@ struct checker_result {
 bool checker_score(const struct checker_item *item, const char *answer, const struct code_runner *runner,
                    struct checker_result *result, struct talc_error *err);
 
-/* ---- scores ---------------------------------------------------------------------------------------------------------- */
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
 
 enum { MAX_SKILLS = 16 };
 struct skill_score {
@@ -70,11 +70,11 @@ struct score_table {
 /* Counts a result; false when there are more skills than a table holds. */
 bool score_table_add(struct score_table *table, const struct checker_item *item, const struct checker_result *result);
 
-/* E. B. Wilson, "Probable inference, the law of succession, and statistical inference" (1927): where the true share lies
- * with 95% confidence when `passed` of n passed. [0, 1] for n = 0. */
+/* E. B. Wilson, "Probable inference, the law of succession, and statistical inference" (1927): where the true share
+ * lies with 95% confidence when `passed` of n passed. [0, 1] for n = 0. */
 void wilson_interval(size_t passed, size_t n, double *low, double *high);
 
-/* ---- free text ------------------------------------------------------------------------------------------------------- */
+/* ---- free text --------------------------------------------------------------------------------------------------- */
 
 /* The words of training texts, to tell words from noise in what a model writes freely. */
 struct word_set;

@@ -11,7 +11,9 @@ struct word_set {
     struct word_list scratch;
 };
 
-struct word_set *word_set_open(void) { return calloc(1, sizeof(struct word_set)); }
+struct word_set *word_set_open(void) {
+    return calloc(1, sizeof(struct word_set));
+}
 
 void word_set_close(struct word_set *vocabulary) {
     if (!vocabulary) return;

@@ -16,10 +16,10 @@
 /* At scale 1: dialogs of the skills that do not depend on the world. */
 enum { N_CODE = 14000, N_MEMORY = 8000, N_OUTLINE = 4500, N_TALK = 2500 };
 enum {
-    ACQUAINTANCES = 5,     /* "who is X" asked for each thing */
-    UNKNOWN_PERCENT = 14,  /* of all dialogs: enough to refuse, not so many that what is known is refused */
-    PREFIX_PERCENT = 12,   /* of dialogs start with another turn, so that the last question is what counts */
-    REPLAY_SHARE = 5,      /* one in five as many texts again for the second stage */
+    ACQUAINTANCES = 5,    /* "who is X" asked for each thing */
+    UNKNOWN_PERCENT = 14, /* of all dialogs: enough to refuse, not so many that what is known is refused */
+    PREFIX_PERCENT = 12,  /* of dialogs start with another turn, so that the last question is what counts */
+    REPLAY_SHARE = 5,     /* one in five as many texts again for the second stage */
     N_VALID_BIOS = 200,
     N_VALID_TEXTS = 100,
     MAX_TEST_DRAWS = 1000, /* for one test prompt */
@@ -56,7 +56,7 @@ struct writer {
     struct hash_set prompts;               /* of tests so far */
 };
 
-/* ---- jobs ------------------------------------------------------------------------------------------------------- */
+/* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
 static void job_add(struct job_list *jobs, int make, int subject) {
     if (jobs->n == jobs->capacity) {
@@ -88,7 +88,7 @@ static void jobs_shuffle(const struct writer *w, enum stream stream, struct job_
     rng_shuffle(&rng, jobs->items, jobs->n, sizeof *jobs->items);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 struct record_file {
     FILE *stream;
@@ -140,7 +140,7 @@ static bool remember_words(struct writer *w, struct talc_error *err) {
     return true;
 }
 
-/* ---- texts ------------------------------------------------------------------------------------------------------ */
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 enum { MAKE_BIO, MAKE_STORY, MAKE_NOTE };
 
@@ -196,13 +196,13 @@ static bool make_texts(struct writer *w, struct talc_error *err) {
     return ok;
 }
 
-/* ---- chats ------------------------------------------------------------------------------------------------------ */
+/* ---- chats ------------------------------------------------------------------------------------------------------- */
 
 enum { CHAT_FACT, CHAT_LIST, CHAT_ACQUAINTANCE, CHAT_CODE, CHAT_MEMORY, CHAT_OUTLINE, CHAT_TALK, CHAT_UNKNOWN };
 static const struct skill *const chat_skills[] = {
-    [CHAT_FACT] = &skill_fact,     [CHAT_LIST] = &skill_list,       [CHAT_ACQUAINTANCE] = &skill_acquaintance,
-    [CHAT_CODE] = &skill_code,     [CHAT_MEMORY] = &skill_memory,   [CHAT_OUTLINE] = &skill_outline,
-    [CHAT_TALK] = &skill_talk,     [CHAT_UNKNOWN] = &skill_unknown,
+    [CHAT_FACT] = &skill_fact, [CHAT_LIST] = &skill_list,       [CHAT_ACQUAINTANCE] = &skill_acquaintance,
+    [CHAT_CODE] = &skill_code, [CHAT_MEMORY] = &skill_memory,   [CHAT_OUTLINE] = &skill_outline,
+    [CHAT_TALK] = &skill_talk, [CHAT_UNKNOWN] = &skill_unknown,
 };
 
 static void plan_chats(const struct writer *w, struct job_list *jobs) {
@@ -226,8 +226,8 @@ static void add_prefix(struct writer *w, struct rng *rng) {
     else if (form < 3)
         skill_unknown.add(&w->world, 0, SPLIT_TRAIN, rng, &w->dialog, NULL);
     else
-        skill_fact.add(&w->world, entity * N_ATTRIBUTES + (int)rng_below(rng, N_ATTRIBUTES), SPLIT_TRAIN, rng, &w->dialog,
-                       NULL);
+        skill_fact.add(&w->world, entity * N_ATTRIBUTES + (int)rng_below(rng, N_ATTRIBUTES), SPLIT_TRAIN, rng,
+                       &w->dialog, NULL);
 }
 
 /* The first n messages as JSON; their words go to w->words. NULL when there is no memory. */
@@ -274,7 +274,7 @@ static bool make_chats(struct writer *w, struct talc_error *err) {
     return record_file_close(&f, ok, err);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------ */
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 static bool name_is_new(struct writer *w, const char *name) {
     word_list_clear(&w->name);
@@ -316,7 +316,8 @@ static bool write_test(struct writer *w, struct record_file *f, const struct ski
         json_decref(check);
         json_decref(messages);
     }
-    return talc_fail(err, "primer: no more prompts for the skill \"%s\" that training does not have; ask for fewer tests",
+    return talc_fail(err,
+                     "primer: no more prompts for the skill \"%s\" that training does not have; ask for fewer tests",
                      skill->name);
 }
 
@@ -332,7 +333,7 @@ static bool make_tests(struct writer *w, struct talc_error *err) {
     return record_file_close(&f, ok, err);
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static bool make_world(struct writer *w, struct talc_error *err) {
     struct record_file f = {0};
@@ -346,10 +347,10 @@ static bool make_world(struct writer *w, struct talc_error *err) {
             json_array_append_new(facts, buffer_ok(&w->text) ? json_string(w->text.data) : NULL);
         }
         const struct entity *entity = &w->world.entities[e];
-        ok = write_record(w, &f,
-                          json_pack("{s:s, s:s, s:o}", "name", entity->name, "kind", primer_kinds[entity->kind].noun,
-                                    "facts", facts),
-                          err);
+        ok = write_record(
+            w, &f,
+            json_pack("{s:s, s:s, s:o}", "name", entity->name, "kind", primer_kinds[entity->kind].noun, "facts", facts),
+            err);
     }
     return record_file_close(&f, ok, err);
 }

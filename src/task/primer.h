@@ -9,8 +9,8 @@
  *   eval.jsonl      {"skill", "messages" (ends with the user), "answer", "check"}: see checker.h
  *   world.jsonl     {"name", "kind", "facts": [six sentences]}: what there is to ask about
  *
- * What tests ask never occurs in training, by construction (skill.h): a fifth of the frames and wordings, names, unknown
- * things, topics, sets of facts to list, and combinations of template, operation and language, each chosen by hash. */
+ * What tests ask never occurs in training, by construction (skill.h): a fifth of the frames and wordings, names,
+ * unknown things, topics, sets of facts to list, and combinations of template, operation and language, each chosen by hash. */
 #ifndef TALC_TASK_PRIMER_H
 #define TALC_TASK_PRIMER_H
 
@@ -37,8 +37,8 @@ struct primer_progress {
 };
 
 struct primer_report {
-    size_t n_texts, n_dialogs, n_replayed, n_tests;          /* records of pretrain, chats, replay and eval */
-    size_t pretrain_bytes, chats_bytes, replay_bytes;        /* of text, without JSON */
+    size_t n_texts, n_dialogs, n_replayed, n_tests;   /* records of pretrain, chats, replay and eval */
+    size_t pretrain_bytes, chats_bytes, replay_bytes; /* of text, without JSON */
 };
 
 /* Writes the folder whole or not at all (an existing one is replaced). `progress` and `report` may be NULL. */

@@ -13,9 +13,10 @@
 
 enum { MAX_SOUGHT_WORDS = 64, MAX_MARKS = 32 };
 /* No words of any text: the byte does not start a character. */
-static const char mark_word[] = "\x80mark", message_end[] = "\x80" "end";
+static const char mark_word[] = "\x80mark", message_end[] = "\x80"
+                                                            "end";
 
-/* ---- sequences of words that are looked for --------------------------------------------------------------------------- */
+/* ---- sequences of words that are looked for ---------------------------------------------------------------------- */
 
 struct sought {
     struct hash_set wanted, found;
@@ -45,7 +46,7 @@ static void sought_free(struct sought *s) {
     hash_set_free(&s->found);
 }
 
-/* ---- what stands out in a record --------------------------------------------------------------------------------------- */
+/* ---- what stands out in a record --------------------------------------------------------------------------------- */
 
 struct marks {
     struct word_list words[MAX_MARKS];
@@ -55,15 +56,16 @@ struct marks {
 
 /* One test or one training text. */
 struct record {
-    struct word_list words, messages;     /* of all that is shown; with a word between messages */
-    struct word_list first, last;         /* of the first and last message of the user */
-    struct marks marks;                   /* names and topics that the answers give */
+    struct word_list words, messages; /* of all that is shown; with a word between messages */
+    struct word_list first, last;     /* of the first and last message of the user */
+    struct marks marks;               /* names and topics that the answers give */
     struct word_list masked, masked_first, masked_last;
     struct hash_set topics, lists, functions; /* that the answers hold */
 };
 
 static void record_clear(struct record *r) {
-    struct word_list *lists[] = {&r->words, &r->messages, &r->first, &r->last, &r->masked, &r->masked_first, &r->masked_last};
+    struct word_list *lists[] = {&r->words,  &r->messages,     &r->first,      &r->last,
+                                 &r->masked, &r->masked_first, &r->masked_last};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) word_list_clear(lists[i]);
     for (int i = 0; i < r->marks.n; i++) word_list_clear(&r->marks.words[i]);
     r->marks.n = 0;
@@ -74,7 +76,8 @@ static void record_clear(struct record *r) {
 
 static void record_free(struct record *r) {
     record_clear(r);
-    struct word_list *lists[] = {&r->words, &r->messages, &r->first, &r->last, &r->masked, &r->masked_first, &r->masked_last};
+    struct word_list *lists[] = {&r->words,  &r->messages,     &r->first,      &r->last,
+                                 &r->masked, &r->masked_first, &r->masked_last};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) word_list_free(lists[i]);
     for (int i = 0; i < MAX_MARKS; i++) word_list_free(&r->marks.words[i]);
 }
@@ -108,9 +111,9 @@ static const struct form {
     const char *start, *stop;
     enum { FORM_NAME, FORM_TOPIC, FORM_FUNCTION, FORM_LIST } form;
 } forms[] = {
-    {"I do not know ", ".", FORM_NAME},     {"Nice to meet you, ", ".", FORM_NAME},
-    {"Your name is ", ".", FORM_NAME},      {"# ", "\n", FORM_TOPIC},
-    {"```c\nint ", "(", FORM_FUNCTION},     {"```c\nvoid ", "(", FORM_FUNCTION},
+    {"I do not know ", ".", FORM_NAME},      {"Nice to meet you, ", ".", FORM_NAME},
+    {"Your name is ", ".", FORM_NAME},       {"# ", "\n", FORM_TOPIC},
+    {"```c\nint ", "(", FORM_FUNCTION},      {"```c\nvoid ", "(", FORM_FUNCTION},
     {"```python\ndef ", "(", FORM_FUNCTION}, {"- ", "", FORM_LIST},
 };
 
@@ -205,11 +208,12 @@ static bool add_world_name(void *context, json_t *object, const char *where, str
     return true;
 }
 
-/* ---- tests: what to look for, and then what was found --------------------------------------------------------------- */
+/* ---- tests: what to look for, and then what was found ------------------------------------------------------------ */
 
 static void seek_test(struct auditor *a) {
     const struct record *r = &a->record;
-    for (size_t i = 0; i + OVERLAP_WORDS <= r->words.n; i++) sought_add(&a->sequences, r->words.words + i, OVERLAP_WORDS);
+    for (size_t i = 0; i + OVERLAP_WORDS <= r->words.n; i++)
+        sought_add(&a->sequences, r->words.words + i, OVERLAP_WORDS);
     sought_add(&a->prompts, r->last.words, r->last.n);
     sought_add(&a->frames, r->masked_last.words, r->masked_last.n);
     sought_add(&a->frames, r->masked_first.words, r->masked_first.n);
@@ -243,7 +247,8 @@ static void count_test(struct auditor *a) {
     audit->duplicates += !hash_set_add(&a->seen, word_sequence_hash(r->words.words, r->words.n));
 }
 
-static bool each_test(struct auditor *a, const struct checker *tests, void (*use)(struct auditor *a), struct talc_error *err) {
+static bool each_test(struct auditor *a, const struct checker *tests, void (*use)(struct auditor *a),
+                      struct talc_error *err) {
     for (size_t i = 0; i < tests->n_items; i++) {
         const struct checker_item *item = &tests->items[i];
         record_read(a, item->messages, json_array_size(item->messages), item->answer);
@@ -252,7 +257,7 @@ static bool each_test(struct auditor *a, const struct checker *tests, void (*use
     return !out_of_memory(a, err);
 }
 
-/* ---- training --------------------------------------------------------------------------------------------------------- */
+/* ---- training ---------------------------------------------------------------------------------------------------- */
 
 static void add_all(struct hash_set *to, const struct hash_set *from) {
     for (size_t i = 0; i < from->n_slots; i++)
@@ -293,7 +298,7 @@ static bool scan_file(struct auditor *a, const char *folder, const char *name, s
     return ok && !out_of_memory(a, err);
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static bool read_world_and_tests(struct auditor *a, const char *folder, struct checker *tests, struct talc_error *err) {
     char *world = path_join(folder, "world.jsonl"), *eval = path_join(folder, "eval.jsonl");

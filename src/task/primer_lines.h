@@ -6,7 +6,8 @@
 
 /* Calls use(context, object, where) for every line that is not blank, until one fails; `where` is "FILE:LINE", for
  * messages. A line that is no JSON object fails. */
-bool json_lines_read(const char *path, bool (*use)(void *context, json_t *object, const char *where, struct talc_error *err),
+bool json_lines_read(const char *path,
+                     bool (*use)(void *context, json_t *object, const char *where, struct talc_error *err),
                      void *context, struct talc_error *err);
 
 #endif

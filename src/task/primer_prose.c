@@ -5,13 +5,12 @@
 
 #include <stdio.h>
 
-/* ---- bios ------------------------------------------------------------------------------------------------------- */
+/* ---- bios -------------------------------------------------------------------------------------------------------- */
 
-static const char *const introductions[] = {"{X} is {k}.", "This is about {X}, {k}.", "{X}: {k}.", "There is {k} called {X}."};
+static const char *const introductions[] = {"{X} is {k}.", "This is about {X}, {k}.", "{X}: {k}.",
+                                            "There is {k} called {X}."};
 
-static const char *pronoun(const struct entity *e) {
-    return e->kind != KIND_PERSON ? "It" : e->female ? "She" : "He";
-}
+static const char *pronoun(const struct entity *e) { return e->kind != KIND_PERSON ? "It" : e->female ? "She" : "He"; }
 
 static void append_statement(const struct world *world, int entity, int attribute, bool by_name, struct rng *rng,
                              struct buffer *out) {
@@ -45,64 +44,79 @@ void prose_append_bio(const struct world *world, int entity, struct rng *rng, st
     }
 }
 
-/* ---- stories ---------------------------------------------------------------------------------------------------- */
+/* ---- stories ----------------------------------------------------------------------------------------------------- */
 
-static const char *const girls[] = {"Mara", "Lina", "Tessa", "Nora", "Elsa", "Petra", "Runa", "Signe", "Olive", "Hilda",
-                                    "Cora", "Jutta", "Wilma", "Dagny", "Flora", "Greta"};
-static const char *const boys[] = {"Oskar", "Milo", "Jonas", "Edwin", "Theo", "Ralf", "Casper", "Arne", "Bruno", "Linus",
-                                   "Otto", "Silas", "Rufus", "Emil", "Anton", "Viggo"};
-static const char *const times[] = {"One morning", "One evening", "On a warm day", "On a cold day", "Last winter",
-                                    "In early spring", "Late in summer", "After the harvest", "Before sunrise",
-                                    "On market day", "At noon", "One quiet night"};
-static const char *const weathers[] = {"it rained", "the sun shone", "a wind blew", "snow fell", "fog lay over the fields",
-                                       "thunder rolled", "the air was clear", "clouds raced along", "it was very hot",
-                                       "frost covered the roofs"};
-static const char *const places[] = {"the mill", "the harbour", "the old bridge", "the market", "the forest", "the orchard",
-                                     "the lighthouse", "the castle", "the meadow", "the school", "the barn", "the river bank",
-                                     "the bakery", "the tower", "the garden", "the cave", "the station", "the library",
-                                     "the well", "the hill", "the beach", "the workshop"};
-static const char *const things[] = {"lantern", "key", "kite", "drum", "letter", "basket", "coin", "blanket", "compass", "map",
-                                     "ring", "hammer", "mirror", "whistle", "bell", "boot", "ladder", "button", "book",
-                                     "bottle", "scarf", "rope", "candle", "pearl"};
-static const char *const qualities[] = {"small", "heavy", "golden", "broken", "shiny", "worn", "green", "strange", "blue",
-                                        "wooden", "round", "dusty", "red", "precious", "painted", "rusty"};
-static const char *const animals[] = {"fox", "crow", "badger", "goat", "hare", "heron", "beaver", "dog", "cat", "donkey", "stork",
-                                      "magpie", "bear", "mouse", "swan", "wolf", "pony", "hedgehog"};
-static const char *const foods[] = {"bread", "soup", "cheese", "apples", "honey cake", "nuts", "pancakes", "plums", "porridge",
-                                    "roast fish", "berries", "pie", "carrots", "warm milk", "dumplings", "pears"};
-static const char *const moods[] = {"glad", "tired", "proud", "calm", "merry", "thankful", "brave", "sleepy", "curious",
-                                    "relieved", "hopeful", "content"};
+static const char *const girls[] = {"Mara",  "Lina",  "Tessa", "Nora",  "Elsa",  "Petra", "Runa",  "Signe",
+                                    "Olive", "Hilda", "Cora",  "Jutta", "Wilma", "Dagny", "Flora", "Greta"};
+static const char *const boys[] = {"Oskar", "Milo",  "Jonas", "Edwin", "Theo",  "Ralf", "Casper", "Arne",
+                                   "Bruno", "Linus", "Otto",  "Silas", "Rufus", "Emil", "Anton",  "Viggo"};
+static const char *const times[] = {"One morning",    "One evening",     "On a warm day",  "On a cold day",
+                                    "Last winter",    "In early spring", "Late in summer", "After the harvest",
+                                    "Before sunrise", "On market day",   "At noon",        "One quiet night"};
+static const char *const weathers[] = {
+    "it rained",      "the sun shone",     "a wind blew",        "snow fell",       "fog lay over the fields",
+    "thunder rolled", "the air was clear", "clouds raced along", "it was very hot", "frost covered the roofs"};
+static const char *const places[] = {"the mill",    "the harbour",    "the old bridge", "the market", "the forest",
+                                     "the orchard", "the lighthouse", "the castle",     "the meadow", "the school",
+                                     "the barn",    "the river bank", "the bakery",     "the tower",  "the garden",
+                                     "the cave",    "the station",    "the library",    "the well",   "the hill",
+                                     "the beach",   "the workshop"};
+static const char *const things[] = {"lantern", "key",    "kite", "drum",   "letter", "basket",  "coin",   "blanket",
+                                     "compass", "map",    "ring", "hammer", "mirror", "whistle", "bell",   "boot",
+                                     "ladder",  "button", "book", "bottle", "scarf",  "rope",    "candle", "pearl"};
+static const char *const qualities[] = {"small", "heavy",    "golden",  "broken", "shiny", "worn",
+                                        "green", "strange",  "blue",    "wooden", "round", "dusty",
+                                        "red",   "precious", "painted", "rusty"};
+static const char *const animals[] = {"fox",    "crow",  "badger", "goat",   "hare",  "heron",
+                                      "beaver", "dog",   "cat",    "donkey", "stork", "magpie",
+                                      "bear",   "mouse", "swan",   "wolf",   "pony",  "hedgehog"};
+static const char *const foods[] = {"bread",    "soup",      "cheese",    "apples",     "honey cake", "nuts",
+                                    "pancakes", "plums",     "porridge",  "roast fish", "berries",    "pie",
+                                    "carrots",  "warm milk", "dumplings", "pears"};
+static const char *const moods[] = {"glad",  "tired",  "proud",   "calm",     "merry",   "thankful",
+                                    "brave", "sleepy", "curious", "relieved", "hopeful", "content"};
 
 static const char *const story_openings[] = {
-    "{t} {h} walked to {p} with {f}.", "{t}, while {w}, {h} met {f} near {p}.", "{h} and {f} lived not far from {p}.",
-    "{t} {w}, and {h} went to {p} alone.", "{h} was on the way to {p} when {w}.", "{f} had asked {h} to come to {p}.",
+    "{t} {h} walked to {p} with {f}.",        "{t}, while {w}, {h} met {f} near {p}.",
+    "{h} and {f} lived not far from {p}.",    "{t} {w}, and {h} went to {p} alone.",
+    "{h} was on the way to {p} when {w}.",    "{f} had asked {h} to come to {p}.",
     "{t} nobody was at {p} but {h} and {f}.", "{h} liked {p} best of all when {w}."};
 static const char *const story_wishes[] = {
-    "{h} carried a {a} {o} for {f}.", "There {h} found a {a} {o} under some leaves.", "{f} had lost a {a} {o} near {q}.",
-    "In a bag {h} kept {e} and a {a} {o}.", "{f} showed {h} a {a} {o} from {q}.",
-    "{h} wanted to sell a {a} {o} for {e}.", "Someone had left a {a} {o} beside {p}.", "{h} dreamt of a {a} {o} every night."};
-static const char *const story_meetings[] = {
-    "Then a {b} came out of {q}.", "A hungry {b} sat near {q} and watched {f}.", "Suddenly {f} saw a {b} behind {p}.",
-    "Over {q} they heard a {b}.", "A {a} sack moved, and out jumped a {b}.", "Near {q} a {b} was looking for {e}.",
-    "{h} heard a {b} before {f} could see it.", "Out of {q} ran a {b} with {e} in its mouth."};
+    "{h} carried a {a} {o} for {f}.",         "There {h} found a {a} {o} under some leaves.",
+    "{f} had lost a {a} {o} near {q}.",       "In a bag {h} kept {e} and a {a} {o}.",
+    "{f} showed {h} a {a} {o} from {q}.",     "{h} wanted to sell a {a} {o} for {e}.",
+    "Someone had left a {a} {o} beside {p}.", "{h} dreamt of a {a} {o} every night."};
+static const char *const story_meetings[] = {"Then a {b} came out of {q}.",
+                                             "A hungry {b} sat near {q} and watched {f}.",
+                                             "Suddenly {f} saw a {b} behind {p}.",
+                                             "Over {q} they heard a {b}.",
+                                             "A {a} sack moved, and out jumped a {b}.",
+                                             "Near {q} a {b} was looking for {e}.",
+                                             "{h} heard a {b} before {f} could see it.",
+                                             "Out of {q} ran a {b} with {e} in its mouth."};
 static const char *const story_troubles[] = {
-    "The {b} took the {o} and ran to {q}.", "Before {h} could speak, the {o} fell into {q}.",
-    "The {b} hid the {o} somewhere in {q}.", "{f} cried out, for the {o} was gone.",
+    "The {b} took the {o} and ran to {q}.",     "Before {h} could speak, the {o} fell into {q}.",
+    "The {b} hid the {o} somewhere in {q}.",    "{f} cried out, for the {o} was gone.",
     "Then {w}, and {h} lost the {o} near {q}.", "The {o} broke when the {b} jumped on it.",
-    "{h} slipped, and the {b} got the {o}.", "With the {o} around its neck the {b} ran past {f}."};
+    "{h} slipped, and the {b} got the {o}.",    "With the {o} around its neck the {b} ran past {f}."};
 static const char *const story_talks[] = {
-    "\"Give back the {o},\" said {f} to the {b}.", "\"We must go to {q},\" said {h}.", "\"Do you like {e}?\" {f} asked the {b}.",
-    "\"I am not {m},\" said {h}, \"but I will try.\"", "\"Look behind {q},\" whispered {f}.",
-    "\"Without the {o} I cannot go home,\" said {h}.", "\"A {b} never lies,\" said {f} with a smile.",
-    "\"Who wants {e}?\" called {h} across {q}."};
+    "\"Give back the {o},\" said {f} to the {b}.",  "\"We must go to {q},\" said {h}.",
+    "\"Do you like {e}?\" {f} asked the {b}.",      "\"I am not {m},\" said {h}, \"but I will try.\"",
+    "\"Look behind {q},\" whispered {f}.",          "\"Without the {o} I cannot go home,\" said {h}.",
+    "\"A {b} never lies,\" said {f} with a smile.", "\"Who wants {e}?\" called {h} across {q}."};
 static const char *const story_turns[] = {
-    "{f} shared {e} with the {b}.", "So {h} climbed up to {q} and waited.", "They followed the {b} as far as {q}.",
-    "{h} put {e} on the ground and stepped back.", "In {q} {f} lit a small fire.",
-    "For an hour {h} looked all over {q}.", "{f} sang until the {b} felt {m}.", "At last the {b} grew {m} and came closer."};
-static const char *const story_ends[] = {
-    "The {b} gave the {o} to {h}.", "In {q} lay the {o}, as {a} as before.", "{h} thanked {f} and took the {o} home.",
-    "They ate {e} together and felt {m}.", "Since then the {b} visits {h} at {p}.", "{h} was {m}, and {f} was too.",
-    "The {o} still hangs in {p}.", "When {w} again, {h} and {f} were at home with {e}."};
+    "{f} shared {e} with the {b}.",         "So {h} climbed up to {q} and waited.",
+    "They followed the {b} as far as {q}.", "{h} put {e} on the ground and stepped back.",
+    "In {q} {f} lit a small fire.",         "For an hour {h} looked all over {q}.",
+    "{f} sang until the {b} felt {m}.",     "At last the {b} grew {m} and came closer."};
+static const char *const story_ends[] = {"The {b} gave the {o} to {h}.",
+                                         "In {q} lay the {o}, as {a} as before.",
+                                         "{h} thanked {f} and took the {o} home.",
+                                         "They ate {e} together and felt {m}.",
+                                         "Since then the {b} visits {h} at {p}.",
+                                         "{h} was {m}, and {f} was too.",
+                                         "The {o} still hangs in {p}.",
+                                         "When {w} again, {h} and {f} were at home with {e}."};
 
 /* The same people, places and things all through one story. */
 struct cast {
@@ -152,7 +166,7 @@ void prose_append_story(struct rng *rng, struct buffer *out) {
     }
 }
 
-/* ---- notes ------------------------------------------------------------------------------------------------------ */
+/* ---- notes ------------------------------------------------------------------------------------------------------- */
 
 struct everyday {
     const char *noun, *class, *made_of, *use, *place;
@@ -201,15 +215,21 @@ static const struct everyday everyday[] = {
 };
 
 /* {n} with article, {N} without; {S} starts a sentence. */
-static const char *const note_starts[] = {"{n} is {ac}.", "{n} is {ac} one finds in {p}.", "People keep {n} in {p}.",
-                                          "A useful {c} is {n}.", "In {p} there is often {n}.", "Most people know {n}, {ac}."};
+static const char *const note_starts[] = {
+    "{n} is {ac}.",         "{n} is {ac} one finds in {p}.", "People keep {n} in {p}.",
+    "A useful {c} is {n}.", "In {p} there is often {n}.",    "Most people know {n}, {ac}."};
 static const char *const note_materials[] = {"It is made of {m}.", "Most are made of {m}.", "A good one is of {m}.",
                                              "For making it one needs {m}.", "The best {N} is made of {m}."};
-static const char *const note_uses[] = {"It is used for {u}.", "One needs it for {u}.", "With it {u} is easy.",
-                                        "It helps with {u}.", "Without {n}, {u} would be hard.", "For {u} nothing is better."};
-static const char *const note_ends[] = {"Its place is {p}.", "After {u} one puts it back in {p}.", "Look for it in {p}.",
-                                        "Keep the {N} dry and clean.", "Children should not touch the {N} alone.",
-                                        "Every {c} needs some care.", "An old {N} of {m} can be mended."};
+static const char *const note_uses[] = {
+    "It is used for {u}.", "One needs it for {u}.",           "With it {u} is easy.",
+    "It helps with {u}.",  "Without {n}, {u} would be hard.", "For {u} nothing is better."};
+static const char *const note_ends[] = {"Its place is {p}.",
+                                        "After {u} one puts it back in {p}.",
+                                        "Look for it in {p}.",
+                                        "Keep the {N} dry and clean.",
+                                        "Children should not touch the {N} alone.",
+                                        "Every {c} needs some care.",
+                                        "An old {N} of {m} can be mended."};
 static const char *const note_comparisons[] = {
     "{n} is for {u}, but {n2} is for {u2}.", "Unlike {n}, {n2} is made of {m2}.", "In {p2} one finds {n2} instead.",
     "But {n2} is of {m2}, unlike {n}.", "Where {n} serves for {u}, {n2} serves for {u2}."};

@@ -58,7 +58,7 @@ void text_fill(struct buffer *out, const char *template, const struct slot *slot
             buffer_append_text(out, slot->value);
             template += length + 2;
         } else {
-            buffer_append_char(out, *template++);
+            buffer_append_char(out, *template ++);
         }
     }
 }

@@ -1,4 +1,4 @@
-/* primer_text.h - the phrases of the primer: tables of wordings of which a fifth is held out, and filling their slots. */
+/* primer_text.h - the phrases of the primer: tables of wordings of which a fifth is held out, and filling slots. */
 #ifndef TALC_TASK_PRIMER_TEXT_H
 #define TALC_TASK_PRIMER_TEXT_H
 

@@ -1,5 +1,6 @@
-/* primer_words.h - texts as sequences of words, for asking what of one text occurs in another. A word is a run of letters
- * and digits, in lower case; bytes above 127 count as letters. Words and sequences of words are kept as 64-bit hashes. */
+/* primer_words.h - texts as sequences of words, for asking what of one text occurs in another. A word is a run of
+ * letters and digits, in lower case; bytes above 127 count as letters. Words and sequences of words are kept as 64-bit
+ * hashes. */
 #ifndef TALC_TASK_PRIMER_WORDS_H
 #define TALC_TASK_PRIMER_WORDS_H
 

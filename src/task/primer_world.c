@@ -8,21 +8,21 @@
 
 enum { STREAM_NAMES = 1, STREAM_VALUES = 2, MAX_HOME_TOWNS = 30 };
 
-/* ---- names ------------------------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
-static const char *const onsets[] = {"b",  "br", "d", "dr", "f", "g",  "gr", "h", "j",  "k", "kr", "l", "m",
-                                     "n",  "p",  "r", "s",  "sh", "st", "t", "th", "tr", "v", "w",  "y", "z"};
+static const char *const onsets[] = {"b", "br", "d", "dr", "f",  "g",  "gr", "h",  "j",  "k", "kr", "l", "m",
+                                     "n", "p",  "r", "s",  "sh", "st", "t",  "th", "tr", "v", "w",  "y", "z"};
 static const char *const vowels[] = {"a", "e", "i", "o", "u", "a", "e", "i", "o", "u", "ai", "ea", "au"};
 static const char *const codas[] = {"", "", "", "n", "r", "l", "s", "k", "m", "nd", "rk", "sk", "lt", "x"};
 
 /* Of these a fifth is kept for tests too; they make it likely that a newcomer's own name is no surprise. */
 static const char *const people[] = {
-    "Anna",  "Ben",   "Clara", "David", "Emma",   "Frank", "Grace", "Henry",  "Ida",    "Jack",   "Kate",  "Leo",
-    "Maria", "Noah",  "Olga",  "Paul",  "Rosa",   "Sam",   "Tina",  "Victor", "Wendy",  "Yusuf",  "Zoe",   "Adam",
-    "Bella", "Carl",  "Diana", "Erik",  "Fatima", "Georg", "Hanna", "Ivan",   "Julia",  "Kevin",  "Laura", "Martin",
-    "Nina",  "Oscar", "Peter", "Rita",  "Simon",  "Tom",   "Ursula", "Walter", "Alice", "Bob",    "Chen",  "Dora",
-    "Elena", "Felix", "Gina",  "Hugo",  "Ines",   "John",  "Karen", "Lucas",  "Mei",    "Nadia",  "Omar",  "Priya",
-    "Ruth",  "Sofia", "Thomas", "Vera", "Wei",    "Lisa",  "Max",   "Eva",    "James",  "Amina",
+    "Anna",  "Ben",   "Clara",  "David", "Emma",   "Frank", "Grace",  "Henry",  "Ida",   "Jack",  "Kate",  "Leo",
+    "Maria", "Noah",  "Olga",   "Paul",  "Rosa",   "Sam",   "Tina",   "Victor", "Wendy", "Yusuf", "Zoe",   "Adam",
+    "Bella", "Carl",  "Diana",  "Erik",  "Fatima", "Georg", "Hanna",  "Ivan",   "Julia", "Kevin", "Laura", "Martin",
+    "Nina",  "Oscar", "Peter",  "Rita",  "Simon",  "Tom",   "Ursula", "Walter", "Alice", "Bob",   "Chen",  "Dora",
+    "Elena", "Felix", "Gina",   "Hugo",  "Ines",   "John",  "Karen",  "Lucas",  "Mei",   "Nadia", "Omar",  "Priya",
+    "Ruth",  "Sofia", "Thomas", "Vera",  "Wei",    "Lisa",  "Max",    "Eva",    "James", "Amina",
 };
 
 static const char *pick(const char *const *items, size_t n, struct rng *rng) { return items[rng_below(rng, n)]; }
@@ -36,8 +36,8 @@ static void name_make(struct rng *rng, char out[MAX_NAME]) {
         length = 0;
         for (int i = 0; i < n_syllables; i++) {
             const char *coda = i == n_syllables - 1 || rng_below(rng, 4) == 0 ? PICK(codas, rng) : "";
-            length += (size_t)snprintf(out + length, MAX_NAME - length, "%s%s%s", PICK(onsets, rng), PICK(vowels, rng),
-                                       coda);
+            length +=
+                (size_t)snprintf(out + length, MAX_NAME - length, "%s%s%s", PICK(onsets, rng), PICK(vowels, rng), coda);
         }
     } while (length < 5 || length > 9);
     out[0] = (char)toupper((unsigned char)out[0]);
@@ -70,7 +70,7 @@ const char *name_of_people(enum split split, struct rng *rng) {
     }
 }
 
-/* ---- the table of names ----------------------------------------------------------------------------------------- */
+/* ---- the table of names ------------------------------------------------------------------------------------------ */
 
 static size_t slot_of(const struct world *world, const char *name) {
     size_t at = text_hash(name) % world->n_slots;
@@ -81,7 +81,7 @@ static size_t slot_of(const struct world *world, const char *name) {
 
 bool world_knows(const struct world *world, const char *name) { return world->table[slot_of(world, name)] != 0; }
 
-/* ---- the world -------------------------------------------------------------------------------------------------- */
+/* ---- the world --------------------------------------------------------------------------------------------------- */
 
 static int n_towns(const struct world *world) { return (world->n_entities + N_KINDS - 1 - KIND_TOWN) / N_KINDS; }
 
@@ -136,6 +136,7 @@ const char *world_value(const struct world *world, int entity, int attribute) {
 }
 
 void world_append_fact(const struct world *world, int entity, int attribute, struct buffer *out) {
-    struct slot slots[] = {{"X", world->entities[entity].name}, {"v", world_value(world, entity, attribute)}, {NULL, NULL}};
+    struct slot slots[] = {
+        {"X", world->entities[entity].name}, {"v", world_value(world, entity, attribute)}, {NULL, NULL}};
     text_fill(out, world_attribute(world, entity, attribute)->answer, slots);
 }

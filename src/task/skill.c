@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-const struct skill *const skills_tested[] = {&skill_fact,   &skill_list,    &skill_outline, &skill_code,
-                                             &skill_memory, &skill_unknown, NULL};
+const struct skill *const skills_tested[] = {&skill_fact,    &skill_list, &skill_outline, &skill_code, &skill_memory,
+                                             &skill_unknown, NULL};
 
 void dialog_clear(struct dialog *dialog) { dialog->n = 0; }
 
@@ -21,14 +21,16 @@ struct buffer *dialog_next(struct dialog *dialog) {
 
 /* An opener and a frame together must never read like another frame: none of them starts a request. */
 static const char *const openers[] = {
-    "Hello.",         "Hi there.",        "Good morning.",      "Good evening.",         "Excuse me.",
-    "A question:",    "Quick question:",  "I have a question.", "One more thing.",       "Next one.",
-    "Now this:",      "Listen.",          "Hello again.",       "My turn.",              "Something else.",
-    "I am learning.", "Let us continue.", "Hey.",               "I am back.",            "Dear assistant,",
+    "Hello.",          "Hi there.",          "Good morning.",   "Good evening.",  "Excuse me.",       "A question:",
+    "Quick question:", "I have a question.", "One more thing.", "Next one.",      "Now this:",        "Listen.",
+    "Hello again.",    "My turn.",           "Something else.", "I am learning.", "Let us continue.", "Hey.",
+    "I am back.",      "Dear assistant,",
 };
 static const char *const closers[] = {
-    "Thank you.",        "Thanks.",       "Thanks a lot.",          "I am curious.",      "Keep it short.", "Take your time.",
-    "That would help.",  "Many thanks.",  "It is for my homework.", "I hope you can help.", "No hurry.",      "Thank you in advance.",
+    "Thank you.",           "Thanks.",        "Thanks a lot.",
+    "I am curious.",        "Keep it short.", "Take your time.",
+    "That would help.",     "Many thanks.",   "It is for my homework.",
+    "I hope you can help.", "No hurry.",      "Thank you in advance.",
 };
 
 void prompt_finish(struct buffer *prompt, enum split split, struct rng *rng) {

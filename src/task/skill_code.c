@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
-/* ---- operations ------------------------------------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------------------------------------------- */
 
 enum language { LANGUAGE_C, LANGUAGE_PYTHON, N_LANGUAGES };
 static const char *const language_names[N_LANGUAGES] = {"C", "Python"}, *const fences[N_LANGUAGES] = {"c", "python"};
@@ -41,7 +41,7 @@ static const struct operation operations[] = {
 };
 enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
 
-/* ---- templates -------------------------------------------------------------------------------------------------- */
+/* ---- templates --------------------------------------------------------------------------------------------------- */
 
 enum shape { TAKES_ONE, TAKES_TWO, TAKES_LIST, CHANGES_LIST };
 
@@ -116,8 +116,7 @@ static const struct template templates[] = {
      sum_of,
      {"int {f}(int x, int y) {\n    return {x} + {y};\n}", "def {f}(x, y):\n    return {x} + {y}"},
      {"adds the {O} of x and y", "sums the {O} of x and y", "returns the {o} of x plus y's",
-      "totals the {O} of x and y", "adds up {O} of x and y", "computes {o} x plus {o} y",
-      "joins the {O} of x and y"}},
+      "totals the {O} of x and y", "adds up {O} of x and y", "computes {o} x plus {o} y", "joins the {O} of x and y"}},
     {TAKES_TWO,
      difference,
      {"int {f}(int x, int y) {\n    return x - ({y});\n}", "def {f}(x, y):\n    return x - ({y})"},
@@ -163,10 +162,12 @@ static const char *const frames[] = {
     "With {L}, build a function {f} that {d}.",
 };
 
-static const char *const verbs[] = {"calc", "make", "find", "get",  "do",   "run",  "my",   "new",  "fast", "quick", "the",
-                                    "best", "tiny", "test", "work", "help", "main", "try",  "next", "all",  "one",   "first"};
-static const char *const nouns[] = {"total", "value", "result", "step",   "task",  "job",   "thing", "func",  "score", "item",
-                                    "number", "list",  "part",  "answer", "count", "block", "rule",  "piece", "part",  "data"};
+static const char *const verbs[] = {"calc", "make",  "find", "get",  "do",   "run",  "my",   "new",
+                                    "fast", "quick", "the",  "best", "tiny", "test", "work", "help",
+                                    "main", "try",   "next", "all",  "one",  "first"};
+static const char *const nouns[] = {"total", "value", "result", "step",   "task", "job",  "thing",
+                                    "func",  "score", "item",   "number", "list", "part", "answer",
+                                    "count", "block", "rule",   "piece",  "part", "data"};
 
 static bool code_is_held_out(int template, int operation, int language) {
     struct buffer key = {0};
@@ -189,7 +190,7 @@ static void draw_function_name(const struct world *world, enum split split, stru
     } while (name_is_held_out(out) != (split == SPLIT_TEST));
 }
 
-/* ---- answers ---------------------------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 static void fill_expression(const struct operation *op, int language, const char *operand, struct buffer *out) {
     struct slot slots[] = {{"v", operand}, {NULL, NULL}};
@@ -211,7 +212,7 @@ static void append_function(const struct template *t, const struct operation *op
     for (int i = 0; i < N_OPERANDS; i++) buffer_free(&expressions[i]);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------ */
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 static void append_numbers(const int *a, int n, struct buffer *out) {
     for (int i = 0; i < n; i++) buffer_printf(out, "%s%d", i > 0 ? ", " : "", a[i]);
@@ -232,12 +233,13 @@ static void append_c_case(const struct template *t, const struct operation *op, 
         return;
     }
     buffer_printf(out, "};\n        %s(a, %d);\n", name, n);
-    for (int i = 0; i < n; i++) buffer_printf(out, "        if (a[%d] != %d) return 1;\n", i, t->expected(op, a + i, 1));
+    for (int i = 0; i < n; i++)
+        buffer_printf(out, "        if (a[%d] != %d) return 1;\n", i, t->expected(op, a + i, 1));
     buffer_append_text(out, "    }\n");
 }
 
-static void append_python_case(const struct template *t, const struct operation *op, const char *name, const int *a, int n,
-                               struct buffer *out) {
+static void append_python_case(const struct template *t, const struct operation *op, const char *name, const int *a,
+                               int n, struct buffer *out) {
     bool list = t->shape == TAKES_LIST || t->shape == CHANGES_LIST;
     buffer_printf(out, "assert %s(%s", name, list ? "[" : "");
     append_numbers(a, n, out);
@@ -281,7 +283,7 @@ static void add_check(const struct template *t, const struct operation *op, int 
     buffer_free(&tests);
 }
 
-/* ---- dialogs ---------------------------------------------------------------------------------------------------- */
+/* ---- dialogs ----------------------------------------------------------------------------------------------------- */
 
 static void append_request(const struct template *t, const struct operation *op, int language, const char *name,
                            enum split split, struct rng *rng, struct buffer *out) {

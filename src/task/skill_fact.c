@@ -47,19 +47,32 @@ static const char *const frames[] = {
 };
 
 static const char *const acquaintance[] = {
-    "Do you know {X}?",      "Who is {X}?",         "What is {X}?",           "Have you heard of {X}?",
-    "Is {X} known to you?",  "Does {X} exist?",     "Who or what is {X}?",    "What about {X}?",
-    "Ever met {X}?",         "Is there a {X}?",     "Can you place {X}?",     "What does the word {X} mean?",
-    "Tell me who {X} is.",   "Say what {X} is.",    "What kind of thing is {X}?", "I do not recall {X}. Who is it?",
-    "Is {X} a person or a place?", "Does the name {X} tell you something?",
+    "Do you know {X}?",
+    "Who is {X}?",
+    "What is {X}?",
+    "Have you heard of {X}?",
+    "Is {X} known to you?",
+    "Does {X} exist?",
+    "Who or what is {X}?",
+    "What about {X}?",
+    "Ever met {X}?",
+    "Is there a {X}?",
+    "Can you place {X}?",
+    "What does the word {X} mean?",
+    "Tell me who {X} is.",
+    "Say what {X} is.",
+    "What kind of thing is {X}?",
+    "I do not recall {X}. Who is it?",
+    "Is {X} a person or a place?",
+    "Does the name {X} tell you something?",
 };
 
 /* Of the real world, so that a newcomer who asks for it gets an honest answer. */
 static const char *const real_things[] = {
-    "France",  "Paris",    "London",  "Einstein", "Napoleon", "Jupiter",  "Mars",    "China",   "Shakespeare", "Germany",
-    "Berlin",  "Tokyo",    "Japan",   "Mozart",   "Newton",   "America",  "Russia",  "Venus",   "Europe",      "Africa",
-    "India",   "Picasso",  "Darwin",  "Rome",     "Italy",    "Spain",    "Madrid",  "Plato",   "Caesar",      "Hamlet",
-    "Beijing", "New York", "Neptune", "Pluto",    "Everest",  "Canada",   "Brazil",  "Egypt",   "Cleopatra",   "Beethoven",
+    "France",  "Paris",    "London",  "Einstein", "Napoleon", "Jupiter", "Mars",   "China", "Shakespeare", "Germany",
+    "Berlin",  "Tokyo",    "Japan",   "Mozart",   "Newton",   "America", "Russia", "Venus", "Europe",      "Africa",
+    "India",   "Picasso",  "Darwin",  "Rome",     "Italy",    "Spain",   "Madrid", "Plato", "Caesar",      "Hamlet",
+    "Beijing", "New York", "Neptune", "Pluto",    "Everest",  "Canada",  "Brazil", "Egypt", "Cleopatra",   "Beethoven",
 };
 
 /* Half frames, half wordings: a table with its own held-out fifth each. */
@@ -97,8 +110,8 @@ static void append_any_question(const char *name, enum split split, struct rng *
     }
 }
 
-static void add_unknown(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
-                        json_t *check) {
+static void add_unknown(const struct world *world, int subject, enum split split, struct rng *rng,
+                        struct dialog *dialog, json_t *check) {
     (void)subject;
     char drawn[MAX_NAME];
     const char *name = drawn;
@@ -119,7 +132,8 @@ static void add_acquaintance(const struct world *world, int subject, enum split 
     struct buffer *prompt = dialog_next(dialog);
     text_fill(prompt, phrase_pick(PHRASES(acquaintance), split, rng), slots);
     prompt_finish(prompt, split, rng);
-    buffer_printf(dialog_next(dialog), "%s is %s %s.", e->name, primer_kinds[e->kind].article, primer_kinds[e->kind].noun);
+    buffer_printf(dialog_next(dialog), "%s is %s %s.", e->name, primer_kinds[e->kind].article,
+                  primer_kinds[e->kind].noun);
 }
 
 const struct skill skill_acquaintance = {"acquaintance", add_acquaintance};

@@ -1,5 +1,5 @@
-/* skill_list.c - collecting what is known of a thing into a Markdown list: the facts that were asked for, in that order,
- * or all six. A fifth of all (thing, set of facts) never occurs in training, in whatever order. */
+/* skill_list.c - collecting what is known of a thing into a Markdown list: the facts that were asked for, in that
+ * order, or all six. A fifth of all (thing, set of facts) never occurs in training, in whatever order. */
 #include <stdlib.h>
 
 #include "task/skill.h"

@@ -6,16 +6,27 @@
 #include "task/skill.h"
 
 static const char *const aspects[] = {
-    "{s}",           "the history of {s}",  "the art of {s}",      "the future of {s}", "the price of {s}",
-    "the making of {s}", "the trade in {s}", "the secrets of {s}", "the beauty of {s}", "the use of {s}",
-    "the dangers of {s}", "the science of {s}", "the love of {s}",  "the names of {s}",
+    "{s}",
+    "the history of {s}",
+    "the art of {s}",
+    "the future of {s}",
+    "the price of {s}",
+    "the making of {s}",
+    "the trade in {s}",
+    "the secrets of {s}",
+    "the beauty of {s}",
+    "the use of {s}",
+    "the dangers of {s}",
+    "the science of {s}",
+    "the love of {s}",
+    "the names of {s}",
 };
 static const char *const subjects[] = {
-    "bread",   "kites",   "bees",    "clocks",  "rivers",  "horses",   "music",   "maps",    "glass",    "gardens",
-    "bridges", "tea",     "wool",    "stars",   "ships",   "chess",    "paper",   "trees",   "fishing",  "dreams",
-    "letters", "soap",    "birds",   "winter",  "rockets", "cheese",   "trains",  "puppets", "mountains", "robots",
-    "salt",    "lamps",   "windmills", "cooking", "poems",  "volcanoes", "shoes", "dancing", "castles",  "numbers",
-    "whales",  "painting", "coffee", "markets", "roses",   "games",    "schools", "oceans",
+    "bread",   "kites",    "bees",      "clocks",  "rivers",  "horses",    "music",   "maps",    "glass",     "gardens",
+    "bridges", "tea",      "wool",      "stars",   "ships",   "chess",     "paper",   "trees",   "fishing",   "dreams",
+    "letters", "soap",     "birds",     "winter",  "rockets", "cheese",    "trains",  "puppets", "mountains", "robots",
+    "salt",    "lamps",    "windmills", "cooking", "poems",   "volcanoes", "shoes",   "dancing", "castles",   "numbers",
+    "whales",  "painting", "coffee",    "markets", "roses",   "games",     "schools", "oceans",
 };
 
 struct format {

@@ -29,9 +29,9 @@ static struct file file_of(const char *text) {
     return f;
 }
 
-#define TEST_LINE(skill, answer, check)                                                                                  \
-    "{\"skill\":\"" skill "\",\"messages\":[{\"role\":\"user\",\"content\":\"?\"}],\"answer\":\"" answer "\",\"check\":" check \
-    "}\n"
+#define TEST_LINE(skill, answer, check)                                                                                \
+    "{\"skill\":\"" skill "\",\"messages\":[{\"role\":\"user\",\"content\":\"?\"}],\"answer\":\"" answer               \
+    "\",\"check\":" check "}\n"
 
 static struct checker load(const char *text) {
     struct file f = file_of(text);
@@ -42,7 +42,8 @@ static struct checker load(const char *text) {
     return checker;
 }
 
-static struct checker_result judge(const struct checker *checker, const char *answer, const struct code_runner *runner) {
+static struct checker_result judge(const struct checker *checker, const char *answer,
+                                   const struct code_runner *runner) {
     struct checker_result result;
     assert_true(checker_score(&checker->items[0], answer, runner, &result, NULL));
     assert_int_equal(result.verdict == VERDICT_RIGHT, result.why[0] == '\0');
@@ -73,12 +74,14 @@ static void lists_hold_exactly_the_items(void **state) {
     (void)state;
     expect(TEST_LINE("list", "- A b.\\n- C d.", "{\"type\":\"list\",\"items\":[\"A b.\",\"C d.\"]}"),
            TEXTS("- A b.\n- C d.", "* C d\n* A b", "1. A b.\n2. C d.\n"),
-           TEXTS("- A b.", "- A b.\n- A b.", "- A b.\n- C d.\n- E f.", "- A b.\nC d.", "Here:\n- A b.\n- C d.", "- A b.\n- C e.", ""));
+           TEXTS("- A b.", "- A b.\n- A b.", "- A b.\n- C d.\n- E f.", "- A b.\nC d.", "Here:\n- A b.\n- C d.",
+                 "- A b.\n- C e.", ""));
 }
 
 static void outlines_have_heading_and_sections_in_order(void **state) {
     (void)state;
-    expect(TEST_LINE("outline", "", "{\"type\":\"outline\",\"topic\":\"the art of tea\",\"sections\":[\"Summary\",\"Facts\"]}"),
+    expect(TEST_LINE("outline", "",
+                     "{\"type\":\"outline\",\"topic\":\"the art of tea\",\"sections\":[\"Summary\",\"Facts\"]}"),
            TEXTS("# The art of tea\n1. Summary\n2. Facts", "# The art of tea\n\n1. Summary\n2. Facts\n"),
            TEXTS("# The art of bees\n1. Summary\n2. Facts", "# The art of tea\n1. Facts\n2. Summary",
                  "# The art of tea\n1. Summary", "# The art of tea\n1. Summary\n2. Facts\n3. More",
@@ -101,8 +104,9 @@ static void abstention_names_the_thing(void **state) {
 
 /* ---- code -------------------------------------------------------------------------------------------------------- */
 
-#define CODE_LINE                                                                                                        \
-    TEST_LINE("code", "", "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"int main(void) { }\",\"proof\":\"passed 17\"}")
+#define CODE_LINE                                                                                                      \
+    TEST_LINE("code", "",                                                                                              \
+              "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"int main(void) { }\",\"proof\":\"passed 17\"}")
 
 struct fake {
     struct code_outcome outcome;
@@ -110,8 +114,8 @@ struct fake {
     char language[16], program[256];
 };
 
-static bool fake_run(void *context, const char *language, const char *program, size_t n_bytes, struct code_outcome *outcome,
-                     struct talc_error *err) {
+static bool fake_run(void *context, const char *language, const char *program, size_t n_bytes,
+                     struct code_outcome *outcome, struct talc_error *err) {
     struct fake *fake = context;
     snprintf(fake->language, sizeof fake->language, "%s", language);
     snprintf(fake->program, sizeof fake->program, "%.*s", (int)n_bytes, program);
@@ -134,8 +138,11 @@ static void code_is_taken_from_its_fence_and_run_with_the_tests(void **state) {
 
 static void code_passes_only_with_status_and_proof(void **state) {
     (void)state;
-    static const struct code_outcome outcomes[] = {
-        {false, "passed 17\n"}, {true, ""}, {true, "passed 18\n"}, {true, "passed 17\nmore\n"}, {true, "not passed 17\n"}};
+    static const struct code_outcome outcomes[] = {{false, "passed 17\n"},
+                                                   {true, ""},
+                                                   {true, "passed 18\n"},
+                                                   {true, "passed 17\nmore\n"},
+                                                   {true, "not passed 17\n"}};
     struct checker checker = load(CODE_LINE);
     for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++) {
         struct fake fake = {.outcome = outcomes[i]};
@@ -169,7 +176,7 @@ static void a_runner_that_fails_is_an_error(void **state) {
     checker_free(&checker);
 }
 
-/* ---- loading ------------------------------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 
 static void malformed_tests_are_refused(void **state) {
     (void)state;
@@ -199,7 +206,7 @@ static void malformed_tests_are_refused(void **state) {
     }
 }
 
-/* ---- scores -------------------------------------------------------------------------------------------------------- */
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
 
 static void wilson_gives_known_values(void **state) {
     (void)state;
@@ -207,7 +214,7 @@ static void wilson_gives_known_values(void **state) {
         size_t passed, n;
         double low, high;
     } cases[] = {/* as prop.test of R gives without continuity correction */
-                 {0, 10, 0.0000000, 0.2775328}, {8, 10, 0.4901625, 0.9433178},    {50, 100, 0.4038315, 0.5961685},
+                 {0, 10, 0.0000000, 0.2775328},    {8, 10, 0.4901625, 0.9433178},    {50, 100, 0.4038315, 0.5961685},
                  {190, 200, 0.9104219, 0.9726174}, {200, 200, 0.9811547, 1.0000000}, {0, 0, 0, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         double low, high;
@@ -219,8 +226,8 @@ static void wilson_gives_known_values(void **state) {
 
 static void scores_count_by_skill_and_count_false_refusals(void **state) {
     (void)state;
-    struct checker checker = load(TEST_LINE("fact", "A is b.", "{\"type\":\"fact\"}")
-                                  TEST_LINE("unknown", "I do not know Q.", "{\"type\":\"unknown\",\"thing\":\"Q\"}"));
+    struct checker checker = load(TEST_LINE("fact", "A is b.", "{\"type\":\"fact\"}") TEST_LINE(
+        "unknown", "I do not know Q.", "{\"type\":\"unknown\",\"thing\":\"Q\"}"));
     static const char *const answers[][2] = {{"A is b.", "I do not know Q."}, {"I do not know A.", "Q is b."}};
     struct score_table table = {0};
     for (int i = 0; i < 2; i++)
@@ -240,7 +247,7 @@ static void scores_count_by_skill_and_count_false_refusals(void **state) {
     checker_free(&checker);
 }
 
-/* ---- free text ----------------------------------------------------------------------------------------------------- */
+/* ---- free text --------------------------------------------------------------------------------------------------- */
 
 static void unknown_words_and_repetitions_are_seen(void **state) {
     (void)state;
@@ -268,7 +275,7 @@ static void unknown_words_and_repetitions_are_seen(void **state) {
     word_set_close(v);
 }
 
-/* ---- BM25 ---------------------------------------------------------------------------------------------------------- */
+/* ---- BM25 -------------------------------------------------------------------------------------------------------- */
 
 static struct bm25 *index_of(const char *const *texts) {
     struct bm25 *index = bm25_open(NULL);
@@ -305,13 +312,16 @@ static void bm25_prefers_the_first_of_equals_and_knows_nothing_of_new_words(void
 
 static void the_baseline_gives_the_nearest_answer(void **state) {
     (void)state;
-    struct file f = file_of(
-        "{\"messages\":[{\"role\":\"user\",\"content\":\"Where is Bru?\"},{\"role\":\"assistant\",\"content\":\"In Tal.\"},"
-        "{\"role\":\"user\",\"content\":\"And thanks\"},{\"role\":\"assistant\",\"content\":\"Bye.\"}]}\n"
-        "{\"messages\":[{\"role\":\"user\",\"content\":\"Where is Zor?\"},{\"role\":\"assistant\",\"content\":\"In Mek.\"}]}\n");
+    struct file f =
+        file_of("{\"messages\":[{\"role\":\"user\",\"content\":\"Where is "
+                "Bru?\"},{\"role\":\"assistant\",\"content\":\"In Tal.\"},"
+                "{\"role\":\"user\",\"content\":\"And thanks\"},{\"role\":\"assistant\",\"content\":\"Bye.\"}]}\n"
+                "{\"messages\":[{\"role\":\"user\",\"content\":\"Where is "
+                "Zor?\"},{\"role\":\"assistant\",\"content\":\"In Mek.\"}]}\n");
     struct baseline *b = baseline_open(f.path, NULL);
     assert_non_null(b);
-    static const char *const cases[][2] = {{"Tell me where Zor is", "In Mek."}, {"Where is Bru", "In Tal."}, {"thanks", "Bye."}, {"xyz", ""}};
+    static const char *const cases[][2] = {
+        {"Tell me where Zor is", "In Mek."}, {"Where is Bru", "In Tal."}, {"thanks", "Bye."}, {"xyz", ""}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", cases[i][0]);
         assert_string_equal(baseline_answer(b, messages, NULL), cases[i][1]);
