@@ -1,6 +1,6 @@
 /* bm25.h - finding the most similar of many texts. Okapi BM25 (S. Robertson and H. Zaragoza, "The Probabilistic
- * Relevance Framework: BM25 and Beyond", 2009) with k1 = 1.2, b = 0.75 and idf = ln(1 + (N - df + 0.5) / (df + 0.5)), over an
- * inverted index. Words are those of primer_words.h: case and punctuation do not count. */
+ * Relevance Framework: BM25 and Beyond", 2009) with k1 = 1.2, b = 0.75 and idf = ln(1 + (N - df + 0.5) / (df + 0.5)),
+ * over an inverted index. Words are those of primer_words.h: case and punctuation do not count. */
 #ifndef TALC_TASK_BM25_H
 #define TALC_TASK_BM25_H
 
