@@ -1,7 +1,13 @@
 # talc: `make` builds ./talc; `make help` lists what else there is.
 
 BUILD  ?= build/release
-CC     ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+# All cores, unless -j says otherwise.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+endif
 PREFIX ?= /usr/local
 
 # ---- libraries: jansson is required, the others are optional (see THIRD_PARTY.md) -----------------------------------

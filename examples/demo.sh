@@ -7,38 +7,44 @@ out=${DEMO_DIR:-demo}
 minutes=${DEMO_MINUTES:-10}
 begin=$(date +%s)
 
-# What the time is spent on: pretraining a fifth, SFT (with replay) the most; the rest is the tests and slack. The world
+calc() { awk "BEGIN { print $1 }"; }
+# What the time is spent on: pretraining 15%, SFT (with replay) 62%; the rest is for building, tests and slack. The world
 # shrinks with the time, since a fact must be met often enough to be learnt.
-pretrain=$(awk "BEGIN{print $minutes * 0.17}")
-sft=$(awk "BEGIN{print $minutes * 0.65}")
-entities=$(awk "BEGIN{n = int($minutes * 50); print n < 40 ? 40 : n > 500 ? 500 : n}")
-scale=$(awk "BEGIN{s = $minutes / 10; print s > 1 ? 1 : s}")
+pretrain=$(calc "$minutes * 0.15")
+sft=$(calc "$minutes * 0.62")
+entities=$(calc "int($minutes > 10 ? 500 : $minutes < 1 ? 50 : $minutes * 50)")
+scale=$(calc "$minutes > 10 ? 1 : $minutes < 1 ? 0.1 : $minutes / 10")
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
+say() { printf '\n%s\n' "$*" >&2; }
 run() { printf '$ talc %s\n' "$*" >&2; "$talc" "$@"; }
-elapsed() { echo $(($(date +%s) - begin)); }
 
 rm -rf "$out"
 mkdir -p "$out"
 
-say "1. A corpus: a small world of $entities people, towns, beasts and planets, in stories, facts and chats"
-run primer --out "$out/primer" --entities "$entities" --scale "$scale" --seed 1
+say "1. A corpus: stories, facts and chats about a small world of $entities people, towns, beasts, planets, ships and dishes"
+run primer --out "$out/primer" --entities "$entities" --scale "$scale" --seed 1 --audit
 
-say "2. A tokenizer, learnt from it (a few seconds)"
+say "2. A tokenizer, learnt from it"
 run tokenizer train --vocab-size 1024 --out "$out/tok" "$out/primer/pretrain.jsonl" "$out/primer/chats.jsonl"
 run prepare -t "$out/tok" --out "$out/data" --val-fraction 0.01 "$out/primer/pretrain.jsonl"
 
-say "3. Pretraining: predict the next token of the text (about $pretrain minutes)"
+say "3. Pretraining: learn to predict the next token of the text ($pretrain minutes)"
 run train --data "$out/data" --out "$out/base" --depth 4 --minutes "$pretrain" --eval-every 0
 
-say "4. SFT: learn to answer, while the text is replayed so that it is not forgotten (about $sft minutes)"
-run sft -m "$out/base" --data "$out/primer/chats.jsonl" --replay "$out/primer/replay.jsonl" --out "$out/sft" --minutes "$sft" --eval-every 0
+say "4. SFT: learn to answer, while text is replayed so that it is not forgotten ($sft minutes)"
+run sft --show-mask -m "$out/base" --data "$out/primer/chats.jsonl"
+run sft -m "$out/base" --data "$out/primer/chats.jsonl" --replay "$out/primer/replay.jsonl" --out "$out/sft" \
+    --minutes "$sft" --eval-every 0
 
-say "5. Tests on questions, topics, names and functions that never occurred in training"
-run eval -m "$out/sft" --task primer --data "$out/primer/eval.jsonl" --baseline "$out/primer/chats.jsonl" --free-text 100
+say "5. Tests: wordings, topics, names and functions that never occurred in training"
+run eval -m "$out/sft" --task primer --data "$out/primer/eval.jsonl" --baseline "$out/primer/chats.jsonl" \
+    --answers "$out/answers.jsonl" --free-text 100 --words "$out/primer/pretrain.jsonl" --words "$out/primer/chats.jsonl"
 
 say "6. A conversation"
-printf 'Hello!\nWho are you?\nMy name is Milo.\nWhat is my name?\n' | run chat -m "$out/sft" --temp 0
+name=$(sed -n '1s/.*"name": *"\([^"]*\)".*/\1/p' "$out/primer/world.jsonl")
+printf 'Hello!\nMy name is Milo.\nWhat do you know about %s?\nWho is Zzyxo?\nWhat is my name?\n' "$name" >"$out/questions.txt"
+sed 's/^/> /' "$out/questions.txt" >&2
+run chat -m "$out/sft" --temp 0 <"$out/questions.txt"
 
-say "Done in $(elapsed) s. The assistant is in $out/sft; 'make chat' talks to it."
+say "Done in $(($(date +%s) - begin)) s. The assistant is in $out/sft; 'make chat' talks to it, $out/answers.jsonl holds every answer."
 if [ -t 0 ] && [ -t 1 ]; then run chat -m "$out/sft" --temp 0; fi
