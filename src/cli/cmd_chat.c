@@ -1,0 +1,206 @@
+/* cmd_chat.c - talc chat: a conversation in the terminal. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "cli/cli.h"
+#include "cli/line_input.h"
+#include "cli/sampling_options.h"
+#include "file/json.h"
+#include "infer/assistant.h"
+
+struct chat {
+    const char *model, *device, *system;
+    int64_t threads, max_tokens;
+    bool verbose;
+    struct sampling_values sampling;
+    const volatile sig_atomic_t *interrupted;
+    struct assistant assistant;
+    json_t *messages;
+};
+
+static const char help_text[] =
+    "  /clear          forget the conversation\n"
+    "  /system TEXT    set the instructions that stand before it (and forget it)\n"
+    "  /save FILE      write the conversation as a line of JSON that talc sft can learn from\n"
+    "  /exit           leave (Ctrl-D too)\n"
+    "Ctrl-C stops an answer. A line of \"\"\" begins and ends a message of several lines.\n";
+
+static bool print_piece(void *context, const char *text, size_t n_bytes) {
+    const struct chat *c = context;
+    fwrite(text, 1, n_bytes, stdout);
+    fflush(stdout);
+    return !*c->interrupted;
+}
+
+static void add_message(struct chat *c, const char *role, const char *text, size_t n) {
+    json_array_append_new(c->messages, json_pack("{s:s, s:s%}", "role", role, "content", text ? text : "", n));
+}
+
+static void clear_messages(struct chat *c) {
+    json_array_clear(c->messages);
+    if (c->system && *c->system) add_message(c, "system", c->system, strlen(c->system));
+}
+
+static void report(const struct chat *c, const struct generation *answer, double seconds) {
+    int context = engine_context_length(c->assistant.engine), used = answer->n_prompt + (int)answer->tokens.count;
+    if (answer->finish == FINISH_CONTEXT)
+        fprintf(stderr, "(the context of %d tokens is full and the answer ends here; /clear begins anew)\n", context);
+    else if (answer->finish == FINISH_LENGTH)
+        fprintf(stderr, "(stopped after %lld tokens, as --max-tokens says)\n", (long long)c->max_tokens);
+    if (c->verbose)
+        fprintf(stderr, "(%zu tokens, %.0f tokens/s, context %d of %d, %d from the cache)\n", answer->tokens.count,
+                (double)answer->tokens.count / (seconds > 0 ? seconds : 1), used, context, answer->n_cached);
+}
+
+/* Answers the conversation so far and adds the answer to it. A turn that fails is taken back. */
+static bool answer_turn(struct chat *c, struct talc_error *err) {
+    struct token_list ids = {0};
+    struct generation answer = {.max_new_tokens = (int)c->max_tokens,
+                                .sampling = sampling_from(&c->sampling),
+                                .stops = c->sampling.stops.items,
+                                .n_stops = c->sampling.stops.n,
+                                .on_text = print_piece,
+                                .context = c};
+    double start = clock_seconds();
+    bool ok = assistant_encode_chat(&c->assistant, c->messages, &ids, err);
+    if (ok && (int)ids.count >= engine_context_length(c->assistant.engine))
+        ok = talc_fail(err, "the conversation has %zu tokens and the context holds %d; /clear begins anew", ids.count,
+                       engine_context_length(c->assistant.engine));
+    answer.prompt = ids.ids;
+    answer.n_prompt = (int)ids.count;
+    ok = ok && engine_generate(c->assistant.engine, &answer, err);
+    if (ok) {
+        putchar('\n');
+        add_message(c, "assistant", answer.text.data, answer.text.length);
+        report(c, &answer, clock_seconds() - start);
+    } else {
+        json_array_remove(c->messages, json_array_size(c->messages) - 1);
+    }
+    generation_free(&answer);
+    token_list_free(&ids);
+    return ok;
+}
+
+static void save_conversation(const struct chat *c, const char *path) {
+    struct talc_error err = {0};
+    struct buffer line = {0};
+    json_t *o = json_pack("{s:O}", "messages", c->messages);
+    FILE *f = *path ? fopen(path, "a") : NULL;
+    if (!f) fprintf(stderr, "cannot write '%s'; give a file name after /save\n", path);
+    else if (json_append_line(&line, o, &err) && fwrite(line.data, 1, line.length, f) == line.length && fclose(f) == 0)
+        fprintf(stderr, "(added to %s)\n", path);
+    else fprintf(stderr, "could not write %s\n", path);
+    buffer_free(&line);
+    json_decref(o);
+}
+
+/* A line that begins with '/'. False: leave. */
+static bool run_command(struct chat *c, const char *text) {
+    const char *argument = strchr(text, ' ');
+    argument = argument ? argument + 1 : "";
+    if (strcmp(text, "/exit") == 0 || strcmp(text, "/bye") == 0) return false;
+    if (strcmp(text, "/clear") == 0) {
+        clear_messages(c);
+        fputs("(forgotten)\n", stderr);
+    } else if (strncmp(text, "/system", 7) == 0) {
+        c->system = strdup(argument);
+        clear_messages(c);
+    } else if (strncmp(text, "/save", 5) == 0) {
+        save_conversation(c, argument);
+    } else {
+        fputs(help_text, stderr);
+    }
+    return true;
+}
+
+/* One message: a line, or the lines between two of """. */
+static enum line_result read_message(struct line_input *input, struct buffer *line, struct buffer *message) {
+    buffer_clear(message);
+    enum line_result result = line_input_read(input, line);
+    if (result != LINE_READ || strcmp(line->data ? line->data : "", "\"\"\"") != 0) {
+        if (result == LINE_READ && line->data) buffer_append(message, line->data, line->length);
+        return result;
+    }
+    while ((result = line_input_read(input, line)) == LINE_READ && strcmp(line->data ? line->data : "", "\"\"\"") != 0) {
+        if (message->length) buffer_append_char(message, '\n');
+        buffer_append(message, line->data ? line->data : "", line->length);
+    }
+    return result;
+}
+
+static bool converse(struct chat *c, struct talc_error *err) {
+    bool terminal = isatty(0), colour = cli_colour(1);
+    struct line_input *input = line_input_open("> ");
+    struct buffer line = {0}, message = {0};
+    bool ok = input ? true : talc_fail(err, "out of memory");
+    if (terminal) fprintf(stderr, "Talk to %s. /help lists commands, Ctrl-D leaves.\n", c->model);
+    while (ok) {
+        enum line_result result = read_message(input, &line, &message);
+        cli_clear_interrupt();
+        if (result == LINE_END) break;
+        if (result == LINE_INTERRUPTED) {
+            fputc('\n', stderr);
+            continue;
+        }
+        if (message.length == 0) continue;
+        if (utf8_valid_prefix(message.data, message.length) != message.length) {
+            fputs("that is not valid UTF-8 text; nothing was sent\n", stderr);
+            continue;
+        }
+        if (message.data[0] == '/') {
+            if (!run_command(c, message.data)) break;
+            continue;
+        }
+        add_message(c, "user", message.data, message.length);
+        if (colour) fputs("\033[36m", stdout);
+        struct talc_error turn = {0};
+        bool answered = answer_turn(c, &turn);
+        if (colour) fputs("\033[0m", stdout);
+        fflush(stdout);
+        if (!answered && terminal) fprintf(stderr, "%s\n", turn.message);
+        else if (!answered) ok = talc_fail(err, "%s", turn.message);
+    }
+    if (terminal) fputc('\n', stderr);
+    line_input_close(input);
+    buffer_free(&line);
+    buffer_free(&message);
+    return ok;
+}
+
+int cmd_chat(int argc, char **argv) {
+    struct chat c = {.sampling = sampling_values_defaults()};
+    struct option options[] = {
+        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &c.model, .argument = "DIR", .help = "model or run folder"},
+        {.name = "system", .kind = OPTION_TEXT, .value = &c.system, .argument = "TEXT", .help = "instructions before the conversation"},
+        {.name = "max-tokens", .kind = OPTION_INT, .value = &c.max_tokens, .argument = "N",
+         .help = "longest answer; 0: to the end of the context", .min = 0, .max = 1e9},
+        OPTIONS_SAMPLING(c.sampling),
+        {.name = "verbose", .kind = OPTION_FLAG, .value = &c.verbose, .help = "tokens, speed and context after each answer"},
+        OPTION_DEVICE(c.device, c.threads),
+    };
+    struct command_line line = {.command = "chat", .summary = "talk to a model in the terminal", .arguments = "",
+                                .example = "talc chat -m sft/ --temp 0", .options = options,
+                                .n_options = OPTIONS_COUNT(options)};
+    int code = options_parse(&line, argc, argv);
+    if (code >= 0) return code;
+    if (!c.model) return cli_usage("chat", "which model? give -m DIR");
+    struct talc_error err = {0};
+    struct cli_device device;
+    c.interrupted = cli_catch_interrupt();
+    c.messages = json_array();
+    clear_messages(&c);
+    bool ok = cli_device_open(&device, c.device, c.threads, &err);
+    if (ok) {
+        ok = assistant_open(&c.assistant, c.model, &device.stream, &(struct engine_options){.n_streams = 1}, &err) &&
+             converse(&c, &err);
+        assistant_close(&c.assistant);
+        cli_device_close(&device);
+    }
+    json_decref(c.messages);
+    options_free(&line);
+    return ok ? EXIT_DONE : cli_fail("chat", &err);
+}

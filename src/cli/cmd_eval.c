@@ -1,0 +1,270 @@
+/* cmd_eval.c - talc eval: scores a model on held-out tests, with intervals, beside a baseline. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "cli/cli.h"
+#include "file/json.h"
+#include "infer/assistant.h"
+#include "task/checker.h"
+#include "task/checker_baseline.h"
+
+struct eval {
+    const char *model, *task, *data, *device, *answers, *baseline;
+    struct option_list vocabulary;
+    int64_t streams, max_tokens, free_text, seed, threads;
+    bool json, quiet;
+    /* opened */
+    struct assistant assistant;
+    struct checker tests;
+    struct score_table scores, baseline_scores;
+    struct code_runner runner;
+    FILE *answers_file;
+    const volatile sig_atomic_t *stop;
+};
+
+/* A test on its way through the engine. */
+struct attempt {
+    struct generation generation;
+    struct token_list prompt;
+    size_t item;
+    bool active;
+};
+
+static void end_attempt(struct attempt *a) {
+    generation_free(&a->generation);
+    token_list_free(&a->prompt);
+    *a = (struct attempt){0};
+}
+
+static bool begin_attempt(struct eval *e, struct attempt *a, size_t item, struct talc_error *err) {
+    a->item = item;
+    if (!assistant_encode_chat(&e->assistant, e->tests.items[item].messages, &a->prompt, err)) return false;
+    a->generation = (struct generation){.prompt = a->prompt.ids, .n_prompt = (int)a->prompt.count,
+                                        .max_new_tokens = (int)e->max_tokens,
+                                        .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1}};
+    a->active = engine_submit(e->assistant.engine, &a->generation, err);
+    return a->active;
+}
+
+static void note_answer(struct eval *e, const struct checker_item *item, const char *answer, const struct checker_result *r) {
+    if (!e->answers_file) return;
+    static const char *const verdicts[] = {"wrong", "right", "skipped"};
+    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:O}", "skill", item->skill, "verdict", verdicts[r->verdict], "answer", answer,
+                          "expected", item->answer, "why", r->why, "messages", item->messages);
+    struct buffer line = {0};
+    if (o && json_append_line(&line, o, NULL)) fprintf(e->answers_file, "%s\n", line.data);
+    buffer_free(&line);
+    json_decref(o);
+}
+
+static bool judge(struct eval *e, const struct attempt *a, struct talc_error *err) {
+    const struct checker_item *item = &e->tests.items[a->item];
+    const char *answer = a->generation.text.data ? a->generation.text.data : "";
+    struct checker_result result;
+    if (!checker_score(item, answer, e->runner.run ? &e->runner : NULL, &result, err)) return false;
+    note_answer(e, item, answer, &result);
+    return score_table_add(&e->scores, item, &result) ? true : talc_fail(err, "the tests have too many skills");
+}
+
+/* All tests, as many at a time as the engine has streams; each is judged as it ends. */
+static bool run_tests(struct eval *e, struct talc_error *err) {
+    size_t next = 0, done = 0;
+    struct progress progress;
+    struct attempt *attempts = calloc((size_t)e->streams, sizeof *attempts);
+    bool ok = attempts ? true : talc_fail(err, "out of memory");
+    progress_start(&progress, "eval", "test", 0, (double)e->tests.n_items, e->quiet);
+    while (ok && done < e->tests.n_items) {
+        int running;
+        for (int i = 0; ok && i < e->streams && next < e->tests.n_items; i++)
+            if (!attempts[i].active) ok = begin_attempt(e, &attempts[i], next++, err);
+        ok = ok && engine_step(e->assistant.engine, &running, err);
+        for (int i = 0; ok && i < e->streams; i++)
+            if (attempts[i].active && attempts[i].generation.finish != FINISH_NONE) {
+                ok = judge(e, &attempts[i], err);
+                end_attempt(&attempts[i]);
+                done++;
+            }
+        if (ok && *e->stop) ok = talc_fail(err, "interrupted after %zu tests", done);
+        progress_update(&progress, (double)done, NULL);
+    }
+    progress_clear(&progress);
+    for (int i = 0; attempts && i < e->streams; i++) {
+        if (attempts[i].active) engine_cancel(e->assistant.engine, &attempts[i].generation);
+        end_attempt(&attempts[i]);
+    }
+    free(attempts);
+    return ok;
+}
+
+/* The same tests answered by the most similar training prompt: what a skill is worth that only remembers. */
+static bool run_baseline(struct eval *e, struct talc_error *err) {
+    struct baseline *baseline = baseline_open(e->baseline, err);
+    struct progress progress;
+    bool ok = baseline != NULL;
+    progress_start(&progress, "baseline", "test", 0, (double)e->tests.n_items, e->quiet);
+    for (size_t i = 0; ok && i < e->tests.n_items; i++) {
+        struct checker_result result;
+        const char *answer = baseline_answer(baseline, e->tests.items[i].messages, err);
+        ok = answer && checker_score(&e->tests.items[i], answer, e->runner.run ? &e->runner : NULL, &result, err);
+        if (ok && !score_table_add(&e->baseline_scores, &e->tests.items[i], &result))
+            ok = talc_fail(err, "the tests have too many skills");
+        progress_update(&progress, (double)i, NULL);
+    }
+    progress_clear(&progress);
+    baseline_close(baseline);
+    return ok;
+}
+
+/* ---- free text ---------------------------------------------------------------------------------------------------------- */
+
+struct free_text {
+    size_t n, repeats, n_words, n_known;
+};
+
+static bool sample_text(struct eval *e, const struct word_set *words, int64_t seed, struct free_text *f, struct talc_error *err) {
+    int32_t start = tokenizer_end_of_text_id(e->assistant.tokenizer);
+    struct generation g = {.prompt = &start, .n_prompt = 1, .max_new_tokens = 150, .sampling = sampling_defaults()};
+    struct text_quality quality = {0};
+    g.sampling.seed = (uint64_t)seed;
+    if (start < 0) return talc_fail(err, "this model has no token that begins a text");
+    bool ok = engine_generate(e->assistant.engine, &g, err);
+    if (ok && !text_quality_measure(words, g.text.data ? g.text.data : "", g.text.length, g.finish != FINISH_STOP, &quality))
+        ok = talc_fail(err, "out of memory");
+    f->n++;
+    f->repeats += quality.repeats;
+    f->n_words += quality.n_words;
+    f->n_known += quality.n_known;
+    generation_free(&g);
+    return ok;
+}
+
+static bool run_free_text(struct eval *e, struct free_text *f, struct talc_error *err) {
+    struct word_set *words = e->free_text > 0 ? word_set_open() : NULL;
+    bool ok = e->free_text == 0 || words ? true : talc_fail(err, "out of memory");
+    if (ok && e->free_text > 0 && e->vocabulary.n == 0) ok = talc_fail(err, "--free-text needs the training texts: --words FILE");
+    for (int i = 0; ok && i < e->vocabulary.n && words; i++) ok = word_set_add_file(words, e->vocabulary.items[i], err);
+    for (int64_t i = 0; ok && i < e->free_text; i++) ok = sample_text(e, words, e->seed + i, f, err);
+    if (words) word_set_close(words);
+    return ok;
+}
+
+/* ---- results ------------------------------------------------------------------------------------------------------------ */
+
+static double overall(const struct score_table *t, size_t *n) {
+    double passed = 0;
+    *n = 0;
+    for (int i = 0; i < t->n_skills; i++) {
+        passed += (double)t->skills[i].passed;
+        *n += t->skills[i].n;
+    }
+    return *n ? passed / (double)*n : 0;
+}
+
+static const struct skill_score *baseline_of(const struct eval *e, const char *skill) {
+    for (int i = 0; i < e->baseline_scores.n_skills; i++)
+        if (strcmp(e->baseline_scores.skills[i].name, skill) == 0) return &e->baseline_scores.skills[i];
+    return NULL;
+}
+
+static void print_table(const struct eval *e, const struct free_text *f) {
+    printf("%-12s %7s %17s %6s%s\n", "skill", "right", "95% interval", "tests", e->baseline ? "  nearest neighbour" : "");
+    for (int i = 0; i < e->scores.n_skills; i++) {
+        const struct skill_score *s = &e->scores.skills[i];
+        if (s->n == 0) {
+            printf("%-12s skipped: generated code cannot be run safely here\n", s->name);
+            continue;
+        }
+        printf("%-12s %6.1f%% %7.1f%% .. %5.1f%% %6zu", s->name, 100.0 * (double)s->passed / (double)s->n, 100 * s->low,
+               100 * s->high, s->n);
+        const struct skill_score *b = baseline_of(e, s->name);
+        if (b && b->n) printf("  %16.1f%%", 100.0 * (double)b->passed / (double)b->n);
+        if (s->refused) printf("   (%.1f%% refused that should not be)", 100.0 * (double)s->refused / (double)s->n);
+        putchar('\n');
+    }
+    if (f->n)
+        printf("free text    %6.2f%% known words of %zu; %zu of %zu samples say eight words twice\n",
+               f->n_words ? 100.0 * (double)f->n_known / (double)f->n_words : 0, f->n_words, f->repeats, f->n);
+}
+
+static void print_json(const struct eval *e, const struct free_text *f) {
+    size_t n;
+    json_t *parts = json_object(), *intervals = json_object(), *baseline = json_object();
+    double score = overall(&e->scores, &n);
+    for (int i = 0; i < e->scores.n_skills; i++) {
+        const struct skill_score *s = &e->scores.skills[i];
+        if (s->n == 0) continue;
+        json_object_set_new(parts, s->name, json_real((double)s->passed / (double)s->n));
+        const struct skill_score *b = baseline_of(e, s->name);
+        if (b && b->n) json_object_set_new(baseline, s->name, json_real((double)b->passed / (double)b->n));
+        json_object_set_new(intervals, s->name, json_pack("[f,f]", s->low, s->high));
+    }
+    json_t *o = json_pack("{s:s,s:f,s:o,s:o,s:I}", "task", e->task, "score", score, "parts", parts, "intervals", intervals, "n", (json_int_t)n);
+    if (e->baseline) json_object_set(o, "baseline", baseline);
+    json_decref(baseline);
+    if (f->n) {
+        json_object_set_new(o, "known_words", json_real(f->n_words ? (double)f->n_known / (double)f->n_words : 0));
+        json_object_set_new(o, "repeating_samples", json_integer((json_int_t)f->repeats));
+    }
+    struct buffer line = {0};
+    if (json_append_line(&line, o, NULL)) printf("%s\n", line.data);
+    buffer_free(&line);
+    json_decref(o);
+}
+
+static bool evaluate(struct eval *e, struct stream *stream, struct talc_error *err) {
+    struct free_text f = {0};
+    if (!checker_load(&e->tests, e->data, err)) return false;
+    if (e->answers && !(e->answers_file = fopen(e->answers, "w"))) return talc_fail_errno(err, "cannot write %s", e->answers);
+    if (!assistant_open(&e->assistant, e->model, stream, &(struct engine_options){.n_streams = (int)e->streams}, err)) return false;
+    bool ok = run_tests(e, err) && (!e->baseline || run_baseline(e, err)) && run_free_text(e, &f, err);
+    if (ok && e->json) print_json(e, &f);
+    else if (ok) print_table(e, &f);
+    return ok;
+}
+
+static void close_all(struct eval *e) {
+    assistant_close(&e->assistant);
+    checker_free(&e->tests);
+    if (e->answers_file) fclose(e->answers_file);
+}
+
+int cmd_eval(int argc, char **argv) {
+    struct eval e = {.task = "primer", .streams = 16, .max_tokens = 160, .seed = 1};
+    struct option options[] = {
+        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &e.model, .argument = "DIR", .help = "model or run folder"},
+        {.name = "task", .kind = OPTION_TEXT, .value = &e.task, .argument = "NAME", .help = "primer"},
+        {.name = "data", .kind = OPTION_TEXT, .value = &e.data, .argument = "FILE", .help = "the tests: eval.jsonl of talc primer"},
+        {.name = "free-text", .kind = OPTION_INT, .value = &e.free_text, .argument = "N", .help = "also look at N samples of free text", .min = 0, .max = 1e6},
+        {.name = "words", .kind = OPTION_LIST, .value = &e.vocabulary, .argument = "FILE", .help = "training texts: which words are known (may be given again)"},
+        {.name = "baseline", .kind = OPTION_TEXT, .value = &e.baseline, .argument = "FILE",
+         .help = "training chats: also score the answer of the most similar prompt in them"},
+        {.name = "answers", .kind = OPTION_TEXT, .value = &e.answers, .argument = "FILE", .help = "write every answer and its verdict here"},
+        {.name = "streams", .kind = OPTION_INT, .value = &e.streams, .argument = "N", .help = "tests at a time (default 16)", .min = 1, .max = 1024},
+        {.name = "max-tokens", .kind = OPTION_INT, .value = &e.max_tokens, .argument = "N", .help = "longest answer (default 160)", .min = 1, .max = 1e6},
+        {.name = "seed", .kind = OPTION_INT, .value = &e.seed, .argument = "N", .help = "of the free text (answers are greedy)", .min = 0, .max = 9e18},
+        {.name = "json", .kind = OPTION_FLAG, .value = &e.json, .help = "one JSON object"},
+        {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .value = &e.quiet, .help = "no progress"},
+        OPTION_DEVICE(e.device, e.threads),
+    };
+    struct command_line line = {.command = "eval", .summary = "score a model on held-out tests", .arguments = "",
+                                .example = "talc eval -m demo/sft --task primer --data demo/primer/eval.jsonl",
+                                .options = options, .n_options = OPTIONS_COUNT(options)};
+    int code = options_parse(&line, argc, argv);
+    if (code >= 0) return code;
+    struct talc_error err = {0};
+    struct cli_device device;
+    e.stop = cli_catch_interrupt();
+    if (!e.model || !e.data) code = cli_usage("eval", "needs -m DIR and --data FILE");
+    else if (strcmp(e.task, "primer") != 0) code = cli_usage("eval", "there is no task '%s'; this version has: primer", e.task);
+    else if (!cli_device_open(&device, e.device, e.threads, &err)) code = cli_fail("eval", &err);
+    else {
+        code = evaluate(&e, &device.stream, &err) ? EXIT_DONE : cli_fail("eval", &err);
+        close_all(&e);
+        cli_device_close(&device);
+    }
+    options_free(&line);
+    return code;
+}

@@ -1,0 +1,186 @@
+/* cmd_sft.c - talc sft: teach a model to answer, from chats. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/chat_documents.h"
+#include "cli/stage.h"
+#include "file/atomic.h"
+#include "file/run_folder.h"
+
+struct sft {
+    struct stage_values stage;
+    const char *model, *template_path;
+    struct option_list data, replay;
+    double validation_share;
+    bool show_mask;
+    /* opened */
+    struct tokenizer *tokenizer;
+    struct chat_template *chat_template;
+    struct model weights;
+    struct chat_documents documents;
+    struct loader train_rows, validation_rows;
+    struct recipe recipe;
+};
+
+/* The template: --template, else the tokenizer's, else ChatML where its tokens are there. */
+static bool open_template(struct sft *s, struct talc_error *err) {
+    char *text = NULL;
+    size_t n;
+    bool ok = true;
+    if (s->template_path) {
+        text = file_read(s->template_path, TEMPLATE_MAX_SOURCE, &n, err);
+        ok = text && tokenizer_set_chat_template(s->tokenizer, text, err);
+    } else if (!tokenizer_chat_template(s->tokenizer)) {
+        if (tokenizer_special_id(s->tokenizer, TOKEN_IM_START) < 0 || tokenizer_special_id(s->tokenizer, TOKEN_IM_END) < 0)
+            return talc_fail(err, "the model has no chat template and no ChatML tokens; give --template FILE");
+        ok = tokenizer_set_chat_template(s->tokenizer, CHAT_TEMPLATE_CHATML, err);
+    }
+    free(text);
+    const char *source = ok ? tokenizer_chat_template(s->tokenizer) : NULL;
+    return source && (s->chat_template = chat_template_parse(source, strlen(source), err)) != NULL;
+}
+
+static bool open_model(struct sft *s, struct stream *stream, struct talc_error *err) {
+    char *folder = run_folder_find_model(s->stage.resume ? s->stage.out : s->model, s->stage.resume, err);
+    bool ok = folder && (s->tokenizer = tokenizer_load(folder, err)) && open_template(s, err) &&
+              model_load_folder(&s->weights, folder, stream, true, err);
+    free(folder);
+    if (ok) s->recipe = recipe_for(&s->weights.arch, NULL);
+    return ok;
+}
+
+/* ---- what is learnt, in colours -------------------------------------------------------------------------------------- */
+
+static void print_masked(const struct sft *s) {
+    const struct chat_documents *d = &s->documents;
+    bool colour = cli_colour(1);
+    int last = -1;
+    for (size_t i = 0; i < d->ids.count; i++) {
+        size_t n;
+        int learn = d->learn.data[i] != 0;
+        const char *bytes = tokenizer_token_bytes(s->tokenizer, d->ids.ids[i], &n);
+        if (learn != last) fputs(colour ? (learn ? "\033[0m\033[30;42m" : "\033[0m\033[90m") : learn ? "[[" : last == 1 ? "]]" : "", stdout);
+        last = learn;
+        fwrite(bytes, 1, n, stdout);
+    }
+    fputs(colour ? "\033[0m\n" : last == 1 ? "]]\n" : "\n", stdout);
+}
+
+static bool show_mask(struct sft *s, struct talc_error *err) {
+    printf("Learnt: %s; the rest is only read.\n", cli_colour(1) ? "\033[30;42mgreen\033[0m" : "between [[ and ]]");
+    for (int i = 0; i < s->data.n; i++) {
+        struct chat_reader *reader = chat_reader_open(s->data.items[i], err);
+        struct chat_record record;
+        bool ok = reader && chat_reader_next(reader, &record, err) && chat_documents_encode(&s->documents, &record, err);
+        if (ok) {
+            printf("--- %s (%s), %zu tokens\n", record.where, chat_format_name(record.format), s->documents.ids.count);
+            print_masked(s);
+        }
+        chat_reader_close(reader);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+/* ---- data ------------------------------------------------------------------------------------------------------------ */
+
+static void on_bytes(void *context, double bytes) { progress_update(context, bytes, NULL); }
+
+static bool read_files(struct sft *s, const struct option_list *files, const char *label, struct talc_error *err) {
+    for (int i = 0; i < files->n; i++) {
+        struct progress progress;
+        progress_start(&progress, label, "byte", 0, 0, s->stage.quiet);
+        bool ok = chat_documents_read(&s->documents, files->items[i], on_bytes, &progress, err);
+        progress_clear(&progress);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+static void say_counts(const struct sft *s) {
+    const struct chat_documents *d = &s->documents;
+    for (int f = 0; f < CHAT_FORMATS; f++)
+        if (d->n_records[f])
+            cli_say(s->stage.quiet, "%zu records of %s\n", d->n_records[f], chat_format_name((enum chat_format)f));
+    if (d->n_too_long)
+        cli_say(false, "talc sft: %zu records do not fit in a row of %d tokens and are left out\n", d->n_too_long, d->row_tokens);
+    if (d->n_nothing_to_learn)
+        cli_say(false, "talc sft: %zu records hold nothing to learn and are left out\n", d->n_nothing_to_learn);
+}
+
+static bool open_rows(struct sft *s, struct talc_error *err) {
+    struct pack_options o = {.row_tokens = s->documents.row_tokens, .seed = (uint64_t)s->stage.seed, .skip_long = true};
+    if (!read_files(s, &s->data, "reading chats", err) || !read_files(s, &s->replay, "reading replay", err)) return false;
+    say_counts(s);
+    if (s->documents.train.n_documents == 0) return talc_fail(err, "there is nothing to train on");
+    if (!documents_open(&s->train_rows, &s->documents.train, &o, NULL, err)) return false;
+    o.in_order = true;
+    return s->documents.validation.n_documents == 0 ||
+           documents_open(&s->validation_rows, &s->documents.validation, &o, NULL, err);
+}
+
+static int sft(struct sft *s, struct cli_device *device, struct command_line *line, struct talc_error *err) {
+    const struct stage_values *v = &s->stage;
+    if (!s->show_mask && !stage_check_folder(v, err)) return cli_fail("sft", err);
+    if (!open_model(s, &device->stream, err)) return cli_fail("sft", err);
+    s->documents = (struct chat_documents){.tokenizer = s->tokenizer, .chat_template = s->chat_template,
+                                           .row_tokens = s->weights.arch.context_length,
+                                           .validation_share = s->validation_share};
+    if (s->show_mask) return show_mask(s, err) ? EXIT_DONE : cli_fail("sft", err);
+    if (!open_rows(s, err) || !stage_apply(v, &s->recipe, err) || (!v->resume && !stage_save_settings(line, v->out, err)))
+        return cli_fail("sft", err);
+    struct stage stage = {.command = "sft",
+                          .values = v,
+                          .device = device,
+                          .model = &s->weights,
+                          .tokenizer = s->tokenizer,
+                          .sample_prompt = "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n",
+                          .recipe = s->recipe,
+                          .data = {.train = &s->train_rows,
+                                   .validation = s->validation_rows.close ? &s->validation_rows : NULL,
+                                   .rows_per_step = s->recipe.rows_per_step},
+                          .objective = objective_cross_entropy("sft"),
+                          .stop = cli_catch_interrupt()};
+    return stage_run(&stage, err);
+}
+
+static void close_all(struct sft *s) {
+    if (s->train_rows.close) loader_close(&s->train_rows);
+    if (s->validation_rows.close) loader_close(&s->validation_rows);
+    chat_documents_free(&s->documents);
+    chat_template_free(s->chat_template);
+    if (s->weights.memory) model_close(&s->weights);
+    tokenizer_free(s->tokenizer);
+}
+
+int cmd_sft(int argc, char **argv) {
+    struct sft s = {.stage = stage_values_defaults(), .validation_share = 0.01};
+    struct option options[] = {
+        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &s.model, .argument = "DIR", .help = "model or run folder to begin with"},
+        {.name = "data", .kind = OPTION_LIST, .value = &s.data, .argument = "FILE", .help = "chats: .jsonl or .json (may be given again)"},
+        {.name = "replay", .kind = OPTION_LIST, .value = &s.replay, .argument = "FILE",
+         .help = "text of the pretraining ({\"text\"} rows), mixed in so that it is not forgotten"},
+        {.name = "template", .kind = OPTION_TEXT, .value = &s.template_path, .argument = "FILE", .help = "chat template (Jinja); default: the model's, else ChatML"},
+        {.name = "val-fraction", .kind = OPTION_NUMBER, .value = &s.validation_share, .argument = "X", .help = "share of the chats to validate on (default 0.01)", .min = 0, .max = 0.9},
+        {.name = "show-mask", .kind = OPTION_FLAG, .value = &s.show_mask, .help = "print the first chat of each file, learnt tokens marked, and end"},
+        OPTIONS_STAGE(s.stage),
+    };
+    struct command_line line = {.command = "sft", .summary = "teach a model to answer, from chats", .arguments = "",
+                                .example = "talc sft -m run/ --data chats.jsonl --out sft/ --minutes 5", .options = options,
+                                .n_options = OPTIONS_COUNT(options)};
+    int code = stage_parse(&line, &s.stage, argc, argv);
+    if (code >= 0) return code;
+    struct talc_error err = {0};
+    struct cli_device device;
+    if (!s.data.n || (!s.model && !s.stage.resume)) code = cli_usage("sft", "needs -m MODEL and --data FILE");
+    else if (!s.stage.out && !s.show_mask) code = cli_usage("sft", "needs --out DIR (or --show-mask)");
+    else if (!cli_device_open(&device, s.stage.device, s.stage.threads, &err)) code = cli_fail("sft", &err);
+    else {
+        code = sft(&s, &device, &line, &err);
+        close_all(&s);
+        cli_device_close(&device);
+    }
+    options_free(&line);
+    return code;
+}

@@ -1,0 +1,25 @@
+/* assistant.h - a model ready to be talked to: weights, tokenizer, chat template and engine, opened from one folder. */
+#ifndef TALC_INFER_ASSISTANT_H
+#define TALC_INFER_ASSISTANT_H
+
+#include "infer/engine.h"
+#include "text/chat.h"
+
+struct assistant {
+    struct model model;
+    struct tokenizer *tokenizer;
+    struct chat_template *chat_template; /* NULL: the model has none, and cannot chat */
+    struct engine *engine;
+    char *folder; /* where it was found */
+};
+
+/* `path`: a model folder or a run folder. */
+bool assistant_open(struct assistant *a, const char *path, struct stream *stream, const struct engine_options *options,
+                    struct talc_error *err);
+void assistant_close(struct assistant *a);
+
+/* Ids of a conversation (array of {role, content}), with the opening of the assistant's answer at its end. */
+bool assistant_encode_chat(const struct assistant *a, const json_t *messages, struct token_list *ids,
+                           struct talc_error *err);
+
+#endif
