@@ -10,6 +10,13 @@ MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 endif
 PREFIX ?= /usr/local
 
+# ---- libraries: got before they are looked up, unless the goal needs none ----------------------------------------------
+ifneq ($(filter-out clean help lint format deps,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell scripts/deps.sh >&2 && echo ok),ok)
+$(error the libraries that talc needs are missing; see above)
+endif
+endif
+
 # ---- libraries: jansson is required, the others are optional (see THIRD_PARTY.md) -----------------------------------
 # WITHOUT="pcre2 zstd" builds without the named ones, to see what a minimal system gives.
 WITHOUT ?=
@@ -56,7 +63,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 
 .PHONY: demo chat bench test-long test-clients
-.PHONY: all help test test-bin asan tsan clean format lint install
+.PHONY: all help test test-bin asan-test tsan-test clean format lint install deps
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -67,7 +74,7 @@ help:
 
 ## make            build ./talc
 talc: $(BUILD)/talc
-	@cp -f $< $@
+	@cp -f $< $@.new && mv -f $@.new $@
 
 $(BUILD)/libtalc.a: $(LIB_OBJ)
 	@rm -f $@
@@ -127,16 +134,28 @@ test-long: talc
 test-clients: talc
 	tests/clients/run.sh
 
-## make asan       the same build with address and undefined-behaviour checks: make asan test
-ifneq ($(filter asan,$(MAKECMDGOALS)),)
-BUILD    := build/asan
-OPTIMIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-endif
-ifneq ($(filter tsan,$(MAKECMDGOALS)),)
-BUILD    := build/tsan
-OPTIMIZE := -O1 -g -fsanitize=thread
-endif
-asan tsan: all
+## make asan-test  the tests under address and undefined-behaviour checks; make tsan-test: for data races
+asan-test:
+	@$(MAKE) test BUILD=build/asan OPTIMIZE="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+tsan-test:
+	@$(MAKE) test BUILD=build/tsan OPTIMIZE="-O1 -g -fsanitize=thread"
+
+## make lint       floors, sizes, warnings of two compilers, shell scripts
+lint:
+	@scripts/lint.sh
+
+## make format     the one style (clang-format)
+format:
+	git ls-files '*.c' '*.h' | grep -v unicode_tables | xargs clang-format -i
+
+## make install    ./talc under PREFIX (default /usr/local)
+install: talc
+	install -D -m 755 $(BUILD)/talc $(DESTDIR)$(PREFIX)/bin/talc
+	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/talc/README.md
+
+## make deps       install the libraries that talc is built with
+deps:
+	@scripts/deps.sh
 
 clean:
 	rm -rf build talc

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # lib.sh - what the end-to-end tests share. Sourced; $TALC is the program, a fresh $work folder is removed at the end.
 set -u
 TALC=${TALC:-./talc}

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Bad input gets one clear line and a non-zero exit; never a crash, a hang or a silent wrong answer.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 make_corpus "$work/text.txt"
@@ -56,6 +57,6 @@ elif mkdir "$work/small" && mount -t tmpfs -o size=64k tmpfs "$work/small" 2>/de
     refuses 'space' "$TALC" train --data "$work/data" --out "$work/small/run" --depth 1 --context 32 --steps 1 --quiet
     umount "$work/small"
 fi
-refuses 'not a directory\|not a folder' "$TALC" prepare -t "$work/tok" --out "$work/text.txt/d" "$work/text.txt"
+refuses 'cannot be made\|not a directory' "$TALC" prepare -t "$work/tok" --out "$work/text.txt/d" "$work/text.txt"
 refuses 'already' "$TALC" train --data "$work/data" --out "$work/run" --depth 1 --steps 3 --quiet
 finish

@@ -1,6 +1,7 @@
 #!/bin/sh
 # A run that is killed at any moment and resumed ends in the same bits as one that was not; so does one on other numbers of
 # threads. KILLS sets how often it is killed (make test-long: 50).
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 kills=${KILLS:-4}
 

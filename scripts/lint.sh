@@ -1,0 +1,48 @@
+#!/bin/sh
+# What `make lint` checks: floors (a file includes headers of its own and of earlier floors only), sizes of files and functions,
+# compiler warnings as errors with gcc and clang, shell scripts.
+set -u
+cd "$(dirname "$0")/.." || exit
+status=0
+complain() { echo "$*" >&2; status=1; }
+
+floors="base file text tensor model data infer task train cli"
+for f in $(git ls-files 'src/*.c' 'src/*.h'); do
+    own=$(echo "$f" | cut -d/ -f2)
+    for included in $(sed -n 's/^#include "\([a-z]*\)\/.*/\1/p' "$f" | sort -u); do
+        seen=no
+        for floor in $floors; do
+            [ "$floor" = "$included" ] && seen=yes
+            [ "$floor" = "$own" ] && break
+        done
+        [ $seen = yes ] || complain "$f: includes '$included', which is not a floor above '$own'"
+    done
+done
+
+for f in $(git ls-files '*.c' '*.h' | grep -v unicode_tables); do
+    awk -v f="$f" '
+        /^[A-Za-z_].*\(/ && !/;[ \t]*$/ { start = FNR; title = $0 }
+        /^}/ { if (start && FNR - start > 120) { printf "%s:%d: a function of %d lines\n", f, start, FNR - start; bad = 1 } start = 0 }
+        END { if (FNR > 900) { printf "%s: %d lines\n", f, FNR; bad = 1 } exit bad }' "$f" >&2 || status=1
+done
+
+flags="-std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Werror -fsyntax-only -Isrc"
+flags="$flags -DHAVE_ZSTD -DHAVE_LIBEDIT -DHAVE_UTF8PROC -DHAVE_LIBSECCOMP $(pkg-config --cflags jansson libedit)"
+for cc in gcc clang; do
+    command -v $cc >/dev/null || continue
+    for f in $(git ls-files 'src/*.c'); do
+        isa=
+        case $f in
+        src/cli/*) isa="-DTALC_VERSION=__FILE__" ;;
+        src/tensor/cpu/isa/*) isa="-DISA_PORTABLE -DISA_SUFFIX=portable" ;;
+        esac
+        # shellcheck disable=SC2086
+        $cc $flags $isa "$f" || status=1
+    done
+done
+
+if command -v shellcheck >/dev/null; then
+    git ls-files '*.sh' .ci/run | xargs shellcheck -x -S warning || status=1
+fi
+[ $status = 0 ] && echo "lint: clean"
+exit $status
