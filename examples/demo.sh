@@ -34,7 +34,7 @@ run train --data "$out/data" --out "$out/base" --depth 4 --minutes "$pretrain" -
 say "4. SFT: learn to answer, while text is replayed so that it is not forgotten ($sft minutes)"
 run sft --show-mask -m "$out/base" --data "$out/primer/chats.jsonl"
 run sft -m "$out/base" --data "$out/primer/chats.jsonl" --replay "$out/primer/replay.jsonl" --out "$out/sft" \
-    --minutes "$sft" --eval-every 0
+    --batch 2 --minutes "$sft" --eval-every 0
 
 say "5. Tests: wordings, topics, names and functions that never occurred in training"
 run eval -m "$out/sft" --task primer --data "$out/primer/eval.jsonl" --baseline "$out/primer/chats.jsonl" \

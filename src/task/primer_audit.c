@@ -112,7 +112,7 @@ static const struct form {
     enum { FORM_NAME, FORM_TOPIC, FORM_FUNCTION, FORM_LIST } form;
 } forms[] = {
     {"I do not know ", ".", FORM_NAME},      {"Nice to meet you, ", ".", FORM_NAME},
-    {"Your name is ", ".", FORM_NAME},       {"# ", "\n", FORM_TOPIC},
+    {"Your name is ", ".", FORM_NAME},       {"# On ", "\n", FORM_TOPIC},
     {"```c\nint ", "(", FORM_FUNCTION},      {"```c\nvoid ", "(", FORM_FUNCTION},
     {"```python\ndef ", "(", FORM_FUNCTION}, {"- ", "", FORM_LIST},
 };

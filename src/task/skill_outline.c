@@ -87,10 +87,8 @@ static const char *draw_topic(enum split split, struct rng *rng, struct buffer *
 static void append_outline(const struct format *format, const char *topic, const char *subject, struct buffer *out,
                            json_t *sections) {
     struct slot slots[] = {{"t", topic}, {"s", subject}, {NULL, NULL}};
-    buffer_append_text(out, "# ");
-    size_t at = out->length;
-    buffer_append_text(out, topic);
-    text_capitalise(out, at);
+    size_t at;
+    buffer_printf(out, "# On %s", topic); /* as it was asked for: a capital would make other tokens of an unseen word */
     for (int i = 0; i < 4; i++) {
         buffer_printf(out, "\n%d. ", i + 1);
         at = out->length;
@@ -116,7 +114,7 @@ static void add_outline(const struct world *world, int subject_index, enum split
         json_t *sections = check ? json_array() : NULL;
         append_outline(format, topic.data, subject, answer, sections);
         if (check) {
-            json_object_set_new(check, "topic", json_string(topic.data));
+            json_object_set_new(check, "topic", json_sprintf("On %s", topic.data));
             json_object_set_new(check, "sections", sections);
         }
     } else {
