@@ -7,7 +7,7 @@ out=${DEMO_DIR:-demo}
 minutes=${DEMO_MINUTES:-10}
 begin=$(date +%s)
 
-calc() { awk "BEGIN { print $1 }"; }
+calc() { awk "BEGIN { x = ($1); print x }"; }
 # What the time is spent on: pretraining 15%, SFT (with replay) 62%; the rest is for building, tests and slack. The world
 # shrinks with the time, since a fact must be met often enough to be learnt.
 pretrain=$(calc "$minutes * 0.15")
