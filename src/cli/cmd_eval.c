@@ -10,6 +10,8 @@
 #include "infer/assistant.h"
 #include "task/checker.h"
 #include "task/checker_baseline.h"
+#include "task/sandbox.h"
+#include "task/sandbox_code.h"
 
 struct eval {
     const char *model, *task, *data, *device, *answers, *baseline;
@@ -214,8 +216,16 @@ static void print_json(const struct eval *e, const struct free_text *f) {
     json_decref(o);
 }
 
+/* Generated code is run only where it can be isolated. */
+static void open_runner(struct eval *e) {
+    struct talc_error why;
+    if (sandbox_available(&why)) e->runner.run = sandbox_run_code;
+    else cli_say(e->quiet, "talc eval: code is skipped: %s\n", why.message);
+}
+
 static bool evaluate(struct eval *e, struct stream *stream, struct talc_error *err) {
     struct free_text f = {0};
+    open_runner(e);
     if (!checker_load(&e->tests, e->data, err)) return false;
     if (e->answers && !(e->answers_file = fopen(e->answers, "w"))) return talc_fail_errno(err, "cannot write %s", e->answers);
     if (!assistant_open(&e->assistant, e->model, stream, &(struct engine_options){.n_streams = (int)e->streams}, err)) return false;
