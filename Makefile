@@ -109,7 +109,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a
 test-bin: $(TEST_BIN)
 
 ## make test       everything that needs no network and no Python, under 5 minutes
-test: talc test-bin
+test: $(BUILD)/talc test-bin
 	@BUILD=$(BUILD) TALC=$(BUILD)/talc tests/run.sh $(TEST_BIN) $(TEST_SCRIPTS)
 
 ## make demo       the whole road: corpus, tokenizer, pretraining, SFT, tests, a conversation (DEMO_MINUTES=10)
@@ -128,7 +128,7 @@ bench: talc
 
 ## make test-long  what takes longer: 50 kills of a training run
 test-long: talc
-	@KILLS=50 TALC=$(BUILD)/talc tests/e2e/test_resume.sh
+	@KILLS=50 TALC=./talc tests/e2e/test_resume.sh
 
 ## make test-clients  against PyTorch, transformers and tokenizers, in a Python environment of its own (build/venv)
 test-clients: talc
@@ -136,9 +136,9 @@ test-clients: talc
 
 ## make asan-test  the tests under address and undefined-behaviour checks; make tsan-test: for data races
 asan-test:
-	@$(MAKE) test BUILD=build/asan OPTIMIZE="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+	@$(MAKE) test BUILD=build/asan TEST_SCRIPTS=tests/e2e/test_bad_input.sh OPTIMIZE="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 tsan-test:
-	@$(MAKE) test BUILD=build/tsan OPTIMIZE="-O1 -g -fsanitize=thread"
+	@$(MAKE) test BUILD=build/tsan TEST_SCRIPTS= OPTIMIZE="-O1 -g -fsanitize=thread"
 
 ## make lint       floors, sizes, warnings of two compilers, shell scripts
 lint:
