@@ -49,11 +49,15 @@ static inline float round_operand(const struct product *p, float x) {
 static void pack(const struct product *p, struct tensor t, bool turned, int64_t j, int64_t width, int64_t padded,
                  float *out) {
     bool plain = t.dtype == DTYPE_F32 && p->o->compute != DTYPE_BF16;
-    if (width < padded) memset(out, 0, (size_t)(p->kc * padded) * sizeof *out);
     const float *data = t.data;
-    if (plain && !turned) {
-        for (int64_t k = 0; k < p->kc; k++)
-            memcpy(out + k * padded, data + (p->k0 + k) * t.stride + j, (size_t)width * sizeof *out);
+    if (width < padded) memset(out, 0, (size_t)(p->kc * padded) * sizeof *out);
+    const float *first = data + p->k0 * t.stride + j;
+    if (plain && !turned && width == TILE_COLS && padded == TILE_COLS) { /* sizes the compiler knows: no calls */
+        for (int64_t k = 0; k < p->kc; k++) memcpy(out + k * TILE_COLS, first + k * t.stride, TILE_COLS * sizeof *out);
+    } else if (plain && !turned && width == TILE_ROWS && padded == TILE_ROWS) {
+        for (int64_t k = 0; k < p->kc; k++) memcpy(out + k * TILE_ROWS, first + k * t.stride, TILE_ROWS * sizeof *out);
+    } else if (plain && !turned) {
+        for (int64_t k = 0; k < p->kc; k++) memcpy(out + k * padded, first + k * t.stride, (size_t)width * sizeof *out);
     } else if (plain) {
         for (int64_t k0 = 0; k0 < p->kc; k0 += 16) { /* a cache line of every row at a time */
             int64_t n = p->kc - k0 < 16 ? p->kc - k0 : 16;
