@@ -1,9 +1,6 @@
 # talc: `make` builds ./talc; `make help` lists what else there is.
 
 BUILD  ?= build/release
-# make V=1 shows the commands.
-V ?=
-Q := $(if $(V),,@)
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -81,22 +78,19 @@ talc: $(BUILD)/talc
 
 $(BUILD)/libtalc.a: $(LIB_OBJ)
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	ar rcs $@ $^
 
 $(BUILD)/talc: $(CLI_OBJ) $(BUILD)/libtalc.a
-	$(if $(V),,@echo "  LINK  $@")
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  CC    $<")
-	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 define isa_rule
 $$(BUILD)/%.$(1).o: %.c
 	@mkdir -p $$(@D)
-	$$(if $$(V),,@echo "  CC    $$< ($(1))")
-	$$(Q)$$(CC) $$(CFLAGS_ALL) $$(ISA_FLAGS_$(1)) -DISA_SUFFIX=$(1) -MMD -MP -c -o $$@ $$<
+	$$(CC) $$(CFLAGS_ALL) $$(ISA_FLAGS_$(1)) -DISA_SUFFIX=$(1) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 
@@ -106,12 +100,11 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 $(BUILD)/tests/libsupport.a: $(TEST_HELP_OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	ar rcs $@ $^
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  TEST  $@")
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -Itests -DTEST_DIR='"tests"' -MMD -MP -o $@ $< $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a -lcmocka $(LIBS)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -Itests -DTEST_DIR='"tests"' -MMD -MP -o $@ $< $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a -lcmocka $(LIBS)
 
 test-bin: $(TEST_BIN)
 

@@ -1,73 +1,111 @@
-/* arch.c - checks of a shape, its counts, and the shapes that --depth gives. */
+/* arch.c - checks of a shape, its arithmetic, GPT-3's banded attention, and the shapes that --depth gives. */
 #include "model/arch.h"
 
-#include <string.h>
+#include <math.h>
+#include <stddef.h>
 
-static bool check_size(const char *name, int64_t x, int64_t max, struct talc_error *err) {
-    return x >= 1 && x <= max ? true : talc_fail(err, "%s is %lld; it must be 1 to %lld", name, (long long)x, (long long)max);
-}
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
 
-bool arch_check(const struct arch *a, struct talc_error *err) {
-    if (!check_size("vocab_size", a->vocab_size, 1 << 24, err) || !check_size("context length", a->context_length, 1 << 24, err) ||
-        !check_size("hidden_size", a->hidden_size, 1 << 20, err) || !check_size("number of layers", a->n_layers, ARCH_MAX_LAYERS, err) ||
-        !check_size("number of heads", a->n_heads, 1 << 16, err) || !check_size("number of key/value heads", a->n_kv_heads, a->n_heads, err) ||
-        !check_size("head_dim", a->head_dim, 1024, err) || !check_size("intermediate_size", a->intermediate_size, 1 << 22, err))
-        return false;
-    if (a->n_heads % a->n_kv_heads)
-        return talc_fail(err, "%d heads cannot share %d key/value heads evenly", a->n_heads, a->n_kv_heads);
-    if (!a->learned_positions && a->head_dim % 2) return talc_fail(err, "rotary positions need an even head_dim, not %d", a->head_dim);
-    if (!(a->norm_epsilon > 0)) return talc_fail(err, "the norm's epsilon must be above 0");
-    if (!(a->dropout >= 0 && a->dropout < 1)) return talc_fail(err, "dropout must be at least 0 and below 1");
-    for (int l = 0; l < a->n_layers; l++)
-        if (a->layers[l].window < 0 || (!a->learned_positions && !(a->layers[l].rope_base > 1)))
-            return talc_fail(err, "layer %d has an impossible window or rope base", l);
+/* Limits so wide that no model meets them, and so narrow that no product of them leaves 63 bits. */
+static const struct size_rule {
+    const char *name;
+    size_t place;
+    int max;
+} size_rules[] = {
+    {"the vocabulary", offsetof(struct arch, vocab_size), 1 << 24},
+    {"the context", offsetof(struct arch, context_length), 1 << 24},
+    {"the hidden size", offsetof(struct arch, hidden_size), 1 << 20},
+    {"the number of layers", offsetof(struct arch, n_layers), ARCH_MAX_LAYERS},
+    {"the number of heads", offsetof(struct arch, n_heads), 1 << 14},
+    {"the number of key/value heads", offsetof(struct arch, n_kv_heads), 1 << 14},
+    {"the size of a head", offsetof(struct arch, head_dim), 1 << 12},
+    {"the intermediate size", offsetof(struct arch, intermediate_size), 1 << 22},
+};
+
+static bool check_layers(const struct arch *a, struct talc_error *err) {
+    for (int l = 0; l < a->n_layers; l++) {
+        float base = a->layers[l].rope_base;
+        if (a->layers[l].window < 0) return talc_fail(err, "the window of layer %d is %d", l, a->layers[l].window);
+        if (!a->learned_positions && !(isfinite(base) && base > 1))
+            return talc_fail(err, "the rotary base of layer %d is %g; it must be above 1", l, (double)base);
+    }
     return true;
 }
 
-int64_t arch_block_parameters(const struct arch *a) {
-    int64_t h = a->hidden_size, q = (int64_t)a->n_heads * a->head_dim, kv = (int64_t)a->n_kv_heads * a->head_dim;
-    int64_t f = a->intermediate_size, up = a->activation == ACTIVATION_SWIGLU ? 2 * f : f;
-    return a->n_layers * (h * (q + 2 * kv) + q * h + h * up + f * h);
+static bool check_ids(const struct arch *a, struct talc_error *err) {
+    const int ids[] = {a->bos_id, a->eos_id, a->pad_id};
+    static const char *const names[] = {"bos", "eos", "pad"};
+    for (int i = 0; i < 3; i++)
+        if (ids[i] < -1 || ids[i] >= a->vocab_size)
+            return talc_fail(err, "the %s token is %d, outside the vocabulary of %d", names[i], ids[i], a->vocab_size);
+    return true;
 }
 
-int64_t arch_parameters(const struct arch *a) {
-    int64_t h = a->hidden_size, q = (int64_t)a->n_heads * a->head_dim, kv = (int64_t)a->n_kv_heads * a->head_dim;
-    int64_t up = (a->activation == ACTIVATION_SWIGLU ? 2 : 1) * (int64_t)a->intermediate_size;
-    int64_t norms = a->norm == NORM_LAYER && a->norm_bias ? 2 * h : h;
-    int64_t layer = 2 * norms + (a->qk_norm ? 2 * (int64_t)a->head_dim : 0) + (a->qkv_bias ? q + 2 * kv : 0) +
-                    (a->out_bias ? h : 0) + (a->mlp_bias ? up + h : 0);
-    int64_t tables = (int64_t)a->vocab_size * h * (a->tie_embeddings ? 1 : 2) + (a->learned_positions ? a->context_length * h : 0);
-    return tables + arch_block_parameters(a) + a->n_layers * layer + norms;
+bool arch_check(const struct arch *a, struct talc_error *err) {
+    for (size_t i = 0; i < sizeof size_rules / sizeof *size_rules; i++) {
+        const struct size_rule *rule = &size_rules[i];
+        int size = *(const int *)(const void *)((const char *)a + rule->place);
+        if (size < 1 || size > rule->max)
+            return talc_fail(err, "%s is %d; it must be 1 to %d", rule->name, size, rule->max);
+    }
+    if (a->n_heads % a->n_kv_heads != 0)
+        return talc_fail(err, "%d heads cannot share %d key/value heads evenly", a->n_heads, a->n_kv_heads);
+    if (!a->learned_positions && a->head_dim % 2 != 0)
+        return talc_fail(err, "rotary positions need an even size of a head, not %d", a->head_dim);
+    if (a->norm_bias && a->norm != NORM_LAYER) return talc_fail(err, "only LayerNorm has a bias");
+    if (!(a->norm_epsilon > 0) || !isfinite(a->norm_epsilon))
+        return talc_fail(err, "the norm's epsilon is %g; it must be above 0", (double)a->norm_epsilon);
+    if (!(a->dropout >= 0 && a->dropout < 1))
+        return talc_fail(err, "dropout is %g; it must be at least 0 and below 1", (double)a->dropout);
+    return check_layers(a, err) && check_ids(a, err);
+}
+
+/* ---- arithmetic -------------------------------------------------------------------------------------------------- */
+
+/* Mean number of keys that a token of a text of `context` tokens sees, to within half a key: half of the context; with a
+ * window w, half of w for the first w tokens and w from there on. */
+static double mean_keys(int window, double context) {
+    double w = window;
+    return window > 0 && w < context ? w - w * w / (2 * context) : context / 2;
 }
 
 double arch_train_flops(const struct arch *a, int context) {
-    double multiplying = (double)arch_block_parameters(a) + (double)a->vocab_size * a->hidden_size;
-    return 6 * multiplying + 6.0 * a->n_layers * a->n_heads * a->head_dim * context;
+    double matrices = (double)arch_block_parameters(a) + (double)a->vocab_size * a->hidden_size, keys = 0;
+    for (int l = 0; l < a->n_layers; l++) keys += mean_keys(a->layers[l].window, context);
+    return 6 * matrices + 12.0 * a->n_heads * a->head_dim * keys;
 }
 
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
+
+/* Every other layer is banded, the first is dense. The paper gives no width of the band; 128 is the stride of the Sparse
+ * Transformer that it follows (Child et al. 2019, 5.2). */
 void arch_paper_attention(struct arch *a) {
-    for (int l = 1; l < a->n_layers; l += 2) a->layers[l].window = 128 < a->context_length ? 128 : a->context_length;
+    const int band = 128;
+    for (int l = 1; l < a->n_layers; l += 2) a->layers[l].window = band;
 }
+
+static int round_up(int x, int multiple) { return (x + multiple - 1) / multiple * multiple; }
 
 bool arch_from_depth(int depth, int vocab_size, struct arch *a, struct talc_error *err) {
+    const int max_depth = 256;
+    if (depth < 1 || depth > max_depth) return talc_fail(err, "a depth of %d was asked for; it must be 1 to %d", depth, max_depth);
     bool small = depth < 8, large = depth >= 20;
-    *a = (struct arch){.family = "qwen3",
-                       .vocab_size = vocab_size,
-                       .n_layers = depth,
-                       .head_dim = small ? 32 : large ? 128 : 64, /* narrow models need several heads all the same */
-                       .hidden_size = (small ? 32 : 64) * depth,  /* width grows with depth: 64 a layer, as in nanochat */
-                       .context_length = small ? 256 : large ? 2048 : 1024,
-                       .norm = NORM_RMS,
-                       .norm_epsilon = 1e-6f,
-                       .activation = ACTIVATION_SWIGLU,
-                       .qk_norm = true,
-                       .bos_id = -1,
-                       .eos_id = -1,
-                       .pad_id = -1};
-    a->n_heads = a->hidden_size / a->head_dim > 0 ? a->hidden_size / a->head_dim : 1;
-    a->n_kv_heads = depth >= 12 && a->n_heads % 2 == 0 ? a->n_heads / 2 : a->n_heads; /* the cache matters once it is large */
-    a->intermediate_size = (a->hidden_size * 8 / 3 + 63) / 64 * 64; /* three matrices of 8/3 h weigh what two of 4 h do */
-    if (depth < 1 || depth > ARCH_MAX_LAYERS) return talc_fail(err, "--depth must be 1 to %d, not %d", ARCH_MAX_LAYERS, depth);
+    *a = (struct arch){.family = "qwen3", .vocab_size = vocab_size, .n_layers = depth};
+    a->hidden_size = (small ? 32 : 64) * depth;   /* width grows with depth; a small model would be slow at 64 a layer */
+    a->head_dim = small ? 32 : large ? 128 : 64;  /* so that a narrow model still has several heads */
+    a->n_heads = (a->hidden_size + a->head_dim - 1) / a->head_dim; /* heads as wide as the model, or a little wider */
+    a->n_kv_heads = a->n_heads;
+    if (depth >= 12) { /* from here on the cache is what limits serving: two heads share a key and a value */
+        a->n_heads = round_up(a->n_heads, 2);
+        a->n_kv_heads = a->n_heads / 2;
+    }
+    a->intermediate_size = round_up(a->hidden_size * 8 / 3, 64); /* three matrices of 8/3 h weigh what two of 4 h do */
+    a->context_length = small ? 256 : large ? 2048 : 1024;       /* what a machine for that size can afford */
+    a->norm = NORM_RMS;
+    a->norm_epsilon = 1e-6f;
+    a->activation = ACTIVATION_SWIGLU;
+    a->qk_norm = true;
+    a->bos_id = a->eos_id = a->pad_id = -1; /* the tokenizer knows */
     for (int l = 0; l < depth; l++) a->layers[l].rope_base = 10000;
     return arch_check(a, err);
 }

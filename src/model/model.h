@@ -59,14 +59,16 @@ bool model_open(struct model *model, const struct arch *arch, struct stream *str
                 struct talc_error *err);
 void model_close(struct model *model);
 
-/* GPT-2 (Radford et al. 2019): normal 0.02, residual projections divided by sqrt(2 n_layers). Others: embedding
- * N(0,1)... is chosen by `scheme`; matrices N(0, 1/fan_in), attention-out and MLP-down zero, head N(0, 0.001). */
+/* How a new model begins. Norms are 1 and biases 0; the rest is normal, with these standard deviations:
+ * INIT_GPT2 (Radford et al. 2019): 0.02, the projections onto the residual stream 0.02 / sqrt(2 n_layers).
+ * INIT_ZERO_OUT: embedding 1 (0.02 where the head is tied to it), positions 0.02, matrices 1/sqrt(fan_in), the projections
+ * onto the residual stream 0, so that every block begins as the identity, head 0.001. */
 enum init_scheme { INIT_GPT2, INIT_ZERO_OUT };
 bool model_initialize(struct model *model, enum init_scheme scheme, uint64_t seed, struct talc_error *err);
 
-/* A Hugging Face folder: config.json and model.safetensors (or its parts). Writing puts both files into an existing
- * folder (the caller makes the folder atomic). Every tensor that the config asks for must be there with its shape; one that
- * nobody asks for is refused by name. */
+/* A Hugging Face folder: config.json and model.safetensors (or its parts), of F32, F16, BF16 or F64. Every tensor that the
+ * config asks for must be there with its shape; one that nobody asks for is refused by name; both before memory is taken.
+ * Writing puts both files, in F32, into an existing folder (the caller makes the folder atomic). */
 bool model_load_folder(struct model *model, const char *folder, struct stream *stream, bool with_gradients,
                        struct talc_error *err);
 bool model_save_folder(const struct model *model, const char *folder, struct talc_error *err);
@@ -99,7 +101,9 @@ struct run_options {
     int blocks_per_sequence;
 };
 
-struct layer_activations; /* what backward needs of a layer (block.c) */
+struct layer_activations; /* these three: run_internal.h */
+struct workspace;
+struct pass;
 
 struct run {
     struct model *model;
@@ -107,14 +111,14 @@ struct run {
     struct run_options options;
     bool dropout;             /* apply the model's dropout (training passes; not validation) */
     uint64_t seed, counter;   /* of the dropout masks: counter is raised by whoever runs the steps */
-    /* Called with the layer's number, where parameters are fetched or gradients are sent; may be NULL. */
+    /* Called with the layer's number: before a layer's forward and before its backward, where parameters are fetched; after
+     * its backward, where gradients are sent. May be NULL. */
     void (*before_layer)(void *context, int layer);
     void (*after_layer_backward)(void *context, int layer);
     void *hook_context;
 
-    struct arena arena;       /* device memory of all below */
-    struct batch batch;       /* of the current pass: sizes; of its pointers only whether they are there */
-    int max_length;           /* longest sequence of the batch, in keys */
+    struct arena arena;       /* device memory of all tensors below */
+    struct pass *pass;        /* of the current batch, on the host */
     struct tensor tokens, positions, starts, targets, lengths, slots, blocks, head_rows, rng;
     struct tensor hidden;     /* [n_tokens, h] after the final norm */
     struct tensor logits;     /* [head_chunk, V] */
@@ -130,14 +134,16 @@ bool run_open(struct run *run, struct model *model, const struct run_options *op
 void run_close(struct run *run);
 
 /* Copies a batch to the device and runs the blocks: `hidden` is then ready. False on a batch that does not fit or names a
- * token, position or slot that does not exist. */
+ * token, position, slot or block that does not exist. A run with a cache takes batches with lengths, slots and blocks; one
+ * without takes sequences that begin at position 0 and bring all their keys. */
 bool run_forward(struct run *run, const struct batch *batch, struct talc_error *err);
 
-/* Inference: logits of head_rows [n_head_rows, V] to host memory. */
+/* Inference: logits of head_rows [n_head_rows, V] to host memory, head_chunk rows at a time. */
 bool run_logits(struct run *run, float *logits, struct talc_error *err);
 
-/* Training, general: statistics of every token to host memory ([n_tokens, TOKEN_STATS]); then backward from the gradients
- * of the statistics, adding to the parameters' gradients. Logits are computed again in chunks; never stored whole. */
+/* Training, general: statistics of every token to host memory ([n_tokens, TOKEN_STATS]); then, at the same inverse temperature,
+ * backward from the gradients of the statistics, adding to the parameters' gradients. Logits are computed again in chunks;
+ * never stored whole. run_stats alone also serves runs that are not for training. */
 bool run_stats(struct run *run, float inverse_temperature, float *stats, struct talc_error *err);
 bool run_backward(struct run *run, float inverse_temperature, const float *stat_grads, struct talc_error *err);
 
@@ -149,7 +155,8 @@ bool run_stats_backward(struct run *run, float inverse_temperature, const float 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* What training or serving a model takes, by component, in bytes: the same function feeds the printed table, `talc plan`
- * and the allocation itself. */
+ * and the allocation itself. The rotary tables are counted with the workspace; AdamW's two moments are the optimizer's. A
+ * size that cannot be addressed is SIZE_MAX. */
 struct memory_table {
     size_t parameters, gradients, optimizer, activations, workspace, logits, kv_cache, total;
 };

@@ -2,6 +2,7 @@
  * character-level models. */
 #include "model/arch.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char xl_note[] = "the paper prints 24 heads of 128, which do not make 2048; here 16 heads of 128";
@@ -25,17 +26,26 @@ const struct preset presets[] = {
     {NULL, NULL, NULL},
 };
 
-/* In the order of `presets`. */
+/* In the order of `presets`. Dropout is 0 where the models of the papers are trained today in one pass over the text. */
 static const struct {
     int layers, hidden, heads, context, vocab;
     float dropout;
     bool bias;
 } shapes[] = {
-    {12, 768, 12, 1024, 50257, 0, true},    {24, 1024, 16, 1024, 50257, 0, true},   {36, 1280, 20, 1024, 50257, 0, true},
-    {48, 1600, 25, 1024, 50257, 0, true},   {12, 768, 12, 2048, 50257, 0, true},    {24, 1024, 16, 2048, 50257, 0, true},
-    {24, 1536, 16, 2048, 50257, 0, true},   {24, 2048, 16, 2048, 50257, 0, true},   {32, 2560, 32, 2048, 50257, 0, true},
-    {32, 4096, 32, 2048, 50257, 0, true},   {40, 5120, 40, 2048, 50257, 0, true},   {96, 12288, 96, 2048, 50257, 0, true},
-    {4, 128, 4, 64, 65, 0, false},          {6, 384, 6, 256, 65, 0.2f, false},
+    {12, 768, 12, 1024, 50257, 0, true},    /* gpt2-124m */
+    {24, 1024, 16, 1024, 50257, 0, true},   /* gpt2-355m */
+    {36, 1280, 20, 1024, 50257, 0, true},   /* gpt2-774m */
+    {48, 1600, 25, 1024, 50257, 0, true},   /* gpt2-1558m */
+    {12, 768, 12, 2048, 50257, 0, true},    /* gpt3-125m */
+    {24, 1024, 16, 2048, 50257, 0, true},   /* gpt3-350m */
+    {24, 1536, 16, 2048, 50257, 0, true},   /* gpt3-760m */
+    {24, 2048, 16, 2048, 50257, 0, true},   /* gpt3-1.3b */
+    {32, 2560, 32, 2048, 50257, 0, true},   /* gpt3-2.7b */
+    {32, 4096, 32, 2048, 50257, 0, true},   /* gpt3-6.7b */
+    {40, 5120, 40, 2048, 50257, 0, true},   /* gpt3-13b */
+    {96, 12288, 96, 2048, 50257, 0, true},  /* gpt3-175b */
+    {4, 128, 4, 64, 65, 0, false},          /* shakespeare-char-cpu */
+    {6, 384, 6, 256, 65, 0.2f, false},      /* shakespeare-char-gpu */
 };
 _Static_assert(sizeof shapes / sizeof *shapes + 1 == sizeof presets / sizeof *presets, "a shape for every preset");
 
@@ -66,5 +76,10 @@ bool arch_preset(const char *name, struct arch *a, struct talc_error *err) {
                            .pad_id = -1};
         return arch_check(a, err);
     }
-    return talc_fail(err, "there is no preset '%s'; talc info lists them", name);
+    char names[400] = "";
+    for (int i = 0; presets[i].name; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", presets[i].name);
+    }
+    return talc_fail(err, "there is no preset '%.40s'; there are %s", name, names);
 }

@@ -1,242 +1,231 @@
-/* run.c - plans and takes the memory of a run; checks and copies batches; the pass over all layers. */
+/* run.c - opens and closes a run; checks and copies batches; the pass over all layers, forward and backward. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "model/run_internal.h"
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------ */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-static struct tensor take(struct arena *arena, enum dtype dtype, int64_t rows, int64_t cols) {
-    size_t bytes = 0;
-    if (__builtin_mul_overflow((size_t)rows, (size_t)cols * dtype_size(dtype), &bytes)) arena->overflow = true;
-    return tensor_view(arena_take(arena, bytes), dtype, rows, cols);
+static bool check_options(const struct run_options *o, struct talc_error *err) {
+    if (o->max_tokens < 1 || o->max_sequences < 1)
+        return talc_fail(err, "a run of %d tokens in %d sequences is not possible", o->max_tokens, o->max_sequences);
+    if (o->kv_block_tokens == 0) return true;
+    if (o->training) return talc_fail(err, "a run for training has no cache");
+    if (o->kv_block_tokens < 0 || o->kv_blocks < 1 || o->blocks_per_sequence < 1 ||
+        o->kv_blocks > INT32_MAX / o->kv_block_tokens || o->blocks_per_sequence > INT32_MAX / o->kv_block_tokens)
+        return talc_fail(err, "a cache of %d blocks of %d tokens, %d a sequence, is not possible", o->kv_blocks,
+                         o->kv_block_tokens, o->blocks_per_sequence);
+    return true;
 }
 
-static int64_t wide_cols(const struct arch *a) {
-    return (a->activation == ACTIVATION_SWIGLU ? 2 : 1) * (int64_t)a->intermediate_size;
-}
-
-static int default_head_chunk(const struct arch *a, const struct run_options *o) {
-    int rows = o->head_chunk > 0 ? o->head_chunk : (1 << 22) / a->vocab_size; /* some 16 MiB of logits */
-    if (rows < 16) rows = 16;
-    return rows < o->max_tokens ? rows : o->max_tokens;
-}
-
-static void plan_layer(struct layer_activations *l, struct arena *arena, const struct arch *a, const struct run_options *o) {
-    int64_t n = o->max_tokens, h = a->hidden_size, d = a->head_dim, q = (int64_t)a->n_heads * d, kv = (int64_t)a->n_kv_heads * d;
-    l->input = take(arena, DTYPE_F32, n, h);
-    l->normed = take(arena, DTYPE_F32, n, h);
-    l->qkv = take(arena, DTYPE_F32, n, q + 2 * kv);
-    l->q = take(arena, DTYPE_F32, n, q);
-    l->attended = take(arena, DTYPE_F32, n, q);
-    l->middle = take(arena, DTYPE_F32, n, h);
-    l->mlp_normed = take(arena, DTYPE_F32, n, h);
-    l->up = take(arena, DTYPE_F32, n, wide_cols(a));
-    l->activated = take(arena, DTYPE_F32, n, a->intermediate_size);
-    if (o->kv_blocks == 0) {
-        l->k = take(arena, DTYPE_F32, n, kv);
-        l->v = take(arena, DTYPE_F32, n, kv);
-    }
-    if (!o->training) return;
-    l->attention_stats = take(arena, DTYPE_F32, n, 2);
-    l->mlp_stats = take(arena, DTYPE_F32, n, 2);
-    l->lse = take(arena, DTYPE_F32, n, a->n_heads);
-    if (a->qk_norm) l->head_stats = take(arena, DTYPE_F32, n, a->n_heads + a->n_kv_heads);
-}
-
-static void plan_workspace(struct workspace *w, struct arena *arena, const struct arch *a, const struct run_options *o) {
-    int64_t n = o->max_tokens, h = a->hidden_size, d = a->head_dim, q = (int64_t)a->n_heads * d, kv = (int64_t)a->n_kv_heads * d;
-    w->delta = take(arena, DTYPE_F32, n, h);
-    w->final_input = take(arena, DTYPE_F32, n, h);
-    w->final_stats = take(arena, DTYPE_F32, n, 2);
-    if (!o->training) return;
-    w->d_residual = take(arena, DTYPE_F32, n, h);
-    w->d_hidden = take(arena, DTYPE_F32, n, h);
-    w->d_wide = take(arena, DTYPE_F32, n, wide_cols(a));
-    w->d_inner = take(arena, DTYPE_F32, n, a->intermediate_size > q ? a->intermediate_size : q);
-    w->d_qkv = take(arena, DTYPE_F32, n, q + 2 * kv);
-    w->d_q = take(arena, DTYPE_F32, n, q);
-    w->d_k = take(arena, DTYPE_F32, n, kv);
-    w->d_v = take(arena, DTYPE_F32, n, kv);
-}
-
-static void plan_batch(struct run *run, struct arena *arena, const struct run_options *o) {
-    run->tokens = take(arena, DTYPE_I32, 1, o->max_tokens);
-    run->positions = take(arena, DTYPE_I32, 1, o->max_tokens);
-    run->targets = take(arena, DTYPE_I32, 1, o->max_tokens);
-    run->slots = take(arena, DTYPE_I32, 1, o->max_tokens);
-    run->starts = take(arena, DTYPE_I32, 1, (int64_t)o->max_sequences + 1);
-    run->lengths = take(arena, DTYPE_I32, 1, o->max_sequences);
-    run->head_rows = take(arena, DTYPE_I32, 1, o->max_tokens);
-    run->rng = take(arena, DTYPE_I64, 1, 2);
-    if (o->blocks_per_sequence > 0) run->blocks = take(arena, DTYPE_I32, o->max_sequences, o->blocks_per_sequence);
-}
-
-/* One plan for the table, the total and the taking. `run` has its host arrays already. */
-static void plan(struct run *run, struct arena *arena, const struct arch *a, const struct run_options *o,
-                 struct memory_table *table) {
-    size_t mark = arena->used;
-    plan_batch(run, arena, o);
-    plan_workspace(run->workspace, arena, a, o);
-    run->hidden = take(arena, DTYPE_F32, o->max_tokens, a->hidden_size);
-    run->stats = take(arena, DTYPE_F32, o->max_tokens, TOKEN_STATS);
-    run->stat_grads = take(arena, DTYPE_F32, o->max_tokens, TOKEN_STATS);
-    table->workspace = arena->used - mark, mark = arena->used;
-    for (int l = 0; l < (o->training ? a->n_layers : 1); l++) plan_layer(&run->layers[l], arena, a, o);
-    table->activations = arena->used - mark, mark = arena->used;
-    run->logits = take(arena, DTYPE_F32, default_head_chunk(a, o), a->vocab_size);
-    table->logits = arena->used - mark, mark = arena->used;
-    for (int l = 0; o->kv_blocks > 0 && l < a->n_layers; l++) {
-        int64_t rows = (int64_t)o->kv_blocks * o->kv_block_tokens, cols = (int64_t)a->n_kv_heads * a->head_dim;
-        run->keys[l] = take(arena, DTYPE_F32, rows, cols);
-        run->values[l] = take(arena, DTYPE_F32, rows, cols);
-    }
-    table->kv_cache = arena->used - mark;
-}
-
-static bool take_host(struct run *run, int n_layers) {
-    run->layers = calloc((size_t)n_layers, sizeof *run->layers);
+static bool take_host(struct run *run, const struct arch *a, struct talc_error *err) {
+    size_t layers = (size_t)a->n_layers;
+    run->layers = calloc(layers, sizeof *run->layers);
+    run->keys = calloc(layers, sizeof *run->keys);
+    run->values = calloc(layers, sizeof *run->values);
     run->workspace = calloc(1, sizeof *run->workspace);
-    run->keys = calloc((size_t)n_layers, sizeof *run->keys);
-    run->values = calloc((size_t)n_layers, sizeof *run->values);
-    return run->layers && run->workspace && run->keys && run->values;
+    run->pass = calloc(1, sizeof *run->pass);
+    if (run->pass) run->pass->lengths = calloc((size_t)run->options.max_sequences, sizeof *run->pass->lengths);
+    if (run->layers && run->keys && run->values && run->workspace && run->pass && run->pass->lengths) return true;
+    return talc_fail(err, "out of memory for the lists of a run");
 }
 
-static void give_host(struct run *run) {
-    free(run->layers);
-    free(run->workspace);
-    free(run->keys);
-    free(run->values);
-}
-
-struct memory_table model_memory(const struct arch *a, const struct run_options *o) {
+static bool take_device(struct run *run, const struct arch *a, struct talc_error *err) {
     struct memory_table table = {0};
-    struct arena arena = {0};
-    struct run run = {0};
-    if (take_host(&run, a->n_layers)) plan(&run, &arena, a, o, &table);
-    give_host(&run);
-    table.parameters = (size_t)arch_parameters(a) * sizeof(float);
-    if (o->training) {
-        table.gradients = table.parameters;
-        table.optimizer = 2 * table.parameters;
-    }
-    table.total = table.parameters + table.gradients + table.optimizer + arena.used;
-    return table;
-}
-
-size_t run_bytes(const struct arch *arch, const struct run_options *options) {
-    struct memory_table t = model_memory(arch, options);
-    return t.activations + t.workspace + t.logits + t.kv_cache;
+    size_t bytes = run_bytes(a, &run->options);
+    if (bytes == SIZE_MAX)
+        return talc_fail(err, "a batch of %d tokens needs more memory than can be addressed", run->options.max_tokens);
+    run->arena = (struct arena){.memory = run->stream->backend->memory_take(run->stream, bytes, err), .capacity = bytes};
+    if (!run->arena.memory) return talc_fail_in(err, "a batch of %d tokens", run->options.max_tokens);
+    run_plan(run, &run->arena, a, &run->options, &table);
+    return true;
 }
 
 bool run_open(struct run *run, struct model *model, const struct run_options *options, struct talc_error *err) {
     *run = (struct run){.model = model, .stream = model->stream, .options = *options};
-    struct arena planned = {0};
-    struct memory_table table;
-    if (!take_host(run, model->arch.n_layers)) {
-        give_host(run);
-        return talc_fail(err, "out of memory for %d layers", model->arch.n_layers);
-    }
-    plan(run, &planned, &model->arch, options, &table);
-    void *memory = planned.overflow ? NULL : model->stream->backend->memory_take(model->stream, planned.used, err);
-    if (!memory) {
-        give_host(run);
-        *run = (struct run){0};
-        return planned.overflow ? talc_fail(err, "a batch of %d tokens needs more memory than can be addressed", options->max_tokens)
-                                : false;
-    }
-    run->arena = (struct arena){.memory = memory, .capacity = planned.used};
-    plan(run, &run->arena, &model->arch, options, &table);
-    return true;
+    bool ok = !options->training || tensor_present(model->gradients) ||
+              talc_fail(err, "a model that was opened without gradients cannot be trained");
+    if (ok && check_options(options, err) && take_host(run, &model->arch, err) && take_device(run, &model->arch, err))
+        return true;
+    run_close(run);
+    return false;
 }
 
 void run_close(struct run *run) {
     if (!run->model) return;
-    run->stream->backend->memory_give(run->stream, run->arena.memory);
-    give_host(run);
+    if (run->arena.memory) run->stream->backend->memory_give(run->stream, run->arena.memory);
+    if (run->pass) free(run->pass->lengths);
+    free(run->pass);
+    free(run->layers);
+    free(run->keys);
+    free(run->values);
+    free(run->workspace);
     *run = (struct run){0};
 }
 
-/* ---- batches ------------------------------------------------------------------------------------------------------------ */
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
 
-static bool check_sequences(const struct run *run, const struct batch *b, struct talc_error *err) {
-    int64_t slots = (int64_t)run->options.kv_blocks * run->options.kv_block_tokens;
-    if (b->starts[0] != 0 || b->starts[b->n_sequences] != b->n_tokens) return talc_fail(err, "the sequences do not cover the batch");
-    for (int s = 0; s < b->n_sequences; s++)
-        if (b->starts[s] > b->starts[s + 1]) return talc_fail(err, "sequence %d begins after it ends", s);
-    for (int i = 0; b->lengths && i < b->n_tokens; i++)
-        if (b->slots[i] < 0 || b->slots[i] >= slots)
-            return talc_fail(err, "cache slot %d of token %d is outside 0..%lld", b->slots[i], i, (long long)slots - 1);
+static bool check_range(const char *what, int i, int64_t x, int64_t limit, struct talc_error *err) {
+    if (x >= 0 && x < limit) return true;
+    return talc_fail(err, "%s %d of the batch is %lld, outside 0..%lld", what, i, (long long)x, (long long)limit - 1);
+}
+
+static bool check_tokens(const struct run *run, const struct batch *b, struct talc_error *err) {
+    const struct arch *a = &run->model->arch;
+    for (int i = 0; i < b->n_tokens; i++)
+        if (!check_range("token", i, b->tokens[i], a->vocab_size, err) ||
+            !check_range("position", i, b->positions[i], a->context_length, err) ||
+            (b->targets && !check_range("target", i, b->targets[i], a->vocab_size, err)))
+            return false;
     for (int i = 0; i < b->n_head_rows; i++)
-        if (b->head_rows[i] < 0 || b->head_rows[i] >= b->n_tokens) return talc_fail(err, "head row %d is outside the batch", i);
+        if (!check_range("head row", i, b->head_rows[i], b->n_tokens, err)) return false;
+    return true;
+}
+
+/* Sequence s brings all its keys: they are the rows of the batch, from position 0 on. */
+static bool check_whole(const struct batch *b, int s, struct talc_error *err) {
+    for (int i = b->starts[s]; i < b->starts[s + 1]; i++)
+        if (b->positions[i] != i - b->starts[s])
+            return talc_fail(err, "token %d of sequence %d is at position %d; without a cache they count from 0",
+                             i - b->starts[s], s, b->positions[i]);
+    return true;
+}
+
+/* Sequence s has keys in the cache. */
+static bool check_cached(const struct run *run, const struct batch *b, int s, struct talc_error *err) {
+    const struct run_options *o = &run->options;
+    int limit = o->blocks_per_sequence * o->kv_block_tokens, length = b->lengths[s];
+    if (length < 1 || length > limit)
+        return talc_fail(err, "sequence %d has %d keys; the table of blocks has room for %d", s, length, limit);
+    for (int j = 0; j <= (length - 1) / o->kv_block_tokens; j++)
+        if (!check_range("block", j, b->blocks[(int64_t)s * o->blocks_per_sequence + j], o->kv_blocks, err)) return false;
+    for (int i = b->starts[s]; i < b->starts[s + 1]; i++)
+        if (!check_range("cache slot", i, b->slots[i], (int64_t)o->kv_blocks * o->kv_block_tokens, err) ||
+            !check_range("position", i, b->positions[i], length, err))
+            return false;
     return true;
 }
 
 static bool check_batch(const struct run *run, const struct batch *b, struct talc_error *err) {
-    const struct arch *a = &run->model->arch;
-    if (b->n_tokens < 1 || b->n_tokens > run->options.max_tokens)
-        return talc_fail(err, "a batch of %d tokens does not fit a run of %d", b->n_tokens, run->options.max_tokens);
-    if (b->n_sequences < 1 || b->n_sequences > run->options.max_sequences)
-        return talc_fail(err, "a batch of %d sequences does not fit a run of %d", b->n_sequences, run->options.max_sequences);
-    if (b->lengths && run->options.kv_blocks == 0) return talc_fail(err, "this run has no cache");
-    for (int i = 0; i < b->n_tokens; i++) {
-        if (b->tokens[i] < 0 || b->tokens[i] >= a->vocab_size)
-            return talc_fail(err, "token %d of the batch is %d, outside the vocabulary of %d", i, b->tokens[i], a->vocab_size);
-        if (b->positions[i] < 0 || b->positions[i] >= a->context_length)
-            return talc_fail(err, "position %d of the batch is %d, outside the context of %d", i, b->positions[i], a->context_length);
-        if (b->targets && (b->targets[i] < 0 || b->targets[i] >= a->vocab_size))
-            return talc_fail(err, "target %d of the batch is %d, outside the vocabulary of %d", i, b->targets[i], a->vocab_size);
-    }
-    return check_sequences(run, b, err);
+    const struct run_options *o = &run->options;
+    bool cached = o->kv_block_tokens > 0;
+    if (b->n_tokens < 1 || b->n_tokens > o->max_tokens)
+        return talc_fail(err, "a batch of %d tokens does not fit a run of %d", b->n_tokens, o->max_tokens);
+    if (b->n_sequences < 1 || b->n_sequences > o->max_sequences)
+        return talc_fail(err, "a batch of %d sequences does not fit a run of %d", b->n_sequences, o->max_sequences);
+    if (b->n_head_rows < 0 || b->n_head_rows > o->max_tokens)
+        return talc_fail(err, "a batch with %d head rows does not fit a run of %d", b->n_head_rows, o->max_tokens);
+    if (cached != (b->lengths && b->slots && b->blocks))
+        return talc_fail(err, cached ? "this run has a cache: a batch needs lengths, slots and blocks"
+                                     : "this run has no cache: a batch has no lengths, slots or blocks");
+    if (b->starts[0] != 0 || b->starts[b->n_sequences] != b->n_tokens)
+        return talc_fail(err, "the sequences do not cover the batch");
+    for (int s = 0; s < b->n_sequences; s++) /* all, before any is used to index */
+        if (b->starts[s] > b->starts[s + 1]) return talc_fail(err, "sequence %d begins after it ends", s);
+    if (!check_tokens(run, b, err)) return false;
+    for (int s = 0; s < b->n_sequences; s++)
+        if (!(cached ? check_cached(run, b, s, err) : check_whole(b, s, err))) return false;
+    return true;
 }
 
+/* The first n of a vector of integers, which is cut to them. */
 static void copy_ints(struct run *run, struct tensor *to, const int32_t *from, int64_t n) {
-    if (!from) return;
     to->cols = n;
-    run->stream->backend->copy_in(run->stream, to->data, from, (size_t)n * sizeof *from);
+    if (from) run->stream->backend->copy_in(run->stream, to->data, from, (size_t)n * sizeof *from);
 }
 
 static void copy_batch(struct run *run, const struct batch *b) {
-    run->batch = *b;
-    run->max_length = 0;
+    struct pass *p = run->pass;
+    p->n_tokens = b->n_tokens;
+    p->n_sequences = b->n_sequences;
+    p->n_head_rows = b->n_head_rows;
+    p->cached = run->options.kv_block_tokens > 0;
+    p->has_targets = b->targets != NULL;
+    p->dropout = run->dropout ? run->model->arch.dropout : 0;
+    p->has_stats = false;
+    p->max_length = 0;
+    for (int s = 0; s < b->n_sequences; s++) {
+        p->lengths[s] = p->cached ? b->lengths[s] : b->starts[s + 1] - b->starts[s];
+        if (p->lengths[s] > p->max_length) p->max_length = p->lengths[s];
+    }
     copy_ints(run, &run->tokens, b->tokens, b->n_tokens);
     copy_ints(run, &run->positions, b->positions, b->n_tokens);
     copy_ints(run, &run->targets, b->targets, b->n_tokens);
-    copy_ints(run, &run->slots, b->slots, b->n_tokens);
     copy_ints(run, &run->starts, b->starts, (int64_t)b->n_sequences + 1);
+    copy_ints(run, &run->lengths, p->lengths, b->n_sequences);
     copy_ints(run, &run->head_rows, b->head_rows, b->n_head_rows);
-    if (b->blocks)
+    if (p->cached) {
+        copy_ints(run, &run->slots, b->slots, b->n_tokens);
+        run->blocks.rows = b->n_sequences;
         run->stream->backend->copy_in(run->stream, run->blocks.data, b->blocks,
-                                      (size_t)b->n_sequences * (size_t)run->options.blocks_per_sequence * sizeof(int32_t));
-    for (int s = 0; s < b->n_sequences; s++) {
-        int32_t length = b->lengths ? b->lengths[s] : b->starts[s + 1] - b->starts[s];
-        if (length > run->max_length) run->max_length = length;
-        run->stream->backend->copy_in(run->stream, (int32_t *)run->lengths.data + s, &length, sizeof length);
+                                      (size_t)(run->blocks.rows * run->blocks.cols) * sizeof(int32_t));
     }
-    int64_t rng[2] = {(int64_t)run->seed, (int64_t)run->counter};
+    uint64_t rng[2] = {run->seed, run->counter};
     run->stream->backend->copy_in(run->stream, run->rng.data, rng, sizeof rng);
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------------------------------ */
+/* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
-bool run_forward(struct run *run, const struct batch *batch, struct talc_error *err) {
+struct layer_activations layer_rows(const struct run *run, int layer) {
+    struct layer_activations a = run->layers[run->options.training ? layer : 0];
+    struct tensor *const all[] = {&a.input, &a.attention_stats, &a.normed, &a.qkv, &a.head_stats, &a.q, &a.k,
+                                  &a.v, &a.attended, &a.lse, &a.middle, &a.mlp_stats, &a.mlp_normed, &a.up,
+                                  &a.activated};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = first_rows(*all[i], run->pass->n_tokens);
+    if (run->pass->cached) {
+        a.k = run->keys[layer];
+        a.v = run->values[layer];
+    }
+    return a;
+}
+
+struct workspace workspace_rows(const struct run *run) {
+    struct workspace w = *run->workspace;
+    struct tensor *const all[] = {&w.delta, &w.qkv, &w.final_input, &w.final_stats, &w.d_residual, &w.d_hidden,
+                                  &w.d_up, &w.d_activated, &w.d_attended, &w.d_q, &w.d_k, &w.d_v};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = first_rows(*all[i], run->pass->n_tokens);
+    return w;
+}
+
+void apply_dropout(const struct run *run, struct tensor x, uint32_t site) {
+    struct dropout_options o = {.probability = run->pass->dropout, .site = site};
+    if (o.probability > 0) run->stream->ops->dropout(run->stream, o, x, run->rng);
+}
+
+static void body_forward(struct run *run) {
     struct model *m = run->model;
-    const struct ops *ops = run->stream->ops;
-    if (!check_batch(run, batch, err)) return false;
-    copy_batch(run, batch);
-    int64_t n = batch->n_tokens;
-    struct tensor x = first_rows(run->layers[0].input, n), delta = first_rows(run->workspace->delta, n);
-    ops->embedding_forward(run->stream, x, m->embedding->value, run->tokens, value_of(m->positions), run->positions);
-    if (run->dropout && m->arch.dropout > 0)
-        ops->dropout(run->stream, (struct dropout_options){m->arch.dropout, 0}, x, run->rng);
+    struct workspace w = workspace_rows(run);
+    struct tensor embedded = layer_rows(run, 0).input;
+    run->stream->ops->embedding_forward(run->stream, embedded, m->embedding->value, run->tokens, value_of(m->positions),
+                                        run->positions);
+    apply_dropout(run, embedded, DROPOUT_SITE_EMBEDDING);
     for (int layer = 0; layer < m->arch.n_layers; layer++) {
         if (run->before_layer) run->before_layer(run->hook_context, layer);
         block_forward(run, layer);
     }
-    struct tensor last = first_rows(run->layers[run->options.training ? m->arch.n_layers - 1 : 0].middle, n);
-    run->hidden.rows = n;
-    ops->norm_forward(run->stream, (struct norm_options){m->arch.norm, m->arch.norm_epsilon}, run->hidden,
-                      first_rows(run->workspace->final_input, n), last, delta, value_of(m->final_norm.weight),
-                      value_of(m->final_norm.bias), first_rows(run->workspace->final_stats, n));
-    return stream_synchronize(run->stream, err);
+    run->hidden.rows = run->pass->n_tokens;
+    norm_forward(run, &m->final_norm, run->hidden, w.final_input, layer_rows(run, m->arch.n_layers - 1).middle, w.delta,
+                 w.final_stats);
+}
+
+void body_backward(struct run *run) {
+    struct model *m = run->model;
+    struct workspace w = workspace_rows(run);
+    run->stream->ops->zero(run->stream, w.d_residual);
+    norm_backward(run, &m->final_norm, w.d_residual, w.d_hidden, w.final_input, w.final_stats);
+    for (int layer = m->arch.n_layers - 1; layer >= 0; layer--) {
+        if (run->before_layer) run->before_layer(run->hook_context, layer);
+        block_backward(run, layer);
+        if (run->after_layer_backward) run->after_layer_backward(run->hook_context, layer);
+    }
+    apply_dropout(run, w.d_residual, DROPOUT_SITE_EMBEDDING);
+    run->stream->ops->embedding_backward(run->stream, m->embedding->gradient, run->tokens, gradient_of(m->positions),
+                                         run->positions, w.d_residual);
+}
+
+bool run_forward(struct run *run, const struct batch *batch, struct talc_error *err) {
+    run->pass->n_tokens = 0;
+    if (!check_batch(run, batch, err)) return false;
+    copy_batch(run, batch);
+    body_forward(run);
+    return run->stream->failed ? talc_fail(err, "%s", run->stream->error.message) : true;
 }

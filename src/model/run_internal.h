@@ -6,42 +6,77 @@
 
 /* What backward needs of one layer. Inference has one of these, used by every layer in turn. */
 struct layer_activations {
-    struct tensor input;          /* [n, h]: the residual stream that the attention norm saw */
+    struct tensor input;           /* [n, h]: the residual stream that the attention norm saw */
     struct tensor attention_stats; /* [n, 2] */
-    struct tensor normed;         /* [n, h]: after the attention norm */
-    struct tensor qkv;            /* [n, (H+2G)d]: before norms and rope */
-    struct tensor head_stats;     /* [n, H+G] */
-    struct tensor q, k, v;        /* after them */
-    struct tensor attended, lse;  /* [n, Hd], [n, H] */
-    struct tensor middle;         /* [n, h]: the residual stream that the MLP norm saw */
+    struct tensor normed;          /* [n, h]: after the attention norm */
+    struct tensor qkv;             /* [n, (H+2G)d]: before norms and rope; shared by all layers where nothing is normed */
+    struct tensor head_stats;      /* [n, H+G] */
+    struct tensor q, k, v;         /* after them */
+    struct tensor attended, lse;   /* [n, Hd], [n, H] */
+    struct tensor middle;          /* [n, h]: the residual stream that the MLP norm saw */
     struct tensor mlp_stats;
-    struct tensor mlp_normed;     /* [n, h] */
-    struct tensor up, activated;  /* [n, f or 2f], [n, f] */
+    struct tensor mlp_normed;      /* [n, h] */
+    struct tensor up, activated;   /* [n, f or 2f], [n, f] */
 };
 
-/* Buffers that every layer uses and none keeps. */
+/* Buffers that every layer uses and none keeps; all but those that say so are for backward. */
 struct workspace {
-    struct tensor delta;   /* [n, h]: what a branch adds to the residual stream */
-    struct tensor final_input, final_stats; /* residual stream before the final norm, and its statistics */
-    /* backward */
-    struct tensor d_residual; /* [n, h] */
-    struct tensor d_hidden;   /* [n, h]: of the normed stream, and of branches */
-    struct tensor d_wide;     /* [n, f or 2f] */
-    struct tensor d_inner;    /* [n, f], also the gradient of `attended` */
-    struct tensor d_qkv, d_q, d_k, d_v;
+    struct tensor delta;                    /* [n, h]: what a branch adds to the residual stream (forward too) */
+    struct tensor qkv;                      /* [n, (H+2G)d]: of forward, and its gradient (forward too) */
+    struct tensor final_input, final_stats; /* residual stream before the final norm, and its statistics (forward) */
+    struct tensor d_residual;               /* [n, h] */
+    struct tensor d_hidden;                 /* [n, h]: of the normed stream */
+    struct tensor d_up;                     /* [n, f or 2f] */
+    struct tensor d_activated;              /* [n, f] */
+    struct tensor d_attended;               /* [n, Hd] */
+    struct tensor d_q, d_k, d_v;
 };
 
-/* Sites of dropout in one step: 0 is the embedding; a layer has three. */
-static inline uint32_t dropout_site(int layer, int use) { return (uint32_t)(1 + layer * 3 + use); }
+/* What the run remembers of the current batch on the host. */
+struct pass {
+    int n_tokens, n_sequences, n_head_rows; /* n_tokens 0: no batch yet */
+    int max_length;                         /* longest sequence, in keys */
+    bool cached, has_targets;
+    float dropout;            /* that the forward pass had */
+    bool has_stats;           /* run_stats has been there ... */
+    float stats_temperature;  /* ... with this inverse temperature */
+    int32_t *lengths;         /* room for max_sequences */
+};
+
+/* Plans (with an arena without memory) or takes what a run needs; the tables' rows are those of the largest batch. The arrays
+ * of `run` must be there, or `layers`, `keys` and `values` NULL to plan only. */
+void run_plan(struct run *run, struct arena *arena, const struct arch *arch, const struct run_options *options,
+              struct memory_table *table);
+
+/* The activations of a layer and the workspace, cut to the rows of the batch. */
+struct layer_activations layer_rows(const struct run *run, int layer);
+struct workspace workspace_rows(const struct run *run);
+
+/* Uses of dropout in a layer; each has masks of its own, as the embedding has. */
+enum dropout_use { DROPOUT_ATTENTION, DROPOUT_OUT, DROPOUT_DOWN, DROPOUT_USES };
+enum { DROPOUT_SITE_EMBEDDING = 0 };
+static inline uint32_t dropout_site(int layer, enum dropout_use use) {
+    return (uint32_t)(1 + layer * DROPOUT_USES + (int)use);
+}
+/* Masks x if this pass has dropout; the same call on a gradient is its backward. */
+void apply_dropout(const struct run *run, struct tensor x, uint32_t site);
 
 void block_forward(struct run *run, int layer);
 void block_backward(struct run *run, int layer);
+/* From workspace.d_hidden, the gradient of run->hidden, through all blocks to the embedding. */
+void body_backward(struct run *run);
 
 void linear_forward(struct run *run, const struct linear *linear, struct tensor out, struct tensor x);
-/* d_x = (or nothing where absent); the parameters' gradients +=. */
-void linear_backward(struct run *run, const struct linear *linear, struct tensor d_x, struct tensor d_out, struct tensor x);
+/* d_x =; the parameters' gradients +=. */
+void linear_backward(struct run *run, const struct linear *linear, struct tensor d_x, struct tensor d_out,
+                     struct tensor x);
 
-/* The first n rows of a tensor: what the current batch uses of it. */
+/* out = norm(residual), residual = x + delta; its backward adds to d_x and to the gradients of the parameters. */
+void norm_forward(struct run *run, const struct norm *norm, struct tensor out, struct tensor residual, struct tensor x,
+                  struct tensor delta, struct tensor stats);
+void norm_backward(struct run *run, const struct norm *norm, struct tensor d_x, struct tensor d_out, struct tensor x,
+                   struct tensor stats);
+
 static inline struct tensor first_rows(struct tensor t, int64_t n) {
     if (tensor_present(t)) t.rows = n;
     return t;

@@ -1,0 +1,89 @@
+/* layout.c - see layout.h. Here too: the counts of arch.h, which are sums over the list. */
+#include "model/layout.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Cutting a matrix by rows cuts its bias by columns; cutting it by columns leaves the bias whole. */
+enum { BY_ROWS = 0, BY_COLS = 1, WHOLE = -1 };
+
+void layout_before(const struct arch *a, struct layout_entry out[LAYOUT_BEFORE]) {
+    const int64_t h = a->hidden_size, v = a->vocab_size, context = a->context_length;
+    const struct layout_entry entries[LAYOUT_BEFORE] = {
+        {"embedding.weight", ROLE_EMBEDDING, BY_ROWS, true, v, h, offsetof(struct model, embedding)},
+        {"positions.weight", ROLE_POSITION, WHOLE, a->learned_positions, context, h, offsetof(struct model, positions)},
+    };
+    memcpy(out, entries, sizeof entries);
+}
+
+void layout_block(const struct arch *a, struct layout_entry out[LAYOUT_BLOCK]) {
+    const int64_t h = a->hidden_size, f = a->intermediate_size, d = a->head_dim;
+    const int64_t q = a->n_heads * d, qkv = q + 2 * a->n_kv_heads * d, up = a->activation == ACTIVATION_SWIGLU ? 2 * f : f;
+    const struct layout_entry entries[LAYOUT_BLOCK] = {
+        {"attention_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct block, attention_norm.weight)},
+        {"attention_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct block, attention_norm.bias)},
+        {"qkv.weight", ROLE_MATRIX, BY_ROWS, true, qkv, h, offsetof(struct block, qkv.weight)},
+        {"qkv.bias", ROLE_BIAS, BY_COLS, a->qkv_bias, 1, qkv, offsetof(struct block, qkv.bias)},
+        {"q_norm.weight", ROLE_NORM, WHOLE, a->qk_norm, 1, d, offsetof(struct block, q_norm)},
+        {"k_norm.weight", ROLE_NORM, WHOLE, a->qk_norm, 1, d, offsetof(struct block, k_norm)},
+        {"out.weight", ROLE_MATRIX, BY_COLS, true, h, q, offsetof(struct block, out.weight)},
+        {"out.bias", ROLE_BIAS, WHOLE, a->out_bias, 1, h, offsetof(struct block, out.bias)},
+        {"mlp_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct block, mlp_norm.weight)},
+        {"mlp_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct block, mlp_norm.bias)},
+        {"up.weight", ROLE_MATRIX, BY_ROWS, true, up, h, offsetof(struct block, up.weight)},
+        {"up.bias", ROLE_BIAS, BY_COLS, a->mlp_bias, 1, up, offsetof(struct block, up.bias)},
+        {"down.weight", ROLE_MATRIX, BY_COLS, true, h, f, offsetof(struct block, down.weight)},
+        {"down.bias", ROLE_BIAS, WHOLE, a->mlp_bias, 1, h, offsetof(struct block, down.bias)},
+    };
+    memcpy(out, entries, sizeof entries);
+}
+
+void layout_after(const struct arch *a, struct layout_entry out[LAYOUT_AFTER]) {
+    const int64_t h = a->hidden_size, v = a->vocab_size;
+    const struct layout_entry entries[LAYOUT_AFTER] = {
+        {"final_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct model, final_norm.weight)},
+        {"final_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct model, final_norm.bias)},
+        {"head.weight", ROLE_HEAD, BY_ROWS, !a->tie_embeddings, v, h, offsetof(struct model, head.weight)},
+    };
+    memcpy(out, entries, sizeof entries);
+}
+
+/* ---- sums -------------------------------------------------------------------------------------------------------- */
+
+enum measure { COUNT_ALL, COUNT_MATRICES, COUNT_PADDED };
+
+static int64_t sum(const struct layout_entry *entries, int n, enum measure measure) {
+    int64_t total = 0;
+    for (int i = 0; i < n; i++) {
+        const struct layout_entry *e = &entries[i];
+        if (!e->present || (measure == COUNT_MATRICES && e->role != ROLE_MATRIX)) continue;
+        total += measure == COUNT_PADDED ? layout_entry_floats(e) : e->rows * e->cols;
+    }
+    return total;
+}
+
+static int64_t sum_of_all(const struct arch *a, enum measure measure) {
+    struct layout_entry before[LAYOUT_BEFORE], block[LAYOUT_BLOCK], after[LAYOUT_AFTER];
+    layout_before(a, before);
+    layout_block(a, block);
+    layout_after(a, after);
+    return sum(before, LAYOUT_BEFORE, measure) + a->n_layers * sum(block, LAYOUT_BLOCK, measure) +
+           sum(after, LAYOUT_AFTER, measure);
+}
+
+int64_t layout_floats(const struct arch *a) { return sum_of_all(a, COUNT_PADDED); }
+int64_t arch_parameters(const struct arch *a) { return sum_of_all(a, COUNT_ALL); }
+int64_t arch_block_parameters(const struct arch *a) { return sum_of_all(a, COUNT_MATRICES); }
+
+int rope_owner(const struct arch *a, int layer) {
+    for (int l = 0; l < layer; l++)
+        if (a->layers[l].rope_base == a->layers[layer].rope_base) return l;
+    return layer;
+}
+
+int64_t rope_floats(const struct arch *a) {
+    int64_t tables = 0;
+    if (a->learned_positions) return 0;
+    for (int l = 0; l < a->n_layers; l++) tables += rope_owner(a, l) == l;
+    return tables * a->context_length * a->head_dim;
+}
