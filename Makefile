@@ -1,6 +1,9 @@
 # talc: `make` builds ./talc; `make help` lists what else there is.
 
 BUILD  ?= build/release
+# make V=1 shows the commands.
+V ?=
+Q := $(if $(V),,@)
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -78,19 +81,22 @@ talc: $(BUILD)/talc
 
 $(BUILD)/libtalc.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/talc: $(CLI_OBJ) $(BUILD)/libtalc.a
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(if $(V),,@echo "  CC    $<")
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 define isa_rule
 $$(BUILD)/%.$(1).o: %.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS_ALL) $$(ISA_FLAGS_$(1)) -DISA_SUFFIX=$(1) -MMD -MP -c -o $$@ $$<
+	$$(if $$(V),,@echo "  CC    $$< ($(1))")
+	$$(Q)$$(CC) $$(CFLAGS_ALL) $$(ISA_FLAGS_$(1)) -DISA_SUFFIX=$(1) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 
@@ -100,11 +106,12 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 $(BUILD)/tests/libsupport.a: $(TEST_HELP_OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -Itests -DTEST_DIR='"tests"' -MMD -MP -o $@ $< $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a -lcmocka $(LIBS)
+	$(if $(V),,@echo "  TEST  $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -Itests -DTEST_DIR='"tests"' -MMD -MP -o $@ $< $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a -lcmocka $(LIBS)
 
 test-bin: $(TEST_BIN)
 

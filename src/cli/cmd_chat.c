@@ -1,6 +1,7 @@
 /* cmd_chat.c - talc chat: a conversation in the terminal. */
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 
 struct chat {
     const char *model, *device, *system;
+    char *own_system; /* what /system set */
     int64_t threads, max_tokens;
     bool verbose;
     struct sampling_values sampling;
@@ -107,7 +109,8 @@ static bool run_command(struct chat *c, const char *text) {
         clear_messages(c);
         fputs("(forgotten)\n", stderr);
     } else if (strncmp(text, "/system", 7) == 0) {
-        c->system = strdup(argument);
+        free(c->own_system);
+        c->system = c->own_system = strdup(argument);
         clear_messages(c);
     } else if (strncmp(text, "/save", 5) == 0) {
         save_conversation(c, argument);
@@ -187,7 +190,10 @@ int cmd_chat(int argc, char **argv) {
                                 .n_options = OPTIONS_COUNT(options)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
-    if (!c.model) return cli_usage("chat", "which model? give -m DIR");
+    if (!c.model) {
+        options_free(&line);
+        return cli_usage("chat", "which model? give -m DIR");
+    }
     struct talc_error err = {0};
     struct cli_device device;
     c.interrupted = cli_catch_interrupt();
@@ -201,6 +207,7 @@ int cmd_chat(int argc, char **argv) {
         cli_device_close(&device);
     }
     json_decref(c.messages);
+    free(c.own_system);
     options_free(&line);
     return ok ? EXIT_DONE : cli_fail("chat", &err);
 }

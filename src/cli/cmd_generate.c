@@ -99,7 +99,10 @@ int cmd_generate(int argc, char **argv) {
                                 .options = options, .n_options = OPTIONS_COUNT(options)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
-    if (!g.model) return cli_usage("generate", "which model? give -m DIR");
+    if (!g.model) {
+        options_free(&line);
+        return cli_usage("generate", "which model? give -m DIR");
+    }
     struct talc_error err = {0};
     struct cli_device device;
     struct assistant a = {0};
