@@ -27,10 +27,10 @@ static struct widths widths_of(const struct arch *a) {
     return w;
 }
 
-/* Rows of logits at a time: some 32 MiB, or what was asked for. Every chunk reads the whole head once more, so few is slow;
+/* Rows of logits at a time: some 64 MiB, or what was asked for. Every chunk reads the whole head once more, so few is slow;
  * many only take memory. */
 static int head_chunk(const struct arch *a, const struct run_options *o) {
-    int rows = o->head_chunk > 0 ? o->head_chunk : (8 << 20) / a->vocab_size;
+    int rows = o->head_chunk > 0 ? o->head_chunk : (16 << 20) / a->vocab_size;
     if (rows < 64 && o->head_chunk <= 0) rows = 64;
     return rows < o->max_tokens ? rows : o->max_tokens;
 }
