@@ -1,4 +1,4 @@
-/* sandbox_code.c - see sandbox_code.h. */
+/* sandbox_code.c - which commands compile and run generated code, and what they say. */
 #include "task/sandbox_code.h"
 
 #include <string.h>
@@ -13,18 +13,19 @@ static const struct {
     {"python", "t.py", {"/usr/bin/python3", "-I", "-S", "t.py", NULL}},
 };
 
-bool sandbox_run_code(void *context, const char *language, const char *program, size_t n_bytes, struct code_outcome *outcome,
-                      struct talc_error *err) {
+bool sandbox_run_code(void *context, const char *language, const char *program, size_t n_bytes,
+                      struct code_outcome *outcome, struct talc_error *err) {
     (void)context;
     *outcome = (struct code_outcome){0};
     for (size_t i = 0; i < sizeof languages / sizeof *languages; i++) {
         if (strcmp(languages[i].name, language) != 0) continue;
         struct sandbox_file file = {languages[i].file, program, n_bytes};
-        struct sandbox_job job = {.files = &file, .n_files = 1, .argv = languages[i].argv, .limits = sandbox_limits_defaults()};
+        struct sandbox_job job = {
+            .files = &file, .n_files = 1, .argv = languages[i].argv, .limits = sandbox_default_limits()};
         struct sandbox_result result;
         if (!sandbox_run(&job, &result, err)) return false;
         size_t n = result.output.length, most = sizeof outcome->output - 1;
-        outcome->ended_well = !result.timed_out && result.exit_code == 0;
+        outcome->ended_well = result.end == SANDBOX_EXITED && result.value == 0;
         if (n) memcpy(outcome->output, result.output.data + (n > most ? n - most : 0), n > most ? most : n);
         buffer_free(&result.output);
         return true;
