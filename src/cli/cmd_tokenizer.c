@@ -40,15 +40,17 @@ static bool add_text(struct training *t, struct tokenizer_trainer *trainer, cons
     return tokenizer_trainer_add(trainer, text, n_bytes, err);
 }
 
-/* What is said in a conversation, message by message. */
+/* What is said in a conversation, message by message, and who says it: templates put the role before each, as a word. */
 static bool add_messages(struct training *t, struct tokenizer_trainer *trainer, const json_t *messages, struct talc_error *err) {
+    static const char *const parts[] = {"role", "content"};
     size_t i;
     json_t *message;
-    json_array_foreach(messages, i, message) {
-        const json_t *content = json_object_get(message, "content");
-        if (json_is_string(content) && !add_text(t, trainer, json_string_value(content), json_string_length(content), err))
-            return false;
-    }
+    json_array_foreach(messages, i, message)
+        for (int part = 0; part < 2; part++) {
+            const json_t *text = json_object_get(message, parts[part]);
+            if (json_is_string(text) && !add_text(t, trainer, json_string_value(text), json_string_length(text), err))
+                return false;
+        }
     return true;
 }
 

@@ -4,7 +4,8 @@
  *   output = middle + down(activation(up(norm(middle))))
  *
  * The additions are done by the norm that follows (ops.h): a block leaves `middle` and a delta, and the next block (or the
- * final norm) adds them. */
+ * final norm) adds them. The last block goes on after its attention with the rows that the head wants: of a chat only the
+ * answers are learnt, of a prompt only the last token is asked. */
 #include <math.h>
 
 #include "model/run_internal.h"
@@ -57,7 +58,8 @@ static struct attention_tensors attention_tensors(const struct run *run, const s
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 /* The stream that the block before left (its delta is in the workspace), or the embedding. */
-static void attention_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor delta) {
+static void attention_forward(struct run *run, int layer, const struct layer_activations *a) {
+    struct tensor delta = workspace_rows(run, run->pass->n_tokens).delta;
     const struct block *b = &run->model->blocks[layer];
     struct tensor x = layer == 0 ? a->input : layer_rows(run, layer - 1).middle;
     norm_forward(run, &b->attention_norm, a->normed, a->input, x, layer == 0 ? tensor_absent() : delta,
@@ -69,13 +71,21 @@ static void attention_forward(struct run *run, int layer, const struct layer_act
     struct attention_options attention = attention_options(run, layer);
     struct attention_tensors tensors = attention_tensors(run, a);
     run->stream->ops->attention_forward(run->stream, &attention, &tensors);
-    linear_forward(run, &b->out, delta, a->attended);
+}
+
+static void pick_rows(struct run *run, const struct layer_activations *a) {
+    run->stream->ops->gather_rows(run->stream, a->out_input, a->input, run->head_rows);
+    run->stream->ops->gather_rows(run->stream, a->out_attended, a->attended, run->head_rows);
+}
+
+static void out_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor delta) {
+    linear_forward(run, &run->model->blocks[layer].out, delta, a->out_attended);
     apply_dropout(run, delta, dropout_site(layer, DROPOUT_OUT));
 }
 
 static void mlp_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor delta) {
     const struct block *b = &run->model->blocks[layer];
-    norm_forward(run, &b->mlp_norm, a->mlp_normed, a->middle, a->input, delta, a->mlp_stats);
+    norm_forward(run, &b->mlp_norm, a->mlp_normed, a->middle, a->out_input, delta, a->mlp_stats);
     linear_forward(run, &b->up, a->up, a->mlp_normed);
     run->stream->ops->activation_forward(run->stream, run->model->arch.activation, a->activated, a->up);
     linear_forward(run, &b->down, delta, a->activated);
@@ -84,8 +94,11 @@ static void mlp_forward(struct run *run, int layer, const struct layer_activatio
 
 void block_forward(struct run *run, int layer) {
     struct layer_activations a = layer_rows(run, layer);
-    struct tensor delta = workspace_rows(run).delta;
-    attention_forward(run, layer, &a, delta);
+    attention_forward(run, layer, &a);
+    if (picks_rows(run, layer)) pick_rows(run, &a);
+    struct tensor delta = workspace_rows(run, a.middle.rows).delta;
+    if (delta.rows == 0) return; /* only keys and values were wanted */
+    out_forward(run, layer, &a, delta);
     mlp_forward(run, layer, &a, delta);
 }
 
@@ -108,10 +121,26 @@ static void mlp_backward(struct run *run, int layer, const struct layer_activati
     norm_backward(run, &b->mlp_norm, w->d_residual, w->d_hidden, a->middle, a->mlp_stats);
 }
 
+static void out_backward(struct run *run, int layer, const struct layer_activations *a, const struct workspace *w) {
+    struct tensor d_out = branch_gradient(run, w, dropout_site(layer, DROPOUT_OUT));
+    linear_backward(run, &run->model->blocks[layer].out, w->d_attended, d_out, a->out_attended);
+}
+
+/* The gradients of the picked rows go back to their places; the other rows have none yet. `all` is the workspace of all
+ * tokens; what lies in it is moved aside first. */
+static void unpick_rows(struct run *run, const struct workspace *picked, const struct workspace *all) {
+    const struct ops *ops = run->stream->ops;
+    struct stream *s = run->stream;
+    ops->copy(s, picked->d_hidden, picked->d_residual);
+    ops->copy(s, picked->d_q, picked->d_attended);
+    ops->zero(s, all->d_residual);
+    ops->zero(s, all->d_attended);
+    ops->scatter_add_rows(s, all->d_residual, picked->d_hidden, run->head_rows);
+    ops->scatter_add_rows(s, all->d_attended, picked->d_q, run->head_rows);
+}
+
 static void attention_backward(struct run *run, int layer, const struct layer_activations *a, const struct workspace *w) {
     const struct block *b = &run->model->blocks[layer];
-    struct tensor d_out = branch_gradient(run, w, dropout_site(layer, DROPOUT_OUT));
-    linear_backward(run, &b->out, w->d_attended, d_out, a->attended);
     struct attention_options attention = attention_options(run, layer);
     struct attention_tensors tensors = attention_tensors(run, a);
     struct attention_gradients gradients = {.d_out = w->d_attended, .d_q = w->d_q, .d_k = w->d_k, .d_v = w->d_v};
@@ -126,7 +155,9 @@ static void attention_backward(struct run *run, int layer, const struct layer_ac
 
 void block_backward(struct run *run, int layer) {
     struct layer_activations a = layer_rows(run, layer);
-    struct workspace w = workspace_rows(run);
+    struct workspace all = workspace_rows(run, run->pass->n_tokens), w = workspace_rows(run, a.middle.rows);
     mlp_backward(run, layer, &a, &w);
-    attention_backward(run, layer, &a, &w);
+    out_backward(run, layer, &a, &w);
+    if (picks_rows(run, layer)) unpick_rows(run, &w, &all);
+    attention_backward(run, layer, &a, &all);
 }

@@ -1,14 +1,14 @@
 /* head.c - from the final hidden states to logits, statistics and back. Logits exist for head_chunk rows at a time. */
 #include "model/run_internal.h"
 
-/* Rows [first, first + n) of the batch. */
+/* Head rows [first, first + n) of the batch. */
 struct chunk {
     int64_t first, n;
     struct tensor hidden, logits, stats, grads, targets, d_hidden;
 };
 
 static struct chunk chunk_at(const struct run *run, int64_t first) {
-    int64_t left = run->pass->n_tokens - first, n = left < run->logits.rows ? left : run->logits.rows;
+    int64_t left = run->pass->n_head_rows - first, n = left < run->logits.rows ? left : run->logits.rows;
     struct chunk c = {.first = first,
                       .n = n,
                       .hidden = tensor_rows(run->hidden, first, n),
@@ -31,9 +31,8 @@ bool run_logits(struct run *run, float *logits, struct talc_error *err) {
     if (!check_pass(run, false, err)) return false;
     for (int64_t first = 0; first < run->pass->n_head_rows; first += run->logits.rows) {
         int64_t left = run->pass->n_head_rows - first, n = left < run->logits.rows ? left : run->logits.rows;
-        struct tensor picked = first_rows(run->workspace->delta, n), out = first_rows(run->logits, n);
-        run->stream->ops->gather_rows(run->stream, picked, run->hidden, tensor_cols(run->head_rows, first, n));
-        linear_forward(run, &run->model->head, out, picked);
+        struct tensor out = first_rows(run->logits, n);
+        linear_forward(run, &run->model->head, out, tensor_rows(run->hidden, first, n));
         run->stream->backend->copy_out(run->stream, logits + first * out.cols, out.data,
                                        (size_t)(n * out.cols) * sizeof *logits);
     }
@@ -42,7 +41,7 @@ bool run_logits(struct run *run, float *logits, struct talc_error *err) {
 
 static bool copy_stats(struct run *run, float inverse_temperature, float *stats, struct talc_error *err) {
     run->stream->backend->copy_out(run->stream, stats, run->stats.data,
-                                   (size_t)run->pass->n_tokens * TOKEN_STATS * sizeof *stats);
+                                   (size_t)run->pass->n_head_rows * TOKEN_STATS * sizeof *stats);
     run->pass->has_stats = stream_synchronize(run->stream, err);
     run->pass->stats_temperature = inverse_temperature;
     return run->pass->has_stats;
@@ -50,7 +49,7 @@ static bool copy_stats(struct run *run, float inverse_temperature, float *stats,
 
 bool run_stats(struct run *run, float inverse_temperature, float *stats, struct talc_error *err) {
     if (!check_pass(run, true, err)) return false;
-    for (struct chunk c = {0}; c.first + c.n < run->pass->n_tokens;) {
+    for (struct chunk c = {0}; c.first + c.n < run->pass->n_head_rows;) {
         c = chunk_at(run, c.first + c.n);
         linear_forward(run, &run->model->head, c.logits, c.hidden);
         run->stream->ops->stats_forward(run->stream, c.stats, c.logits, c.targets, inverse_temperature);
@@ -65,8 +64,8 @@ static bool head_backward(struct run *run, float inverse_temperature, const floa
     if (!check_pass(run, true, err)) return false;
     if (!run->options.training) return talc_fail(err, "this run keeps no activations: it cannot go backward");
     run->stream->backend->copy_in(run->stream, run->stat_grads.data, stat_grads,
-                                  (size_t)run->pass->n_tokens * TOKEN_STATS * sizeof *stat_grads);
-    for (struct chunk c = {0}; c.first + c.n < run->pass->n_tokens;) {
+                                  (size_t)run->pass->n_head_rows * TOKEN_STATS * sizeof *stat_grads);
+    for (struct chunk c = {0}; c.first + c.n < run->pass->n_head_rows;) {
         c = chunk_at(run, c.first + c.n);
         linear_forward(run, &run->model->head, c.logits, c.hidden);
         if (with_stats) ops->stats_forward(run->stream, c.stats, c.logits, c.targets, inverse_temperature);

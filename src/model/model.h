@@ -81,12 +81,13 @@ struct batch {
     const int32_t *tokens;    /* [n_tokens] */
     const int32_t *positions; /* [n_tokens]: within the sequence */
     const int32_t *starts;    /* [n_sequences + 1] */
-    const int32_t *targets;   /* [n_tokens], or NULL when inferring */
     const int32_t *lengths;   /* inference, [n_sequences]: keys in the cache once this batch is in; NULL: no cache */
     const int32_t *slots;     /* inference, [n_tokens]: cache row of each token */
     const int32_t *blocks;    /* inference, [n_sequences, blocks_per_sequence] */
-    const int32_t *head_rows; /* inference, [n_head_rows]: tokens whose logits are wanted */
+    /* Which tokens go on to the head, ascending: what is asked of the others ends with their keys and values. */
+    const int32_t *head_rows; /* [n_head_rows]; NULL: all tokens */
     int n_head_rows;
+    const int32_t *targets;   /* [n_head_rows]: the token after each of them; NULL when inferring */
 };
 
 struct run_options {
@@ -120,9 +121,9 @@ struct run {
     struct arena arena;       /* device memory of all tensors below */
     struct pass *pass;        /* of the current batch, on the host */
     struct tensor tokens, positions, starts, targets, lengths, slots, blocks, head_rows, rng;
-    struct tensor hidden;     /* [n_tokens, h] after the final norm */
+    struct tensor hidden;     /* [n_head_rows, h] after the final norm */
     struct tensor logits;     /* [head_chunk, V] */
-    struct tensor stats, stat_grads; /* [n_tokens, TOKEN_STATS] */
+    struct tensor stats, stat_grads; /* [n_head_rows, TOKEN_STATS] */
     struct tensor *keys, *values;    /* per layer: cache rows [kv_blocks * kv_block_tokens, Gd] */
     struct layer_activations *layers;
     struct workspace *workspace;
@@ -138,17 +139,17 @@ void run_close(struct run *run);
  * without takes sequences that begin at position 0 and bring all their keys. */
 bool run_forward(struct run *run, const struct batch *batch, struct talc_error *err);
 
-/* Inference: logits of head_rows [n_head_rows, V] to host memory, head_chunk rows at a time. */
+/* Inference: logits of the head rows [n_head_rows, V] to host memory, head_chunk rows at a time. */
 bool run_logits(struct run *run, float *logits, struct talc_error *err);
 
-/* Training, general: statistics of every token to host memory ([n_tokens, TOKEN_STATS]); then, at the same inverse temperature,
+/* Training, general: statistics of the head rows to host memory ([n_head_rows, TOKEN_STATS]); then, at the same inverse temperature,
  * backward from the gradients of the statistics, adding to the parameters' gradients. Logits are computed again in chunks;
  * never stored whole. run_stats alone also serves runs that are not for training. */
 bool run_stats(struct run *run, float inverse_temperature, float *stats, struct talc_error *err);
 bool run_backward(struct run *run, float inverse_temperature, const float *stat_grads, struct talc_error *err);
 
 /* Training where the gradients are known beforehand (pretrain, SFT: d_logp = -weight): statistics and backward with each
- * chunk of logits computed once. */
+ * chunk of logits computed once. `stats` may be `stat_grads`. */
 bool run_stats_backward(struct run *run, float inverse_temperature, const float *stat_grads, float *stats,
                         struct talc_error *err);
 

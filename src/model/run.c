@@ -73,11 +73,22 @@ static bool check_tokens(const struct run *run, const struct batch *b, struct ta
     const struct arch *a = &run->model->arch;
     for (int i = 0; i < b->n_tokens; i++)
         if (!check_range("token", i, b->tokens[i], a->vocab_size, err) ||
-            !check_range("position", i, b->positions[i], a->context_length, err) ||
-            (b->targets && !check_range("target", i, b->targets[i], a->vocab_size, err)))
+            !check_range("position", i, b->positions[i], a->context_length, err))
             return false;
-    for (int i = 0; i < b->n_head_rows; i++)
-        if (!check_range("head row", i, b->head_rows[i], b->n_tokens, err)) return false;
+    return true;
+}
+
+static int n_head_rows(const struct batch *b) { return b->head_rows ? b->n_head_rows : b->n_tokens; }
+
+static bool check_head_rows(const struct run *run, const struct batch *b, struct talc_error *err) {
+    if (b->head_rows && (b->n_head_rows < 0 || b->n_head_rows > b->n_tokens))
+        return talc_fail(err, "a batch of %d tokens cannot have %d head rows", b->n_tokens, b->n_head_rows);
+    for (int i = 0; i < n_head_rows(b); i++) {
+        if (b->head_rows && !check_range("head row", i, b->head_rows[i], b->n_tokens, err)) return false;
+        if (b->head_rows && i > 0 && b->head_rows[i] <= b->head_rows[i - 1])
+            return talc_fail(err, "head row %d of the batch does not come after the one before", i);
+        if (b->targets && !check_range("target", i, b->targets[i], run->model->arch.vocab_size, err)) return false;
+    }
     return true;
 }
 
@@ -112,8 +123,6 @@ static bool check_batch(const struct run *run, const struct batch *b, struct tal
         return talc_fail(err, "a batch of %d tokens does not fit a run of %d", b->n_tokens, o->max_tokens);
     if (b->n_sequences < 1 || b->n_sequences > o->max_sequences)
         return talc_fail(err, "a batch of %d sequences does not fit a run of %d", b->n_sequences, o->max_sequences);
-    if (b->n_head_rows < 0 || b->n_head_rows > o->max_tokens)
-        return talc_fail(err, "a batch with %d head rows does not fit a run of %d", b->n_head_rows, o->max_tokens);
     if (cached != (b->lengths && b->slots && b->blocks))
         return talc_fail(err, cached ? "this run has a cache: a batch needs lengths, slots and blocks"
                                      : "this run has no cache: a batch has no lengths, slots or blocks");
@@ -121,7 +130,7 @@ static bool check_batch(const struct run *run, const struct batch *b, struct tal
         return talc_fail(err, "the sequences do not cover the batch");
     for (int s = 0; s < b->n_sequences; s++) /* all, before any is used to index */
         if (b->starts[s] > b->starts[s + 1]) return talc_fail(err, "sequence %d begins after it ends", s);
-    if (!check_tokens(run, b, err)) return false;
+    if (!check_tokens(run, b, err) || !check_head_rows(run, b, err)) return false;
     for (int s = 0; s < b->n_sequences; s++)
         if (!(cached ? check_cached(run, b, s, err) : check_whole(b, s, err))) return false;
     return true;
@@ -137,7 +146,8 @@ static void copy_batch(struct run *run, const struct batch *b) {
     struct pass *p = run->pass;
     p->n_tokens = b->n_tokens;
     p->n_sequences = b->n_sequences;
-    p->n_head_rows = b->n_head_rows;
+    p->n_head_rows = n_head_rows(b);
+    p->all_rows = p->n_head_rows == p->n_tokens;
     p->cached = run->options.kv_block_tokens > 0;
     p->has_targets = b->targets != NULL;
     p->dropout = run->dropout ? run->model->arch.dropout : 0;
@@ -149,10 +159,10 @@ static void copy_batch(struct run *run, const struct batch *b) {
     }
     copy_ints(run, &run->tokens, b->tokens, b->n_tokens);
     copy_ints(run, &run->positions, b->positions, b->n_tokens);
-    copy_ints(run, &run->targets, b->targets, b->n_tokens);
+    copy_ints(run, &run->targets, b->targets, p->n_head_rows);
     copy_ints(run, &run->starts, b->starts, (int64_t)b->n_sequences + 1);
     copy_ints(run, &run->lengths, p->lengths, b->n_sequences);
-    copy_ints(run, &run->head_rows, b->head_rows, b->n_head_rows);
+    copy_ints(run, &run->head_rows, b->head_rows, p->n_head_rows);
     if (p->cached) {
         copy_ints(run, &run->slots, b->slots, b->n_tokens);
         run->blocks.rows = b->n_sequences;
@@ -165,12 +175,23 @@ static void copy_batch(struct run *run, const struct batch *b) {
 
 /* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
+bool picks_rows(const struct run *run, int layer) {
+    return layer == run->model->arch.n_layers - 1 && !run->pass->all_rows;
+}
+
 struct layer_activations layer_rows(const struct run *run, int layer) {
     struct layer_activations a = run->layers[run->options.training ? layer : 0];
-    struct tensor *const all[] = {&a.input, &a.attention_stats, &a.normed, &a.qkv, &a.head_stats, &a.q, &a.k,
-                                  &a.v, &a.attended, &a.lse, &a.middle, &a.mlp_stats, &a.mlp_normed, &a.up,
-                                  &a.activated};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = first_rows(*all[i], run->pass->n_tokens);
+    bool picked = picks_rows(run, layer);
+    a.out_input = picked ? run->workspace->head_input : a.input;
+    a.out_attended = picked ? run->workspace->head_attended : a.attended;
+    struct tensor *const first_half[] = {&a.input, &a.attention_stats, &a.normed, &a.qkv, &a.head_stats,
+                                         &a.q, &a.k, &a.v, &a.attended, &a.lse};
+    struct tensor *const second_half[] = {&a.out_input, &a.out_attended, &a.middle, &a.mlp_stats, &a.mlp_normed, &a.up,
+                                          &a.activated};
+    int64_t n = run->pass->n_tokens, n_picked = picked ? run->pass->n_head_rows : n;
+    for (size_t i = 0; i < sizeof first_half / sizeof *first_half; i++) *first_half[i] = first_rows(*first_half[i], n);
+    for (size_t i = 0; i < sizeof second_half / sizeof *second_half; i++)
+        *second_half[i] = first_rows(*second_half[i], n_picked);
     if (run->pass->cached) {
         a.k = run->keys[layer];
         a.v = run->values[layer];
@@ -178,11 +199,11 @@ struct layer_activations layer_rows(const struct run *run, int layer) {
     return a;
 }
 
-struct workspace workspace_rows(const struct run *run) {
+struct workspace workspace_rows(const struct run *run, int64_t n) {
     struct workspace w = *run->workspace;
     struct tensor *const all[] = {&w.delta, &w.qkv, &w.final_input, &w.final_stats, &w.d_residual, &w.d_hidden,
                                   &w.d_up, &w.d_activated, &w.d_attended, &w.d_q, &w.d_k, &w.d_v};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = first_rows(*all[i], run->pass->n_tokens);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = first_rows(*all[i], n);
     return w;
 }
 
@@ -193,7 +214,6 @@ void apply_dropout(const struct run *run, struct tensor x, uint32_t site) {
 
 static void body_forward(struct run *run) {
     struct model *m = run->model;
-    struct workspace w = workspace_rows(run);
     struct tensor embedded = layer_rows(run, 0).input;
     run->stream->ops->embedding_forward(run->stream, embedded, m->embedding->value, run->tokens, value_of(m->positions),
                                         run->positions);
@@ -202,14 +222,16 @@ static void body_forward(struct run *run) {
         if (run->before_layer) run->before_layer(run->hook_context, layer);
         block_forward(run, layer);
     }
-    run->hidden.rows = run->pass->n_tokens;
-    norm_forward(run, &m->final_norm, run->hidden, w.final_input, layer_rows(run, m->arch.n_layers - 1).middle, w.delta,
-                 w.final_stats);
+    struct workspace w = workspace_rows(run, run->pass->n_head_rows);
+    run->hidden.rows = run->pass->n_head_rows;
+    if (run->hidden.rows > 0)
+        norm_forward(run, &m->final_norm, run->hidden, w.final_input, layer_rows(run, m->arch.n_layers - 1).middle, w.delta,
+                     w.final_stats);
 }
 
 void body_backward(struct run *run) {
     struct model *m = run->model;
-    struct workspace w = workspace_rows(run);
+    struct workspace w = workspace_rows(run, run->pass->n_head_rows);
     run->stream->ops->zero(run->stream, w.d_residual);
     norm_backward(run, &m->final_norm, w.d_residual, w.d_hidden, w.final_input, w.final_stats);
     for (int layer = m->arch.n_layers - 1; layer >= 0; layer--) {
@@ -217,9 +239,10 @@ void body_backward(struct run *run) {
         block_backward(run, layer);
         if (run->after_layer_backward) run->after_layer_backward(run->hook_context, layer);
     }
-    apply_dropout(run, w.d_residual, DROPOUT_SITE_EMBEDDING);
+    struct tensor d_embedded = first_rows(w.d_residual, run->pass->n_tokens);
+    apply_dropout(run, d_embedded, DROPOUT_SITE_EMBEDDING);
     run->stream->ops->embedding_backward(run->stream, m->embedding->gradient, run->tokens, gradient_of(m->positions),
-                                         run->positions, w.d_residual);
+                                         run->positions, d_embedded);
 }
 
 bool run_forward(struct run *run, const struct batch *batch, struct talc_error *err) {

@@ -13,6 +13,8 @@ struct layer_activations {
     struct tensor head_stats;      /* [n, H+G] */
     struct tensor q, k, v;         /* after them */
     struct tensor attended, lse;   /* [n, Hd], [n, H] */
+    /* From here on the last layer has the head rows only. */
+    struct tensor out_input, out_attended; /* rows of input and attended that go on */
     struct tensor middle;          /* [n, h]: the residual stream that the MLP norm saw */
     struct tensor mlp_stats;
     struct tensor mlp_normed;      /* [n, h] */
@@ -22,6 +24,7 @@ struct layer_activations {
 /* Buffers that every layer uses and none keeps; all but those that say so are for backward. */
 struct workspace {
     struct tensor delta;                    /* [n, h]: what a branch adds to the residual stream (forward too) */
+    struct tensor head_input, head_attended; /* [n, h], [n, Hd]: the last layer's, where not all rows go on (forward too) */
     struct tensor qkv;                      /* [n, (H+2G)d]: of forward, and its gradient (forward too) */
     struct tensor final_input, final_stats; /* residual stream before the final norm, and its statistics (forward) */
     struct tensor d_residual;               /* [n, h] */
@@ -35,6 +38,7 @@ struct workspace {
 /* What the run remembers of the current batch on the host. */
 struct pass {
     int n_tokens, n_sequences, n_head_rows; /* n_tokens 0: no batch yet */
+    bool all_rows;                          /* every token is a head row: none is picked */
     int max_length;                         /* longest sequence, in keys */
     bool cached, has_targets;
     float dropout;            /* that the forward pass had */
@@ -48,9 +52,11 @@ struct pass {
 void run_plan(struct run *run, struct arena *arena, const struct arch *arch, const struct run_options *options,
               struct memory_table *table);
 
-/* The activations of a layer and the workspace, cut to the rows of the batch. */
+/* The activations of a layer, cut to the rows of the batch; and the workspace, cut to n rows. */
 struct layer_activations layer_rows(const struct run *run, int layer);
-struct workspace workspace_rows(const struct run *run);
+struct workspace workspace_rows(const struct run *run, int64_t n);
+/* Whether rows are picked in this layer's middle: in the last one, unless all go on. */
+bool picks_rows(const struct run *run, int layer);
 
 /* Uses of dropout in a layer; each has masks of its own, as the embedding has. */
 enum dropout_use { DROPOUT_ATTENTION, DROPOUT_OUT, DROPOUT_DOWN, DROPOUT_USES };

@@ -54,6 +54,8 @@ static void plan_workspace(struct workspace *w, struct arena *arena, const struc
     w->delta = take(arena, DTYPE_F32, n, c.hidden);
     w->qkv = take(arena, DTYPE_F32, n, c.qkv);
     w->final_input = take(arena, DTYPE_F32, n, c.hidden);
+    w->head_input = take(arena, DTYPE_F32, n, c.hidden);
+    w->head_attended = take(arena, DTYPE_F32, n, c.q);
     if (!o->training) return;
     w->final_stats = take(arena, DTYPE_F32, n, 2);
     w->d_residual = take(arena, DTYPE_F32, n, c.hidden);

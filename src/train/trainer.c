@@ -46,8 +46,11 @@ bool trainer_open(struct trainer *t, struct model *model, const struct trainer_o
     size_t floats = (size_t)run.max_tokens * TOKEN_STATS;
     t->stats = calloc(floats, sizeof *t->stats);
     t->stat_grads = calloc(floats, sizeof *t->stat_grads);
+    t->head_stats = calloc(floats, sizeof *t->head_stats);
     t->starts = calloc((size_t)run.max_tokens + 1, sizeof *t->starts);
-    if (!t->stats || !t->stat_grads || !t->starts) {
+    t->head_rows = calloc((size_t)run.max_tokens, sizeof *t->head_rows);
+    t->targets = calloc((size_t)run.max_tokens, sizeof *t->targets);
+    if (!t->stats || !t->stat_grads || !t->head_stats || !t->starts || !t->head_rows || !t->targets) {
         trainer_close(t);
         return talc_fail(err, "out of memory for the statistics of %d tokens", run.max_tokens);
     }
@@ -62,41 +65,71 @@ void trainer_close(struct trainer *t) {
     if (t->run.model) run_close(&t->run);
     if (t->memory) t->model->stream->backend->memory_give(t->model->stream, t->memory);
     free(t->stats);
-    free(t->starts);
     free(t->stat_grads);
+    free(t->head_stats);
+    free(t->starts);
+    free(t->head_rows);
+    free(t->targets);
     *t = (struct trainer){0};
 }
 
-/* Rows [first, first + n) of a batch as a ragged batch of the model. `starts` has room for its sequences. */
-static struct batch micro_batch(const struct row_batch *rows, int first, int n, int32_t *starts) {
+/* Rows [first, first + n) of a batch as a ragged batch of the model. */
+static struct batch micro_batch(struct trainer *t, const struct row_batch *rows, int first, int n) {
     int32_t begin = first * rows->row_tokens, end = begin + n * rows->row_tokens;
     struct batch batch = {.n_tokens = end - begin,
                           .tokens = rows->tokens + begin,
                           .positions = rows->positions + begin,
-                          .targets = rows->targets + begin,
-                          .starts = starts};
+                          .starts = t->starts,
+                          .head_rows = t->head_rows,
+                          .targets = t->targets};
     for (int i = 0; i < rows->n_sequences; i++)
         if (rows->sequence_starts[i] >= begin && rows->sequence_starts[i] < end)
-            starts[batch.n_sequences++] = rows->sequence_starts[i] - begin;
-    starts[batch.n_sequences] = end - begin;
+            t->starts[batch.n_sequences++] = rows->sequence_starts[i] - begin;
+    t->starts[batch.n_sequences] = end - begin;
+    for (int32_t i = begin; i < end; i++)
+        if (rows->weights[i] != 0) {
+            t->head_rows[batch.n_head_rows] = i - begin;
+            t->targets[batch.n_head_rows++] = rows->targets[i];
+        }
     return batch;
+}
+
+/* Statistics (or their gradients) of the head rows from those of all tokens, and back. */
+static void pick_head_rows(const struct batch *batch, float *head, const float *all) {
+    for (int i = 0; i < batch->n_head_rows; i++)
+        memcpy(head + (size_t)i * TOKEN_STATS, all + (size_t)batch->head_rows[i] * TOKEN_STATS, TOKEN_STATS * sizeof *head);
+}
+static void spread_head_rows(const struct batch *batch, float *all, const float *head) {
+    memset(all, 0, (size_t)batch->n_tokens * TOKEN_STATS * sizeof *all);
+    for (int i = 0; i < batch->n_head_rows; i++)
+        memcpy(all + (size_t)batch->head_rows[i] * TOKEN_STATS, head + (size_t)i * TOKEN_STATS, TOKEN_STATS * sizeof *head);
+}
+
+static bool measure(struct trainer *t, const struct batch *batch, float inverse_temperature, struct talc_error *err) {
+    if (!run_stats(&t->run, inverse_temperature, t->head_stats, err)) return false;
+    spread_head_rows(batch, t->stats, t->head_stats);
+    return true;
 }
 
 /* Runs one micro-batch; with a denominator of 0 or more also backward. Adds to *loss. */
 static bool micro_step(struct trainer *t, const struct row_batch *rows, int first, int n, const struct objective *o,
                        bool backward, double denominator, double *loss, struct talc_error *err) {
-    struct batch batch = micro_batch(rows, first, n, t->starts);
+    struct batch batch = micro_batch(t, rows, first, n);
+    if (batch.n_head_rows == 0) return true; /* nothing to learn from it */
     t->run.dropout = backward;
     bool ok = run_forward(&t->run, &batch, err);
     if (ok && !backward) {
-        ok = run_stats(&t->run, o->inverse_temperature, t->stats, err);
+        ok = measure(t, &batch, o->inverse_temperature, err);
     } else if (ok && o->gradients_known) {
         o->evaluate(o, rows, first, n, NULL, denominator, t->stat_grads);
-        ok = run_stats_backward(&t->run, o->inverse_temperature, t->stat_grads, t->stats, err);
+        pick_head_rows(&batch, t->head_stats, t->stat_grads);
+        ok = run_stats_backward(&t->run, o->inverse_temperature, t->head_stats, t->head_stats, err);
+        spread_head_rows(&batch, t->stats, t->head_stats);
     } else if (ok) {
-        ok = run_stats(&t->run, o->inverse_temperature, t->stats, err);
+        ok = measure(t, &batch, o->inverse_temperature, err);
         if (ok) o->evaluate(o, rows, first, n, t->stats, denominator, t->stat_grads);
-        ok = ok && run_backward(&t->run, o->inverse_temperature, t->stat_grads, err);
+        pick_head_rows(&batch, t->head_stats, t->stat_grads);
+        ok = ok && run_backward(&t->run, o->inverse_temperature, t->head_stats, err);
     }
     if (ok) *loss += o->loss(o, rows, first, n, t->stats);
     return ok;

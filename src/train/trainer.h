@@ -32,8 +32,10 @@ struct trainer {
     struct tensor step, norm; /* small device tensors */
     void *memory;
     int64_t updates;          /* done so far: AdamW's t */
-    float *stats, *stat_grads; /* host, a micro-batch */
-    int32_t *starts;           /* host, a micro-batch's sequences */
+    /* Host, a micro-batch. The model sees only tokens whose loss counts as its head rows; objectives see all tokens, with
+     * zeros for the others. */
+    float *stats, *stat_grads, *head_stats;
+    int32_t *starts, *head_rows, *targets;
     double loss_sum, weight_sum; /* of what was accumulated since the last update */
 };
 

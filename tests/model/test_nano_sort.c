@@ -205,7 +205,7 @@ static void check_device(const char *device) {
     check(&s, "gelu", first.activated, false);
     check(&s, "block0", layer_rows(&s.run, 1).input, false);
     check(&s, "block1", layer_rows(&s.run, 2).input, false);
-    check(&s, "block2", workspace_rows(&s.run).final_input, false);
+    check(&s, "block2", workspace_rows(&s.run, TOKENS).final_input, false);
     check(&s, "ln_f", s.run.hidden, false);
     float *logits = numbers(s.partials, "lm_head", TOKENS * VOCAB);
     check_numbers(&s, "lm_head", s.logits, logits, TOKENS * VOCAB);

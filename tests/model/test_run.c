@@ -154,6 +154,55 @@ static void rows_together_are_rows_accumulated(void **state) {
     device_case_close(&device);
 }
 
+/* Tokens that nothing is asked of need not go through the second half of the last block: the others get the same bits, and the
+ * gradients are those of all tokens with zeros for them. */
+static void picked_rows_are_as_among_all(void **state) {
+    (void)state;
+    static const int lengths[3] = {17, 1, 40}, n_tokens = 58;
+    struct device_case device;
+    device_case_open(&device, "cpu");
+    for (int k = 0; k < N_ARCHS; k++) {
+        struct arch a = small_arch(k);
+        struct model m;
+        struct text_case t;
+        struct run run;
+        struct talc_error err = {0};
+        float stats[58 * TOKEN_STATS], picked_stats[58 * TOKEN_STATS], grads[58 * TOKEN_STATS] = {0}, some[58 * TOKEN_STATS] = {0};
+        int32_t rows[58], targets[58];
+        int n = 0;
+        open_model(&m, &a, &device.stream);
+        text_case_random(&t, a.vocab_size, 3, lengths, 9);
+        run_case_open(&run, &m, &t, true);
+        for (int i = 0; i < n_tokens; i++) {
+            if (i % 3 != 1 && i != n_tokens - 1) continue;
+            grads[i * TOKEN_STATS + STAT_LOGP] = some[n * TOKEN_STATS + STAT_LOGP] = -1.0f / (float)(i + 1);
+            targets[n] = t.targets[i];
+            rows[n++] = i;
+        }
+        assert_true(run_forward(&run, &t.batch, &err) && run_stats_backward(&run, 1, grads, stats, &err));
+        float *whole = tensor_case_read(m.stream, m.gradients);
+        m.stream->ops->zero(m.stream, m.gradients);
+        struct batch b = t.batch;
+        b.head_rows = rows;
+        b.n_head_rows = n;
+        b.targets = targets;
+        if (!run_forward(&run, &b, &err) || !run_stats_backward(&run, 1, some, picked_stats, &err)) fail_msg("%s", err.message);
+        float *picked = tensor_case_read(m.stream, m.gradients);
+        for (int i = 0; i < n; i++)
+            assert_memory_equal(picked_stats + i * TOKEN_STATS, stats + rows[i] * TOKEN_STATS, 3 * sizeof *stats);
+        assert_true(relative_error(picked, whole, (size_t)m.gradients.cols) < 1e-6);
+        rows[1] = rows[0];
+        assert_false(run_forward(&run, &b, &err));
+        assert_non_null(strstr(err.message, "head row 1"));
+        free(whole);
+        free(picked);
+        run_close(&run);
+        text_case_free(&t);
+        model_close(&m);
+    }
+    device_case_close(&device);
+}
+
 /* Sum of (logp + 0.3 lse - 0.2 entropy) over the batch: an objective that uses every gradient. */
 static double objective(struct run *run, const struct text_case *t, float *stats) {
     struct talc_error err = {0};
@@ -355,7 +404,8 @@ static void cached_batches_that_do_not_fit_are_refused(void **state) {
     open_model(&m, &a, &device.stream);
     assert_true(run_open(&run, &m, &o, NULL));
     int32_t tokens[2] = {1, 2}, positions[2] = {3, 4}, starts[2] = {0, 2}, length = 5, slots[2] = {3, 8}, blocks[2] = {0, 2}, row = 1;
-    struct batch b = {2, 1, tokens, positions, starts, NULL, &length, slots, blocks, &row, 1};
+    struct batch b = {.n_tokens = 2, .n_sequences = 1, .tokens = tokens, .positions = positions, .starts = starts,
+                      .lengths = &length, .slots = slots, .blocks = blocks, .head_rows = &row, .n_head_rows = 1};
     float logits[61];
     assert_true(run_forward(&run, &b, NULL) && run_logits(&run, logits, NULL));
     length = 9, assert_batch_refused(&run, &b, "room for 8");
@@ -427,6 +477,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_at_a_time_gives_the_bits_of_all_at_once),
         cmocka_unit_test(rows_together_are_rows_accumulated),
+        cmocka_unit_test(picked_rows_are_as_among_all),
         cmocka_unit_test(the_gradient_is_the_slope_of_the_loss_with_dropout),
         cmocka_unit_test(dropout_is_the_counters_and_off_when_not_asked_for),
         cmocka_unit_test(hooks_surround_the_layers),
