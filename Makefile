@@ -1,6 +1,16 @@
 # talc: `make` builds ./talc; `make help` lists what else there is.
 
-BUILD  ?= build/release
+# `make asan test`, `make tsan test`: the goal before chooses the build; `make asan` alone builds.
+SANITIZE := $(filter asan tsan,$(MAKECMDGOALS))
+ifneq ($(word 2,$(SANITIZE)),)
+$(error asan and tsan are two builds; give one of them)
+endif
+BUILD ?= build/$(or $(SANITIZE),release)
+OPTIMIZE_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPTIMIZE_tsan := -O1 -g -fsanitize=thread
+# The kills take minutes under a sanitizer and find nothing there; threads are what tsan is for.
+TEST_SCRIPTS_asan := tests/e2e/test_resume.sh
+TEST_SCRIPTS_tsan := tests/e2e/test_resume.sh tests/e2e/test_bad_input.sh
 # make V=1 shows the commands.
 V ?=
 Q := $(if $(V),,@)
@@ -35,7 +45,7 @@ LIB_LIBS    := $(shell pkg-config --libs $(packages_found) 2>/dev/null)
 # -ffp-contract=off: a*b+c is fused only where a kernel says so, or results would differ from compiler to compiler.
 VERSION  := $(shell cat VERSION 2>/dev/null)
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
-OPTIMIZE ?= -O3 -g
+OPTIMIZE ?= $(or $(OPTIMIZE_$(SANITIZE)),-O3 -g)
 WERROR   ?=
 CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE $(OPTIMIZE) -fPIC -ffp-contract=off -fno-math-errno $(WARNINGS) $(WERROR) -Isrc \
              -DTALC_VERSION='"$(VERSION)"' $(LIB_DEFINES) $(LIB_CFLAGS) $(CFLAGS)
@@ -48,7 +58,7 @@ ISA_SRC := $(wildcard src/tensor/cpu/isa/*.c)
 CLI_SRC := $(wildcard src/cli/*.c)
 TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_HELP_SRC := $(wildcard tests/support/*.c)
-TEST_SCRIPTS := $(wildcard tests/e2e/test_*.sh)
+TEST_SCRIPTS := $(filter-out $(TEST_SCRIPTS_$(SANITIZE)),$(wildcard tests/e2e/test_*.sh))
 
 MACHINE := $(shell $(CC) -dumpmachine)
 ISAS := portable
@@ -66,7 +76,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 
 .PHONY: demo chat bench test-long test-clients
-.PHONY: all help test test-bin asan-test tsan-test clean format lint install deps
+.PHONY: all help test test-bin asan tsan clean format lint install deps
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -141,11 +151,9 @@ test-long: talc
 test-clients: talc
 	tests/clients/run.sh
 
-## make asan-test  the tests under address and undefined-behaviour checks; make tsan-test: for data races
-asan-test:
-	@$(MAKE) test BUILD=build/asan TEST_SCRIPTS=tests/e2e/test_bad_input.sh OPTIMIZE="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-tsan-test:
-	@$(MAKE) test BUILD=build/tsan TEST_SCRIPTS= OPTIMIZE="-O1 -g -fsanitize=thread"
+## make asan       build with address and undefined-behaviour checks in build/asan; make asan test: the tests with it
+## make tsan       the same with checks for data races, in build/tsan
+asan tsan: $(BUILD)/talc
 
 ## make lint       floors, sizes, warnings of two compilers, shell scripts
 lint:
