@@ -100,7 +100,7 @@ bool arch_from_depth(int depth, int vocab_size, struct arch *a, struct talc_erro
         a->n_kv_heads = a->n_heads / 2;
     }
     a->intermediate_size = round_up(a->hidden_size * 8 / 3, 64); /* three matrices of 8/3 h weigh what two of 4 h do */
-    a->context_length = small ? 256 : large ? 2048 : 1024;       /* what a machine for that size can afford */
+    a->context_length = small ? 512 : large ? 2048 : 1024;       /* what a machine for that size can afford */
     a->norm = NORM_RMS;
     a->norm_epsilon = 1e-6f;
     a->activation = ACTIVATION_SWIGLU;

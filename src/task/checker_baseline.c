@@ -18,7 +18,7 @@ struct baseline {
 
 static bool out_of_memory(struct talc_error *err) { return talc_fail(err, "out of memory for training prompts"); }
 
-static bool keep_answer(struct baseline *b, const char *answer, struct talc_error *err) {
+static bool keep_answer(struct baseline *b, const char *prompt, size_t n_prompt, const char *answer, struct talc_error *err) {
     if (b->n == b->capacity) {
         size_t capacity = b->capacity ? 2 * b->capacity : 1024;
         size_t *offsets = reallocarray(b->offsets, capacity, sizeof *offsets);
@@ -28,23 +28,28 @@ static bool keep_answer(struct baseline *b, const char *answer, struct talc_erro
     }
     b->offsets[b->n] = b->answers.length;
     buffer_append(&b->answers, answer, strlen(answer) + 1);
-    if (!buffer_ok(&b->answers) || !buffer_ok(&b->prompt)) return out_of_memory(err);
-    if (!bm25_add(b->index, b->prompt.data ? b->prompt.data : "", b->prompt.length, err)) return false;
+    if (!buffer_ok(&b->answers)) return out_of_memory(err);
+    if (!bm25_add(b->index, prompt, n_prompt, err)) return false;
     b->n++;
     return true;
 }
 
 static bool add_dialog(struct baseline *b, const json_t *messages, struct talc_error *err) {
     const json_t *message;
-    size_t i;
+    size_t i, last = 0;
     buffer_clear(&b->prompt);
     json_array_foreach(messages, i, message) {
         const char *role = json_string_value(json_object_get(message, "role"));
         const char *content = json_string_value(json_object_get(message, "content"));
         if (!role || !content) continue;
-        if (strcmp(role, "assistant") == 0 && i > 0 && !keep_answer(b, content, err)) return false;
+        bool answer = strcmp(role, "assistant") == 0 && i > 0;
+        if (answer && !keep_answer(b, b->prompt.data, b->prompt.length, content, err)) return false;
+        /* A question that came later in a conversation counts alone too. */
+        if (answer && i > 1 && !keep_answer(b, b->prompt.data + last, b->prompt.length - last, content, err)) return false;
+        last = b->prompt.length;
         buffer_append_text(&b->prompt, content);
         buffer_append_char(&b->prompt, '\n');
+        if (!buffer_ok(&b->prompt)) return out_of_memory(err);
     }
     return true;
 }

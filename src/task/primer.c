@@ -18,7 +18,8 @@ enum { N_CODE = 14000, N_MEMORY = 8000, N_OUTLINE = 4500, N_TALK = 2500 };
 enum {
     ACQUAINTANCES = 5,    /* "who is X" asked for each thing */
     UNKNOWN_PERCENT = 14, /* of all dialogs: enough to refuse, not so many that what is known is refused */
-    PREFIX_PERCENT = 12,  /* of dialogs start with another turn, so that the last question is what counts */
+    LONGEST_DIALOG = 12,  /* messages */
+    CHAT_BYTES = 500,     /* a conversation that is longer gets no further dialog: it must fit in a context */
     REPLAY_SHARE = 5,     /* one in five as many texts again for the second stage */
     N_VALID_BIOS = 200,
     N_VALID_TEXTS = 100,
@@ -217,17 +218,19 @@ static void plan_chats(const struct writer *w, struct job_list *jobs) {
     job_add_many(jobs, CHAT_UNKNOWN, 1, (int)(jobs->n * UNKNOWN_PERCENT / (100 - UNKNOWN_PERCENT)));
 }
 
-/* A turn before the one that the dialog is about. */
-static void add_prefix(struct writer *w, struct rng *rng) {
-    int entity = (int)rng_below(rng, (uint64_t)w->options.n_entities);
-    uint64_t form = rng_below(rng, 4);
-    if (form < 2)
-        skill_talk.add(&w->world, 0, SPLIT_TRAIN, rng, &w->dialog, NULL);
-    else if (form < 3)
-        skill_unknown.add(&w->world, 0, SPLIT_TRAIN, rng, &w->dialog, NULL);
-    else
-        skill_fact.add(&w->world, entity * N_ATTRIBUTES + (int)rng_below(rng, N_ATTRIBUTES), SPLIT_TRAIN, rng,
-                       &w->dialog, NULL);
+/* How many dialogs one conversation holds: people go on, and a question in the middle of a conversation is answered like one at
+ * its beginning. */
+static int draw_length(struct rng *rng) {
+    uint64_t percent = rng_below(rng, 100);
+    if (percent < 70) return 1;
+    if (percent < 86) return 2;
+    return percent < 96 ? 3 + (int)rng_below(rng, 2) : 5 + (int)rng_below(rng, 4);
+}
+
+static size_t dialog_bytes(const struct dialog *dialog) {
+    size_t n = 0;
+    for (int i = 0; i < dialog->n; i++) n += dialog->messages[i].length;
+    return n;
 }
 
 /* The first n messages as JSON; their words go to w->words. NULL when there is no memory. */
@@ -247,14 +250,27 @@ static json_t *dialog_to_json(struct writer *w, int n) {
     return messages;
 }
 
-static bool write_chat(struct writer *w, struct record_file *f, const struct job *job, struct talc_error *err) {
-    struct rng rng = job_rng(w, STREAM_CHATS, job);
+/* Jobs [first, *next) as one conversation: as many as were drawn, while they fit. Whoever told a name once keeps it, so there
+ * is one such dialog at most. */
+static bool write_chat(struct writer *w, struct record_file *f, const struct job_list *jobs, size_t first, size_t *next,
+                       struct talc_error *err) {
+    struct rng draws = job_rng(w, STREAM_CHATS, &jobs->items[first]);
+    int length = draw_length(&draws);
+    bool named = false;
     dialog_clear(&w->dialog);
-    if (job->make != CHAT_MEMORY && rng_below(&rng, 100) < PREFIX_PERCENT) add_prefix(w, &rng);
-    chat_skills[job->make]->add(&w->world, (int)job->subject, SPLIT_TRAIN, &rng, &w->dialog, NULL);
+    for (*next = first; *next < jobs->n && length > 0; ++*next, length--) {
+        const struct job *job = &jobs->items[*next];
+        bool names = job->make == CHAT_MEMORY;
+        if (*next > first && ((named && names) || w->dialog.n + LONGEST_DIALOG > MAX_TURNS || dialog_bytes(&w->dialog) > CHAT_BYTES))
+            break;
+        struct rng rng = *next > first ? job_rng(w, STREAM_CHATS, job) : draws;
+        chat_skills[job->make]->add(&w->world, (int)job->subject, SPLIT_TRAIN, &rng, &w->dialog, NULL);
+        named = named || names;
+    }
     json_t *messages = dialog_to_json(w, w->dialog.n);
     if (!write_record(w, f, messages ? json_pack("{s:o}", "messages", messages) : NULL, err)) return false;
-    for (int i = 0; i < w->dialog.n; i++) w->report.chats_bytes += w->dialog.messages[i].length;
+    w->report.chats_bytes += dialog_bytes(&w->dialog);
+    w->report.n_dialogs++;
     return remember_words(w, err);
 }
 
@@ -265,11 +281,10 @@ static bool make_chats(struct writer *w, struct talc_error *err) {
     plan_chats(w, &jobs);
     bool ok = !jobs.failed || talc_fail(err, "primer: out of memory");
     if (ok) jobs_shuffle(w, STREAM_CHATS, &jobs);
-    for (size_t i = 0; i < jobs.n && ok; i++) {
-        ok = write_chat(w, &f, &jobs.items[i], err);
-        report_progress(w, "chats.jsonl", i + 1, jobs.n);
+    for (size_t i = 0, next; i < jobs.n && ok; i = next) {
+        ok = write_chat(w, &f, &jobs, i, &next, err);
+        report_progress(w, "chats.jsonl", next, jobs.n);
     }
-    w->report.n_dialogs = jobs.n;
     free(jobs.items);
     return record_file_close(&f, ok, err);
 }

@@ -8,7 +8,7 @@
 
 #include "task/primer_world.h"
 
-enum { MAX_TURNS = 16 };
+enum { MAX_TURNS = 40 };
 
 /* Messages in turn: user, assistant, user, ... A test ends with the expected answer. */
 struct dialog {

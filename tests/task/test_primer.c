@@ -239,9 +239,10 @@ static void every_fact_is_asked_for_often_enough(void **state) {
     struct chat_reader *reader = chat_reader_open(path, NULL);
     struct chat_record record;
     while (chat_reader_next(reader, &record, NULL) && record.where) {
-        const json_t *last = json_array_get(record.messages, json_array_size(record.messages) - 1);
-        const char *answer = json_string_value(json_object_get(last, "content"));
-        for (int i = 0; i < n_facts; i++) asked[i] += strcmp(answer, sentences[i]) == 0;
+        for (size_t m = 1; m < json_array_size(record.messages); m += 2) {
+            const char *answer = json_string_value(json_object_get(json_array_get(record.messages, m), "content"));
+            for (int i = 0; i < n_facts; i++) asked[i] += strcmp(answer, sentences[i]) == 0;
+        }
     }
     for (int i = 0; i < n_facts; i++) {
         if (asked[i] < small.exposures) fail_msg("%s asked for %d times", sentences[i], asked[i]);
@@ -259,6 +260,7 @@ static void dialogs_alternate_and_are_short(void **state) {
     char *path = path_join(f->path, "chats.jsonl");
     struct chat_reader *reader = chat_reader_open(path, NULL);
     struct chat_record record;
+    size_t longest = 0;
     while (chat_reader_next(reader, &record, NULL) && record.where) {
         size_t n = json_array_size(record.messages), n_bytes = 0;
         assert_true(n >= 2 && n % 2 == 0);
@@ -274,8 +276,10 @@ static void dialogs_alternate_and_are_short(void **state) {
             word_list_free(&words);
             n_bytes += strlen(text);
         }
-        assert_true(n_bytes < 700);
+        assert_true(n_bytes < 1000); /* fits in a context of 512 tokens */
+        longest = n > longest ? n : longest;
     }
+    assert_true(longest >= 10); /* some conversations are long */
     chat_reader_close(reader);
     free(path);
 }
