@@ -11,6 +11,7 @@
 #define VF_LANES 16
 typedef float vf __attribute__((vector_size(64), may_alias));
 typedef int32_t vi __attribute__((vector_size(64), may_alias));
+static inline vf vf_set(float x) { return (vf)_mm512_set1_ps(x); }
 static inline vf vf_fma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 static inline vf vf_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
 static inline vf vf_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
@@ -22,6 +23,7 @@ static inline vf vf_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
 #define VF_LANES 8
 typedef float vf __attribute__((vector_size(32), may_alias));
 typedef int32_t vi __attribute__((vector_size(32), may_alias));
+static inline vf vf_set(float x) { return (vf)_mm256_set1_ps(x); }
 static inline vf vf_fma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 static inline vf vf_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
 static inline vf vf_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
@@ -32,6 +34,7 @@ static inline vf vf_sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
 #define VF_LANES 4
 typedef float vf __attribute__((vector_size(16), may_alias));
 typedef int32_t vi __attribute__((vector_size(16), may_alias));
+static inline vf vf_set(float x) { return (vf){x, x, x, x}; }
 static inline vf vf_fma(vf a, vf b, vf c) { return a * b + c; } /* not fused: few machines without the above could */
 static inline vf vf_max(vf a, vf b) { return (vf)(((vi)a & (a > b)) | ((vi)b & ~(a > b))); }
 static inline vf vf_min(vf a, vf b) { return (vf)(((vi)a & (a < b)) | ((vi)b & ~(a < b))); }
@@ -46,7 +49,6 @@ static inline vf vf_sqrt(vf a) { return (vf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2
 
 typedef float vf_unaligned __attribute__((vector_size(4 * VF_LANES), aligned(4), may_alias));
 
-static inline vf vf_set(float x) { return (vf){0} + x; }
 static inline vf vf_load(const float *p) { return *(const vf_unaligned *)p; }
 static inline void vf_store(float *p, vf x) { *(vf_unaligned *)p = x; }
 /* The first n < VF_LANES floats; the other lanes are `rest`. */
