@@ -10,24 +10,21 @@
 #include "tensor/cpu/cpu.h"
 #include "tensor/cpu/isa/kernels.h"
 #include "tensor/cpu/isa/pack.h"
-#include "tensor/cpu/isa/simd.h"
+#include "tensor/cpu/isa/tile.h"
 
 #if defined(ISA_AVX512)
-#define TILE_ROWS 8
 #define TILE_VECTORS 3
 #define BLOCK_K 384
 #elif defined(ISA_AVX2)
-#define TILE_ROWS 6
 #define TILE_VECTORS 2
 #define BLOCK_K 256
 #else
-#define TILE_ROWS 4
 #define TILE_VECTORS 2
 #define BLOCK_K 256
 #endif
 #define TILE_COLS (TILE_VECTORS * VF_LANES)
 #define BLOCK_ROWS (16 * TILE_ROWS) /* rows of a that are used again and again while they are in the second-level cache */
-#define MOST_COLS 256               /* columns of a task, so that their block of b is there too */
+#define MOST_COLS ((256 + TILE_COLS - 1) / TILE_COLS * TILE_COLS) /* of a task: their block of b is there too */
 
 struct product {
     struct stream *stream;
@@ -49,7 +46,7 @@ struct block {
 
 /* ---- the micro-kernel -------------------------------------------------------------------------------------------------- */
 
-INLINE void store_tile(vf acc[TILE_ROWS][TILE_VECTORS], float *c, int64_t stride, int64_t width, const struct block *block,
+INLINE void store_tile(tile_sums acc, float *c, int64_t stride, int64_t width, const struct block *block,
                        const float *bias, const int rows) {
     if (width >= TILE_COLS) {
 #pragma GCC unroll 8
@@ -78,33 +75,17 @@ INLINE void store_tile(vf acc[TILE_ROWS][TILE_VECTORS], float *c, int64_t stride
     }
 }
 
-/* `rows` rows of c by one panel. Element (r, k) of a is a[r * row + k * step]; rows are addressed from two bases, which needs
- * few registers. */
+/* `rows` rows of c by one panel. Element (r, k) of a is a[r * row + k * step]. */
 INLINE void tile_of(const float *a, int64_t row, int64_t step, const float *panel, float *c, int64_t stride, int64_t width,
                     const struct block *block, const float *bias, const int rows) {
-    vf acc[TILE_ROWS][TILE_VECTORS];
+    tile_sums acc;
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 3
         for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = vf_set(0);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * stride, 1);
-    const float *base[3] = {a, a + (rows > 3 ? 3 * row : 0), a + (rows > 6 ? 6 * row : 0)};
-#pragma GCC unroll 4
-    for (int64_t k = 0; k < block->depth; k++, panel += TILE_COLS) {
-        vf b[TILE_VECTORS];
-#pragma GCC unroll 3
-        for (int v = 0; v < TILE_VECTORS; v++) b[v] = vf_load(panel + v * VF_LANES);
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-            vf x = vf_set(base[r / 3][r % 3 * row]);
-#pragma GCC unroll 3
-            for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = vf_fma(x, b[v], acc[r][v]);
-        }
-        base[0] += step;
-        base[1] += step;
-        base[2] += step;
-    }
+    tile_multiply(acc, a, row, step, panel, TILE_COLS, block->depth, rows, TILE_VECTORS);
     store_tile(acc, c, stride, width, block, bias, rows);
 }
 
@@ -140,12 +121,12 @@ static enum source source_of(enum dtype stored, enum dtype compute) {
 
 #define PACK_CASE(source, padded)                                                                                         \
     case source:                                                                                                          \
-        if (turned) pack_turned(source, data, at, stride, width, padded, depth, out);                                     \
+        if (turned) pack_turned(source, data, at, stride, (int)width, padded, depth, out);                                \
         else pack_straight(source, data, at, stride, width, padded, depth, out);                                          \
         break;
 
 #define PACK_FUNCTION(name, padded)                                                                                       \
-    static void name(enum source source, bool turned, const void *data, int64_t at, int64_t stride, int width,            \
+    static void name(enum source source, bool turned, const void *data, int64_t at, int64_t stride, int64_t width,        \
                      int64_t depth, float *out) {                                                                         \
         switch (source) {                                                                                                 \
             PACK_CASE(SOURCE_F32, padded)                                                                                 \
@@ -158,18 +139,21 @@ static enum source source_of(enum dtype stored, enum dtype compute) {
 PACK_FUNCTION(pack_cols, TILE_COLS)
 PACK_FUNCTION(pack_rows, TILE_ROWS)
 
-static void pack_b_panel(const struct product *p, const struct block *block, int64_t j, float *out) {
+/* Columns [j0, j1), TILE_COLS at a time; a turned matrix one panel a call, just before its first use. */
+static void pack_b_panels(const struct product *p, const struct block *block, int64_t j0, int64_t j1, float *out) {
     bool turned = p->o->layout == MATMUL_NT;
-    int64_t at = turned ? j * p->b.stride + block->k0 : block->k0 * p->b.stride + j, left = p->n - j;
-    pack_cols(p->b_source, turned, p->b.data, at, p->b.stride, left < TILE_COLS ? (int)left : TILE_COLS, block->depth, out);
+    int64_t at = turned ? j0 * p->b.stride + block->k0 : block->k0 * p->b.stride + j0;
+    pack_cols(p->b_source, turned, p->b.data, at, p->b.stride, j1 - j0, block->depth, out);
 }
 
 static void pack_a_tiles(const struct product *p, const struct block *block, int64_t i0, int64_t i1, float *out) {
-    bool turned = p->o->layout != MATMUL_TN;
-    for (int64_t i = i0; i < i1; i += TILE_ROWS, out += block->depth * TILE_ROWS) {
-        int64_t at = turned ? i * p->a.stride + block->k0 : block->k0 * p->a.stride + i, left = i1 - i;
-        pack_rows(p->a_source, turned, p->a.data, at, p->a.stride, left < TILE_ROWS ? (int)left : TILE_ROWS, block->depth, out);
+    if (p->o->layout == MATMUL_TN) {
+        pack_rows(p->a_source, false, p->a.data, block->k0 * p->a.stride + i0, p->a.stride, i1 - i0, block->depth, out);
+        return;
     }
+    for (int64_t i = i0; i < i1; i += TILE_ROWS, out += block->depth * TILE_ROWS)
+        pack_rows(p->a_source, true, p->a.data, i * p->a.stride + block->k0, p->a.stride,
+                  i1 - i < TILE_ROWS ? i1 - i : TILE_ROWS, block->depth, out);
 }
 
 /* ---- a task ------------------------------------------------------------------------------------------------------------ */
@@ -194,6 +178,7 @@ static void multiply_task(void *context, int task, int worker) {
     const struct product *p = context;
     int64_t i0 = task % p->tasks_down * p->task_rows, i1 = least(i0 + p->task_rows, p->m);
     int64_t j0 = task / p->tasks_down * p->task_cols, j1 = least(j0 + p->task_cols, p->n);
+    bool b_turned = p->o->layout == MATMUL_NT;
     float *panels = cpu_scratch_own(p->stream, worker), *packed_a = p->pack_a ? panels + BLOCK_K * MOST_COLS : NULL;
     struct block block = {.k0 = 0};
     do { /* once also where K is 0: c is then 0, or what it was, plus the bias */
@@ -203,9 +188,10 @@ static void multiply_task(void *context, int task, int worker) {
         for (int64_t i = i0; i < i1; i += BLOCK_ROWS) {
             int64_t end = least(i + BLOCK_ROWS, i1);
             if (packed_a) pack_a_tiles(p, &block, i, end, packed_a);
+            if (i == i0 && !b_turned) pack_b_panels(p, &block, j0, j1, panels);
             for (int64_t j = j0; j < j1; j += TILE_COLS) {
                 float *panel = panels + (j - j0) * block.depth;
-                if (i == i0) pack_b_panel(p, &block, j, panel); /* just before its first use */
+                if (i == i0 && b_turned) pack_b_panels(p, &block, j, least(j + TILE_COLS, j1), panel);
                 multiply_panel(p, &block, i, end, j, packed_a, panel);
             }
         }
@@ -245,7 +231,7 @@ void ISA_NAME(cpu_matmul)(struct stream *s, const struct matmul_options *o, stru
     p.b_source = source_of(b.dtype, o->compute);
     /* Rows a multiple of 4 KiB apart would fall into the same few lines of the first-level cache. */
     p.pack_a = o->layout == MATMUL_TN || p.a_source != SOURCE_F32 || (a.stride % 1024 == 0 && p.m > 1);
-    size_t floats = BLOCK_K * (MOST_COLS + (p.pack_a ? BLOCK_ROWS : 0));
+    size_t floats = BLOCK_K * (MOST_COLS + (p.pack_a ? BLOCK_ROWS : 0)) + SIDE;
     if (!cpu_scratch_reserve(s, floats * sizeof(float))) return;
     thread_pool_run(s->pool, cut(&p), multiply_task, &p);
 }
