@@ -35,6 +35,9 @@ struct backend {
     void (*copy_out)(struct stream *stream, void *host, const void *device, size_t n_bytes);
     /* Waits for all work given so far; false with the latched error. */
     bool (*synchronize)(struct stream *stream, struct talc_error *err);
+    /* Fp32 operations a second (a multiply-add is two) that the arithmetic units reach right now, on all threads, measured in
+     * some milliseconds: what kernels are compared with. NULL where it is not known. */
+    double (*peak_flops)(struct stream *stream);
 };
 
 /* Opens a stream on a back end by name: "cpu", "ref", or with a variant, "cpu:avx2". */

@@ -5,8 +5,10 @@
 #include "tensor/ops.h"
 
 extern const struct ops cpu_ops_portable;
+float cpu_multiply_adds_portable(int64_t n);
 #if defined(__x86_64__)
 extern const struct ops cpu_ops_avx2, cpu_ops_avx512;
+float cpu_multiply_adds_avx2(int64_t n), cpu_multiply_adds_avx512(int64_t n);
 #endif
 
 struct cpu_scratch {
@@ -16,6 +18,7 @@ struct cpu_scratch {
 
 struct cpu_state {
     const char *description;
+    float (*multiply_adds)(int64_t n); /* the limit, see peak.c */
     struct cpu_scratch shared; /* one piece for the whole operation, e.g. a packed matrix */
     struct cpu_scratch *own;   /* one a worker */
     int n_workers;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "tensor/cpu/cpu.h"
 
 extern const struct backend backend_cpu;
@@ -20,12 +21,13 @@ static const struct instruction_set {
     const char *name, *description;
     bool (*available)(void);
     const struct ops *ops;
+    float (*multiply_adds)(int64_t n);
 } instruction_sets[] = {
 #if defined(__x86_64__)
-    {"avx512", "AVX-512, 16 floats at a time", has_avx512, &cpu_ops_avx512},
-    {"avx2", "AVX2 with FMA, 8 floats at a time", has_avx2, &cpu_ops_avx2},
+    {"avx512", "AVX-512, 16 floats at a time", has_avx512, &cpu_ops_avx512, cpu_multiply_adds_avx512},
+    {"avx2", "AVX2 with FMA, 8 floats at a time", has_avx2, &cpu_ops_avx2, cpu_multiply_adds_avx2},
 #endif
-    {"portable", "portable C", always, &cpu_ops_portable},
+    {"portable", "portable C", always, &cpu_ops_portable, cpu_multiply_adds_portable},
 };
 
 static const struct instruction_set *choose(const char *variant, struct talc_error *err) {
@@ -52,6 +54,7 @@ static bool cpu_open(struct stream *stream, const char *variant, struct thread_p
         return talc_fail(err, "out of memory opening device 'cpu'");
     }
     state->description = set->description;
+    state->multiply_adds = set->multiply_adds;
     state->n_workers = thread_pool_size(pool);
     *stream = (struct stream){.backend = &backend_cpu, .ops = set->ops, .pool = pool, .state = state};
     return true;
@@ -116,6 +119,26 @@ static void cpu_copy(struct stream *stream, void *to, const void *from, size_t n
     if (n_bytes) memcpy(to, from, n_bytes);
 }
 
+struct peak_work {
+    struct cpu_state *state;
+    int64_t n;
+};
+
+static void multiply_adds(void *context, int task, int worker) {
+    (void)task, (void)worker;
+    const struct peak_work *w = context;
+    w->state->multiply_adds(w->n);
+}
+
+/* On every thread at once, some milliseconds long: long enough not to see the pool, short enough to sit right beside what is
+ * measured on a machine whose clock wanders. */
+static double cpu_peak_flops(struct stream *stream) {
+    struct peak_work w = {stream->state, 40 << 20};
+    double start = clock_seconds();
+    thread_pool_run(stream->pool, w.state->n_workers, multiply_adds, &w);
+    return 2.0 * (double)w.n * w.state->n_workers / (clock_seconds() - start);
+}
+
 static bool cpu_synchronize(struct stream *stream, struct talc_error *err) {
     return stream->failed ? talc_fail(err, "%s", stream->error.message) : true;
 }
@@ -130,4 +153,5 @@ const struct backend backend_cpu = {
     .copy_in = cpu_copy,
     .copy_out = cpu_copy,
     .synchronize = cpu_synchronize,
+    .peak_flops = cpu_peak_flops,
 };

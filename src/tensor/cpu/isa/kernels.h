@@ -5,6 +5,9 @@
 #include "tensor/cpu/cpu.h"
 #include "tensor/cpu/isa/simd.h"
 
+/* At least n multiply-adds on one core, nothing else. */
+float ISA_NAME(cpu_multiply_adds)(int64_t n);
+
 void ISA_NAME(cpu_matmul)(struct stream *s, const struct matmul_options *o, struct tensor c, struct tensor a,
                           struct tensor b);
 void ISA_NAME(cpu_bias_backward)(struct stream *s, struct tensor d_bias, struct tensor d_out);

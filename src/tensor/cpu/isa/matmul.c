@@ -1,168 +1,242 @@
-/* matmul.c - packed, blocked, threaded matrix products; and the gradient of a bias.
+/* matmul.c - blocked, threaded matrix products (Goto & van de Geijn 2008); and the gradient of a bias.
  *
- * K is cut into blocks of BLOCK_K. For each block, b is packed into panels of TILE_COLS columns (a panel is read in order by
- * every tile of rows), then tasks of some rows pack their part of a and run the micro-kernel, which keeps a TILE_ROWS x
- * TILE_COLS piece of c in registers over the whole block. Every element of c is a chain of fused multiply-adds over
- * ascending k within a block, and the blocks are added in order: the bits depend on nothing else. */
+ * A task owns a rectangle of c. It goes through K in blocks of BLOCK_K; for each it packs its columns of b into panels of
+ * TILE_COLS (a panel stays in the first-level cache, all of them in the second), and multiplies tile after tile of TILE_ROWS
+ * rows by them, keeping a TILE_ROWS x TILE_COLS piece of c in registers over the whole block. Rows of a whose numbers lie side
+ * by side along K are read where they are; others are packed too. No task waits for another.
+ *
+ * Every element of c is a chain of fused multiply-adds over ascending k within a block, and the blocks are added in order:
+ * the bits depend on nothing else. */
 #include "tensor/cpu/cpu.h"
 #include "tensor/cpu/isa/kernels.h"
-#include "tensor/cpu/isa/simd.h"
+#include "tensor/cpu/isa/pack.h"
+#include "tensor/cpu/isa/tile.h"
 
-#define BLOCK_K 512
 #if defined(ISA_AVX512)
-#define TILE_ROWS 8
 #define TILE_VECTORS 3
+#define BLOCK_K 384
 #elif defined(ISA_AVX2)
-#define TILE_ROWS 4
-#define TILE_VECTORS 3
-#else
-#define TILE_ROWS 4
 #define TILE_VECTORS 2
+#define BLOCK_K 256
+#else
+#define TILE_VECTORS 2
+#define BLOCK_K 256
 #endif
 #define TILE_COLS (TILE_VECTORS * VF_LANES)
-#define TASK_TILES 4 /* tiles of rows that one task takes */
+#define BLOCK_ROWS (16 * TILE_ROWS) /* rows of a that are used again and again while they are in the second-level cache */
+#define MOST_COLS ((256 + TILE_COLS - 1) / TILE_COLS * TILE_COLS) /* of a task: their block of b is there too */
 
 struct product {
     struct stream *stream;
     const struct matmul_options *o;
     struct tensor c, a, b;
     int64_t m, n, k;
-    int64_t k0, kc; /* the block of K */
-    bool first, last;
-    float *packed_b; /* [panels][kc][TILE_COLS] */
+    enum source a_source, b_source;
+    bool pack_a;
+    int64_t task_rows, task_cols; /* the rectangle of a task */
+    int tasks_down;               /* tasks that share columns */
 };
 
-static inline float load_any(struct tensor t, int64_t i) {
-    switch (t.dtype) {
-    case DTYPE_BF16: return bf16_to_f32(((const uint16_t *)t.data)[i]);
-    case DTYPE_F16: return f16_to_f32(((const uint16_t *)t.data)[i]);
-    default: return ((const float *)t.data)[i];
-    }
-}
+/* The piece of work between two stores of c: a block of K. */
+struct block {
+    int64_t k0, depth;
+    bool add;          /* onto what c holds */
+    const float *bias; /* joins with the last block */
+};
 
-static inline float round_operand(const struct product *p, float x) {
-    return p->o->compute == DTYPE_BF16 ? bf16_to_f32(f32_to_bf16(x)) : x;
-}
+/* ---- the micro-kernel -------------------------------------------------------------------------------------------------- */
 
-/* Rows [k0, k0 + kc) x columns [j, j + width) of a matrix of any type, into out[kc][padded]; the rest of a row is 0. With
- * `turned` the matrix holds the transpose. */
-static void pack(const struct product *p, struct tensor t, bool turned, int64_t j, int64_t width, int64_t padded,
-                 float *out) {
-    bool plain = t.dtype == DTYPE_F32 && p->o->compute != DTYPE_BF16;
-    const float *data = t.data;
-    if (width < padded) memset(out, 0, (size_t)(p->kc * padded) * sizeof *out);
-    const float *first = data + p->k0 * t.stride + j;
-    if (plain && !turned && width == TILE_COLS && padded == TILE_COLS) { /* sizes the compiler knows: no calls */
-        for (int64_t k = 0; k < p->kc; k++) memcpy(out + k * TILE_COLS, first + k * t.stride, TILE_COLS * sizeof *out);
-    } else if (plain && !turned && width == TILE_ROWS && padded == TILE_ROWS) {
-        for (int64_t k = 0; k < p->kc; k++) memcpy(out + k * TILE_ROWS, first + k * t.stride, TILE_ROWS * sizeof *out);
-    } else if (plain && !turned) {
-        for (int64_t k = 0; k < p->kc; k++) memcpy(out + k * padded, first + k * t.stride, (size_t)width * sizeof *out);
-    } else if (plain) {
-        for (int64_t k0 = 0; k0 < p->kc; k0 += 16) { /* a cache line of every row at a time */
-            int64_t n = p->kc - k0 < 16 ? p->kc - k0 : 16;
-            for (int64_t i = 0; i < width; i++) {
-                const float *row = data + (j + i) * t.stride + p->k0 + k0;
-                for (int64_t k = 0; k < n; k++) out[(k0 + k) * padded + i] = row[k];
-            }
-        }
-    } else {
-        for (int64_t i = 0; i < width; i++)
-            for (int64_t k = 0; k < p->kc; k++) {
-                int64_t at = turned ? (j + i) * t.stride + p->k0 + k : (p->k0 + k) * t.stride + j + i;
-                out[k * padded + i] = round_operand(p, load_any(t, at));
-            }
-    }
-}
-
-static void pack_b_panel(void *context, int panel, int worker) {
-    (void)worker;
-    const struct product *p = context;
-    int64_t j = (int64_t)panel * TILE_COLS, width = p->n - j < TILE_COLS ? p->n - j : TILE_COLS;
-    pack(p, p->b, p->o->layout == MATMUL_NT, j, width, TILE_COLS, p->packed_b + (int64_t)panel * p->kc * TILE_COLS);
-}
-
-/* out[TILE_ROWS][TILE_COLS] = packed a [kc][TILE_ROWS] by packed b [kc][TILE_COLS]. */
-static inline void micro_kernel(const float *a, const float *b, int64_t kc, vf acc[TILE_ROWS][TILE_VECTORS]) {
+INLINE void store_tile(tile_sums acc, float *c, int64_t stride, int64_t width, const struct block *block,
+                       const float *bias, const int rows) {
+    if (width >= TILE_COLS) {
 #pragma GCC unroll 8
-    for (int r = 0; r < TILE_ROWS; r++)
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 3
+            for (int v = 0; v < TILE_VECTORS; v++) {
+                float *to = c + r * stride + v * VF_LANES;
+                vf x = acc[r][v];
+                if (block->add) x = vf_load(to) + x;
+                if (bias) x = x + vf_load(bias + v * VF_LANES);
+                vf_store(to, x);
+            }
+        return;
+    }
+    float row[TILE_COLS];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 3
+        for (int v = 0; v < TILE_VECTORS; v++) vf_store(row + v * VF_LANES, acc[r][v]);
+        float *to = c + r * stride;
+        for (int64_t j = 0; j < width; j++) {
+            float x = row[j];
+            if (block->add) x = to[j] + x;
+            to[j] = bias ? x + bias[j] : x;
+        }
+    }
+}
+
+/* `rows` rows of c by one panel. Element (r, k) of a is a[r * row + k * step]. */
+INLINE void tile_of(const float *a, int64_t row, int64_t step, const float *panel, float *c, int64_t stride, int64_t width,
+                    const struct block *block, const float *bias, const int rows) {
+    tile_sums acc;
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
 #pragma GCC unroll 3
         for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = vf_set(0);
-    for (int64_t k = 0; k < kc; k++, a += TILE_ROWS, b += TILE_COLS) {
-        vf bv[TILE_VECTORS];
-#pragma GCC unroll 3
-        for (int v = 0; v < TILE_VECTORS; v++) bv[v] = vf_load(b + v * VF_LANES);
 #pragma GCC unroll 8
-        for (int r = 0; r < TILE_ROWS; r++) {
-            vf av = vf_set(a[r]);
-#pragma GCC unroll 3
-            for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = vf_fma(av, bv[v], acc[r][v]);
-        }
+    for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * stride, 1);
+    tile_multiply(acc, a, row, step, panel, TILE_COLS, block->depth, rows, TILE_VECTORS);
+    store_tile(acc, c, stride, width, block, bias, rows);
+}
+
+#define TILE_CASE(rows)                                                                                                   \
+    case rows: tile_of(a, row, step, panel, c, stride, width, block, bias, rows); break;
+
+static void multiply_tile(const float *a, int64_t row, int64_t step, const float *panel, float *c, int64_t stride,
+                          int64_t width, const struct block *block, const float *bias, int rows) {
+    switch (rows) {
+        TILE_CASE(1)
+        TILE_CASE(2)
+        TILE_CASE(3)
+        TILE_CASE(4)
+#if TILE_ROWS > 4
+        TILE_CASE(5)
+        TILE_CASE(6)
+#endif
+#if TILE_ROWS > 6
+        TILE_CASE(7)
+        TILE_CASE(8)
+#endif
+    default: break;
     }
 }
 
-/* Where a row of the tile goes: added to what earlier blocks (or the caller) left; the bias joins at the end. */
-static inline void store_row(const struct product *p, float *c, const float *bias, const vf *acc, int64_t width) {
-    bool add = !p->first || p->o->accumulate;
-    for (int v = 0; v < TILE_VECTORS; v++) {
-        int64_t left = width - v * VF_LANES;
-        if (left <= 0) return;
-        float *to = c + v * VF_LANES;
-        vf x = acc[v];
-        if (left >= VF_LANES) {
-            if (add) x = vf_load(to) + x;
-            if (bias) x = x + vf_load(bias + v * VF_LANES);
-            vf_store(to, x);
-        } else {
-            if (add) x = vf_load_part(to, left, 0) + x;
-            if (bias) x = x + vf_load_part(bias + v * VF_LANES, left, 0);
-            vf_store_part(to, left, x);
-        }
+/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+
+static enum source source_of(enum dtype stored, enum dtype compute) {
+    if (stored == DTYPE_BF16) return SOURCE_BF16;
+    if (stored == DTYPE_F16) return compute == DTYPE_BF16 ? SOURCE_F16_AS_BF16 : SOURCE_F16;
+    return compute == DTYPE_BF16 ? SOURCE_F32_AS_BF16 : SOURCE_F32;
+}
+
+#define PACK_CASE(source, padded)                                                                                         \
+    case source:                                                                                                          \
+        if (turned) pack_turned(source, data, at, stride, (int)width, padded, depth, out);                                \
+        else pack_straight(source, data, at, stride, width, padded, depth, out);                                          \
+        break;
+
+#define PACK_FUNCTION(name, padded)                                                                                       \
+    static void name(enum source source, bool turned, const void *data, int64_t at, int64_t stride, int64_t width,        \
+                     int64_t depth, float *out) {                                                                         \
+        switch (source) {                                                                                                 \
+            PACK_CASE(SOURCE_F32, padded)                                                                                 \
+            PACK_CASE(SOURCE_F32_AS_BF16, padded)                                                                         \
+            PACK_CASE(SOURCE_BF16, padded)                                                                                \
+            PACK_CASE(SOURCE_F16, padded)                                                                                 \
+            PACK_CASE(SOURCE_F16_AS_BF16, padded)                                                                         \
+        }                                                                                                                 \
+    }
+PACK_FUNCTION(pack_cols, TILE_COLS)
+PACK_FUNCTION(pack_rows, TILE_ROWS)
+
+/* Columns [j0, j1), TILE_COLS at a time; a turned matrix one panel a call, just before its first use. */
+static void pack_b_panels(const struct product *p, const struct block *block, int64_t j0, int64_t j1, float *out) {
+    bool turned = p->o->layout == MATMUL_NT;
+    int64_t at = turned ? j0 * p->b.stride + block->k0 : block->k0 * p->b.stride + j0;
+    pack_cols(p->b_source, turned, p->b.data, at, p->b.stride, j1 - j0, block->depth, out);
+}
+
+static void pack_a_tiles(const struct product *p, const struct block *block, int64_t i0, int64_t i1, float *out) {
+    if (p->o->layout == MATMUL_TN) {
+        pack_rows(p->a_source, false, p->a.data, block->k0 * p->a.stride + i0, p->a.stride, i1 - i0, block->depth, out);
+        return;
+    }
+    for (int64_t i = i0; i < i1; i += TILE_ROWS, out += block->depth * TILE_ROWS)
+        pack_rows(p->a_source, true, p->a.data, i * p->a.stride + block->k0, p->a.stride,
+                  i1 - i < TILE_ROWS ? i1 - i : TILE_ROWS, block->depth, out);
+}
+
+/* ---- a task ------------------------------------------------------------------------------------------------------------ */
+
+/* Rows [i0, i1) of a block of K by one panel of columns from j on. */
+static void multiply_panel(const struct product *p, const struct block *block, int64_t i0, int64_t i1, int64_t j,
+                           const float *packed_a, const float *panel) {
+    const float *a = packed_a ? packed_a : (const float *)p->a.data + i0 * p->a.stride + block->k0;
+    int64_t row = packed_a ? 1 : p->a.stride, step = packed_a ? TILE_ROWS : 1;
+    int64_t next = packed_a ? block->depth * TILE_ROWS : TILE_ROWS * p->a.stride;
+    float *c = (float *)p->c.data + i0 * p->c.stride + j;
+    const float *bias = block->bias ? block->bias + j : NULL;
+    for (int64_t i = i0; i < i1; i += TILE_ROWS, a += next, c += TILE_ROWS * p->c.stride) {
+        int rows = i1 - i < TILE_ROWS ? (int)(i1 - i) : TILE_ROWS;
+        multiply_tile(a, row, step, panel, c, p->c.stride, p->n - j, block, bias, rows);
     }
 }
 
-static void multiply_tile(const struct product *p, const float *a, int64_t i, int64_t rows) {
-    const float *bias = p->last && tensor_present(p->o->bias) ? p->o->bias.data : NULL;
-    for (int64_t j = 0; j < p->n; j += TILE_COLS) {
-        int64_t width = p->n - j < TILE_COLS ? p->n - j : TILE_COLS;
-        vf acc[TILE_ROWS][TILE_VECTORS];
-        micro_kernel(a, p->packed_b + j * p->kc, p->kc, acc);
-        float *c = (float *)p->c.data + i * p->c.stride + j;
-#pragma GCC unroll 8
-        for (int r = 0; r < TILE_ROWS; r++)
-            if (r < rows) store_row(p, c + r * p->c.stride, bias ? bias + j : NULL, acc[r], width);
-    }
-}
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static void multiply_rows(void *context, int task, int worker) {
+static void multiply_task(void *context, int task, int worker) {
     const struct product *p = context;
-    float *a = cpu_scratch_own(p->stream, worker);
-    for (int t = 0; t < TASK_TILES; t++) {
-        int64_t i = ((int64_t)task * TASK_TILES + t) * TILE_ROWS, rows = p->m - i < TILE_ROWS ? p->m - i : TILE_ROWS;
-        if (rows <= 0) return;
-        pack(p, p->a, p->o->layout != MATMUL_TN, i, rows, TILE_ROWS, a);
-        multiply_tile(p, a, i, rows);
-    }
+    int64_t i0 = task % p->tasks_down * p->task_rows, i1 = least(i0 + p->task_rows, p->m);
+    int64_t j0 = task / p->tasks_down * p->task_cols, j1 = least(j0 + p->task_cols, p->n);
+    bool b_turned = p->o->layout == MATMUL_NT;
+    float *panels = cpu_scratch_own(p->stream, worker), *packed_a = p->pack_a ? panels + BLOCK_K * MOST_COLS : NULL;
+    struct block block = {.k0 = 0};
+    do { /* once also where K is 0: c is then 0, or what it was, plus the bias */
+        block.depth = least(p->k - block.k0, BLOCK_K);
+        block.add = block.k0 > 0 || p->o->accumulate;
+        block.bias = block.k0 + block.depth >= p->k && tensor_present(p->o->bias) ? p->o->bias.data : NULL;
+        for (int64_t i = i0; i < i1; i += BLOCK_ROWS) {
+            int64_t end = least(i + BLOCK_ROWS, i1);
+            if (packed_a) pack_a_tiles(p, &block, i, end, packed_a);
+            if (i == i0 && !b_turned) pack_b_panels(p, &block, j0, j1, panels);
+            for (int64_t j = j0; j < j1; j += TILE_COLS) {
+                float *panel = panels + (j - j0) * block.depth;
+                if (i == i0 && b_turned) pack_b_panels(p, &block, j, least(j + TILE_COLS, j1), panel);
+                multiply_panel(p, &block, i, end, j, packed_a, panel);
+            }
+        }
+        block.k0 += block.depth;
+    } while (block.k0 < p->k);
+}
+
+/* ---- cutting c --------------------------------------------------------------------------------------------------------- */
+
+#define TASKS_PER_THREAD 4 /* so that a thread that is held up leaves its share to others */
+#define LEAST_TASK_ROWS 64 /* fewer rows would not pay for packing their columns of b again */
+
+static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t round_up_to(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
+/* Columns first: they cost nothing but, where a is packed, that packing once more. Then rows. */
+static int cut(struct product *p) {
+    int64_t wanted = (int64_t)thread_pool_size(p->stream->pool) * TASKS_PER_THREAD;
+    int64_t narrow = p->pack_a ? 8 * TILE_COLS : 4 * TILE_COLS;
+    if (thread_pool_size(p->stream->pool) == 1) wanted = 1;
+    int64_t across = divide_up(p->n, MOST_COLS);
+    if (across < wanted) across = least(wanted, divide_up(p->n, narrow));
+    p->task_cols = round_up_to(divide_up(p->n, across), TILE_COLS);
+    across = divide_up(p->n, p->task_cols);
+    int64_t down = across < wanted ? least(divide_up(wanted, across), divide_up(p->m, LEAST_TASK_ROWS)) : 1;
+    p->task_rows = round_up_to(divide_up(p->m, down), TILE_ROWS);
+    p->tasks_down = (int)divide_up(p->m, p->task_rows);
+    return (int)across * p->tasks_down;
 }
 
 void ISA_NAME(cpu_matmul)(struct stream *s, const struct matmul_options *o, struct tensor c, struct tensor a,
                           struct tensor b) {
     struct product p = {.stream = s, .o = o, .c = c, .a = a, .b = b, .m = c.rows, .n = c.cols,
                         .k = o->layout == MATMUL_TN ? a.rows : a.cols};
-    int panels = (int)((p.n + TILE_COLS - 1) / TILE_COLS);
-    int tasks = (int)((p.m + TILE_ROWS * TASK_TILES - 1) / (TILE_ROWS * TASK_TILES));
-    int64_t most = p.k < BLOCK_K ? p.k : BLOCK_K;
     if (s->failed || p.m == 0 || p.n == 0) return;
-    p.packed_b = cpu_scratch_shared(s, (size_t)panels * (size_t)most * TILE_COLS * sizeof(float) + 64);
-    if (!p.packed_b || !cpu_scratch_reserve(s, (size_t)most * TILE_ROWS * sizeof(float) + 64)) return;
-    for (p.k0 = 0; p.k0 < p.k || p.k0 == 0; p.k0 += BLOCK_K) {
-        p.kc = p.k - p.k0 < BLOCK_K ? p.k - p.k0 : BLOCK_K;
-        p.first = p.k0 == 0;
-        p.last = p.k0 + p.kc >= p.k;
-        thread_pool_run(s->pool, panels, pack_b_panel, &p);
-        thread_pool_run(s->pool, tasks, multiply_rows, &p);
-    }
+    p.a_source = source_of(a.dtype, o->compute);
+    p.b_source = source_of(b.dtype, o->compute);
+    /* Rows a multiple of 4 KiB apart would fall into the same few lines of the first-level cache. */
+    p.pack_a = o->layout == MATMUL_TN || p.a_source != SOURCE_F32 || (a.stride % 1024 == 0 && p.m > 1);
+    size_t floats = BLOCK_K * (MOST_COLS + (p.pack_a ? BLOCK_ROWS : 0)) + SIDE;
+    if (!cpu_scratch_reserve(s, floats * sizeof(float))) return;
+    thread_pool_run(s->pool, cut(&p), multiply_task, &p);
 }
+
+/* ---- bias -------------------------------------------------------------------------------------------------------------- */
 
 struct bias_sum {
     struct tensor d_bias, d_out;

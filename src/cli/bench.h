@@ -1,0 +1,35 @@
+/* bench.h - what the parts of `talc bench` share. Every figure is a median; limits are measured beside what they limit. */
+#ifndef TALC_CLI_BENCH_H
+#define TALC_CLI_BENCH_H
+
+#include "base/rng.h"
+#include "cli/cli.h"
+#include "tensor/ops.h"
+
+struct bench {
+    const char *device, *preset, *dtype;
+    int64_t depth, vocab_size, rows, context, steps, threads;
+    bool json, profile;
+    enum dtype compute; /* of matrix products: what --dtype says */
+    struct cli_device opened;
+};
+
+/* One line of the table, or one JSON object {"name", "value", "unit", "limit", "share"}; limit 0: none is known. */
+void bench_row(const struct bench *b, const char *name, double value, const char *unit, double limit);
+double bench_median(double *x, int n); /* sorts x */
+
+/* Zero to one, minus one half; absent when there is no memory. Given back with the back end's memory_give. */
+struct tensor bench_random(struct bench *b, int64_t rows, int64_t cols, struct rng *rng, struct talc_error *err);
+void bench_give(struct bench *b, struct tensor t);
+
+/* Calls work(context) until a sample lasts some tens of milliseconds, several samples long. Between samples the device's peak
+ * is measured: *rate and *limit are medians over the samples of operations a second, and of the mean of the peaks before and
+ * after (0 where the device knows none). */
+void bench_rate(struct bench *b, double flops, void (*work)(void *context), void *context, double *rate, double *limit);
+
+bool bench_gemm(struct bench *b, struct talc_error *err);
+bool bench_attention(struct bench *b, struct talc_error *err);
+bool bench_train(struct bench *b, struct talc_error *err);
+bool bench_memory(struct bench *b, struct talc_error *err);
+
+#endif
