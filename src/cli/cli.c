@@ -1,11 +1,17 @@
 /* cli.c - messages, colours, signals and the device, for all commands; see cli.h. */
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "file/json.h"
 
 int cli_fail(const char *command, const struct talc_error *err) {
     fprintf(stderr, "talc %s: %s\n", command, err->message);
@@ -31,6 +37,39 @@ void cli_say(bool quiet, const char *format, ...) {
     fflush(stderr);
 }
 
+bool cli_print_json(FILE *out, json_t *value, struct talc_error *err) {
+    struct buffer line = {0};
+    bool ok = value ? json_append_line(&line, value, err) : talc_fail(err, "out of memory for the answer");
+    buffer_append_char(&line, '\n');
+    if (ok && !buffer_ok(&line)) ok = talc_fail(err, "out of memory for the answer");
+    if (ok) fwrite(line.data, 1, line.length, out);
+    buffer_free(&line);
+    json_decref(value);
+    return ok;
+}
+
+json_t *cli_json_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+void cli_open_standard_files(void) {
+    for (int fd = 0; fd <= 2; fd++) /* the lowest free number is given; for reading, so that a write to it fails */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) _exit(EXIT_FAILED);
+}
+
+/* A pipe whose reader went away: it has seen what it wanted. */
+static bool reader_left(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
+int cli_close_stdout(const char *command, int code) {
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    if (!reader_left())
+        fprintf(stderr, "talc %s: the output could not be written%s%s\n", command, errno ? ": " : "",
+                errno ? strerror(errno) : "");
+    return code == EXIT_DONE ? EXIT_FAILED : code;
+}
+
 bool cli_colour(int fd) {
     const char *none = getenv("NO_COLOR"), *wish = getenv("TALC_COLOR"), *term = getenv("TERM");
     if (wish && strcmp(wish, "always") == 0) return true;
@@ -43,7 +82,7 @@ static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signal) {
     if (interrupted && signal == SIGINT) _exit(EXIT_INTERRUPTED);
-    interrupted = 1;
+    interrupted = signal;
 }
 
 const volatile sig_atomic_t *cli_catch_interrupt(void) {

@@ -4,10 +4,12 @@
 #ifndef TALC_CLI_CLI_H
 #define TALC_CLI_CLI_H
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -36,6 +38,7 @@ struct option {
     const char *help;
     double min, max;      /* ints and numbers; min > max: no bounds */
     bool given;           /* set by options_parse */
+    int source;           /* options_parse's own: where the value came from last */
 };
 
 struct command_line {
@@ -46,12 +49,12 @@ struct command_line {
     const char **operands; /* set by options_parse: what is not an option (NULL when none); n_operands */
     int n_operands;
     int min_operands, max_operands; /* -1: any number */
-    const char *config;             /* --config FILE: a JSON object of option names */
-    void *config_root;              /* its JSON: texts are borrowed from it until options_free */
+    const char *settings;           /* a JSON object of option names that comes before all else, or NULL */
+    json_t *settings_root, *config_root; /* JSON of it and of --config: texts are borrowed from it until options_free */
 };
 
-/* Fills the values: configuration file < environment (TALC_VOCAB_SIZE) < command line. Returns -1 to go on, or the exit
- * code (help was shown: 0; a mistake was reported: 2). */
+/* Fills the values: settings < configuration file < environment (TALC_VOCAB_SIZE) < command line. A list replaces the list
+ * of a weaker source. Returns -1 to go on, or the exit code (help was shown: 0; a mistake was reported: 2). */
 int options_parse(struct command_line *line, int argc, char **argv);
 void options_free(struct command_line *line);
 #define OPTIONS_COUNT(options) ((int)(sizeof(options) / sizeof *(options)))
@@ -64,10 +67,20 @@ int cli_fail(const char *command, const struct talc_error *err);
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_say(bool quiet, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Colours for stdout (1) or stderr (2): only on a terminal, unless NO_COLOR or --color says otherwise. */
+/* `value`, which is taken (NULL: there was no memory for it), as a line of JSON. */
+bool cli_print_json(FILE *out, json_t *value, struct talc_error *err);
+/* JSON has no NaN and no infinity: null. */
+json_t *cli_json_number(double x);
+
+/* Colours for stdout (1) or stderr (2): only on a terminal, unless NO_COLOR or --color (TALC_COLOR) says otherwise. */
 bool cli_colour(int fd);
 
-/* SIGINT and SIGTERM set a flag; a second SIGINT ends the process with 130. */
+/* Before anything is opened: descriptors 0 to 2 are made to exist, so that no file gets the number of a closed one. */
+void cli_open_standard_files(void);
+/* At the end: whether all results reached stdout; says so if not. Returns the code to exit with. */
+int cli_close_stdout(const char *command, int code);
+
+/* SIGINT and SIGTERM set a flag to their number; a second SIGINT ends the process with 130. */
 const volatile sig_atomic_t *cli_catch_interrupt(void);
 void cli_clear_interrupt(void);
 

@@ -35,7 +35,7 @@ static bool print_piece(void *context, const char *text, size_t n_bytes) {
     const struct chat *c = context;
     fwrite(text, 1, n_bytes, stdout);
     fflush(stdout);
-    return !*c->interrupted;
+    return !*c->interrupted && !ferror(stdout);
 }
 
 static void add_message(struct chat *c, const char *role, const char *text, size_t n) {
@@ -89,30 +89,33 @@ static bool answer_turn(struct chat *c, struct talc_error *err) {
 
 static void save_conversation(const struct chat *c, const char *path) {
     struct talc_error err = {0};
-    struct buffer line = {0};
-    json_t *o = json_pack("{s:O}", "messages", c->messages);
     FILE *f = *path ? fopen(path, "a") : NULL;
-    if (!f) fprintf(stderr, "cannot write '%s'; give a file name after /save\n", path);
-    else if (json_append_line(&line, o, &err) && fwrite(line.data, 1, line.length, f) == line.length && fclose(f) == 0)
-        fprintf(stderr, "(added to %s)\n", path);
-    else fprintf(stderr, "could not write %s\n", path);
-    buffer_free(&line);
-    json_decref(o);
+    bool ok = f && cli_print_json(f, json_pack("{s:O}", "messages", c->messages), &err);
+    if (f) ok = fclose(f) == 0 && ok;
+    if (ok) fprintf(stderr, "(added to %s)\n", path);
+    else if (*path) fprintf(stderr, "cannot write %s\n", path);
+    else fputs("give the name of a file after /save\n", stderr);
+}
+
+/* What follows the name of a command, or NULL if `text` is another command. */
+static const char *argument_of(const char *text, const char *command) {
+    size_t n = strlen(command);
+    if (strncmp(text, command, n) != 0 || (text[n] && text[n] != ' ')) return NULL;
+    return text[n] ? text + n + 1 : text + n;
 }
 
 /* A line that begins with '/'. False: leave. */
 static bool run_command(struct chat *c, const char *text) {
-    const char *argument = strchr(text, ' ');
-    argument = argument ? argument + 1 : "";
-    if (strcmp(text, "/exit") == 0 || strcmp(text, "/bye") == 0) return false;
-    if (strcmp(text, "/clear") == 0) {
+    const char *argument;
+    if (argument_of(text, "/exit") || argument_of(text, "/bye")) return false;
+    if (argument_of(text, "/clear")) {
         clear_messages(c);
         fputs("(forgotten)\n", stderr);
-    } else if (strncmp(text, "/system", 7) == 0) {
+    } else if ((argument = argument_of(text, "/system"))) {
         free(c->own_system);
         c->system = c->own_system = strdup(argument);
         clear_messages(c);
-    } else if (strncmp(text, "/save", 5) == 0) {
+    } else if ((argument = argument_of(text, "/save"))) {
         save_conversation(c, argument);
     } else {
         fputs(help_text, stderr);
@@ -132,46 +135,57 @@ static enum line_result read_message(struct line_input *input, struct buffer *li
         if (message->length) buffer_append_char(message, '\n');
         buffer_append(message, line->data ? line->data : "", line->length);
     }
-    return result;
+    /* A message that the end of the input closes is one all the same. */
+    return result == LINE_END && message->length ? LINE_READ : result;
+}
+
+/* Sends one message and shows the answer. On a terminal what goes wrong is said and the conversation goes on. */
+static bool say(struct chat *c, const struct buffer *message, bool terminal, struct talc_error *err) {
+    struct talc_error turn = {0};
+    bool ok = utf8_valid_prefix(message->data, message->length) == message->length
+                  ? true
+                  : talc_fail(&turn, "that is not valid UTF-8 text; nothing was sent");
+    if (ok) {
+        bool colour = cli_colour(1);
+        add_message(c, "user", message->data, message->length);
+        if (colour) fputs("\033[36m", stdout);
+        ok = answer_turn(c, &turn);
+        if (colour) fputs("\033[0m", stdout);
+        fflush(stdout);
+    }
+    if (!ok && terminal) fprintf(stderr, "%s\n", turn.message);
+    return ok || terminal ? true : talc_fail(err, "%s", turn.message);
 }
 
 static bool converse(struct chat *c, struct talc_error *err) {
-    bool terminal = isatty(0), colour = cli_colour(1);
+    bool terminal = isatty(0);
     struct line_input *input = line_input_open("> ");
     struct buffer line = {0}, message = {0};
     bool ok = input ? true : talc_fail(err, "out of memory");
     if (terminal) fprintf(stderr, "Talk to %s. /help lists commands, Ctrl-D leaves.\n", c->model);
-    while (ok) {
+    while (ok && !ferror(stdout) && *c->interrupted != SIGTERM) {
         enum line_result result = read_message(input, &line, &message);
+        if (result == LINE_END || *c->interrupted == SIGTERM) break;
         cli_clear_interrupt();
-        if (result == LINE_END) break;
-        if (result == LINE_INTERRUPTED) {
-            fputc('\n', stderr);
-            continue;
-        }
-        if (message.length == 0) continue;
-        if (utf8_valid_prefix(message.data, message.length) != message.length) {
-            fputs("that is not valid UTF-8 text; nothing was sent\n", stderr);
-            continue;
-        }
-        if (message.data[0] == '/') {
-            if (!run_command(c, message.data)) break;
-            continue;
-        }
-        add_message(c, "user", message.data, message.length);
-        if (colour) fputs("\033[36m", stdout);
-        struct talc_error turn = {0};
-        bool answered = answer_turn(c, &turn);
-        if (colour) fputs("\033[0m", stdout);
-        fflush(stdout);
-        if (!answered && terminal) fprintf(stderr, "%s\n", turn.message);
-        else if (!answered) ok = talc_fail(err, "%s", turn.message);
+        if (result == LINE_INTERRUPTED) fputc('\n', stderr);
+        else if (message.length > 0 && message.data[0] != '/') ok = say(c, &message, terminal, err);
+        else if (message.length > 0 && !run_command(c, message.data)) break;
     }
     if (terminal) fputc('\n', stderr);
     line_input_close(input);
     buffer_free(&line);
     buffer_free(&message);
     return ok;
+}
+
+/* Before anything is read: a conversation that could not be had is not begun. */
+static bool check_chat(const struct chat *c, struct talc_error *err) {
+    if (!c->assistant.chat_template)
+        return talc_fail(err, "%s: the model has no chat template; continue text with talc generate instead",
+                         c->assistant.folder);
+    if (c->system && utf8_valid_prefix(c->system, strlen(c->system)) != strlen(c->system))
+        return talc_fail(err, "--system is not valid UTF-8 text");
+    return true;
 }
 
 int cmd_chat(int argc, char **argv) {
@@ -202,12 +216,13 @@ int cmd_chat(int argc, char **argv) {
     bool ok = cli_device_open(&device, c.device, c.threads, &err);
     if (ok) {
         ok = assistant_open(&c.assistant, c.model, &device.stream, &(struct engine_options){.n_streams = 1}, &err) &&
-             converse(&c, &err);
+             check_chat(&c, &err) && converse(&c, &err);
         assistant_close(&c.assistant);
         cli_device_close(&device);
     }
     json_decref(c.messages);
     free(c.own_system);
     options_free(&line);
+    if (ok && *c.interrupted == SIGTERM) return EXIT_INTERRUPTED;
     return ok ? EXIT_DONE : cli_fail("chat", &err);
 }

@@ -56,10 +56,7 @@ static void note_answer(struct eval *e, const struct checker_item *item, const c
     static const char *const verdicts[] = {"wrong", "right", "skipped"};
     json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:O}", "skill", item->skill, "verdict", verdicts[r->verdict], "answer", answer,
                           "expected", item->answer, "why", r->why, "messages", item->messages);
-    struct buffer line = {0};
-    if (o && json_append_line(&line, o, NULL)) fprintf(e->answers_file, "%s\n", line.data);
-    buffer_free(&line);
-    json_decref(o);
+    cli_print_json(e->answers_file, o, NULL); /* whether it could be written is asked when the file is closed */
 }
 
 static bool judge(struct eval *e, const struct attempt *a, struct talc_error *err) {
@@ -113,6 +110,7 @@ static bool run_baseline(struct eval *e, struct talc_error *err) {
         ok = answer && checker_score(&e->tests.items[i], answer, e->runner.run ? &e->runner : NULL, &result, err);
         if (ok && !score_table_add(&e->baseline_scores, &e->tests.items[i], &result))
             ok = talc_fail(err, "the tests have too many skills");
+        if (ok && *e->stop) ok = talc_fail(err, "interrupted after %zu tests of the baseline", i);
         progress_update(&progress, (double)i, NULL);
     }
     progress_clear(&progress);
@@ -148,7 +146,10 @@ static bool run_free_text(struct eval *e, struct free_text *f, struct talc_error
     bool ok = e->free_text == 0 || words ? true : talc_fail(err, "out of memory");
     if (ok && e->free_text > 0 && e->vocabulary.n == 0) ok = talc_fail(err, "--free-text needs the training texts: --words FILE");
     for (int i = 0; ok && i < e->vocabulary.n && words; i++) ok = word_set_add_file(words, e->vocabulary.items[i], err);
-    for (int64_t i = 0; ok && i < e->free_text; i++) ok = sample_text(e, words, e->seed + i, f, err);
+    for (int64_t i = 0; ok && i < e->free_text; i++) {
+        ok = sample_text(e, words, e->seed + i, f, err);
+        if (ok && *e->stop) ok = talc_fail(err, "interrupted after %lld samples", (long long)i);
+    }
     if (words) word_set_close(words);
     return ok;
 }
@@ -210,10 +211,7 @@ static void print_json(const struct eval *e, const struct free_text *f) {
         json_object_set_new(o, "known_words", json_real(f->n_words ? (double)f->n_known / (double)f->n_words : 0));
         json_object_set_new(o, "repeating_samples", json_integer((json_int_t)f->repeats));
     }
-    struct buffer line = {0};
-    if (json_append_line(&line, o, NULL)) printf("%s\n", line.data);
-    buffer_free(&line);
-    json_decref(o);
+    cli_print_json(stdout, o, NULL);
 }
 
 /* Generated code is run only where it can be isolated. */
@@ -223,13 +221,22 @@ static void open_runner(struct eval *e) {
     else cli_say(e->quiet, "talc eval: code is skipped: %s\n", why.message);
 }
 
+static bool close_answers(struct eval *e, struct talc_error *err) {
+    if (!e->answers_file) return true;
+    bool ok = !ferror(e->answers_file);
+    ok = fclose(e->answers_file) == 0 && ok;
+    e->answers_file = NULL;
+    return ok ? true : talc_fail_errno(err, "cannot write %s", e->answers);
+}
+
 static bool evaluate(struct eval *e, struct stream *stream, struct talc_error *err) {
     struct free_text f = {0};
     open_runner(e);
     if (!checker_load(&e->tests, e->data, err)) return false;
-    if (e->answers && !(e->answers_file = fopen(e->answers, "w"))) return talc_fail_errno(err, "cannot write %s", e->answers);
     if (!assistant_open(&e->assistant, e->model, stream, &(struct engine_options){.n_streams = (int)e->streams}, err)) return false;
-    bool ok = run_tests(e, err) && (!e->baseline || run_baseline(e, err)) && run_free_text(e, &f, err);
+    if (e->answers && !(e->answers_file = fopen(e->answers, "w"))) return talc_fail_errno(err, "cannot write %s", e->answers);
+    bool ok = run_tests(e, err) && close_answers(e, err) && (!e->baseline || run_baseline(e, err)) &&
+              run_free_text(e, &f, err);
     if (ok && e->json) print_json(e, &f);
     else if (ok) print_table(e, &f);
     return ok;
@@ -272,6 +279,7 @@ int cmd_eval(int argc, char **argv) {
     else if (!cli_device_open(&device, e.device, e.threads, &err)) code = cli_fail("eval", &err);
     else {
         code = evaluate(&e, &device.stream, &err) ? EXIT_DONE : cli_fail("eval", &err);
+        if (*e.stop && code != EXIT_DONE) code = EXIT_INTERRUPTED;
         close_all(&e);
         cli_device_close(&device);
     }

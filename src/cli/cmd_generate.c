@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/sampling_options.h"
 #include "file/json.h"
@@ -23,11 +24,13 @@ static bool print_piece(void *context, const char *text, size_t n_bytes) {
         fwrite(text, 1, n_bytes, stdout);
         fflush(stdout);
     }
-    return !*g->interrupted;
+    return !*g->interrupted && !ferror(stdout);
 }
 
 /* '' starts from the token that stands between documents. */
 static bool encode_prompt(const struct assistant *a, const char *prompt, struct token_list *ids, struct talc_error *err) {
+    size_t valid = utf8_valid_prefix(prompt, strlen(prompt));
+    if (prompt[valid]) return talc_fail(err, "the prompt is not valid UTF-8 text: byte %zu of it", valid + 1);
     if (*prompt) return tokenizer_encode(a->tokenizer, prompt, strlen(prompt), false, ids, err);
     int32_t first = tokenizer_bos_id(a->tokenizer);
     if (first < 0) first = tokenizer_end_of_text_id(a->tokenizer);
@@ -47,13 +50,7 @@ static bool print_json(const struct generation *answer, bool logprobs, struct ta
                           finish_reason_name(answer->finish));
     if (o && logprobs) json_object_set(o, "logprobs", probabilities);
     json_decref(probabilities);
-    struct buffer line = {0};
-    bool ok = o && json_append_line(&line, o, err);
-    if (ok) fwrite(line.data, 1, line.length, stdout);
-    else if (!o) talc_fail(err, "out of memory for the answer");
-    buffer_free(&line);
-    json_decref(o);
-    return ok;
+    return cli_print_json(stdout, o, err);
 }
 
 static bool generate(const struct generate *g, struct assistant *a, struct talc_error *err) {
@@ -102,6 +99,10 @@ int cmd_generate(int argc, char **argv) {
     if (!g.model) {
         options_free(&line);
         return cli_usage("generate", "which model? give -m DIR");
+    }
+    if (g.logprobs && !g.json) {
+        options_free(&line);
+        return cli_usage("generate", "--logprobs are shown with --json only");
     }
     struct talc_error err = {0};
     struct cli_device device;

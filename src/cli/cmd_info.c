@@ -1,5 +1,6 @@
 /* cmd_info.c - talc info: what a model is and needs, what presets there are, what this machine has. */
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,11 @@ struct info {
     bool cpu, json, paper_attention;
 };
 
-static int train_tokens(const struct info *i, const struct arch *a) { return (int)i->batch_rows * a->context_length; }
+/* Of the training batch; a batch cannot have more than an int counts. */
+static int train_tokens(const struct info *i, const struct arch *a) {
+    int64_t tokens = i->batch_rows * a->context_length;
+    return tokens > INT_MAX ? INT_MAX : (int)tokens;
+}
 
 static struct memory_table training_memory(const struct info *i, const struct arch *a) {
     struct run_options o = {.max_tokens = train_tokens(i, a), .max_sequences = train_tokens(i, a), .training = true};
@@ -93,12 +98,7 @@ static bool print_json(const struct info *i, const struct arch *a, struct talc_e
                           "train_flops_per_token", arch_train_flops(a, a->context_length), "memory_to_train",
                           memory_json(training_memory(i, a)), "memory_to_generate", memory_json(serving_memory(a)), "config",
                           arch_to_config(a));
-    struct buffer line = {0};
-    bool ok = o ? json_append_line(&line, o, err) : talc_fail(err, "out of memory");
-    if (ok) fwrite(line.data, 1, line.length, stdout);
-    buffer_free(&line);
-    json_decref(o);
-    return ok;
+    return cli_print_json(stdout, o, err);
 }
 
 static bool read_folder(const struct info *i, struct arch *arch, struct talc_error *err) {
@@ -117,9 +117,16 @@ static bool read_folder(const struct info *i, struct arch *arch, struct talc_err
     return ok;
 }
 
-static void list_presets(void) {
-    printf("presets (talc info --preset NAME):\n");
-    for (const struct preset *p = presets; p->name; p++) printf("  %-22s %s\n", p->name, p->summary);
+static bool list_presets(const struct info *i, struct talc_error *err) {
+    json_t *list = json_array();
+    if (!i->json) printf("presets (talc info --preset NAME):\n");
+    for (const struct preset *p = presets; p->name; p++) {
+        if (!i->json) printf("  %-22s %s\n", p->name, p->summary);
+        json_array_append_new(list, json_pack("{s:s,s:s}", "name", p->name, "summary", p->summary));
+    }
+    if (i->json) return cli_print_json(stdout, json_pack("{s:o}", "presets", list), err);
+    json_decref(list);
+    return true;
 }
 
 static void print_note(const char *name) {
@@ -127,17 +134,20 @@ static void print_note(const char *name) {
         if (strcmp(p->name, name) == 0 && p->note) printf("note              %s\n", p->note);
 }
 
-static bool print_cpu(struct talc_error *err) {
+static bool print_cpu(const struct info *i, struct talc_error *err) {
     struct cli_device device;
     if (!cli_device_open(&device, "cpu", 0, err)) return false;
-    printf("cores             %d\nkernels           %s\n", cpu_count(), device.stream.backend->describe(&device.stream));
+    const char *kernels = device.stream.backend->describe(&device.stream);
+    bool ok = true;
+    if (i->json) ok = cli_print_json(stdout, json_pack("{s:i,s:s}", "cores", cpu_count(), "kernels", kernels), err);
+    else printf("cores             %d\nkernels           %s\n", cpu_count(), kernels);
     cli_device_close(&device);
-    return true;
+    return ok;
 }
 
 static bool show(const struct info *i, struct talc_error *err) {
     struct arch arch;
-    if (i->cpu) return print_cpu(err);
+    if (i->cpu) return print_cpu(i, err);
     bool ok = true;
     if (i->model) {
         ok = read_folder(i, &arch, err);
@@ -146,8 +156,7 @@ static bool show(const struct info *i, struct talc_error *err) {
     } else if (i->depth > 0) {
         ok = arch_from_depth((int)i->depth, (int)i->vocab_size, &arch, err);
     } else {
-        list_presets();
-        return true;
+        return list_presets(i, err);
     }
     if (!ok) return false;
     if (i->paper_attention) arch_paper_attention(&arch);
@@ -162,8 +171,8 @@ int cmd_info(int argc, char **argv) {
     struct info i = {.vocab_size = 8192, .batch_rows = 1};
     struct option options[] = {
         {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &i.model, .argument = "DIR", .help = "model or run folder"},
-        {.name = "preset", .kind = OPTION_TEXT, .value = &i.preset, .argument = "NAME", .help = "a known shape (without a name: all)"},
-        {.name = "depth", .kind = OPTION_INT, .value = &i.depth, .argument = "N", .help = "the shape of talc train --depth N", .min = 1, .max = 512},
+        {.name = "preset", .kind = OPTION_TEXT, .value = &i.preset, .argument = "NAME", .help = "a known shape (talc info alone lists them)"},
+        {.name = "depth", .kind = OPTION_INT, .value = &i.depth, .argument = "N", .help = "the shape of talc train --depth N", .min = 1, .max = ARCH_MAX_DEPTH},
         {.name = "vocab-size", .kind = OPTION_INT, .value = &i.vocab_size, .argument = "N", .help = "with --depth (default 8192)", .min = 1, .max = 1e7},
         {.name = "batch", .kind = OPTION_INT, .value = &i.batch_rows, .argument = "ROWS", .help = "rows of the training batch in the memory table (default 1)", .min = 1, .max = 1e5},
         {.name = "paper-attention", .kind = OPTION_FLAG, .value = &i.paper_attention, .help = "GPT-3's alternating banded layers"},
@@ -175,6 +184,10 @@ int cmd_info(int argc, char **argv) {
                                 .n_options = OPTIONS_COUNT(options)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
+    if ((i.model != NULL) + (i.preset != NULL) + (i.depth > 0) + i.cpu > 1) {
+        options_free(&line);
+        return cli_usage("info", "one of -m, --preset, --depth and --cpu at a time");
+    }
     struct talc_error err = {0};
     bool ok = show(&i, &err);
     options_free(&line);

@@ -22,6 +22,7 @@ struct perplexity {
     struct run run;
     double loss;   /* sum of -log p */
     int64_t scored, n_bytes;
+    const volatile sig_atomic_t *stop;
 };
 
 static bool read_tokens(struct perplexity *p, const char *path, struct token_list *ids, struct talc_error *err) {
@@ -51,7 +52,7 @@ static bool score_window(struct perplexity *p, const int32_t *tokens, int n, flo
 
 static bool score(struct perplexity *p, const struct token_list *ids, struct talc_error *err) {
     int window = p->context > 0 ? (int)p->context : p->weights.arch.context_length;
-    struct run_options o = {.max_tokens = window, .max_sequences = 1, .training = true};
+    struct run_options o = {.max_tokens = window, .max_sequences = 1};
     struct progress progress;
     float *stats = calloc((size_t)window * TOKEN_STATS, sizeof *stats);
     int32_t *positions = calloc((size_t)window, sizeof *positions);
@@ -64,6 +65,7 @@ static bool score(struct perplexity *p, const struct token_list *ids, struct tal
     for (size_t at = 0; ok && at + 1 < ids->count; at += (size_t)window) {
         size_t left = ids->count - 1 - at;
         ok = score_window(p, ids->ids + at, left < (size_t)window ? (int)left : window, stats, positions, err);
+        if (ok && *p->stop) ok = talc_fail(err, "interrupted after %zu tokens", at);
         progress_update(&progress, (double)at, NULL);
     }
     progress_clear(&progress);
@@ -73,14 +75,16 @@ static bool score(struct perplexity *p, const struct token_list *ids, struct tal
     return ok;
 }
 
-static void print_result(const struct perplexity *p) {
+static bool print_result(const struct perplexity *p, struct talc_error *err) {
     double loss = p->loss / (double)p->scored, bits = p->loss / log(2) / (double)p->n_bytes;
     if (p->json)
-        printf("{\"perplexity\": %.6f, \"tokens\": %lld, \"loss\": %.6f, \"bits_per_byte\": %.6f}\n", exp(loss),
-               (long long)p->scored, loss, bits);
-    else
-        printf("perplexity %.4f over %lld tokens (loss %.4f, %.4f bits per byte)\n", exp(loss), (long long)p->scored, loss,
-               bits);
+        return cli_print_json(stdout,
+                              json_pack("{s:o,s:I,s:o,s:o}", "perplexity", cli_json_number(exp(loss)), "tokens",
+                                        (json_int_t)p->scored, "loss", cli_json_number(loss), "bits_per_byte",
+                                        cli_json_number(bits)),
+                              err);
+    printf("perplexity %.4f over %lld tokens (loss %.4f, %.4f bits per byte)\n", exp(loss), (long long)p->scored, loss, bits);
+    return true;
 }
 
 static bool measure(struct perplexity *p, const char *path, struct stream *stream, struct talc_error *err) {
@@ -88,7 +92,7 @@ static bool measure(struct perplexity *p, const char *path, struct stream *strea
     char *folder = run_folder_find_model(p->model, false, err);
     bool ok = folder && model_load_folder(&p->weights, folder, stream, false, err) &&
               (p->tokenizer = tokenizer_load(folder, err)) && read_tokens(p, path, &ids, err) && score(p, &ids, err);
-    if (ok) print_result(p);
+    ok = ok && print_result(p, err);
     token_list_free(&ids);
     tokenizer_free(p->tokenizer);
     if (p->weights.memory) model_close(&p->weights);
@@ -113,6 +117,7 @@ int cmd_perplexity(int argc, char **argv) {
     if (code >= 0) return code;
     struct talc_error err = {0};
     struct cli_device device;
+    p.stop = cli_catch_interrupt();
     if (!p.model) code = cli_usage("perplexity", "which model? give -m DIR");
     else {
         bool ok = cli_device_open(&device, p.device, p.threads, &err);
@@ -121,6 +126,7 @@ int cmd_perplexity(int argc, char **argv) {
             cli_device_close(&device);
         }
         code = ok ? EXIT_DONE : cli_fail("perplexity", &err);
+        if (*p.stop) code = EXIT_INTERRUPTED;
     }
     options_free(&line);
     return code;

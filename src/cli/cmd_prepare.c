@@ -38,10 +38,12 @@ static bool prepare(struct prepare *p, struct command_line *line, struct talc_er
     progress_start(&p->progress, "prepare", "byte", 0, 0, p->quiet);
     bool ok = pool && prepare_data(&o, &info, err);
     progress_clear(&p->progress);
-    if (ok && p->json)
-        printf("{\"train_tokens\": %lld, \"val_tokens\": %lld, \"vocab_size\": %lld, \"out\": \"%s\"}\n",
-               (long long)info.train.n_tokens, (long long)info.val.n_tokens, (long long)info.vocab_size, p->out);
-    if (ok && !p->json) {
+    if (ok && p->json) {
+        ok = cli_print_json(stdout,
+                            json_pack("{s:I,s:I,s:I,s:s}", "train_tokens", (json_int_t)info.train.n_tokens, "val_tokens",
+                                      (json_int_t)info.val.n_tokens, "vocab_size", (json_int_t)info.vocab_size, "out", p->out),
+                            err);
+    } else if (ok) {
         print_split("train", &info.train);
         print_split("val", &info.val);
     }
@@ -69,7 +71,10 @@ int cmd_prepare(int argc, char **argv) {
     if (code >= 0) return code;
     struct talc_error err = {0};
     if (!p.tokenizer || !p.out) code = cli_usage("prepare", "needs -t TOK and --out DIR");
-    else code = prepare(&p, &line, &err) ? EXIT_DONE : cli_fail("prepare", &err);
+    else {
+        code = prepare(&p, &line, &err) ? EXIT_DONE : cli_fail("prepare", &err);
+        if (*p.stop && code != EXIT_DONE) code = EXIT_INTERRUPTED;
+    }
     options_free(&line);
     return code;
 }

@@ -15,14 +15,16 @@ struct primer_command {
     bool audit, json, quiet;
     struct progress progress;
     const char *shown; /* the file whose progress is shown */
+    const volatile sig_atomic_t *stop;
 };
 
-static void on_progress(void *context, const char *what, size_t n_done, size_t n_total) {
+static bool on_progress(void *context, const char *what, size_t n_done, size_t n_total) {
     struct primer_command *p = context;
     if (p->shown != what) progress_start(&p->progress, what, "record", 0, (double)n_total, p->quiet);
     p->shown = what;
     progress_update(&p->progress, (double)n_done, NULL);
     if (n_done == n_total) progress_clear(&p->progress);
+    return !*p->stop;
 }
 
 /* Numbers with a name each, as a table or as one JSON object. */
@@ -31,7 +33,8 @@ struct count {
     size_t n;
 };
 
-static void print_counts(const struct primer_command *p, const char *title, const struct count *counts, int n) {
+static bool print_counts(const struct primer_command *p, const char *title, const struct count *counts, int n,
+                         struct talc_error *err) {
     json_t *object = json_object();
     if (!p->json) printf("%s\n", title);
     for (int i = 0; i < n; i++) {
@@ -39,11 +42,9 @@ static void print_counts(const struct primer_command *p, const char *title, cons
         json_object_set_new(object, counts[i].key, json_integer((json_int_t)counts[i].n));
     }
     json_object_set_new(object, "out", json_string(p->out));
-    if (p->json) {
-        json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-        putchar('\n');
-    }
+    if (p->json) return cli_print_json(stdout, object, err);
     json_decref(object);
+    return true;
 }
 
 static bool write_corpus(struct primer_command *p, struct talc_error *err) {
@@ -65,8 +66,7 @@ static bool write_corpus(struct primer_command *p, struct talc_error *err) {
     };
     char title[512];
     snprintf(title, sizeof title, "%s: a world of %d things", p->out, options.n_entities);
-    print_counts(p, title, counts, sizeof counts / sizeof counts[0]);
-    return true;
+    return print_counts(p, title, counts, sizeof counts / sizeof counts[0], err);
 }
 
 /* *shared: tests share something with training that they must not. */
@@ -86,9 +86,8 @@ static bool audit_corpus(const struct primer_command *p, bool *shared, struct ta
     char title[512];
     snprintf(title, sizeof title, "audit: what %zu tests share with %zu records of training (all must be 0)", a.n_tests,
              a.n_training);
-    print_counts(p, title, counts, sizeof counts / sizeof counts[0]);
     *shared = primer_audit_total(&a) > 0;
-    return true;
+    return print_counts(p, title, counts, sizeof counts / sizeof counts[0], err);
 }
 
 /* A folder that is there and asked for by nothing but its name is audited as it stands. */
@@ -108,6 +107,7 @@ static int run(struct primer_command *p, const struct command_line *line) {
     if (!p->out) return cli_usage("primer", "needs --out DIR");
     bool ok = only_audit(p, line) || write_corpus(p, &err);
     if (ok && p->audit) ok = audit_corpus(p, &shared, &err);
+    if (!ok && *p->stop) return cli_fail("primer", &err), EXIT_INTERRUPTED;
     return !ok ? cli_fail("primer", &err) : shared ? EXIT_FAILED : EXIT_DONE;
 }
 
@@ -116,7 +116,7 @@ int cmd_primer(int argc, char **argv) {
     struct primer_command p = {.seed = (int64_t)d.seed, .entities = d.n_entities, .exposures = d.exposures, .bios = d.bios,
                                .documents = d.n_texts, .tests = d.n_tests, .scale = d.scale};
     struct option options[] = {
-        {.name = "out", .kind = OPTION_TEXT, .value = &p.out, .argument = "DIR", .help = "folder to write; what is there is replaced"},
+        {.name = "out", .kind = OPTION_TEXT, .value = &p.out, .argument = "DIR", .help = "folder to write; a primer that is there is replaced"},
         {.name = "seed", .kind = OPTION_INT, .value = &p.seed, .argument = "N", .help = "which world (default 1)", .min = 0, .max = 9e18},
         {.name = "entities", .kind = OPTION_INT, .value = &p.entities, .argument = "N", .help = "things in the world, six facts each (default 500)", .min = 20, .max = 20000},
         {.name = "exposures", .kind = OPTION_INT, .value = &p.exposures, .argument = "N", .help = "how often training asks for each fact (default 16)", .min = 1, .max = 200},
@@ -133,6 +133,7 @@ int cmd_primer(int argc, char **argv) {
                                 .n_options = OPTIONS_COUNT(options)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
+    p.stop = cli_catch_interrupt();
     code = run(&p, &line);
     options_free(&line);
     return code;

@@ -109,7 +109,7 @@ int cmd_train(int argc, char **argv) {
     struct option options[] = {
         {.name = "data", .kind = OPTION_TEXT, .value = &t.data, .argument = "DIR", .help = "what talc prepare made"},
         {.name = "depth", .kind = OPTION_INT, .value = &t.depth, .argument = "N",
-         .help = "layers; width, heads, rates and batch follow (default 4)", .min = 1, .max = 512},
+         .help = "layers; width, heads, rates and batch follow (default 4)", .min = 1, .max = ARCH_MAX_DEPTH},
         {.name = "preset", .kind = OPTION_TEXT, .value = &t.preset, .argument = "NAME", .help = "a known shape instead (talc info lists them)"},
         {.name = "context", .kind = OPTION_INT, .value = &t.context, .argument = "N", .help = "tokens in a row (default: by shape)", .min = 0, .max = 1e7},
         {.name = "dropout", .kind = OPTION_NUMBER, .value = &t.dropout, .argument = "P", .help = "probability (default: by shape)", .min = -1, .max = 0.99},

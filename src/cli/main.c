@@ -33,6 +33,7 @@ static const struct command *find_command(const char *name) {
 }
 
 int main(int argc, char **argv) {
+    cli_open_standard_files();
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of the write, not the end of a training run */
     if (argc < 2) {
         print_commands(stderr);
@@ -49,6 +50,6 @@ int main(int argc, char **argv) {
     }
     const struct command *c = find_command(argv[help ? 2 : 1]);
     if (!c) return cli_usage(argv[help ? 2 : 1], "no such command; talc --help lists them");
-    if (help) return c->run(1, (char *[]){(char *)"--help"});
-    return c->run(argc - 2, argv + 2);
+    int code = help ? c->run(1, (char *[]){(char *)"--help"}) : c->run(argc - 2, argv + 2);
+    return cli_close_stdout(c->name, code);
 }

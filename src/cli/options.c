@@ -18,14 +18,43 @@ bool option_given(const struct command_line *line, const char *name) {
 void options_free(struct command_line *line) {
     free(line->operands);
     line->operands = NULL;
+    json_decref(line->settings_root);
     json_decref(line->config_root);
-    line->config_root = NULL;
+    line->settings_root = line->config_root = NULL;
     for (int i = 0; i < line->n_options; i++)
         if (line->options[i].kind == OPTION_LIST) {
             struct option_list *list = line->options[i].value;
             free(list->items);
             *list = (struct option_list){0};
         }
+}
+
+/* ---- what every command has --------------------------------------------------------------------------------------- */
+
+enum { COMMON_CONFIG, COMMON_COLOR, COMMON_HELP, N_COMMON };
+
+struct common {
+    struct option options[N_COMMON];
+    const char *config, *color;
+    bool help;
+};
+
+static void common_open(struct common *c) {
+    *c = (struct common){0};
+    c->options[COMMON_CONFIG] = (struct option){.name = "config", .kind = OPTION_TEXT, .value = &c->config, .argument = "FILE",
+                                                .help = "JSON object with options by name"};
+    c->options[COMMON_COLOR] = (struct option){.name = "color", .kind = OPTION_TEXT, .value = &c->color, .argument = "WHEN",
+                                               .help = "always, never or auto (default: on a terminal)"};
+    c->options[COMMON_HELP] = (struct option){.name = "help", .letter = 'h', .kind = OPTION_FLAG, .value = &c->help,
+                                              .help = "this text"};
+}
+
+/* Messages ask for the colour without knowing the command: it travels in the environment. */
+static bool apply_color(const struct common *c, struct talc_error *err) {
+    if (!c->color) return true;
+    if (strcmp(c->color, "always") != 0 && strcmp(c->color, "never") != 0 && strcmp(c->color, "auto") != 0)
+        return talc_fail(err, "--color must be always, never or auto, not '%s'", c->color);
+    return setenv("TALC_COLOR", c->color, 1) == 0 ? true : talc_fail(err, "out of memory for options");
 }
 
 /* ---- help ------------------------------------------------------------------------------------------------------------ */
@@ -37,12 +66,11 @@ static void print_option(const struct option *o) {
     printf("%s%*s%s\n", text, n < 30 ? 30 - n : 2, "", o->help);
 }
 
-static void print_help(const struct command_line *line) {
-    printf("talc %s: %s\n\nUsage: talc %s [options] %s\n\nOptions:\n", line->command, line->summary, line->command,
-           line->arguments);
+static void print_help(const struct command_line *line, const struct common *common) {
+    printf("talc %s: %s\n\nUsage: talc %s [options]%s%s\n\nOptions:\n", line->command, line->summary, line->command,
+           *line->arguments ? " " : "", line->arguments);
     for (int i = 0; i < line->n_options; i++) print_option(&line->options[i]);
-    print_option(&(struct option){.name = "config", .argument = "FILE", .help = "JSON object with options by name"});
-    print_option(&(struct option){.name = "help", .letter = 'h', .help = "this text"});
+    for (int i = 0; i < N_COMMON; i++) print_option(&common->options[i]);
     printf("\nExample:\n  %s\n", line->example);
 }
 
@@ -88,12 +116,26 @@ static bool append_item(struct option_list *list, const char *text, struct talc_
     return true;
 }
 
-static bool set_option(struct option *o, const char *text, struct talc_error *err) {
+static bool parse_flag(struct option *o, const char *text, struct talc_error *err) {
+    static const char *const words[][2] = {{"0", "1"}, {"false", "true"}, {"no", "yes"}, {"off", "on"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        for (int on = 0; on < 2; on++)
+            if (strcmp(text, words[i][on]) == 0) {
+                *(bool *)o->value = on;
+                return true;
+            }
+    return talc_fail(err, "--%s is true or false, not '%s'", o->name, text);
+}
+
+/* In rising order: a later source overrules an earlier one. */
+enum source { SOURCE_NONE, SOURCE_SETTINGS, SOURCE_CONFIG, SOURCE_ENVIRONMENT, SOURCE_ARGUMENTS };
+
+static bool set_option(struct option *o, const char *text, enum source source, struct talc_error *err) {
+    if (o->kind == OPTION_LIST && o->source != (int)source) ((struct option_list *)o->value)->n = 0;
     o->given = true;
+    o->source = (int)source;
     switch (o->kind) {
-    case OPTION_FLAG:
-        *(bool *)o->value = !text || strcmp(text, "0") != 0;
-        return true;
+    case OPTION_FLAG: return parse_flag(o, text, err);
     case OPTION_INT: return parse_int(o, text, err);
     case OPTION_NUMBER: return parse_number(o, text, err);
     case OPTION_TEXT: *(const char **)o->value = text; return true;
@@ -102,46 +144,55 @@ static bool set_option(struct option *o, const char *text, struct talc_error *er
     return false;
 }
 
-/* ---- sources --------------------------------------------------------------------------------------------------------- */
+/* ---- files and the environment ------------------------------------------------------------------------------------------ */
 
-static struct option *find_option(struct command_line *line, const char *name, size_t length) {
-    for (int i = 0; i < line->n_options; i++)
-        if (strncmp(line->options[i].name, name, length) == 0 && !line->options[i].name[length])
-            return &line->options[i];
+static struct option *find_option(struct option *options, int n, const char *name, size_t length) {
+    for (int i = 0; i < n; i++)
+        if (strncmp(options[i].name, name, length) == 0 && !options[i].name[length]) return &options[i];
     return NULL;
 }
 
-static bool set_from_json(struct option *o, const json_t *value, struct talc_error *err) {
-    size_t i;
-    json_t *item;
-    if (json_is_array(value) && o->kind == OPTION_LIST) {
-        json_array_foreach(value, i, item)
-            if (!json_is_string(item) || !set_option(o, json_string_value(item), err))
-                return talc_fail(err, "%s: must be a list of texts", o->name);
-        return true;
-    }
-    if (json_is_string(value)) return set_option(o, json_string_value(value), err);
-    if (json_is_boolean(value)) return set_option(o, json_is_true(value) ? "1" : "0", err);
-    char text[64];
-    if (json_is_integer(value)) snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value)) snprintf(text, sizeof text, "%.17g", json_real_value(value));
-    else return talc_fail(err, "%s: must be text, a number or true/false", o->name);
-    return set_option(o, text, err);
+static bool set_from_json(struct option *o, const json_t *value, enum source source, struct talc_error *err) {
+    char number[64];
+    const char *text = number;
+    if (json_is_string(value)) text = json_string_value(value);
+    else if (json_is_boolean(value)) text = json_is_true(value) ? "true" : "false";
+    else if (json_is_integer(value)) snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value)) snprintf(number, sizeof number, "%.17g", json_real_value(value));
+    else return talc_fail(err, "\"%s\" must be text, a number or true/false", o->name);
+    if (json_is_string(value) && strlen(text) != json_string_length(value))
+        return talc_fail(err, "\"%s\" holds a NUL character", o->name);
+    return set_option(o, text, source, err);
 }
 
-static bool read_config(struct command_line *line, struct talc_error *err) {
-    json_t *root = json_read_file(line->config, 1 << 20, err);
-    if (!root) return false;
-    line->config_root = root;
+static bool set_list_from_json(struct option *o, const json_t *list, enum source source, struct talc_error *err) {
+    size_t i;
+    json_t *item;
+    json_array_foreach(list, i, item) {
+        if (!json_is_string(item)) return talc_fail(err, "\"%s\" must be a list of texts", o->name);
+        if (!set_from_json(o, item, source, err)) return false;
+    }
+    return true;
+}
+
+static bool set_from_object(struct command_line *line, const json_t *root, enum source source, struct talc_error *err) {
     const char *key;
     json_t *value;
-    bool ok = json_is_object(root) ? true : talc_fail(err, "%s: not a JSON object", line->config);
-    json_object_foreach(root, key, value) {
-        struct option *o = find_option(line, key, strlen(key));
-        if (ok && !o) ok = talc_fail(err, "%s: talc %s has no option '%s'", line->config, line->command, key);
-        if (ok) ok = set_from_json(o, value, err);
+    if (!json_is_object(root)) return talc_fail(err, "not a JSON object");
+    json_object_foreach((json_t *)root, key, value) {
+        struct option *o = find_option(line->options, line->n_options, key, strlen(key));
+        if (!o) return talc_fail(err, "talc %s has no option '%s'", line->command, key);
+        if (json_is_array(value) && o->kind == OPTION_LIST ? !set_list_from_json(o, value, source, err)
+                                                           : !set_from_json(o, value, source, err))
+            return false;
     }
-    return ok;
+    return true;
+}
+
+static bool read_file(struct command_line *line, const char *path, json_t **root, enum source source, struct talc_error *err) {
+    if (!path) return true;
+    *root = json_read_file(path, 1 << 20, err);
+    return *root && (set_from_object(line, *root, source, err) || talc_fail_in(err, "%s", path));
 }
 
 static bool read_environment(struct command_line *line, struct talc_error *err) {
@@ -152,48 +203,72 @@ static bool read_environment(struct command_line *line, struct talc_error *err) 
             name[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
         name[n] = 0;
         const char *text = getenv(name);
-        if (text && *text && !set_option(&line->options[i], text, err)) return false;
+        if (text && *text && !set_option(&line->options[i], text, SOURCE_ENVIRONMENT, err))
+            return talc_fail_in(err, "in the environment: %s", name);
     }
     return true;
 }
 
+/* ---- arguments ---------------------------------------------------------------------------------------------------------- */
+
 static bool fail_unknown(struct command_line *line, const char *argument, struct talc_error *err) {
     const char *name = argument + strspn(argument, "-");
     for (int i = 0; i < line->n_options; i++) /* the beginning of a name is the commonest slip */
-        if (strncmp(line->options[i].name, name, 3) == 0)
+        if (strlen(name) >= 3 && strncmp(line->options[i].name, name, 3) == 0)
             return talc_fail(err, "there is no option '%s'; did you mean --%s?", argument, line->options[i].name);
     return talc_fail(err, "there is no option '%s'; talc %s --help lists them", argument, line->command);
 }
 
-/* Takes argv[*i] (an option) and, where it needs one, the argument behind it. */
-static bool take_option(struct command_line *line, int argc, char **argv, int *i, struct talc_error *err) {
-    char *argument = argv[*i], *equals = NULL;
-    struct option *o = NULL;
-    if (argument[1] == '-') {
-        equals = strchr(argument, '=');
-        size_t length = equals ? (size_t)(equals - argument - 2) : strlen(argument + 2);
-        o = find_option(line, argument + 2, length);
-    } else if (argument[1] && !argument[2]) {
-        for (int k = 0; k < line->n_options; k++)
-            if (line->options[k].letter == argument[1]) o = &line->options[k];
+/* The option that `argument` names, or NULL; *value: what stands behind '=', or NULL. */
+static struct option *named_option(struct option *options, int n, const char *argument, const char **value) {
+    *value = NULL;
+    if (argument[1] != '-') {
+        for (int i = 0; argument[1] && !argument[2] && i < n; i++)
+            if (options[i].letter == argument[1]) return &options[i];
+        return NULL;
     }
-    if (!o) return fail_unknown(line, argument, err);
-    if (o->kind == OPTION_FLAG) return set_option(o, equals ? equals + 1 : NULL, err);
-    if (equals) return set_option(o, equals + 1, err);
-    if (*i + 1 >= argc) return talc_fail(err, "--%s wants %s", o->name, o->argument);
-    return set_option(o, argv[++*i], err);
+    const char *name = argument + 2, *equals = strchr(name, '=');
+    if (equals) *value = equals + 1;
+    return find_option(options, n, name, equals ? (size_t)(equals - name) : strlen(name));
 }
 
-static bool read_arguments(struct command_line *line, int argc, char **argv, struct talc_error *err) {
+/* The value of the option at argv[*i], which may be the argument behind it. */
+static const char *value_at(const struct option *o, int argc, char **argv, int *i, const char *behind_equals,
+                            struct talc_error *err) {
+    if (behind_equals) return behind_equals;
+    if (o->kind == OPTION_FLAG) return "true";
+    if (*i + 1 < argc) return argv[++*i];
+    talc_fail(err, "--%s wants %s", o->name, o->argument);
+    return NULL;
+}
+
+/* Goes through the arguments twice: first for what every command has, since a configuration file is read before them. */
+static bool read_arguments(struct command_line *line, struct common *common, int argc, char **argv, bool only_common,
+                           struct talc_error *err) {
     bool only_operands = false;
-    line->operands = calloc((size_t)argc + 1, sizeof *line->operands);
-    if (!line->operands) return talc_fail(err, "out of memory for arguments");
+    line->n_operands = 0;
     for (int i = 0; i < argc; i++) {
-        if (!only_operands && strcmp(argv[i], "--") == 0) only_operands = true;
-        else if (!only_operands && strcmp(argv[i], "--config") == 0 && i + 1 < argc) i++;
-        else if (only_operands || argv[i][0] != '-' || !argv[i][1]) line->operands[line->n_operands++] = argv[i];
-        else if (!take_option(line, argc, argv, &i, err)) return false;
+        const char *value;
+        if (only_operands || argv[i][0] != '-' || !argv[i][1]) {
+            line->operands[line->n_operands++] = argv[i];
+            continue;
+        }
+        if (strcmp(argv[i], "--") == 0) {
+            only_operands = true;
+            continue;
+        }
+        struct option *own = named_option(line->options, line->n_options, argv[i], &value);
+        struct option *o = own ? own : named_option(common->options, N_COMMON, argv[i], &value);
+        if (!o && only_common) continue;
+        if (!o) return fail_unknown(line, argv[i], err);
+        bool set_now = only_common == !own;
+        value = value_at(o, argc, argv, &i, value, set_now ? err : NULL);
+        if (set_now && (!value || !set_option(o, value, SOURCE_ARGUMENTS, err))) return false;
     }
+    return true;
+}
+
+static bool check_operands(const struct command_line *line, struct talc_error *err) {
     if (line->n_operands < line->min_operands) return talc_fail(err, "wants %s", line->arguments);
     if (line->max_operands >= 0 && line->n_operands > line->max_operands)
         return talc_fail(err, "does not know what to do with '%s'", line->operands[line->max_operands]);
@@ -202,18 +277,22 @@ static bool read_arguments(struct command_line *line, int argc, char **argv, str
 
 int options_parse(struct command_line *line, int argc, char **argv) {
     struct talc_error err = {0};
-    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            print_help(line);
-            return EXIT_DONE;
-        }
-        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) line->config = argv[i + 1];
-    }
-    if ((line->config && !read_config(line, &err)) || !read_environment(line, &err) ||
-        !read_arguments(line, argc, argv, &err)) {
-        cli_usage(line->command, "%s", err.message);
+    struct common common;
+    common_open(&common);
+    for (int i = 0; i < line->n_options; i++) line->options[i].source = SOURCE_NONE;
+    line->operands = calloc((size_t)argc + 1, sizeof *line->operands);
+    bool ok = line->operands ? true : talc_fail(&err, "out of memory for arguments");
+    ok = ok && read_arguments(line, &common, argc, argv, true, &err);
+    if (ok && common.help) {
+        print_help(line, &common);
         options_free(line);
-        return EXIT_USAGE;
+        return EXIT_DONE;
     }
-    return -1;
+    ok = ok && apply_color(&common, &err) && read_file(line, line->settings, &line->settings_root, SOURCE_SETTINGS, &err) &&
+         read_file(line, common.config, &line->config_root, SOURCE_CONFIG, &err) && read_environment(line, &err) &&
+         read_arguments(line, &common, argc, argv, false, &err) && check_operands(line, &err);
+    if (ok) return -1;
+    cli_usage(line->command, "%s", err.message);
+    options_free(line);
+    return EXIT_USAGE;
 }

@@ -28,9 +28,9 @@ int stage_parse(struct command_line *line, struct stage_values *values, int argc
         return EXIT_FAILED;
     }
     options_free(line);
-    line->n_operands = 0;
-    line->config = settings;
+    line->settings = settings;
     code = options_parse(line, argc, argv);
+    line->settings = NULL;
     free(settings);
     return code;
 }
@@ -154,10 +154,6 @@ static void say_plan(const struct stage *stage) {
             format_count(tokens * arch_train_flops(a, r->trainer.row_tokens), f));
 }
 
-static void set_number(json_t *o, const char *key, double x) {
-    json_object_set_new(o, key, isfinite(x) ? json_real(x) : json_null());
-}
-
 static void print_result(const struct stage *stage, const struct train_state *s, bool stopped) {
     const char *out = stage->values->out;
     char time[32];
@@ -168,15 +164,11 @@ static void print_result(const struct stage *stage, const struct train_state *s,
         printf("; in %s%s\n", out, stopped ? " (go on with --resume)" : "");
         return;
     }
-    json_t *o = json_pack("{s:I,s:s}", "step", (json_int_t)s->step, "out", out);
-    set_number(o, "train_loss", s->train_loss);
-    set_number(o, "val_loss", s->val_loss);
-    set_number(o, "seconds", s->seconds);
-    set_number(o, "tokens_per_second", s->seconds > 0 ? (double)s->tokens / s->seconds : 0);
-    struct buffer line = {0};
-    if (json_append_line(&line, o, NULL)) fwrite(line.data, 1, line.length, stdout);
-    buffer_free(&line);
-    json_decref(o);
+    json_t *o = json_pack("{s:I,s:o,s:o,s:o,s:o,s:s}", "step", (json_int_t)s->step, "train_loss",
+                          cli_json_number(s->train_loss), "val_loss", cli_json_number(s->val_loss), "seconds",
+                          cli_json_number(s->seconds), "tokens_per_second",
+                          cli_json_number(s->seconds > 0 ? (double)s->tokens / s->seconds : 0), "out", out);
+    cli_print_json(stdout, o, NULL);
 }
 
 static void set_intervals(const struct stage *stage, const struct train_state *state, struct training_options *o) {

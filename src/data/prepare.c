@@ -2,7 +2,6 @@
  * and written in order. */
 #include "data/prepare.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,19 +251,6 @@ static bool fill_folder(struct preparation *p, struct talc_error *err) {
     return close_shard(&p->train, err) && close_shard(&p->val, err) && write_rest(p, err);
 }
 
-/* Nobody's files are replaced: only an empty folder or one that was made here. */
-static bool check_out(const char *out, struct talc_error *err) {
-    char *info = path_join(out, DATA_INFO_NAME);
-    bool is_ours = info && file_exists(info);
-    free(info);
-    DIR *dir = is_ours ? NULL : opendir(out);
-    int n_entries = 0;
-    while (dir && n_entries < 3 && readdir(dir)) n_entries++; /* "." and ".." are always there */
-    if (dir) closedir(dir);
-    return n_entries < 3 || talc_fail(err, "%s: is a folder of something else (it has no " DATA_INFO_NAME
-                                           "); choose another name", out);
-}
-
 static bool check_options(const struct prepare_options *o, struct talc_error *err) {
     if (o->n_paths == 0) return talc_fail(err, "no text files were given");
     if (!(o->val_fraction >= 0 && o->val_fraction < 1))
@@ -272,7 +258,7 @@ static bool check_options(const struct prepare_options *o, struct talc_error *er
     if (o->shard_tokens < 0 || o->shard_tokens > TOKEN_SHARD_MAX_TOKENS)
         return talc_fail(err, "a token file holds 1 to %d tokens, not %lld", TOKEN_SHARD_MAX_TOKENS,
                          (long long)o->shard_tokens);
-    return check_out(o->out, err);
+    return folder_may_replace(o->out, DATA_INFO_NAME, err);
 }
 
 bool prepare_data(const struct prepare_options *options, struct data_info *info, struct talc_error *err) {

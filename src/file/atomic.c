@@ -318,6 +318,29 @@ bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err) {
     return ok;
 }
 
+bool folder_may_replace(const char *path, const char *marker, struct talc_error *err) {
+    char *mark = path_join(path, marker);
+    if (!mark) return out_of_memory(err);
+    bool is_ours = file_exists(mark);
+    free(mark);
+    DIR *dir = is_ours ? NULL : opendir(path);
+    int n_entries = 0;
+    while (dir && n_entries < 3 && readdir(dir)) n_entries++; /* "." and ".." are always there */
+    if (dir) closedir(dir);
+    return n_entries < 3 ||
+           talc_fail(err, "%s: is a folder of something else (it has no %s); choose another name", path, marker);
+}
+
+bool folder_lock(const char *path, int *fd, struct talc_error *err) {
+    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0) return talc_fail_errno(err, "%s: cannot be opened", path);
+    /* Some network file systems cannot lock; there it is left to the user. */
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
+    close(*fd);
+    *fd = -1;
+    return talc_fail(err, "%s: another process is writing there; wait for it, or choose another folder", path);
+}
+
 /* ---- links and leftovers ----------------------------------------------------------------------------------------- */
 
 bool atomic_symlink(const char *target, const char *link_path, struct talc_error *err) {

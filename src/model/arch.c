@@ -87,8 +87,8 @@ void arch_paper_attention(struct arch *a) {
 static int round_up(int x, int multiple) { return (x + multiple - 1) / multiple * multiple; }
 
 bool arch_from_depth(int depth, int vocab_size, struct arch *a, struct talc_error *err) {
-    const int max_depth = 256;
-    if (depth < 1 || depth > max_depth) return talc_fail(err, "a depth of %d was asked for; it must be 1 to %d", depth, max_depth);
+    if (depth < 1 || depth > ARCH_MAX_DEPTH)
+        return talc_fail(err, "a depth of %d was asked for; it must be 1 to %d", depth, ARCH_MAX_DEPTH);
     bool small = depth < 8, large = depth >= 20;
     *a = (struct arch){.family = "qwen3", .vocab_size = vocab_size, .n_layers = depth};
     a->hidden_size = (small ? 32 : 64) * depth;   /* width grows with depth; a small model would be slow at 64 a layer */

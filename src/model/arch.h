@@ -8,6 +8,7 @@
 #include "tensor/ops.h"
 
 #define ARCH_MAX_LAYERS 512
+#define ARCH_MAX_DEPTH 256 /* of arch_from_depth */
 
 struct layer_arch {
     int window;      /* keys a token sees (itself included); 0: all before it */

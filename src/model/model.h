@@ -153,6 +153,10 @@ bool run_backward(struct run *run, float inverse_temperature, const float *stat_
 bool run_stats_backward(struct run *run, float inverse_temperature, const float *stat_grads, float *stats,
                         struct talc_error *err);
 
+/* The i-th tensor that the last training pass has computed, in the order of computation, and its name ("blocks.3.attention").
+ * False past the last one. For finding where a pass went wrong. */
+bool run_activation(const struct run *run, int i, char name[64], struct tensor *out);
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* What training or serving a model takes, by component, in bytes: the same function feeds the printed table, `talc plan`

@@ -127,9 +127,11 @@ static bool write_record(struct writer *w, struct record_file *f, json_t *record
     return true;
 }
 
-static void report_progress(const struct writer *w, const char *what, size_t n_done, size_t n_total) {
-    if (w->progress && (n_done % 256 == 0 || n_done == n_total))
-        w->progress->report(w->progress->context, what, n_done, n_total);
+static bool report_progress(const struct writer *w, const char *what, size_t n_done, size_t n_total,
+                            struct talc_error *err) {
+    if (!w->progress || (n_done % 256 != 0 && n_done != n_total)) return true;
+    return w->progress->report(w->progress->context, what, n_done, n_total) ||
+           talc_fail(err, "stopped; %s was not made", w->folder.path);
 }
 
 /* What tests must not share with what is trained on. */
@@ -172,7 +174,7 @@ static bool write_texts(struct writer *w, const char *name, enum stream stream, 
         word_list_clear(&w->words);
         word_list_append(&w->words, w->text.data, w->text.length);
         if (stream != STREAM_VALID) ok = remember_words(w, err);
-        report_progress(w, name, i + 1, jobs->n);
+        ok = ok && report_progress(w, name, i + 1, jobs->n, err);
     }
     return record_file_close(&f, ok, err);
 }
@@ -282,8 +284,7 @@ static bool make_chats(struct writer *w, struct talc_error *err) {
     bool ok = !jobs.failed || talc_fail(err, "primer: out of memory");
     if (ok) jobs_shuffle(w, STREAM_CHATS, &jobs);
     for (size_t i = 0, next; i < jobs.n && ok; i = next) {
-        ok = write_chat(w, &f, &jobs, i, &next, err);
-        report_progress(w, "chats.jsonl", next, jobs.n);
+        ok = write_chat(w, &f, &jobs, i, &next, err) && report_progress(w, "chats.jsonl", next, jobs.n, err);
     }
     free(jobs.items);
     return record_file_close(&f, ok, err);
@@ -390,7 +391,7 @@ static bool check_options(const struct primer_options *o, struct talc_error *err
 
 bool primer_write(const struct primer_options *options, const char *folder, const struct primer_progress *progress,
                   struct primer_report *report, struct talc_error *err) {
-    if (!check_options(options, err)) return false;
+    if (!check_options(options, err) || !folder_may_replace(folder, "world.jsonl", err)) return false;
     struct writer w = {.options = *options, .progress = progress};
     if (!world_open(&w.world, options->seed, options->n_entities, err)) return false;
     bool ok = atomic_folder_open(&w.folder, folder, err);

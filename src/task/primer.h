@@ -33,7 +33,7 @@ struct primer_options {
 struct primer_options primer_defaults(void);
 
 struct primer_progress {
-    void (*report)(void *context, const char *what, size_t n_done, size_t n_total);
+    bool (*report)(void *context, const char *what, size_t n_done, size_t n_total); /* false: stop */
     void *context;
 };
 
@@ -42,7 +42,7 @@ struct primer_report {
     size_t pretrain_bytes, chats_bytes, replay_bytes; /* of text, without JSON */
 };
 
-/* Writes the folder whole or not at all (an existing one is replaced). `progress` and `report` may be NULL. */
+/* Writes the folder whole or not at all. One that is there is replaced if it is empty or holds a primer. `progress` and `report` may be NULL. */
 bool primer_write(const struct primer_options *options, const char *folder, const struct primer_progress *progress,
                   struct primer_report *report, struct talc_error *err);
 

@@ -1,6 +1,7 @@
 /* trainer.c - see trainer.h. */
 #include "train/trainer.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,9 @@ bool trainer_open(struct trainer *t, struct model *model, const struct trainer_o
     if (!tensor_present(model->gradients)) return talc_fail(err, "the model was opened without gradients");
     if (options->micro_batch_rows < 1 || options->row_tokens < 1)
         return talc_fail(err, "a batch needs at least one row of one token");
+    if (options->micro_batch_rows > INT_MAX / options->row_tokens - 1)
+        return talc_fail(err, "%d rows of %d tokens are too many at once; give a smaller --batch or --micro-batch",
+                         options->micro_batch_rows, options->row_tokens);
     struct run_options run = run_options_of(options);
     size_t floats = (size_t)run.max_tokens * TOKEN_STATS;
     t->stats = calloc(floats, sizeof *t->stats);
@@ -175,17 +179,28 @@ static bool norm_of(struct trainer *t, struct tensor x, double *norm, struct tal
     return stream_synchronize(s, err);
 }
 
-/* Says which gradient went wrong, after the whole norm was not finite. */
+/* Fails, naming `name`, if that tensor is not finite. */
+static bool check_finite(struct trainer *t, const char *what, const char *name, struct tensor x, struct talc_error *err) {
+    double norm;
+    if (!norm_of(t, x, &norm, err)) return false;
+    return isfinite(norm) || talc_fail(err, "step %lld: the %s of %s is not finite; lower the learning rate or check the data",
+                                       (long long)t->updates + 1, what, name);
+}
+
+/* A loss or a gradient was not finite. Says where that comes from: a weight, else the first thing computed from the weights
+ * (of the last micro-batch; it may have been an earlier one), else a gradient. Always false. */
 static bool fail_not_finite(struct trainer *t, struct talc_error *err) {
-    for (int i = 0; i < t->model->n_parameters; i++) {
-        struct parameter *p = &t->model->parameters[i];
-        double norm;
-        if (!norm_of(t, p->gradient, &norm, err)) return false;
-        if (!isfinite(norm))
-            return talc_fail(err, "step %lld: the gradient of %s is not finite; lower the learning rate or check the data",
-                             (long long)t->updates + 1, p->name);
-    }
-    return talc_fail(err, "step %lld: the norm of the gradient is not finite", (long long)t->updates + 1);
+    const struct parameter *p = t->model->parameters, *end = p + t->model->n_parameters;
+    char name[64];
+    struct tensor x;
+    for (const struct parameter *i = p; i < end; i++)
+        if (!check_finite(t, "value", i->name, i->value, err)) return false;
+    for (int i = 0; run_activation(&t->run, i, name, &x); i++)
+        if (!check_finite(t, "output", name, x, err)) return false;
+    for (const struct parameter *i = p; i < end; i++)
+        if (!check_finite(t, "gradient", i->name, i->gradient, err)) return false;
+    return talc_fail(err, "step %lld: the loss is not finite; lower the learning rate or check the data",
+                     (long long)t->updates + 1);
 }
 
 static void step_parameters(struct trainer *t, double factor, double scale) {
@@ -213,9 +228,7 @@ bool trainer_update(struct trainer *t, double factor, struct update_report *repo
     struct stream *s = t->model->stream;
     double norm, scale = 1, loss = t->weight_sum > 0 ? t->loss_sum / t->weight_sum : 0;
     t->loss_sum = t->weight_sum = 0;
-    if (!isfinite(loss))
-        return talc_fail(err, "step %lld: the loss is not finite; lower the learning rate or check the data",
-                         (long long)t->updates + 1);
+    if (!isfinite(loss)) return fail_not_finite(t, err);
     if (!norm_of(t, t->model->gradients, &norm, err)) return false;
     if (!isfinite(norm)) return fail_not_finite(t, err);
     if (t->options.gradient_clip > 0 && norm > (double)t->options.gradient_clip)

@@ -149,6 +149,47 @@ static void what_is_not_finite_is_named(void **state) {
     close_setup(&s);
 }
 
+/* A loss that is not finite is traced to the first thing that is not: a weight, or what was computed from weights. */
+static void where_a_loss_went_wrong_is_named(void **state) {
+    (void)state;
+    struct setup s;
+    struct objective o = objective_cross_entropy("test");
+    struct rng rng = rng_make(1, 1);
+    struct talc_error err = {0};
+    open_setup(&s, 1, 1); /* a row at a time */
+    fill(&s.batch, &rng);
+    float *weight = s.model.blocks[1].qkv.weight->value.data, kept = *weight;
+    *weight = NAN;
+    assert_true(trainer_accumulate(&s.trainer, &s.batch, &o, &err));
+    assert_false(trainer_update(&s.trainer, 1, NULL, &err));
+    assert_non_null(strstr(err.message, "step 1"));
+    if (!strstr(err.message, "blocks.1.qkv.weight")) print_error("%s\n", err.message);
+    assert_non_null(strstr(err.message, "blocks.1.qkv.weight"));
+    *weight = kept;
+    struct parameter *up = s.model.blocks[1].up.weight; /* finite, but its product with anything is not */
+    for (int64_t i = 0; i < up->value.rows * up->value.cols; i++) ((float *)up->value.data)[i] = 3e38f;
+    assert_true(trainer_accumulate(&s.trainer, &s.batch, &o, &err));
+    assert_false(trainer_update(&s.trainer, 1, NULL, &err));
+    assert_non_null(strstr(err.message, "step 1"));
+    if (!strstr(err.message, "the output of blocks.1.up")) print_error("%s\n", err.message);
+    assert_non_null(strstr(err.message, "the output of blocks.1.up"));
+    close_setup(&s);
+}
+
+/* Rows and tokens whose product no int holds. */
+static void a_batch_that_cannot_be_counted_is_refused(void **state) {
+    (void)state;
+    struct setup s;
+    struct talc_error err = {0};
+    open_setup(&s, 1, ROWS);
+    struct trainer other;
+    struct trainer_options options = s.trainer.options;
+    options.micro_batch_rows = 1 << 29;
+    assert_false(trainer_open(&other, &s.model, &options, &err));
+    assert_non_null(strstr(err.message, "too many"));
+    close_setup(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_learns),
@@ -156,6 +197,8 @@ int main(void) {
         cmocka_unit_test(accumulation_is_a_large_batch),
         cmocka_unit_test(a_masked_batch_changes_nothing_but_decay),
         cmocka_unit_test(what_is_not_finite_is_named),
+        cmocka_unit_test(where_a_loss_went_wrong_is_named),
+        cmocka_unit_test(a_batch_that_cannot_be_counted_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
