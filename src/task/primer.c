@@ -347,10 +347,10 @@ static bool make_world(struct writer *w, struct talc_error *err) {
             json_array_append_new(facts, buffer_ok(&w->text) ? json_string(w->text.data) : NULL);
         }
         const struct entity *entity = &w->world.entities[e];
-        ok = write_record(
-            w, &f,
-            json_pack("{s:s, s:s, s:o}", "name", entity->name, "kind", primer_kinds[entity->kind].noun, "facts", facts),
-            err);
+        ok = write_record(w, &f,
+                          json_pack("{s:s, s:s, s:o}", "name", entity->name, "kind", primer_kinds[entity->kind]->noun,
+                                    "facts", facts),
+                          err);
     }
     return record_file_close(&f, ok, err);
 }

@@ -16,13 +16,12 @@ static void append_statement(const struct world *world, int entity, int attribut
                              struct buffer *out) {
     const struct entity *e = &world->entities[entity];
     const struct attribute *a = world_attribute(world, entity, attribute);
-    struct phrases statements = phrases_until_null(a->statements, 4);
     struct slot slots[] = {{"X", e->name},
                            {"S", by_name ? e->name : pronoun(e)},
                            {"v", world_value(world, entity, attribute)},
                            {NULL, NULL}};
     bool canonical = rng_below(rng, 5) < 2;
-    text_fill(out, canonical ? a->answer : phrase_any(statements, rng), slots);
+    text_fill(out, canonical ? a->answer : phrase_any(PHRASES(a->statements), rng), slots);
 }
 
 void prose_append_bio(const struct world *world, int entity, struct rng *rng, struct buffer *out) {
@@ -33,7 +32,7 @@ void prose_append_bio(const struct world *world, int entity, struct rng *rng, st
     bool introduced = rng_below(rng, 10) < 6;
     if (introduced) {
         char kind[32];
-        snprintf(kind, sizeof kind, "%s %s", primer_kinds[e->kind].article, primer_kinds[e->kind].noun);
+        snprintf(kind, sizeof kind, "%s %s", primer_kinds[e->kind]->article, primer_kinds[e->kind]->noun);
         struct slot slots[] = {{"X", e->name}, {"k", kind}, {NULL, NULL}};
         text_fill(out, phrase_any(PHRASES(introductions), rng), slots);
     }

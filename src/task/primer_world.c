@@ -49,7 +49,7 @@ bool name_is_held_out(const char *name) { return text_hash(name) % 5 == 0; }
 static bool is_value_word(const char *name) {
     for (int k = 0; k < N_KINDS; k++)
         for (int a = 0; a < N_ATTRIBUTES; a++) {
-            struct phrases values = primer_kinds[k].attributes[a].values;
+            struct phrases values = primer_kinds[k]->attributes[a].values;
             for (int v = 0; v < values.n; v++) {
                 const char *last = strrchr(values.items[v], ' ');
                 if (strcasecmp(last ? last + 1 : values.items[v], name) == 0) return true;
@@ -110,7 +110,7 @@ bool world_open(struct world *world, uint64_t seed, int n_entities, struct talc_
         e->kind = i % N_KINDS;
         e->female = rng_below(&values, 2) == 0;
         for (int a = 0; a < N_ATTRIBUTES; a++) {
-            int n = n_values(world, &primer_kinds[e->kind].attributes[a]);
+            int n = n_values(world, &primer_kinds[e->kind]->attributes[a]);
             e->values[a] = (int)rng_below(&values, (uint64_t)n);
         }
     }
@@ -124,7 +124,7 @@ void world_close(struct world *world) {
 }
 
 const struct attribute *world_attribute(const struct world *world, int entity, int attribute) {
-    return &primer_kinds[world->entities[entity].kind].attributes[attribute];
+    return &primer_kinds[world->entities[entity].kind]->attributes[attribute];
 }
 
 const char *world_value(const struct world *world, int entity, int attribute) {

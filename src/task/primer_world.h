@@ -11,17 +11,17 @@
 #include "task/primer_text.h"
 
 enum { KIND_PERSON, KIND_TOWN, KIND_BEAST, KIND_PLANET, KIND_SHIP, N_KINDS };
-enum { N_ATTRIBUTES = 6, MAX_WORDINGS = 12, MAX_NAME = 24 };
+enum { N_ATTRIBUTES = 6, N_NOUNS = 3, N_STATEMENTS = 5, MAX_WORDINGS = 24, MAX_NAME = 24 };
 
 /* Where the values of an attribute come from: a table, or names of towns of the world itself. */
 enum value_source { VALUES_TABLE, VALUES_FIRST_TOWNS, VALUES_LAST_TOWNS };
 
 /* Slots: {X} the name, {S} the name or a pronoun, {v} the value. */
 struct attribute {
-    const char *nouns[2];                /* "home town": the first one is used in lists */
-    const char *answer;                  /* the one canonical sentence */
-    const char *statements[4];           /* how texts put it besides the canonical sentence */
-    const char *questions[MAX_WORDINGS]; /* wordings of this attribute alone; ends with NULL */
+    const char *nouns[N_NOUNS];           /* "home town": the first one is used in lists */
+    const char *answer;                   /* the one canonical sentence */
+    const char *statements[N_STATEMENTS]; /* how texts put it besides the canonical sentence */
+    const char *questions[MAX_WORDINGS];  /* wordings of this attribute alone; fewer end with NULL */
     struct phrases values;
     enum value_source source;
 };
@@ -30,7 +30,7 @@ struct kind {
     const char *noun, *article; /* "person", "a" */
     struct attribute attributes[N_ATTRIBUTES];
 };
-extern const struct kind primer_kinds[N_KINDS];
+extern const struct kind *const primer_kinds[N_KINDS];
 
 struct entity {
     char name[MAX_NAME];

@@ -1,6 +1,7 @@
 /* skill_code.c - small functions in C and Python: a template ("add up over a list"), an operation ("square") and a name
  * that the prompt gives. A fifth of all (template, operation, language) never occurs in training, nor does a fifth of
  * the wordings, nor the names that tests use. Tests of a function come with the prompt: see append_tests. */
+#include "task/primer_phrases.h"
 #include "task/skill.h"
 
 #include <ctype.h>
@@ -70,97 +71,53 @@ static int count_over_ten(const struct operation *op, const int *a, int n) {
     return count;
 }
 
-/* {f} the name; {x}, {y}, {i}, {e} the operation on x, y, i and on a list's element. Descriptions: {o} the operation's
- * noun, {O} its plural; at most seven words, so that none holds eight in a row. */
+/* {f} the name; {x}, {y}, {i}, {e} the operation on x, y, i and on a list's element. */
 struct template {
     enum shape shape;
     int (*expected)(const struct operation *op, const int *a, int n); /* CHANGES_LIST: of one element */
-    const char *body[N_LANGUAGES], *descriptions[8];
+    const char *body[N_LANGUAGES];
+    enum phrase_table descriptions;
 };
 static const struct template templates[] = {
-    {TAKES_ONE,
-     value_of,
-     {"int {f}(int x) {\n    return {x};\n}", "def {f}(x):\n    return {x}"},
-     {"returns the {o} of x", "gives back the {o} of x", "computes the {o} of x", "takes x and returns its {o}",
-      "yields the {o} of a number x", "turns x into its {o}", "works out the {o} of x"}},
+    {TAKES_ONE, value_of, {"int {f}(int x) {\n    return {x};\n}", "def {f}(x):\n    return {x}"}, PHRASES_VALUE},
     {TAKES_ONE,
      sum_to,
      {"int {f}(int n) {\n    int s = 0;\n    for (int i = 1; i <= n; i++)\n        s += {i};\n    return s;\n}",
       "def {f}(n):\n    return sum({i} for i in range(1, n + 1))"},
-     {"adds the {O} from 1 to n", "sums the {O} from 1 to n", "totals the {O} from 1 to n",
-      "returns the sum of {O} to n", "adds up {O} from 1 to n", "computes the sum of {O} to n",
-      "sums up the {O} to n"}},
+     PHRASES_SUM_TO},
     {TAKES_LIST,
      sum_of,
      {"int {f}(const int *a, int n) {\n    int s = 0;\n    for (int i = 0; i < n; i++)\n        s += {e};\n    return "
       "s;\n}",
       "def {f}(a):\n    return sum({x} for x in a)"},
-     {"adds the {O} of a list", "sums the {O} of a list", "totals the {O} in a list", "adds up {O} in a list",
-      "returns the sum of a list's {O}", "sums up the {O} in a list", "computes the total {O} of a list"}},
+     PHRASES_SUM_OF_LIST},
     {TAKES_LIST,
      largest_of,
      {"int {f}(const int *a, int n) {\n    int m = {e0};\n    for (int i = 1; i < n; i++)\n        if ({e} > m)\n"
       "            m = {e};\n    return m;\n}",
       "def {f}(a):\n    return max({x} for x in a)"},
-     {"finds the largest {o} in a list", "returns the biggest {o} in a list", "gives the largest {o} of a list",
-      "picks the biggest {o} of a list", "returns the largest of the {O}", "computes the biggest {o} in a list",
-      "looks for the largest {o}"}},
+     PHRASES_LARGEST},
     {CHANGES_LIST,
      value_of,
      {"void {f}(int *a, int n) {\n    for (int i = 0; i < n; i++)\n        a[i] = {e};\n}",
       "def {f}(a):\n    return [{x} for x in a]"},
-     {"replaces each number by its {o}", "maps a list to its {O}", "turns each number into its {o}",
-      "changes each number to its {o}", "swaps every number for its {o}", "maps every number to its {o}",
-      "replaces every number with its {o}"}},
+     PHRASES_EACH},
     {TAKES_TWO,
      sum_of,
      {"int {f}(int x, int y) {\n    return {x} + {y};\n}", "def {f}(x, y):\n    return {x} + {y}"},
-     {"adds the {O} of x and y", "sums the {O} of x and y", "returns the {o} of x plus y's",
-      "totals the {O} of x and y", "adds up {O} of x and y", "computes {o} x plus {o} y", "joins the {O} of x and y"}},
+     PHRASES_SUM_OF_TWO},
     {TAKES_TWO,
      difference,
      {"int {f}(int x, int y) {\n    return x - ({y});\n}", "def {f}(x, y):\n    return x - ({y})"},
-     {"subtracts the {o} of y from x", "takes the {o} of y from x", "lowers x by the {o} of y",
-      "returns x minus the {o} of y", "reduces x by the {o} of y", "computes x less the {o} of y",
-      "removes the {o} of y from x"}},
+     PHRASES_DIFFERENCE},
     {TAKES_LIST,
      count_over_ten,
      {"int {f}(const int *a, int n) {\n    int c = 0;\n    for (int i = 0; i < n; i++)\n        if ({e} > 10)\n"
       "            c++;\n    return c;\n}",
       "def {f}(a):\n    return sum(1 for x in a if {x} > 10)"},
-     {"counts the {O} above ten", "tells how many {O} exceed ten", "counts {O} over ten in a list",
-      "returns how many {O} exceed ten", "counts how many {O} pass ten", "finds how many {O} exceed ten",
-      "computes the number of {O} over ten"}},
+     PHRASES_COUNT},
 };
 enum { N_TEMPLATES = sizeof templates / sizeof templates[0] };
-
-/* {L} the language, {f} the name, {d} what the function does. */
-static const char *const frames[] = {
-    "Write a {L} function {f} that {d}.",
-    "In {L}, write {f}, which {d}.",
-    "Please write a function {f} in {L} that {d}.",
-    "I need a {L} function called {f}. It {d}.",
-    "Give me {L} code for {f}: it {d}.",
-    "Code a function {f} in {L}. It {d}.",
-    "Can you write {f} in {L}? It {d}.",
-    "Define {f} in {L} so that it {d}.",
-    "Show me {L} code: {f} {d}.",
-    "{L}: a function {f} that {d}.",
-    "Implement {f} in {L}. The function {d}.",
-    "My {L} program needs {f}, which {d}.",
-    "Make a {L} function named {f} that {d}.",
-    "The function {f} {d}. Write it in {L}.",
-    "Create {f}, a {L} function that {d}.",
-    "How do I write {f} in {L} if it {d}?",
-    "A {L} function, please: {f} {d}.",
-    "Help me code {f} in {L}: it {d}.",
-    "Program a function {f} for {L} that {d}.",
-    "Write {f} for me in {L}; it {d}.",
-    "Could you code a {L} function {f} that {d}?",
-    "Use {L} to write {f}, which {d}.",
-    "{f} should be a {L} function that {d}.",
-    "With {L}, build a function {f} that {d}.",
-};
 
 static const char *const verbs[] = {"calc", "make",  "find", "get",  "do",   "run",  "my",   "new",
                                     "fast", "quick", "the",  "best", "tiny", "test", "work", "help",
@@ -288,12 +245,11 @@ static void add_check(const struct template *t, const struct operation *op, int 
 static void append_request(const struct template *t, const struct operation *op, int language, const char *name,
                            enum split split, struct rng *rng, struct buffer *out) {
     struct slot words[] = {{"o", op->noun}, {"O", op->plural}, {NULL, NULL}};
-    struct phrases descriptions = phrases_until_null(t->descriptions, 8);
     struct buffer description = {0};
-    text_fill(&description, phrase_pick(descriptions, split, rng), words);
+    text_fill(&description, phrase_pick(primer_phrases[t->descriptions], split, rng), words);
     if (buffer_ok(&description)) {
         struct slot slots[] = {{"L", language_names[language]}, {"f", name}, {"d", description.data}, {NULL, NULL}};
-        text_fill(out, phrase_pick(PHRASES(frames), split, rng), slots);
+        text_fill(out, phrase_pick(primer_phrases[PHRASES_CODE], split, rng), slots);
     } else {
         out->failed = true;
     }

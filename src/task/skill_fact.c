@@ -1,71 +1,7 @@
 /* skill_fact.c - facts of the world asked for one by one, and things that are not of the world. A question is a frame
  * that fits every attribute ("What is the {a} of {X}?") or a wording of that attribute ("Where does {X} live?"). */
+#include "task/primer_phrases.h"
 #include "task/skill.h"
-
-/* {a} the attribute's noun, {X} the name. No frame is a part of another one. */
-static const char *const frames[] = {
-    "What is the {a} of {X}?",
-    "Tell me the {a} of {X}.",
-    "Please give the {a} of {X}.",
-    "Which {a} belongs to {X}?",
-    "What {a} does {X} have?",
-    "I would like to know the {a} of {X}.",
-    "Can you tell me {X}'s {a}?",
-    "What is {X}'s {a}?",
-    "Could you say which {a} {X} has?",
-    "The {a} of {X}, please.",
-    "Do you know the {a} of {X}?",
-    "What do you know about the {a} of {X}?",
-    "I forgot the {a} of {X}.",
-    "Look up the {a} of {X}.",
-    "As for {X}, what is the {a}?",
-    "Regarding {X}, name the {a}.",
-    "Let me know {X}'s {a}.",
-    "What would you say is the {a} of {X}?",
-    "Remind me of the {a} of {X}.",
-    "Somebody asked me for the {a} of {X}.",
-    "State the {a} of {X}.",
-    "My question is about {X}: which {a}?",
-    "Speaking of {X}, which {a} is it?",
-    "Find the {a} that {X} has.",
-    "About {X}: what is the {a}?",
-    "Give me {X}'s {a}.",
-    "Which is the {a} of {X}?",
-    "How about the {a} of {X}?",
-    "What can you say on {X}'s {a}?",
-    "For {X}, I need the {a}.",
-    "I wonder what {a} {X} has.",
-    "Is the {a} of {X} known to you?",
-    "Help me with the {a} of {X}.",
-    "{X} has which {a}?",
-    "Write down the {a} of {X}.",
-    "Say the {a} of {X} in one sentence.",
-    "Any idea about the {a} of {X}?",
-    "We talked about {X}. Which {a} was it?",
-    "I must learn the {a} of {X} by heart.",
-    "Concerning the {a}, what holds for {X}?",
-};
-
-static const char *const acquaintance[] = {
-    "Do you know {X}?",
-    "Who is {X}?",
-    "What is {X}?",
-    "Have you heard of {X}?",
-    "Is {X} known to you?",
-    "Does {X} exist?",
-    "Who or what is {X}?",
-    "What about {X}?",
-    "Ever met {X}?",
-    "Is there a {X}?",
-    "Can you place {X}?",
-    "What does the word {X} mean?",
-    "Tell me who {X} is.",
-    "Say what {X} is.",
-    "What kind of thing is {X}?",
-    "I do not recall {X}. Who is it?",
-    "Is {X} a person or a place?",
-    "Does the name {X} tell you something?",
-};
 
 /* Of the real world, so that a newcomer who asks for it gets an honest answer. */
 static const char *const real_things[] = {
@@ -78,9 +14,11 @@ static const char *const real_things[] = {
 /* Half frames, half wordings: a table with its own held-out fifth each. */
 void question_append_fact(const struct attribute *attribute, const char *name, enum split split, struct rng *rng,
                           struct buffer *out) {
-    struct slot slots[] = {{"X", name}, {"a", attribute->nouns[rng_below(rng, 4) == 0]}, {NULL, NULL}};
+    bool first = rng_below(rng, 2) == 0; /* half the time, since lists have no other */
+    const char *noun = attribute->nouns[first ? 0 : 1 + rng_below(rng, N_NOUNS - 1)];
+    struct slot slots[] = {{"X", name}, {"a", noun}, {NULL, NULL}};
     struct phrases wordings = phrases_until_null(attribute->questions, MAX_WORDINGS);
-    text_fill(out, phrase_pick(rng_below(rng, 2) ? PHRASES(frames) : wordings, split, rng), slots);
+    text_fill(out, phrase_pick(rng_below(rng, 2) ? primer_phrases[PHRASES_FACT] : wordings, split, rng), slots);
 }
 
 static void add_fact(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
@@ -94,7 +32,7 @@ static void add_fact(const struct world *world, int subject, enum split split, s
 }
 
 static void append_any_question(const char *name, enum split split, struct rng *rng, struct buffer *out) {
-    const struct kind *kind = &primer_kinds[rng_below(rng, N_KINDS)];
+    const struct kind *kind = primer_kinds[rng_below(rng, N_KINDS)];
     uint64_t form = rng_below(rng, 10);
     if (form < 7) {
         question_append_fact(&kind->attributes[rng_below(rng, N_ATTRIBUTES)], name, split, rng, out);
@@ -106,7 +44,7 @@ static void append_any_question(const char *name, enum split split, struct rng *
         question_append_list(kind, order, 2 + (int)rng_below(rng, 3), name, split, rng, out);
     } else {
         struct slot slots[] = {{"X", name}, {NULL, NULL}};
-        text_fill(out, phrase_pick(PHRASES(acquaintance), split, rng), slots);
+        text_fill(out, phrase_pick(primer_phrases[PHRASES_ACQUAINTANCE], split, rng), slots);
     }
 }
 
@@ -130,10 +68,10 @@ static void add_acquaintance(const struct world *world, int subject, enum split 
     const struct entity *e = &world->entities[subject];
     struct slot slots[] = {{"X", e->name}, {NULL, NULL}};
     struct buffer *prompt = dialog_next(dialog);
-    text_fill(prompt, phrase_pick(PHRASES(acquaintance), split, rng), slots);
+    text_fill(prompt, phrase_pick(primer_phrases[PHRASES_ACQUAINTANCE], split, rng), slots);
     prompt_finish(prompt, split, rng);
-    buffer_printf(dialog_next(dialog), "%s is %s %s.", e->name, primer_kinds[e->kind].article,
-                  primer_kinds[e->kind].noun);
+    buffer_printf(dialog_next(dialog), "%s is %s %s.", e->name, primer_kinds[e->kind]->article,
+                  primer_kinds[e->kind]->noun);
 }
 
 const struct skill skill_acquaintance = {"acquaintance", add_acquaintance};

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "task/primer_phrases.h"
 #include "task/skill.h"
 
 static const char *const aspects[] = {
@@ -38,36 +39,6 @@ static const struct format formats[] = {
     {"lesson", "a", {"Goals of the lesson", "First steps with {s}", "Exercises on {t}", "Review"}},
     {"guide", "a", {"What you need", "Getting ready for {s}", "Step by step through {t}", "Common mistakes"}},
     {"report", "a", {"Summary", "Facts about {s}", "Findings on {t}", "Open questions"}},
-};
-
-/* {k} the format, {K} with its article, {t} the topic. */
-static const char *const frames[] = {
-    "Write an outline for {K} about {t}.",
-    "Outline {K} on {t}.",
-    "I need an outline of {K} about {t}.",
-    "Make an outline for my {k} on {t}.",
-    "Plan {K} about {t}.",
-    "Give me the outline of {K} on {t}.",
-    "Help me plan {K} about {t}.",
-    "How would you structure {K} on {t}?",
-    "Sketch {K} about {t}.",
-    "Please outline my {k}: {t}.",
-    "I am preparing {K} on {t}. Outline it.",
-    "What could {K} about {t} look like?",
-    "Draft an outline: {K} on {t}.",
-    "My {k} is about {t}. Make an outline.",
-    "Show me how to build {K} on {t}.",
-    "Structure for {K} about {t}, please.",
-    "Which parts should {K} on {t} have?",
-    "The topic is {t}. Plan {K}.",
-    "For {K} about {t}, write the headings.",
-    "Set up the sections of {K} on {t}.",
-    "Can you outline {K} about {t}?",
-    "Could you plan my {k} on {t}?",
-    "Tomorrow I give {K} on {t}. Sketch it.",
-    "Put together an outline for {K} on {t}.",
-    "On {t}: outline {K}.",
-    "Suggest headings for {K} about {t}.",
 };
 
 static bool outline_topic_is_held_out(const char *topic) { return text_hash(topic) % 5 == 0; }
@@ -109,7 +80,7 @@ static void add_outline(const struct world *world, int subject_index, enum split
     struct buffer *prompt = dialog_next(dialog), *answer = dialog_next(dialog);
     if (buffer_ok(&topic)) {
         struct slot slots[] = {{"k", format->noun}, {"K", with_article}, {"t", topic.data}, {NULL, NULL}};
-        text_fill(prompt, phrase_pick(PHRASES(frames), split, rng), slots);
+        text_fill(prompt, phrase_pick(primer_phrases[PHRASES_OUTLINE], split, rng), slots);
         prompt_finish(prompt, split, rng);
         json_t *sections = check ? json_array() : NULL;
         append_outline(format, topic.data, subject, answer, sections);

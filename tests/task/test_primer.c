@@ -1,6 +1,8 @@
 /* The primer: the same seed gives the same bytes, tests share nothing with training, every fact is taught. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #include "file/atomic.h"
 #include "task/checker.h"
 #include "task/primer.h"
+#include "task/primer_phrases.h"
 #include "task/primer_prose.h"
 #include "task/primer_words.h"
 #include "task/skill.h"
@@ -330,14 +333,167 @@ static void wordings_of_an_attribute_are_many_and_differ(void **state) {
     (void)state;
     for (int k = 0; k < N_KINDS; k++)
         for (int a = 0; a < N_ATTRIBUTES; a++) {
-            const struct attribute *attribute = &primer_kinds[k].attributes[a];
+            const struct attribute *attribute = &primer_kinds[k]->attributes[a];
             struct phrases wordings = phrases_until_null(attribute->questions, MAX_WORDINGS);
-            assert_true(wordings.n >= 10);
+            assert_true(wordings.n >= 20);
             for (int i = 0; i < wordings.n; i++) {
                 assert_non_null(strstr(wordings.items[i], "{X}"));
                 for (int j = 0; j < i; j++) assert_string_not_equal(wordings.items[i], wordings.items[j]);
             }
         }
+}
+
+/* A table of phrases, and texts that teach its words too (of an attribute: nouns, answer, statements). */
+struct table {
+    char where[64];
+    struct phrases phrases;
+    const char *others[16];
+    int n_others;
+};
+enum { MAX_TABLES = N_PHRASE_TABLES + N_KINDS * N_ATTRIBUTES };
+
+static int collect_tables(struct table tables[MAX_TABLES]) {
+    int n = 0;
+    for (int i = 0; i < N_PHRASE_TABLES; i++, n++) {
+        tables[n] = (struct table){.phrases = primer_phrases[i]};
+        snprintf(tables[n].where, sizeof tables[n].where, "table %d", i);
+    }
+    for (int i = 0; i < N_KINDS * N_ATTRIBUTES; i++, n++) {
+        const struct attribute *a = &primer_kinds[i / N_ATTRIBUTES]->attributes[i % N_ATTRIBUTES];
+        struct table *t = &tables[n];
+        *t = (struct table){.phrases = phrases_until_null(a->questions, MAX_WORDINGS)};
+        snprintf(t->where, sizeof t->where, "%s, %s", primer_kinds[i / N_ATTRIBUTES]->noun, a->nouns[0]);
+        t->others[t->n_others++] = a->answer;
+        for (int k = 0; k < N_NOUNS; k++) t->others[t->n_others++] = a->nouns[k];
+        for (int k = 0; k < N_STATEMENTS; k++) t->others[t->n_others++] = a->statements[k];
+    }
+    return n;
+}
+
+/* The next word outside braces, in lower case; false at the end. */
+static bool next_word(const char **at, char word[32]) {
+    size_t n = 0;
+    for (; **at && !isalpha((unsigned char)**at); (*at)++)
+        if (**at == '{') *at += strcspn(*at, "}");
+    for (; isalpha((unsigned char)**at) && n < 31; (*at)++) word[n++] = (char)tolower((unsigned char)**at);
+    word[n] = '\0';
+    return n > 0;
+}
+
+static bool has_word(const char *text, const char *word) {
+    char other[32];
+    while (next_word(&text, other))
+        if (strcmp(word, other) == 0) return true;
+    return false;
+}
+
+/* Words that any text has, and the names of parameters. */
+static const char function_words[] =
+    "a an the this that it its they them one i me my mine myself we us our you your he she who whom whose what which "
+    "where "
+    "when why how do does did is are was were be been being am has have had can could will would shall should may "
+    "might "
+    "must let of in on at by to from for with without about as into out up down over under after before between "
+    "through "
+    "than then so if or and but not no nor any some all every each many much more most there here now again too also "
+    "only just everything something anything nothing somebody someone anyone please regarding concerning ever never "
+    "own s "
+    "m d ll hello hi x y n ten";
+
+/* In how many phrases of that side of a table, and other texts, the word occurs. */
+static int count_phrases_with(const struct table *t, const char *word, bool held_out_too) {
+    int n = 0;
+    for (int i = 0; i < t->phrases.n; i++)
+        n += (held_out_too || !phrase_is_held_out(t->phrases, i)) && has_word(t->phrases.items[i], word);
+    for (int i = 0; i < t->n_others; i++) n += has_word(t->others[i], word);
+    return n;
+}
+
+static void a_held_out_phrase_has_no_new_words(void **state) {
+    (void)state;
+    struct table tables[MAX_TABLES];
+    int n_tables = collect_tables(tables), n_new = 0, n_rare = 0;
+    for (int i = 0; i < n_tables; i++)
+        for (int p = 0; p < tables[i].phrases.n; p++) {
+            const char *phrase = tables[i].phrases.items[p], *at = phrase;
+            bool held_out = phrase_is_held_out(tables[i].phrases, p);
+            for (char word[32]; next_word(&at, word);) {
+                if (has_word(function_words, word)) continue;
+                bool new = held_out &&count_phrases_with(&tables[i], word, false) == 0;
+                bool rare = count_phrases_with(&tables[i], word, true) < 3;
+                if (new || rare)
+                    print_error("%s: \"%s\" of \"%s\" is %s\n", tables[i].where, word, phrase, new ? "new" : "rare");
+                n_new += new;
+                n_rare += rare;
+            }
+        }
+    assert_int_equal(n_new, 0);
+    assert_int_equal(n_rare, 0);
+}
+
+/* Words of a phrase, a slot being a word too; all names are the same one. */
+static struct word_list words_with_slots(const char *phrase) {
+    struct buffer text = {0};
+    struct word_list words = {0};
+    struct slot slots[] = {{"X", "zn"}, {"N", "zn"}, {"f", "zn"}, {"a", "za"}, {"L", "zl"},
+                           {"K", "zk"}, {"k", "zo"}, {"t", "zt"}, {"d", "zd"}, {NULL, NULL}};
+    text_fill(&text, phrase, slots);
+    word_list_append(&words, text.data, text.length);
+    buffer_free(&text);
+    return words;
+}
+
+static bool is_part_of(const char *phrase, const char *other) {
+    struct word_list a = words_with_slots(phrase), b = words_with_slots(other);
+    bool found = false;
+    for (size_t i = 0; i + a.n <= b.n; i++) found |= memcmp(a.words, b.words + i, a.n * sizeof *a.words) == 0;
+    word_list_free(&a);
+    word_list_free(&b);
+    return found;
+}
+
+static void a_held_out_phrase_is_no_part_of_a_trained_one(void **state) {
+    (void)state;
+    struct table tables[MAX_TABLES];
+    int n_tables = collect_tables(tables), n_parts = 0;
+    for (int i = 0; i < n_tables; i++)
+        for (int p = 0; p < tables[i].phrases.n; p++) {
+            if (!phrase_is_held_out(tables[i].phrases, p)) continue;
+            for (int j = 0; j < n_tables; j++)
+                for (int q = 0; q < tables[j].phrases.n; q++) {
+                    const char *phrase = tables[i].phrases.items[p], *other = tables[j].phrases.items[q];
+                    if (phrase_is_held_out(tables[j].phrases, q) || !is_part_of(phrase, other)) continue;
+                    print_error("%s: \"%s\" is a part of \"%s\"\n", tables[i].where, phrase, other);
+                    n_parts++;
+                }
+        }
+    assert_int_equal(n_parts, 0);
+}
+
+/* "What is the {a} of {X}?" with a noun, against the questions of the attribute itself. */
+static void a_frame_with_a_noun_is_no_question_of_its_own(void **state) {
+    (void)state;
+    const struct phrases frames = primer_phrases[PHRASES_FACT];
+    int n_parts = 0;
+    for (int i = 0; i < N_KINDS * N_ATTRIBUTES * N_NOUNS; i++) {
+        const struct attribute *a = &primer_kinds[i / N_NOUNS / N_ATTRIBUTES]->attributes[i / N_NOUNS % N_ATTRIBUTES];
+        const struct phrases questions = phrases_until_null(a->questions, MAX_WORDINGS);
+        const struct slot slots[] = {{"a", a->nouns[i % N_NOUNS]}, {NULL, NULL}};
+        for (int f = 0; f < frames.n; f++) {
+            struct buffer frame = {0};
+            text_fill(&frame, frames.items[f], slots);
+            for (int q = 0; q < questions.n; q++) {
+                bool held_out = phrase_is_held_out(frames, f);
+                if (held_out == phrase_is_held_out(questions, q)) continue;
+                const char *question = questions.items[q];
+                if (!is_part_of(held_out ? frame.data : question, held_out ? question : frame.data)) continue;
+                print_error("\"%s\" and \"%s\": the held-out one is a part of the other\n", question, frame.data);
+                n_parts++;
+            }
+            buffer_free(&frame);
+        }
+    }
+    assert_int_equal(n_parts, 0);
 }
 
 static void names_are_split_and_not_of_the_world(void **state) {
@@ -393,6 +549,9 @@ int main(void) {
         cmocka_unit_test(options_out_of_range_are_refused),
         cmocka_unit_test(a_fifth_of_the_phrases_is_held_out),
         cmocka_unit_test(wordings_of_an_attribute_are_many_and_differ),
+        cmocka_unit_test(a_held_out_phrase_has_no_new_words),
+        cmocka_unit_test(a_held_out_phrase_is_no_part_of_a_trained_one),
+        cmocka_unit_test(a_frame_with_a_noun_is_no_question_of_its_own),
         cmocka_unit_test(names_are_split_and_not_of_the_world),
         cmocka_unit_test(no_text_says_eight_words_twice),
     };
