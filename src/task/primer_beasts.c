@@ -4,7 +4,7 @@
 const struct kind primer_beast = {
     "beast",
     "a",
-    {{{"habitat", "dwelling place", "place to dwell"},
+    {{{"habitat", "dwelling place", "natural home"},
       "{X} dwells in {v}.",
       {"{S} makes its den in {v}.", "The habitat of {X} is {v}.", "Hunters meet {X} in {v}.",
        "{X} looks for food in {v}.", "The place where {X} dwells is {v}."},
@@ -92,7 +92,7 @@ const struct kind primer_beast = {
        "What colour has {X}'s fur?"},
       COLOURS,
       VALUES_TABLE},
-     {{"number of horns", "horn count", "tally of horns"},
+     {{"number of horns", "horn count", "total number of horns"},
       "{X} has {v} horns.",
       {"{S} fights with its {v} horns.", "On the head of {X} grow {v} horns.", "Hunters fear the {v} horns of {X}.",
        "{X} shows its {v} horns when it fights.", "There are {v} horns on {X}'s head."},

@@ -4,7 +4,7 @@
 const struct kind primer_town = {
     "town",
     "a",
-    {{{"river", "nearest river", "near river"},
+    {{{"river", "nearest river", "local river"},
       "{X} lies on the river {v}.",
       {"{S} was built beside the river {v}.", "The river {v} flows past {X}.", "Boats reach {X} on the river {v}.",
        "{X} gets its water from the {v}.", "{S} stands where the river {v} flows."},
@@ -125,7 +125,7 @@ const struct kind primer_town = {
             "a bell tower", "a deep well", "a glass house", "a castle", "a temple", "an open theatre", "a salt mine",
             "a paper mill"),
       VALUES_TABLE},
-     {{"number of gates", "gate count", "tally of gates"},
+     {{"number of gates", "gate count", "total number of gates"},
       "{X} has {v} gates.",
       {"{S} opens its {v} gates at dawn.", "The wall of {X} has {v} gates.", "One enters {X} by {v} gates.",
        "{X} can be entered by {v} gates.", "There are {v} gates in the wall of {X}."},

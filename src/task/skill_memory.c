@@ -18,7 +18,7 @@ static void add_memory(const struct world *world, int subject, enum split split,
     char drawn[MAX_NAME];
     const char *name = drawn;
     name_draw(world, split, rng, drawn);
-    if (rng_below(rng, 6) == 0) name = name_of_people(split, rng);
+    if (rng_below(rng, 4) == 0) name = name_of_people(split, rng);
     bool told = split == SPLIT_TEST || rng_below(rng, 12) > 0;
     if (told) {
         struct slot slots[] = {{"N", name}, {NULL, NULL}};
