@@ -57,6 +57,9 @@ static bool score(struct perplexity *p, const struct token_list *ids, struct tal
     float *stats = calloc((size_t)window * TOKEN_STATS, sizeof *stats);
     int32_t *positions = calloc((size_t)window, sizeof *positions);
     bool ok = stats && positions ? true : talc_fail(err, "out of memory for a window of %d tokens", window);
+    if (tokenizer_vocab_size(p->tokenizer) > p->weights.arch.vocab_size)
+        ok = talc_fail(err, "the tokenizer has %d tokens and the model only %d", tokenizer_vocab_size(p->tokenizer),
+                       p->weights.arch.vocab_size);
     if (window > p->weights.arch.context_length)
         ok = talc_fail(err, "--context %d is more than the model's %d", window, p->weights.arch.context_length);
     if (ids->count < 2) ok = talc_fail(err, "the text has %zu tokens; two at least are needed", ids->count);

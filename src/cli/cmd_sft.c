@@ -21,6 +21,7 @@ struct sft {
     struct chat_documents documents;
     struct loader train_rows, validation_rows;
     struct recipe recipe;
+    struct token_list sample_prompt;
 };
 
 /* The template: --template, else the tokenizer's, else ChatML where its tokens are there. */
@@ -45,6 +46,9 @@ static bool open_model(struct sft *s, struct stream *stream, struct talc_error *
     char *folder = run_folder_find_model(s->stage.resume ? s->stage.out : s->model, s->stage.resume, err);
     bool ok = folder && (s->tokenizer = tokenizer_load(folder, err)) && open_template(s, err) &&
               model_load_folder(&s->weights, folder, stream, true, err);
+    if (ok && tokenizer_vocab_size(s->tokenizer) > s->weights.arch.vocab_size)
+        ok = talc_fail(err, "%s: the tokenizer has %d tokens and the model only %d", folder, tokenizer_vocab_size(s->tokenizer),
+                       s->weights.arch.vocab_size);
     free(folder);
     if (ok) s->recipe = recipe_for(&s->weights.arch, NULL);
     return ok;
@@ -120,22 +124,33 @@ static bool open_rows(struct sft *s, struct talc_error *err) {
            documents_open(&s->validation_rows, &s->documents.validation, &o, NULL, err);
 }
 
+/* Samples while training answer this. */
+static bool encode_greeting(struct sft *s, struct talc_error *err) {
+    json_t *messages = json_pack("[{s:s,s:s}]", "role", "user", "content", "Hello!");
+    struct chat_options options = {.add_generation_prompt = true};
+    bool ok = messages ? chat_encode(s->tokenizer, s->chat_template, messages, &options, &s->sample_prompt, NULL, err)
+                       : talc_fail(err, "out of memory");
+    json_decref(messages);
+    if (s->sample_prompt.count >= (size_t)s->weights.arch.context_length) s->sample_prompt.count = 0; /* no room for any */
+    return ok;
+}
+
 static int sft(struct sft *s, struct cli_device *device, struct command_line *line, struct talc_error *err) {
-    const struct stage_values *v = &s->stage;
-    if (!s->show_mask && !stage_check_folder(v, err)) return cli_fail("sft", err);
+    struct stage_values *v = &s->stage;
+    if (!s->show_mask && !stage_open_folder(v, err)) return cli_fail("sft", err);
     if (!open_model(s, &device->stream, err)) return cli_fail("sft", err);
     s->documents = (struct chat_documents){.tokenizer = s->tokenizer, .chat_template = s->chat_template,
                                            .row_tokens = s->weights.arch.context_length,
                                            .validation_share = s->validation_share};
     if (s->show_mask) return show_mask(s, err) ? EXIT_DONE : cli_fail("sft", err);
-    if (!open_rows(s, err) || !stage_apply(v, &s->recipe, err) || (!v->resume && !stage_save_settings(line, v->out, err)))
+    if (!open_rows(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) || !stage_save_settings(line, v->out, err))
         return cli_fail("sft", err);
     struct stage stage = {.command = "sft",
                           .values = v,
                           .device = device,
                           .model = &s->weights,
                           .tokenizer = s->tokenizer,
-                          .sample_prompt = "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n",
+                          .sample_prompt = s->sample_prompt,
                           .recipe = s->recipe,
                           .data = {.train = &s->train_rows,
                                    .validation = s->validation_rows.close ? &s->validation_rows : NULL,
@@ -152,6 +167,7 @@ static void close_all(struct sft *s) {
     chat_template_free(s->chat_template);
     if (s->weights.memory) model_close(&s->weights);
     tokenizer_free(s->tokenizer);
+    token_list_free(&s->sample_prompt);
 }
 
 int cmd_sft(int argc, char **argv) {

@@ -21,6 +21,7 @@ struct train {
     struct tokenizer *tokenizer;
     struct model model;
     struct recipe recipe;
+    struct token_list sample_prompt;
 };
 
 static bool open_data(struct train *t, struct talc_error *err) {
@@ -73,10 +74,22 @@ static bool open_rows(struct train *t, struct talc_error *err) {
     return t->validation_tokens.n_tokens == 0 || windows_open(&t->validation_rows, &t->validation_tokens, &w, err);
 }
 
+/* '' begins a new text, as in talc generate; so does no prompt, or a line where no token begins a text. */
+static bool encode_prompt(struct train *t, struct talc_error *err) {
+    struct token_list *ids = &t->sample_prompt;
+    int32_t end = tokenizer_end_of_text_id(t->tokenizer);
+    if ((!t->prompt || !*t->prompt) && end >= 0) return token_list_append(ids, end) ? true : talc_fail(err, "out of memory");
+    if (!t->prompt && !tokenizer_encode(t->tokenizer, "\n", 1, false, ids, NULL)) return true; /* then no samples */
+    if (t->prompt && !tokenizer_encode(t->tokenizer, t->prompt, strlen(t->prompt), false, ids, err))
+        return talc_fail_in(err, "--sample-prompt");
+    if ((int64_t)ids->count < t->model.arch.context_length) return true;
+    return talc_fail(err, "--sample-prompt has %zu tokens and the context holds %d", ids->count, t->model.arch.context_length);
+}
+
 static int train(struct train *t, struct cli_device *device, struct command_line *line, struct talc_error *err) {
-    const struct stage_values *v = &t->stage;
-    if (!stage_check_folder(v, err) || !open_data(t, err) || !open_model(t, &device->stream, err) || !open_rows(t, err) ||
-        !stage_apply(v, &t->recipe, err) || (!v->resume && !stage_save_settings(line, v->out, err)))
+    struct stage_values *v = &t->stage;
+    if (!stage_open_folder(v, err) || !open_data(t, err) || !open_model(t, &device->stream, err) || !open_rows(t, err) ||
+        !encode_prompt(t, err) ||        !stage_apply(v, &t->recipe, err) || !stage_save_settings(line, v->out, err))
         return cli_fail("train", err);
     bool validate = t->validation_tokens.n_tokens > 0;
     struct stage stage = {.command = "train",
@@ -84,7 +97,7 @@ static int train(struct train *t, struct cli_device *device, struct command_line
                           .device = device,
                           .model = &t->model,
                           .tokenizer = t->tokenizer,
-                          .sample_prompt = t->prompt,
+                          .sample_prompt = t->sample_prompt,
                           .recipe = t->recipe,
                           .data = {.train = &t->train_rows,
                                    .validation = validate ? &t->validation_rows : NULL,
@@ -102,10 +115,11 @@ static void close_all(struct train *t) {
     token_source_close(&t->validation_tokens);
     if (t->model.memory) model_close(&t->model);
     tokenizer_free(t->tokenizer);
+    token_list_free(&t->sample_prompt);
 }
 
 int cmd_train(int argc, char **argv) {
-    struct train t = {.stage = stage_values_defaults(), .depth = 4, .dropout = -1, .prompt = "\n"};
+    struct train t = {.stage = stage_values_defaults(), .depth = 4, .dropout = -1};
     struct option options[] = {
         {.name = "data", .kind = OPTION_TEXT, .value = &t.data, .argument = "DIR", .help = "what talc prepare made"},
         {.name = "depth", .kind = OPTION_INT, .value = &t.depth, .argument = "N",
@@ -115,7 +129,7 @@ int cmd_train(int argc, char **argv) {
         {.name = "dropout", .kind = OPTION_NUMBER, .value = &t.dropout, .argument = "P", .help = "probability (default: by shape)", .min = -1, .max = 0.99},
         {.name = "paper-attention", .kind = OPTION_FLAG, .value = &t.paper_attention, .help = "GPT-3's alternating banded layers"},
         {.name = "no-document-mask", .kind = OPTION_FLAG, .value = &t.no_document_mask, .help = "let a document see the one before it"},
-        {.name = "sample-prompt", .kind = OPTION_TEXT, .value = &t.prompt, .argument = "TEXT", .help = "beginning of sample texts"},
+        {.name = "sample-prompt", .kind = OPTION_TEXT, .value = &t.prompt, .argument = "TEXT", .help = "beginning of sample texts; '' starts a new text"},
         OPTIONS_STAGE(t.stage),
     };
     struct command_line line = {.command = "train", .summary = "pretrain a model on token shards", .arguments = "",

@@ -66,13 +66,16 @@ bool stage_save_settings(const struct command_line *line, const char *out, struc
     return ok;
 }
 
-bool stage_check_folder(const struct stage_values *v, struct talc_error *err) {
-    char *checkpoints = path_join(v->out, "checkpoints");
-    bool there = checkpoints && folder_exists(checkpoints);
-    free(checkpoints);
+bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
+    int lock; /* held until the process ends */
+    char *latest = path_join(v->out, "latest");
+    bool there = latest && folder_exists(latest);
+    free(latest);
     if (there && !v->resume)
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
-    return folder_create(v->out, err);
+    if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
+    v->resume = there;
+    return folder_create(v->out, err) && folder_lock(v->out, &lock, err);
 }
 
 bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_error *err) {
@@ -117,21 +120,17 @@ static void on_evaluation(void *context, const struct train_state *s, double bit
 /* A short text from the model as it is now, to look at. */
 static bool on_sample(void *context, const struct train_state *s, struct talc_error *err) {
     struct stage *stage = context;
-    if (stage->values->quiet) return true;
-    struct token_list prompt = {0};
+    if (stage->values->quiet || stage->sample_prompt.count == 0) return true;
     struct engine *engine = engine_open(stage->model, stage->tokenizer, &(struct engine_options){.n_streams = 1}, err);
     if (!engine) return false;
     struct generation g = {.max_new_tokens = 100, .sampling = sampling_defaults()};
     g.sampling.seed = (uint64_t)s->step;
-    bool ok = tokenizer_encode(stage->tokenizer, stage->sample_prompt, strlen(stage->sample_prompt), true, &prompt, err);
-    g.prompt = prompt.ids;
-    g.n_prompt = (int)prompt.count;
-    if (g.n_prompt > engine_context_length(engine) / 2) g.n_prompt = engine_context_length(engine) / 2;
-    ok = ok && engine_generate(engine, &g, err);
+    g.prompt = stage->sample_prompt.ids;
+    g.n_prompt = (int)stage->sample_prompt.count;
+    bool ok = engine_generate(engine, &g, err);
     progress_clear(&stage->progress);
     if (ok) cli_say(false, "--- sample after step %lld ---\n%s\n---\n", (long long)s->step, g.text.data ? g.text.data : "");
     generation_free(&g);
-    token_list_free(&prompt);
     engine_close(engine);
     return ok;
 }
@@ -171,6 +170,27 @@ static void print_result(const struct stage *stage, const struct train_state *s,
     cli_print_json(stdout, o, NULL);
 }
 
+/* How long it will take, from what this machine needs for the first update. */
+static bool say_estimate(const struct stage *stage, struct trainer *trainer, const struct train_state *state,
+                         const struct training_options *o, struct talc_error *err) {
+    double update, validation;
+    char time[32], each[32], n[32];
+    bool quiet = stage->values->quiet;
+    int64_t steps = o->schedule.total_steps > 0 ? o->schedule.total_steps : state->total_steps;
+    if (quiet || (steps > 0 && state->step >= steps)) return true;
+    if (!training_estimate(trainer, &stage->objective, &stage->data, state, &update, &validation, err)) return false;
+    snprintf(each, sizeof each, update < 1 ? "%.0f ms" : "%.1f s", update < 1 ? 1000 * update : update);
+    if (steps == 0) {
+        cli_say(quiet, "an update takes %s here: about %s updates\n", each,
+                format_count((o->minutes * 60 - state->seconds) / update, n));
+        return true;
+    }
+    double left = (double)(steps - state->step), validations = o->eval_every > 0 ? ceil(left / (double)o->eval_every) : 1;
+    cli_say(quiet, "an update takes %s here: about %s in all\n", each,
+            format_seconds(left * update + validations * validation, time));
+    return true;
+}
+
 static void set_intervals(const struct stage *stage, const struct train_state *state, struct training_options *o) {
     const struct stage_values *v = stage->values;
     int64_t steps = state->total_steps > 0 ? state->total_steps : stage->recipe.schedule.total_steps;
@@ -199,6 +219,7 @@ int stage_run(struct stage *stage, struct talc_error *err) {
                                  .context = stage};
     bool ok = !v->resume || checkpoint_resume(v->out, &trainer, &state, err);
     set_intervals(stage, &state, &o);
+    ok = ok && say_estimate(stage, &trainer, &state, &o, err);
     progress_start(&stage->progress, stage->command, "step", (double)state.step, (double)state.total_steps, v->quiet);
     ok = ok && training_run(&trainer, &stage->objective, &stage->data, stage->tokenizer, &o, &state, &stopped, err);
     trainer_close(&trainer);

@@ -54,8 +54,9 @@ bool stage_save_settings(const struct command_line *line, const char *out, struc
 /* Lets the options overrule the recipe. */
 bool stage_apply(const struct stage_values *values, struct recipe *recipe, struct talc_error *err);
 
-/* A new run folder must not hold a run already, unless it is resumed (then it must). */
-bool stage_check_folder(const struct stage_values *values, struct talc_error *err);
+/* Makes the run folder and takes it for this process alone. One that holds a run already must be resumed; a run to resume
+ * that was killed before its first checkpoint begins anew (`resume` is then false). */
+bool stage_open_folder(struct stage_values *values, struct talc_error *err);
 
 struct stage {
     const char *command;
@@ -63,7 +64,7 @@ struct stage {
     struct cli_device *device;
     struct model *model;
     struct tokenizer *tokenizer;
-    const char *sample_prompt; /* of samples while training */
+    struct token_list sample_prompt; /* of samples while training; none: no samples */
     struct recipe recipe;
     struct training_data data;
     struct objective objective;

@@ -93,7 +93,7 @@ static bool take_lists(struct model *m, struct talc_error *err) {
 
 static bool take_memory(struct model *m, bool with_gradients, struct talc_error *err) {
     int64_t n = layout_floats(&m->arch), all = n * (with_gradients ? 2 : 1) + rope_floats(&m->arch);
-    m->memory = m->stream->backend->memory_take(m->stream, (size_t)all * sizeof(float), err);
+    m->memory = stream_memory_take(m->stream, (size_t)all * sizeof(float), err);
     if (!m->memory) return talc_fail_in(err, "a model of %.1f million parameters", (double)n / 1e6);
     float *values = m->memory, *gradients = with_gradients ? values + n : NULL;
     m->values = tensor_view(values, DTYPE_F32, 1, n);

@@ -34,7 +34,7 @@ static bool take_device(struct run *run, const struct arch *a, struct talc_error
     size_t bytes = run_bytes(a, &run->options);
     if (bytes == SIZE_MAX)
         return talc_fail(err, "a batch of %d tokens needs more memory than can be addressed", run->options.max_tokens);
-    run->arena = (struct arena){.memory = run->stream->backend->memory_take(run->stream, bytes, err), .capacity = bytes};
+    run->arena = (struct arena){.memory = stream_memory_take(run->stream, bytes, err), .capacity = bytes};
     if (!run->arena.memory) return talc_fail_in(err, "a batch of %d tokens", run->options.max_tokens);
     run_plan(run, &run->arena, a, &run->options, &table);
     return true;

@@ -2,8 +2,12 @@
 #include "tensor/device.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/memory.h"
+#include "base/progress.h"
 
 extern const struct backend backend_cpu, backend_ref;
 const struct backend *const backends[] = {&backend_cpu, &backend_ref, NULL};
@@ -25,6 +29,15 @@ void stream_close(struct stream *stream) {
 
 bool stream_synchronize(struct stream *stream, struct talc_error *err) {
     return stream->backend->synchronize(stream, err);
+}
+
+void *stream_memory_take(struct stream *stream, size_t n_bytes, struct talc_error *err) {
+    size_t available = stream->backend->own_memory ? SIZE_MAX : memory_available();
+    if (n_bytes <= available) return stream->backend->memory_take(stream, n_bytes, err);
+    char needed[32], left[32];
+    talc_fail(err, "out of memory: %s are needed and %s are free; use a smaller model, batch or context",
+              format_bytes((double)n_bytes, needed), format_bytes((double)available, left));
+    return NULL;
 }
 
 void stream_fail(struct stream *stream, const char *format, ...) {

@@ -22,6 +22,7 @@ struct stream {
 
 struct backend {
     const char *name; /* "ref", "cpu", "cuda" */
+    bool own_memory;  /* it has memory of its own, as a GPU; else it takes the machine's */
     /* `variant` (may be NULL) picks an instruction set or a device: "avx2", "1". The pool is borrowed. */
     bool (*open)(struct stream *stream, const char *variant, struct thread_pool *pool, struct talc_error *err);
     void (*close)(struct stream *stream);
@@ -44,6 +45,9 @@ struct backend {
 bool stream_open(struct stream *stream, const char *device, struct thread_pool *pool, struct talc_error *err);
 void stream_close(struct stream *stream);
 bool stream_synchronize(struct stream *stream, struct talc_error *err);
+
+/* Memory from the back end, as its memory_take. What the machine cannot give is refused before it is touched: the system would kill this process, or another. */
+void *stream_memory_take(struct stream *stream, size_t n_bytes, struct talc_error *err);
 
 /* Latches an error (for back ends): only the first is kept. */
 void stream_fail(struct stream *stream, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -135,8 +135,9 @@ static int newest_first(const void *a, const void *b) {
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* What cannot be removed stays: a checkpoint too many is no reason to stop a run. */
-static void remove_old(const char *checkpoints, int keep, int64_t best) {
+/* Leaves the last `keep` up to `step`, and the best. Later ones are of a run that was killed before it could point at them, and
+ * was resumed from before. What cannot be removed stays: a checkpoint too many is no reason to stop a run. */
+static void remove_old(const char *checkpoints, int keep, int64_t step, int64_t best) {
     DIR *d = opendir(checkpoints);
     if (!d) return;
     int64_t steps[4096];
@@ -145,8 +146,10 @@ static void remove_old(const char *checkpoints, int keep, int64_t best) {
         if (step_of(e->d_name) >= 0) steps[n++] = step_of(e->d_name);
     closedir(d);
     qsort(steps, n, sizeof *steps, newest_first);
-    for (size_t i = (size_t)keep; i < n; i++) {
+    int kept = 0;
+    for (size_t i = 0; i < n; i++) {
         char name[32];
+        if (steps[i] <= step && kept++ < keep) continue;
         if (steps[i] == best) continue;
         snprintf(name, sizeof name, "step-%" PRId64, steps[i]);
         char *path = path_join(checkpoints, name);
@@ -182,7 +185,7 @@ bool checkpoint_save(const char *run_folder, const struct trainer *trainer, cons
             ok = false;
         }
         ok = ok && atomic_folder_commit(&folder, err) && point_links(run_folder, state, err);
-        if (ok) remove_old(checkpoints, keep < 1 ? 1 : keep, state->best_step);
+        if (ok) remove_old(checkpoints, keep < 1 ? 1 : keep, state->step, state->best_step);
     }
     free(path);
     free(checkpoints);

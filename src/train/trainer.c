@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 /* A sequence has at least one token, so a row of T tokens can hold T of them. */
 static struct run_options run_options_of(const struct trainer_options *o) {
     int tokens = o->micro_batch_rows * o->row_tokens;
@@ -26,7 +28,7 @@ static bool take_moments(struct trainer *t, struct talc_error *err) {
     for (int pass = 0; pass < 2; pass++) { /* plan, then take */
         if (pass == 1) {
             size_t bytes = arena.used;
-            t->memory = s->backend->memory_take(s, bytes, err);
+            t->memory = stream_memory_take(s, bytes, err);
             if (!t->memory) return false;
             arena = (struct arena){.memory = t->memory, .capacity = bytes};
         }
@@ -201,6 +203,33 @@ static bool fail_not_finite(struct trainer *t, struct talc_error *err) {
         if (!check_finite(t, "gradient", i->name, i->gradient, err)) return false;
     return talc_fail(err, "step %lld: the loss is not finite; lower the learning rate or check the data",
                      (long long)t->updates + 1);
+}
+
+/* A micro-batch; t->run.counter is not raised, so the next step has the dropout masks that it would have had. */
+static bool time_micro_batch(struct trainer *t, const struct row_batch *batch, const struct objective *o, int n,
+                             double *seconds, struct talc_error *err) {
+    double start = clock_seconds(), loss = 0;
+    bool ok = micro_step(t, batch, 0, n, o, true, o->weigh(o, batch), &loss, err) && stream_synchronize(t->model->stream, err);
+    *seconds = clock_seconds() - start;
+    return ok;
+}
+
+bool trainer_measure(struct trainer *t, const struct row_batch *batch, const struct objective *o, double *seconds,
+                     struct talc_error *err) {
+    int n = batch->n_rows < t->options.micro_batch_rows ? batch->n_rows : t->options.micro_batch_rows;
+    double micro, again, norm, start;
+    if (!time_micro_batch(t, batch, o, n, &micro, err)) return false;
+    if (micro < 2) { /* the first one fills the caches */
+        if (!time_micro_batch(t, batch, o, n, &again, err)) return false;
+        if (again < micro) micro = again;
+    }
+    start = clock_seconds();
+    bool ok = norm_of(t, t->model->gradients, &norm, err);
+    t->model->stream->ops->zero(t->model->stream, t->model->gradients);
+    ok = ok && stream_synchronize(t->model->stream, err);
+    /* AdamW reads four vectors and writes three where these two read one and write one. */
+    *seconds = micro * (double)batch->n_rows / n + (1 + 7 / 2.0) * (clock_seconds() - start);
+    return ok;
 }
 
 static void step_parameters(struct trainer *t, double factor, double scale) {

@@ -58,6 +58,11 @@ bool trainer_accumulate(struct trainer *trainer, const struct row_batch *batch, 
 bool trainer_update(struct trainer *trainer, double learning_rate_factor, struct update_report *report,
                     struct talc_error *err);
 
+/* Seconds that an update of such a batch takes, measured: one micro-batch (the better of two, where it is quick) forward and
+ * backward, and passes over the parameters. Nothing is changed by it. Not between accumulate and update. */
+bool trainer_measure(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
+                     double *seconds, struct talc_error *err);
+
 /* Sum of the objective's loss over a batch, and its weight, without gradients (validation). */
 bool trainer_evaluate(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
                       double *loss_sum, double *weight_sum, struct talc_error *err);

@@ -47,6 +47,21 @@ bool training_validate(struct trainer *trainer, const struct objective *objectiv
     return true;
 }
 
+bool training_estimate(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
+                       const struct train_state *state, double *update_seconds, double *validation_seconds,
+                       struct talc_error *err) {
+    struct row_batch batch = {0};
+    struct loader_state at = state->position; /* a copy: the loader's own place is not moved */
+    uint64_t rows = 0;
+    bool ok = row_batch_open(&batch, data->rows_per_step, trainer->options.row_tokens, err) &&
+              loader_next(data->train, &at, &batch, err) && trainer_measure(trainer, &batch, objective, update_seconds, err) &&
+              (!data->validation || loader_count_rows(data->validation, 0, &rows, err));
+    /* A forward pass is a third of forward and backward. */
+    *validation_seconds = ok ? *update_seconds / data->rows_per_step * (double)rows / 3 : 0;
+    row_batch_close(&batch);
+    return ok;
+}
+
 static bool evaluate(struct loop *l, struct metrics_line *line, struct talc_error *err) {
     struct train_state *s = l->state;
     if (!l->data->validation) return true;
@@ -120,13 +135,21 @@ static bool run_steps(struct loop *l, bool *stopped, struct talc_error *err) {
         if ((last || due(o->eval_every, s->step)) && !evaluate(l, &line, err)) return false;
         if (!metrics_append(&l->metrics, &line, err)) return false;
         if (o->on_step) o->on_step(o->context, s, &line);
-        if (o->on_sample && !*stopped && (last || due(o->sample_every, s->step)) && !o->on_sample(o->context, s, err))
-            return false;
         /* The best weights are worth a checkpoint of their own: `best` must name what had that loss. */
         bool best = s->best_step == s->step;
         if ((last || *stopped || best || due(o->save_every, s->step)) && !save(l, err)) return false;
+        if (o->on_sample && !*stopped && (last || due(o->sample_every, s->step)) && !o->on_sample(o->context, s, err))
+            return false;
     }
     return true;
+}
+
+/* A number of steps that is asked for holds, also where a resumed run had another. A run by the clock keeps what it had
+ * planned, unless it is done and has been given more time since. */
+static void plan_total_steps(const struct training_options *o, struct train_state *s) {
+    const double slack = 1.05; /* plans are not exact: a run that ended a little early is done */
+    if (o->schedule.total_steps > 0) s->total_steps = o->schedule.total_steps;
+    else if (s->step >= s->total_steps && o->minutes * 60 > slack * s->seconds) s->total_steps = 0;
 }
 
 bool training_run(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
@@ -141,7 +164,7 @@ bool training_run(struct trainer *trainer, const struct objective *objective, co
                      .schedule = options->schedule,
                      .start = clock_seconds() - state->seconds};
     *stopped = false;
-    if (state->total_steps == 0) state->total_steps = options->schedule.total_steps;
+    plan_total_steps(options, state);
     l.schedule.total_steps = state->total_steps;
     if (!row_batch_open(&l.batch, data->rows_per_step, trainer->options.row_tokens, err)) return false;
     bool ok = metrics_open(&l.metrics, options->out, state->step, err) && run_steps(&l, stopped, err) &&

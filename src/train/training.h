@@ -42,6 +42,11 @@ bool training_run(struct trainer *trainer, const struct objective *objective, co
 
 struct train_state training_state_new(void);
 
+/* Measures before anything is trained: seconds of an update and of a whole validation (0 without one). */
+bool training_estimate(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
+                       const struct train_state *state, double *update_seconds, double *validation_seconds,
+                       struct talc_error *err);
+
 /* Loss (mean over weights) of the whole validation split, and bits per byte (NaN when unknown). */
 bool training_validate(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
                        double *loss, double *bits_per_byte, struct talc_error *err);

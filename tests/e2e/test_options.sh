@@ -1,0 +1,110 @@
+#!/bin/sh
+# Options: settings come from a file, the environment and the command line, each stronger than the one before; the examples
+# that --help prints run as printed; what cannot be written is told.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+TALC=$(realpath "$TALC")
+export TALC
+make_corpus "$work/book.txt"
+cd "$work" || exit 1
+mkdir bin && ln -s "$TALC" bin/talc
+PATH=$work/bin:$PATH
+
+# says WORDS COMMAND...: its stdout must hold these words.
+says() {
+    words=$1
+    shift
+    "$@" >out 2>err </dev/null || { fail "exit $?: $*"; cat err >&2; }
+    grep -q -- "$words" out || { fail "does not say '$words': $*"; head -3 out >&2; }
+}
+
+must talc tokenizer train --vocab-size 400 --out tok/ book.txt
+must talc prepare -t tok/ --out data/ book.txt
+must talc train --data data/ --out run/ --depth 1 --steps 30 --quiet
+printf '%s\n' '{"messages": [{"role": "user", "content": "Who slept?"}, {"role": "assistant", "content": "The miller slept."}]}' \
+    '{"messages": [{"role": "user", "content": "Who sang?"}, {"role": "assistant", "content": "The baker sang."}]}' >chats.jsonl
+must talc sft -m run/ --data chats.jsonl --out sft/ --steps 2 --val-fraction 0 --quiet
+
+# file < environment < option; a list replaces a weaker one
+printf '{"temp": 0, "tokens": 9, "json": true, "stop": ["zz", "the"], "prompt": "The miller "}\n' >c.json
+generate() { talc generate -m run/ --config c.json "$@"; }
+count() { sed 's/.*"token_ids":\[\([^]]*\)\].*/\1/' out | tr ',' '\n' | grep -c .; }
+says '"finish_reason"' generate
+says '"finish_reason":"length"' generate --stop zz --tokens 3
+[ "$(count)" = 3 ] || fail "--tokens 3 over a file's 9 gave $(count)"
+TALC_TOKENS=5 TALC_STOP=zz
+export TALC_TOKENS TALC_STOP
+says length generate
+[ "$(count)" = 5 ] || fail "TALC_TOKENS=5 over a file's 9 gave $(count)"
+says length generate -n 4
+[ "$(count)" = 4 ] || fail "-n 4 over TALC_TOKENS=5 gave $(count)"
+unset TALC_TOKENS TALC_STOP
+says length generate --config=c.json --stop=zz -n 2
+[ "$(wc -l <out)" = 1 ] || fail "--json does not end its line"
+refuses 'TALC_TEMP: --temp wants a number' env TALC_TEMP=hot talc generate -m run/
+printf '{"tokens": "many"}' >bad.json
+refuses 'bad.json: --tokens wants a whole number' talc generate -m run/ --config bad.json
+printf '{"colour": 1}' >bad.json
+refuses "bad.json: talc generate has no option 'colour'" talc generate -m run/ --config bad.json
+refuses '--config wants FILE' talc generate -m run/ --config
+refuses '--json is true or false' talc generate -m run/ --json=maybe
+refuses '--color must be' talc generate -m run/ --color sometimes
+refuses 'one of' talc info --depth 4 --preset gpt2-124m
+refuses 'with --json only' talc generate -m run/ --logprobs
+must talc generate -m run/ -n 2 -p --help
+grep -q 'Usage' "$work/out" && fail "the text of -p was taken for an option"
+says '^Learnt: .*\[30;42m' talc sft -m run/ --data chats.jsonl --show-mask --color always
+
+# shapes of --json
+says '^{"presets":\[{"name":"gpt2-124m"' talc info --json
+says '^{"cores":[0-9]*,"kernels":' talc info --cpu --json
+says '^{"train_tokens":[0-9]*,"val_tokens":[0-9]*,"vocab_size":[0-9]*,"out":"q\\"d"}$' talc prepare -t tok/ --out 'q"d' --json book.txt
+says '^{"step":2,"train_loss":[0-9.]*,"val_loss":[0-9.]*,"seconds":[0-9.e-]*,"tokens_per_second":[0-9.]*,"out":"j"}$' \
+    talc train --data data/ --out j --depth 1 --context 64 --steps 2 --json
+says '^{"perplexity":[0-9.]*,"tokens":[0-9]*,' talc perplexity -m run/ --json book.txt
+says '^{"text":".*","token_ids":\[.*\],"prompt_tokens":1,"finish_reason":"[a-z]*","logprobs":\[-[0-9.]*' \
+    talc generate -m run/ -p '' -n 2 --json --logprobs --ignore-eos
+
+# the whole validation split in windows of the context: perplexity says the loss that training said
+printf 'The quiet miller sang by the river, and the baker laughed until the market was quiet. %.0s' 1 2 3 4 5 6 7 8 9 >one.txt
+must talc prepare -t tok/ --out one/ --val-fraction 0.5 one.txt
+must talc train --data one/ --out one_run --depth 1 --context 32 --steps 3 --eval-every 0 --quiet
+n=$(wc -c <one.txt)
+tail -c "$((n - n / 2))" one.txt >val.txt
+want=$(sed -n '$s/.*"val_loss": \([0-9.]*\).*/\1/p' one_run/metrics.jsonl)
+says "\"loss\":" talc perplexity -m one_run --json val.txt
+awk -v want="$want" -v got="$(sed 's/.*"loss":\([0-9.]*\).*/\1/' out)" 'BEGIN { exit !(got - want < 1e-5 && want - got < 1e-5) }' ||
+    fail "perplexity $(cat out), training $want"
+
+# results that nobody can read
+for c in 'generate -m run/ -p The -n 3' 'info --json' 'perplexity -m run/ book.txt' 'chat --help'; do
+    # shellcheck disable=SC2086
+    refuses 'could not be written: No space left' sh -c "exec talc $c --color never >/dev/full"
+done
+sh -c 'exec talc train --data data/ --out closed --depth 1 --context 64 --steps 2 --quiet >&-' 2>err
+[ $? = 1 ] || fail "a closed stdout was not told"
+must talc perplexity -m closed book.txt
+talc generate -m run/ -n 60 --ignore-eos -p The 2>err | head -c 1 >/dev/null
+[ -s err ] && grep -q 'could not' err && fail "a reader that has had enough is no error to speak of"
+
+# an example that --help prints must run (in a place that has what it names)
+must talc primer --out demo/primer --entities 20 --scale 0.02 --documents 20 --tests 1 --quiet
+cp -r sft demo/sft
+mv book.txt more.txt && head -c 20000 more.txt >book.txt
+printf '{"text": "The potter sang."}\n' >more.jsonl
+if command -v zstd >/dev/null; then zstd -q more.jsonl; else sed -i 's/jsonl.zst/jsonl/' more.jsonl; fi
+for c in 'tokenizer train' 'tokenizer encode' 'tokenizer decode' 'tokenizer show' prepare train sft eval perplexity generate chat \
+    info primer; do
+    # shellcheck disable=SC2086
+    example=$(talc $c --help | sed -n '/^Example:/{n;p;}' | sed 's/^ *//')
+    [ -n "$example" ] || { fail "talc $c --help has no example"; continue; }
+    [ -e more.jsonl.zst ] || example=$(echo "$example" | sed 's/ more.jsonl.zst/ more.jsonl/')
+    case $c in # what would take minutes ends at once; folders that must be new are
+    train) rm -rf run; TALC_STEPS=2 TALC_CONTEXT=64 sh -c "$example" >out 2>err </dev/null ;;
+    sft) rm -rf sft; TALC_STEPS=2 sh -c "$example" >out 2>err </dev/null ;;
+    primer) TALC_ENTITIES=20 TALC_SCALE=0.02 TALC_DOCUMENTS=20 TALC_TESTS=1 sh -c "$example" >out 2>err </dev/null ;;
+    *) sh -c "$example" >out 2>err </dev/null ;;
+    esac || { fail "exit $?: $example"; tail -3 err >&2; }
+done
+finish

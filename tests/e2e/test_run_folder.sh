@@ -1,0 +1,112 @@
+#!/bin/sh
+# A run folder: one process at a time, no run overwritten, --resume at any moment, the last and the best are kept, nobody's
+# files are replaced.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+make_corpus "$work/text.txt"
+must "$TALC" tokenizer train --vocab-size 300 --out "$work/tok" "$work/text.txt"
+must "$TALC" prepare -t "$work/tok" --out "$work/data" --val-fraction 0.1 "$work/text.txt"
+train() { # OUT options...
+    out=$1
+    shift
+    "$TALC" train --data "$work/data" --out "$out" --depth 1 --context 32 --batch 4 --quiet "$@"
+}
+# Begins a run that will not end, and waits until it has done a step; $pid.
+begin() { # OUT
+    "$TALC" train --data "$work/data" --out "$1" --depth 1 --context 32 --batch 4 --quiet --steps 12000000 --eval-every 0 \
+        --save-every 12000000 &
+    pid=$!
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        [ -s "$1/metrics.jsonl" ] && return
+        sleep 0.2
+    done
+    fail "no step was done in 4 s"
+}
+end() {
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null
+}
+step_of() { sed -n 's/.*"step": \([0-9]*\),/\1/p' "$1/latest/trainer.json"; }
+
+# Killed before the first checkpoint: both ways to go on work, and end in the same bits as a run that was not killed.
+must train "$work/whole" --steps 12
+for resume in '' --resume; do
+    begin "$work/killed"
+    end
+    [ -e "$work/killed/latest" ] && fail "there is a checkpoint before any was due"
+    mkdir -p "$work/killed/checkpoints" # where the first one was being written
+    # shellcheck disable=SC2086
+    must train "$work/killed" $resume --steps 12 --save-every 6 --eval-every 6
+    cmp "$work/whole/latest/model.safetensors" "$work/killed/latest/model.safetensors" || fail "not the same bits"
+    rm -rf "$work/killed"
+done
+
+# A checkpoint of a later step than the one that `latest` names is of a run that was killed in between. It does not crowd out
+# what is written next.
+must train "$work/run" --steps 30 --eval-every 0 --save-every 10 --keep 1 --schedule constant --warmup 0
+cp -r "$work/run/checkpoints/step-30" "$work/run/checkpoints/step-90"
+must train "$work/run" --resume --steps 40
+[ "$(step_of "$work/run")" = 40 ] || fail "the run does not go on to 40 steps"
+[ -e "$work/run/checkpoints/step-90" ] && fail "the leftover of a killed run is still there"
+must "$TALC" perplexity -m "$work/run" "$work/text.txt"
+
+# More steps hold from then on, and a run with a constant rate ends as if it had been meant so.
+must train "$work/long" --steps 60 --eval-every 0 --save-every 10 --keep 1 --schedule constant --warmup 0
+must "$TALC" train --resume --out "$work/run" --steps 60 --quiet
+must "$TALC" train --resume --out "$work/run" --quiet
+[ "$(step_of "$work/run")" = 60 ] || fail "60 steps were asked for; the run has $(step_of "$work/run")"
+cmp "$work/long/latest/model.safetensors" "$work/run/latest/model.safetensors" || fail "another run than one of 60 steps"
+
+# The last two and the best are kept, no more.
+must train "$work/keep" --steps 40 --eval-every 5 --save-every 5 --keep 2
+best=$(readlink "$work/keep/best")
+n=$(find "$work/keep/checkpoints" -mindepth 1 -maxdepth 1 | wc -l)
+[ -e "$work/keep/$best" ] || fail "the best is gone"
+[ "$n" = 2 ] || [ "$n" = 3 ] || fail "$n checkpoints are kept"
+[ -e "$work/keep/checkpoints/step-40" ] && [ -e "$work/keep/checkpoints/step-35" ] || fail "the last two are not there"
+
+# Two at once.
+begin "$work/both"
+refuses 'another process' "$TALC" train --data "$work/data" --out "$work/both" --depth 1 --steps 1 --quiet
+end
+
+# A list of files that is given again replaces the one of the settings: the same run.
+printf '{"prompt": "Who sang?", "completion": "The miller."}\n' >"$work/a.jsonl"
+printf '{"prompt": "Who slept?", "completion": "The baker."}\n{"prompt": "Who waited?", "completion": "The rider."}\n' >"$work/b.jsonl"
+must train "$work/base" --steps 2 --context 128
+sft() { # OUT options...
+    out=$1
+    shift
+    "$TALC" sft -m "$work/base" --out "$out" --data "$work/a.jsonl" --data "$work/b.jsonl" --val-fraction 0 --batch 1 --quiet \
+        --schedule constant "$@"
+}
+must sft "$work/sft_whole" --steps 9
+must sft "$work/sft_parts" --steps 4
+must sft "$work/sft_parts" --resume --steps 9
+cmp "$work/sft_whole/latest/model.safetensors" "$work/sft_parts/latest/model.safetensors" || fail "sft --resume learns from other chats"
+
+# Nobody's folder is replaced.
+mkdir "$work/mine" && echo precious >"$work/mine/file"
+refuses 'something else' "$TALC" primer --out "$work/mine" --entities 20 --scale 0.02 --documents 20 --tests 1 --quiet
+refuses 'something else' "$TALC" prepare -t "$work/tok" --out "$work/mine" "$work/text.txt"
+[ -s "$work/mine/file" ] || fail "a file of somebody else is gone"
+
+# An interrupt leaves no half of anything, and says 130.
+interrupt() { # COMMAND...: must end with 130 soon
+    "$@" >"$work/out" 2>"$work/err" &
+    pid=$!
+    sleep 0.5
+    kill -TERM "$pid"
+    wait "$pid"
+    status=$?
+    [ "$status" = 130 ] || fail "exit $status after an interrupt: $*"
+}
+head -c 30000000 /dev/zero | tr '\0' 'a' | sed 's/aaaaaaaaa/ miller a/g' >"$work/big.txt"
+interrupt "$TALC" primer --out "$work/p" --entities 20000 --quiet
+set -- "$work/big.txt" "$work/big.txt" "$work/big.txt" "$work/big.txt"
+interrupt "$TALC" prepare -t "$work/tok" --out "$work/big" --quiet --threads 1 "$@" "$@" "$@"
+interrupt "$TALC" perplexity -m "$work/base" --quiet "$work/big.txt"
+leftovers=$(find "$work" -name '*.tmp-*' | grep -v killed)
+[ -z "$leftovers" ] || fail "left behind: $leftovers"
+finish
