@@ -69,7 +69,9 @@ ISA_FLAGS_avx2   := -DISA_AVX2 -mavx2 -mfma -mf16c
 ISA_FLAGS_avx512 := -DISA_AVX512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c -mprefer-vector-width=512
 endif
 
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(BUILD)/%.$i.o))
+# The planner's tables are compiled in.
+PLAN_TABLES := $(sort $(wildcard src/plan/tables/*.tsv))
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/plan_tables.o $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(BUILD)/%.$i.o))
 CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
 TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(BUILD)/%.o)
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
@@ -101,6 +103,12 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $<")
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(BUILD)/plan_tables.c: $(PLAN_TABLES) scripts/embed_tables.sh
+	@mkdir -p $(@D)
+	@scripts/embed_tables.sh $(PLAN_TABLES) > $@.new && mv -f $@.new $@
+$(BUILD)/plan_tables.o: $(BUILD)/plan_tables.c
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 define isa_rule
 $$(BUILD)/%.$(1).o: %.c

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit
 status=0
 complain() { echo "$*" >&2; status=1; }
 
-floors="base file text tensor model data infer task train cli"
+floors="base file text tensor model data infer task train plan cli"
 for f in $(git ls-files 'src/*.c' 'src/*.h'); do
     own=$(echo "$f" | cut -d/ -f2)
     for included in $(sed -n 's/^#include "\([a-z]*\)\/.*/\1/p' "$f" | sort -u); do
