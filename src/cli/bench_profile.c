@@ -46,7 +46,12 @@
       (s, logits, stats, grads, targets, t))                                                                              \
     X(sum_of_squares, (struct stream * s, T sum, T x), (s, sum, x))                                                       \
     X(adamw, (struct stream * s, struct adamw_options o, T parameter, T gradient, T m, T v, T step),                      \
-      (s, o, parameter, gradient, m, v, step))
+      (s, o, parameter, gradient, m, v, step))                                                                            \
+    X(nesterov, (struct stream * s, T out, T gradient, T m, T step), (s, out, gradient, m, step))                         \
+    X(normalize, (struct stream * s, T x, T sum, float slack, float epsilon), (s, x, sum, slack, epsilon))                \
+    X(scale_add, (struct stream * s, T dst, float a, T src, float b), (s, dst, a, src, b))                                \
+    X(descend, (struct stream * s, T parameter, T update, float scale, float weight_decay, T step),                       \
+      (s, parameter, update, scale, weight_decay, step))
 
 enum operation {
 #define NUMBER(name, parameters, arguments) OPERATION_##name,

@@ -12,7 +12,7 @@
 #include "infer/engine.h"
 
 struct stage_values stage_values_defaults(void) {
-    return (struct stage_values){.warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .dtype = "f32"};
+    return (struct stage_values){.warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .dtype = "f32", .optimizer = "adamw"};
 }
 
 /* ---- settings -------------------------------------------------------------------------------------------------------- */
@@ -82,6 +82,8 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
     if (v->batch_rows > 0) r->rows_per_step = (int)v->batch_rows;
     r->trainer.micro_batch_rows = v->micro_batch_rows > 0 ? (int)v->micro_batch_rows : r->rows_per_step;
     if (r->trainer.micro_batch_rows > r->rows_per_step) r->trainer.micro_batch_rows = r->rows_per_step;
+    if (strcmp(v->optimizer, "muon") == 0) recipe_use_muon(r);
+    else if (strcmp(v->optimizer, "adamw") != 0) return talc_fail(err, "--optimizer must be adamw or muon, not '%s'", v->optimizer);
     if (v->learning_rate > 0) {
         double ratio = v->learning_rate / (double)r->trainer.groups[ROLE_MATRIX].learning_rate;
         for (int i = 0; i < PARAMETER_ROLES; i++)

@@ -9,7 +9,7 @@
 
 /* Values of the options; 0 or -1 (rates) means: as the recipe says. */
 struct stage_values {
-    const char *out, *device, *dtype, *schedule;
+    const char *out, *device, *dtype, *schedule, *optimizer;
     int64_t steps, batch_rows, micro_batch_rows, warmup, eval_every, save_every, sample_every, keep, seed, threads;
     double minutes, learning_rate, decay_fraction;
     bool resume, json, quiet;
@@ -28,6 +28,8 @@ struct stage_values stage_values_defaults(void);
      .help = "rows at a time; fewer take less memory (default: all)", .min = 0, .max = 1e7},                         \
     {.name = "learning-rate", .kind = OPTION_NUMBER, .value = &(v).learning_rate, .argument = "X",                   \
      .help = "peak rate of the matrices; others keep their ratio to it", .min = 0, .max = 10},                       \
+    {.name = "optimizer", .kind = OPTION_TEXT, .value = &(v).optimizer, .argument = "NAME",                             \
+     .help = "adamw (default), or muon for the matrices of the blocks"},                                             \
     {.name = "warmup", .kind = OPTION_INT, .value = &(v).warmup, .argument = "N", .help = "steps of warmup", .min = -1, .max = 1e9}, \
     {.name = "schedule", .kind = OPTION_TEXT, .value = &(v).schedule, .argument = "KIND",                            \
      .help = "constant, cosine, linear or wsd"},                                                                     \

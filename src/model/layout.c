@@ -10,30 +10,30 @@ enum { BY_ROWS = 0, BY_COLS = 1, WHOLE = -1 };
 void layout_before(const struct arch *a, struct layout_entry out[LAYOUT_BEFORE]) {
     const int64_t h = a->hidden_size, v = a->vocab_size, context = a->context_length;
     const struct layout_entry entries[LAYOUT_BEFORE] = {
-        {"embedding.weight", ROLE_EMBEDDING, BY_ROWS, true, v, h, offsetof(struct model, embedding)},
-        {"positions.weight", ROLE_POSITION, WHOLE, a->learned_positions, context, h, offsetof(struct model, positions)},
+        {"embedding.weight", ROLE_EMBEDDING, BY_ROWS, true, v, h, offsetof(struct model, embedding), {0}},
+        {"positions.weight", ROLE_POSITION, WHOLE, a->learned_positions, context, h, offsetof(struct model, positions), {0}},
     };
     memcpy(out, entries, sizeof entries);
 }
 
 void layout_block(const struct arch *a, struct layout_entry out[LAYOUT_BLOCK]) {
     const int64_t h = a->hidden_size, f = a->intermediate_size, d = a->head_dim;
-    const int64_t q = a->n_heads * d, qkv = q + 2 * a->n_kv_heads * d, up = a->activation == ACTIVATION_SWIGLU ? 2 * f : f;
+    const int64_t q = a->n_heads * d, kv = a->n_kv_heads * d, qkv = q + 2 * kv, up = a->activation == ACTIVATION_SWIGLU ? 2 * f : f;
     const struct layout_entry entries[LAYOUT_BLOCK] = {
-        {"attention_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct block, attention_norm.weight)},
-        {"attention_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct block, attention_norm.bias)},
-        {"qkv.weight", ROLE_MATRIX, BY_ROWS, true, qkv, h, offsetof(struct block, qkv.weight)},
-        {"qkv.bias", ROLE_BIAS, BY_COLS, a->qkv_bias, 1, qkv, offsetof(struct block, qkv.bias)},
-        {"q_norm.weight", ROLE_NORM, WHOLE, a->qk_norm, 1, d, offsetof(struct block, q_norm)},
-        {"k_norm.weight", ROLE_NORM, WHOLE, a->qk_norm, 1, d, offsetof(struct block, k_norm)},
-        {"out.weight", ROLE_MATRIX, BY_COLS, true, h, q, offsetof(struct block, out.weight)},
-        {"out.bias", ROLE_BIAS, WHOLE, a->out_bias, 1, h, offsetof(struct block, out.bias)},
-        {"mlp_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct block, mlp_norm.weight)},
-        {"mlp_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct block, mlp_norm.bias)},
-        {"up.weight", ROLE_MATRIX, BY_ROWS, true, up, h, offsetof(struct block, up.weight)},
-        {"up.bias", ROLE_BIAS, BY_COLS, a->mlp_bias, 1, up, offsetof(struct block, up.bias)},
-        {"down.weight", ROLE_MATRIX, BY_COLS, true, h, f, offsetof(struct block, down.weight)},
-        {"down.bias", ROLE_BIAS, WHOLE, a->mlp_bias, 1, h, offsetof(struct block, down.bias)},
+        {"attention_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct block, attention_norm.weight), {0}},
+        {"attention_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct block, attention_norm.bias), {0}},
+        {"qkv.weight", ROLE_MATRIX, BY_ROWS, true, qkv, h, offsetof(struct block, qkv.weight), {q, kv, kv}},
+        {"qkv.bias", ROLE_BIAS, BY_COLS, a->qkv_bias, 1, qkv, offsetof(struct block, qkv.bias), {0}},
+        {"q_norm.weight", ROLE_NORM, WHOLE, a->qk_norm, 1, d, offsetof(struct block, q_norm), {0}},
+        {"k_norm.weight", ROLE_NORM, WHOLE, a->qk_norm, 1, d, offsetof(struct block, k_norm), {0}},
+        {"out.weight", ROLE_MATRIX, BY_COLS, true, h, q, offsetof(struct block, out.weight), {0}},
+        {"out.bias", ROLE_BIAS, WHOLE, a->out_bias, 1, h, offsetof(struct block, out.bias), {0}},
+        {"mlp_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct block, mlp_norm.weight), {0}},
+        {"mlp_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct block, mlp_norm.bias), {0}},
+        {"up.weight", ROLE_MATRIX, BY_ROWS, true, up, h, offsetof(struct block, up.weight), {f, up - f}},
+        {"up.bias", ROLE_BIAS, BY_COLS, a->mlp_bias, 1, up, offsetof(struct block, up.bias), {0}},
+        {"down.weight", ROLE_MATRIX, BY_COLS, true, h, f, offsetof(struct block, down.weight), {0}},
+        {"down.bias", ROLE_BIAS, WHOLE, a->mlp_bias, 1, h, offsetof(struct block, down.bias), {0}},
     };
     memcpy(out, entries, sizeof entries);
 }
@@ -41,9 +41,9 @@ void layout_block(const struct arch *a, struct layout_entry out[LAYOUT_BLOCK]) {
 void layout_after(const struct arch *a, struct layout_entry out[LAYOUT_AFTER]) {
     const int64_t h = a->hidden_size, v = a->vocab_size;
     const struct layout_entry entries[LAYOUT_AFTER] = {
-        {"final_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct model, final_norm.weight)},
-        {"final_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct model, final_norm.bias)},
-        {"head.weight", ROLE_HEAD, BY_ROWS, !a->tie_embeddings, v, h, offsetof(struct model, head.weight)},
+        {"final_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct model, final_norm.weight), {0}},
+        {"final_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct model, final_norm.bias), {0}},
+        {"head.weight", ROLE_HEAD, BY_ROWS, !a->tie_embeddings, v, h, offsetof(struct model, head.weight), {0}},
     };
     memcpy(out, entries, sizeof entries);
 }

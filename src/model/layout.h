@@ -12,6 +12,7 @@ struct layout_entry {
     bool present; /* in this arch; shapes are given either way */
     int64_t rows, cols;
     size_t place; /* offset of the pointer to it in struct block, outside the blocks in struct model */
+    int64_t parts[MAX_PARTS]; /* see struct parameter */
 };
 
 enum { LAYOUT_BLOCK = 14, LAYOUT_BEFORE = 2, LAYOUT_AFTER = 3 };

@@ -11,6 +11,7 @@
 
 /* ---- parameters ------------------------------------------------------------------------------------------------- */
 
+enum { MAX_PARTS = 3 };
 enum parameter_role { ROLE_EMBEDDING, ROLE_POSITION, ROLE_MATRIX, ROLE_HEAD, ROLE_NORM, ROLE_BIAS };
 
 struct parameter {
@@ -19,6 +20,7 @@ struct parameter {
     int layer;      /* -1 outside the blocks */
     int shard_axis; /* the axis tensor parallelism cuts: 0 rows, 1 columns, -1 none */
     struct tensor value, gradient; /* F32 [rows, cols]; the gradient is absent in a model that is not trained */
+    int64_t parts[MAX_PARTS]; /* rows of the matrices that are fused in it (q, k and v; gate and up); zeros: it is one */
 };
 
 /* The only way to multiply by weights: y = x W^T + b. What varies (adapters, quantised weights, scales) is added here. */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/layout.h"
 
@@ -22,6 +23,7 @@ static void add_parameters(struct filling *f, const struct layout_entry *entries
         *p = (struct parameter){.role = e->role, .layer = layer, .shard_axis = e->shard_axis};
         if (layer < 0) snprintf(p->name, sizeof p->name, "%s", e->name);
         else snprintf(p->name, sizeof p->name, "blocks.%d.%s", layer, e->name);
+        memcpy(p->parts, e->parts, sizeof p->parts);
         p->value = tensor_view(f->values, DTYPE_F32, e->rows, e->cols);
         f->values += layout_entry_floats(e);
         if (f->gradients) {

@@ -110,8 +110,15 @@ struct dropout_options {
 struct adamw_options {
     float beta1, beta2, epsilon, weight_decay;
 };
-/* Columns of its F32 [1, ADAMW_STEP] tensor of numbers that change each step. */
-enum adamw_step { STEP_LEARNING_RATE, STEP_CORRECTION1 /* 1/(1-beta1^t) */, STEP_CORRECTION2, STEP_GRAD_SCALE, ADAMW_STEP };
+/* Columns of an optimizer's F32 [1, UPDATE_STEP] tensor of numbers that change each step. */
+enum update_step {
+    STEP_LEARNING_RATE,
+    STEP_CORRECTION1, /* 1/(1-beta1^t) */
+    STEP_CORRECTION2,
+    STEP_GRAD_SCALE,
+    STEP_MOMENTUM, /* of Muon */
+    UPDATE_STEP
+};
 
 struct ops {
     /* ---- moving ---------------------------------------------------------------------------------------------- */
@@ -180,9 +187,18 @@ struct ops {
     /* ---- optimizer ------------------------------------------------------------------------------------------- */
     /* sum F64 [1,1] += sum of x^2, squared and summed in double, in a fixed order; not finite if any element is not. */
     void (*sum_of_squares)(struct stream *s, struct tensor sum, struct tensor x);
-    /* One pass over parameter, m and v (F32); step is F32 [1, ADAMW_STEP]; the gradient is multiplied by its scale. */
+    /* One pass over parameter, m and v (F32); step is F32 [1, UPDATE_STEP]; the gradient is multiplied by its scale. */
     void (*adamw)(struct stream *s, struct adamw_options o, struct tensor parameter, struct tensor gradient,
                   struct tensor m, struct tensor v, struct tensor step);
+    /* The parts of Muon (train/muon.h) that are not matrix products. Nesterov's momentum, g the scaled gradient and u the
+     * momentum of the step: m = u m + (1 - u) g; out = u m + (1 - u) g. */
+    void (*nesterov)(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m, struct tensor step);
+    void (*normalize)(struct stream *s, struct tensor x, struct tensor sum /* F64 [1,1]: of squares */, float slack,
+                      float epsilon); /* x /= (1 + slack) sqrt(sum) + epsilon */
+    void (*scale_add)(struct stream *s, struct tensor dst, float a, struct tensor src, float b); /* dst = a dst + b src */
+    /* parameter -= lr * (scale * update + weight_decay * parameter) */
+    void (*descend)(struct stream *s, struct tensor parameter, struct tensor update, float scale, float weight_decay,
+                    struct tensor step);
 };
 
 #endif

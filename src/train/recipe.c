@@ -67,3 +67,10 @@ struct recipe recipe_for(const struct arch *arch, const char *preset) {
     if (preset && strcmp(preset, "shakespeare-char-gpu") == 0) r.steps = 5000;
     return r;
 }
+
+/* Jordan et al. 2024: 0.02 of an orthogonal step for any size of matrix, no decay; momentum rises at first. */
+void recipe_use_muon(struct recipe *r) {
+    r->trainer.use_muon = true;
+    r->trainer.muon = (struct muon_options){.momentum = 0.95f, .warmup_steps = 200};
+    set_group(r, ROLE_MATRIX, 0.02, 0);
+}

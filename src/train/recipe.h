@@ -18,4 +18,7 @@ struct recipe {
 /* Other families: rates by role, hold, then linear to zero. */
 struct recipe recipe_for(const struct arch *arch, const char *preset);
 
+/* The same with Muon for the matrices. */
+void recipe_use_muon(struct recipe *recipe);
+
 #endif

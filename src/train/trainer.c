@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/layout.h"
+
 #include "base/clock.h"
 
 /* A sequence has at least one token, so a row of T tokens can hold T of them. */
@@ -14,30 +16,35 @@ static struct run_options run_options_of(const struct trainer_options *o) {
     return (struct run_options){.max_tokens = tokens, .max_sequences = tokens, .training = true, .compute = o->compute};
 }
 
-static size_t small_bytes(void) { return 2 * ARENA_ALIGNMENT; }
+/* Plans (an arena without memory) or takes what the optimizers need. */
+static void plan_optimizers(struct trainer *t, struct arena *arena, const struct arch *arch) {
+    int64_t n = layout_floats(arch);
+    t->m = tensor_view(arena_take(arena, (size_t)n * sizeof(float)), DTYPE_F32, 1, n);
+    t->v = tensor_view(arena_take(arena, (size_t)n * sizeof(float)), DTYPE_F32, 1, n);
+    t->step = tensor_view(arena_take(arena, UPDATE_STEP * sizeof(float)), DTYPE_F32, 1, UPDATE_STEP);
+    t->norm = tensor_view(arena_take(arena, sizeof(double)), DTYPE_F64, 1, 1);
+    if (t->options.use_muon) muon_workspace_take(&t->muon, arena, arch);
+}
+
+static size_t optimizer_bytes(const struct arch *arch, const struct trainer_options *options) {
+    struct trainer planned = {.options = *options};
+    struct arena arena = {0};
+    plan_optimizers(&planned, &arena, arch);
+    return arena.overflow ? SIZE_MAX : arena.used;
+}
 
 size_t trainer_bytes(const struct arch *arch, const struct trainer_options *options) {
     struct run_options run = run_options_of(options);
-    return run_bytes(arch, &run) + 2 * (size_t)arch_parameters(arch) * sizeof(float) + small_bytes();
+    size_t of_run = run_bytes(arch, &run), of_optimizer = optimizer_bytes(arch, options);
+    return of_run > SIZE_MAX - of_optimizer ? SIZE_MAX : of_run + of_optimizer;
 }
 
 static bool take_moments(struct trainer *t, struct talc_error *err) {
-    struct stream *s = t->model->stream;
-    int64_t n = t->model->values.cols;
-    struct arena arena = {.capacity = SIZE_MAX};
-    for (int pass = 0; pass < 2; pass++) { /* plan, then take */
-        if (pass == 1) {
-            size_t bytes = arena.used;
-            t->memory = stream_memory_take(s, bytes, err);
-            if (!t->memory) return false;
-            arena = (struct arena){.memory = t->memory, .capacity = bytes};
-        }
-        t->m = tensor_view(arena_take(&arena, (size_t)n * sizeof(float)), DTYPE_F32, 1, n);
-        t->v = tensor_view(arena_take(&arena, (size_t)n * sizeof(float)), DTYPE_F32, 1, n);
-        t->step = tensor_view(arena_take(&arena, ADAMW_STEP * sizeof(float)), DTYPE_F32, 1, ADAMW_STEP);
-        t->norm = tensor_view(arena_take(&arena, sizeof(double)), DTYPE_F64, 1, 1);
-    }
-    return true;
+    size_t bytes = optimizer_bytes(&t->model->arch, &t->options);
+    t->memory = stream_memory_take(t->model->stream, bytes, err);
+    struct arena arena = {.memory = t->memory, .capacity = bytes};
+    if (t->memory) plan_optimizers(t, &arena, &t->model->arch);
+    return t->memory != NULL;
 }
 
 bool trainer_open(struct trainer *t, struct model *model, const struct trainer_options *options, struct talc_error *err) {
@@ -240,16 +247,18 @@ static void step_parameters(struct trainer *t, double factor, double scale) {
     for (int i = 0; i < t->model->n_parameters; i++) {
         struct parameter *p = &t->model->parameters[i];
         const struct group_options *group = &o->groups[p->role];
-        float step[ADAMW_STEP] = {[STEP_LEARNING_RATE] = (float)((double)group->learning_rate * factor),
+        float step[UPDATE_STEP] = {[STEP_LEARNING_RATE] = (float)((double)group->learning_rate * factor),
                                   [STEP_CORRECTION1] = first,
                                   [STEP_CORRECTION2] = second,
-                                  [STEP_GRAD_SCALE] = (float)scale};
+                                  [STEP_GRAD_SCALE] = (float)scale,
+                                  [STEP_MOMENTUM] = muon_momentum(&o->muon, t->updates)};
         s->backend->copy_in(s, t->step.data, step, sizeof step);
         struct adamw_options options = {o->beta1, o->beta2, o->epsilon, group->weight_decay};
         int64_t offset = (float *)p->value.data - (float *)t->model->values.data;
         struct tensor m = tensor_view((float *)t->m.data + offset, DTYPE_F32, p->value.rows, p->value.cols);
         struct tensor v = tensor_view((float *)t->v.data + offset, DTYPE_F32, p->value.rows, p->value.cols);
-        s->ops->adamw(s, options, p->value, p->gradient, m, v, t->step);
+        if (o->use_muon && p->role == ROLE_MATRIX) muon_step(&t->muon, s, p, m, group->weight_decay, t->step);
+        else s->ops->adamw(s, options, p->value, p->gradient, m, v, t->step);
     }
 }
 

@@ -5,9 +5,10 @@
 
 #include "data/row_batch.h"
 #include "model/model.h"
+#include "train/muon.h"
 #include "train/objective.h"
 
-/* Settings of one group of parameters (by role). */
+/* Settings of one group of parameters (by role). A rate of Muon is in units of its own: the length of the step. */
 struct group_options {
     float learning_rate; /* at the peak of the schedule */
     float weight_decay;
@@ -20,6 +21,8 @@ struct trainer_options {
     int micro_batch_rows; /* rows in one forward and backward */
     float beta1, beta2, epsilon;
     float gradient_clip; /* largest norm of the whole gradient; 0: no clipping */
+    bool use_muon;       /* for the matrices of the blocks; AdamW for the rest */
+    struct muon_options muon;
     struct group_options groups[PARAMETER_ROLES];
     enum dtype compute;
 };
@@ -28,10 +31,11 @@ struct trainer {
     struct model *model;
     struct trainer_options options;
     struct run run;
-    struct tensor m, v;       /* AdamW's moments, laid out like model->values */
+    struct tensor m, v;       /* AdamW's moments, laid out like model->values (of Muon's matrices v is not used) */
+    struct muon_workspace muon;
     struct tensor step, norm; /* small device tensors */
     void *memory;
-    int64_t updates;          /* done so far: AdamW's t */
+    int64_t updates;          /* done so far: the optimizers' t */
     /* Host, a micro-batch. The model sees only tokens whose loss counts as its head rows; objectives see all tokens, with
      * zeros for the others. */
     float *stats, *stat_grads, *head_stats;

@@ -400,12 +400,43 @@ static void make_adamw(struct op_case *c) {
     struct tensor v = operand_numbers(c, ADAM_V, "v", OPERAND_INOUT, DTYPE_F32, rows, cols)->view;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < cols; i++) ref_store(v, r, i, fabs(ref_load(v, r, i)));
-    struct tensor numbers = operand_numbers(c, ADAM_STEP, "step", OPERAND_IN, DTYPE_F32, 1, ADAMW_STEP)->view;
+    struct tensor numbers = operand_numbers(c, ADAM_STEP, "step", OPERAND_IN, DTYPE_F32, 1, UPDATE_STEP)->view;
     ref_store(numbers, 0, STEP_LEARNING_RATE, 0.01);
     ref_store(numbers, 0, STEP_CORRECTION1, 1 / (1 - pow((double)c->adamw.beta1, step)));
     ref_store(numbers, 0, STEP_CORRECTION2, 1 / (1 - pow((double)c->adamw.beta2, step)));
     ref_store(numbers, 0, STEP_GRAD_SCALE, op_case_coin(c) ? 1 : 0.3);
     op_case_say(c, " [%d, %d] step %d decay %g", rows, cols, step, (double)c->adamw.weight_decay);
+}
+
+/* The parts of Muon: nesterov, then normalize, scale_add and descend over what it left. */
+enum { MUON_OUT, MUON_GRADIENT, MUON_M, MUON_SUM, MUON_SUMMED, MUON_PARAMETER, MUON_STEP };
+
+static void muon_call(struct stream *s, const struct op_case *c, const struct tensor *t) {
+    float a = c->inverse_temperature;
+    s->ops->nesterov(s, t[MUON_OUT], t[MUON_GRADIENT], t[MUON_M], t[MUON_STEP]);
+    s->ops->sum_of_squares(s, t[MUON_SUM], t[MUON_OUT]);
+    s->ops->normalize(s, t[MUON_OUT], t[MUON_SUM], 0.02f, 1e-6f);
+    s->ops->scale_add(s, t[MUON_SUMMED], a, t[MUON_OUT], 1 - 2 * a);
+    s->ops->descend(s, t[MUON_PARAMETER], t[MUON_SUMMED], 1.5f, a, t[MUON_STEP]);
+}
+
+static void make_muon(struct op_case *c) {
+    int rows, cols;
+    any_shape(c, &rows, &cols);
+    c->forward = muon_call;
+    c->inverse_temperature = 0.25f * (float)op_case_below(c, 5);
+    operand_numbers(c, MUON_OUT, "out", OPERAND_OUT, DTYPE_F32, rows, cols);
+    operand_numbers(c, MUON_GRADIENT, "gradient", OPERAND_IN, DTYPE_F32, rows, cols);
+    operand_numbers(c, MUON_M, "m", OPERAND_INOUT, DTYPE_F32, rows, cols);
+    struct tensor sum = operand_numbers(c, MUON_SUM, "sum", OPERAND_INOUT, DTYPE_F64, 1, 1)->view;
+    ref_store(sum, 0, 0, 0);
+    operand_numbers(c, MUON_SUMMED, "summed", OPERAND_INOUT, DTYPE_F32, rows, cols);
+    operand_numbers(c, MUON_PARAMETER, "parameter", OPERAND_INOUT, DTYPE_F32, rows, cols);
+    struct tensor numbers = operand_numbers(c, MUON_STEP, "step", OPERAND_IN, DTYPE_F32, 1, UPDATE_STEP)->view;
+    ref_store(numbers, 0, STEP_LEARNING_RATE, 0.02);
+    ref_store(numbers, 0, STEP_GRAD_SCALE, op_case_coin(c) ? 1 : 0.3);
+    ref_store(numbers, 0, STEP_MOMENTUM, 0.95);
+    op_case_say(c, " [%d, %d] %g", rows, cols, (double)c->inverse_temperature);
 }
 
 const struct op_maker op_makers[] = {
@@ -426,5 +457,6 @@ const struct op_maker op_makers[] = {
     {"stats", 60, make_stats},
     {"sum_of_squares", 30, make_squares},
     {"adamw", 20, make_adamw},
+    {"muon", 20, make_muon},
     {NULL, 0, NULL},
 };

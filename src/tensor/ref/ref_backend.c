@@ -35,6 +35,10 @@ static const struct ops ref_ops = {
     .stats_backward = ref_stats_backward,
     .sum_of_squares = ref_sum_of_squares,
     .adamw = ref_adamw,
+    .nesterov = ref_nesterov,
+    .normalize = ref_normalize,
+    .scale_add = ref_scale_add,
+    .descend = ref_descend,
 };
 
 static bool ref_open(struct stream *stream, const char *variant, struct thread_pool *pool, struct talc_error *err) {

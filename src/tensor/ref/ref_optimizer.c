@@ -1,4 +1,4 @@
-/* ref_optimizer.c - the norm of the gradients and the AdamW step (Loshchilov & Hutter 2019). */
+/* ref_optimizer.c - the norm of the gradients, the AdamW step (Loshchilov & Hutter 2019), the elementwise parts of Muon. */
 #include "tensor/ref/ref.h"
 
 #include <math.h>
@@ -26,5 +26,41 @@ void ref_adamw(struct stream *s, struct adamw_options o, struct tensor parameter
             ref_store(m, r, c, mean);
             ref_store(v, r, c, square);
             ref_store(parameter, r, c, p - learning_rate * update);
+        }
+}
+
+void ref_nesterov(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m, struct tensor step) {
+    if (s->failed) return;
+    double momentum = ref_load(step, 0, STEP_MOMENTUM), scale = ref_load(step, 0, STEP_GRAD_SCALE);
+    for (int64_t r = 0; r < m.rows; r++)
+        for (int64_t c = 0; c < m.cols; c++) {
+            double g = scale * ref_load(gradient, r, c), mean = momentum * ref_load(m, r, c) + (1 - momentum) * g;
+            ref_store(m, r, c, mean);
+            ref_store(out, r, c, momentum * mean + (1 - momentum) * g);
+        }
+}
+
+void ref_normalize(struct stream *s, struct tensor x, struct tensor sum, float slack, float epsilon) {
+    if (s->failed) return;
+    double length = (1 + (double)slack) * sqrt(ref_load(sum, 0, 0)) + (double)epsilon;
+    for (int64_t r = 0; r < x.rows; r++)
+        for (int64_t c = 0; c < x.cols; c++) ref_store(x, r, c, ref_load(x, r, c) / length);
+}
+
+void ref_scale_add(struct stream *s, struct tensor dst, float a, struct tensor src, float b) {
+    if (s->failed) return;
+    for (int64_t r = 0; r < dst.rows; r++)
+        for (int64_t c = 0; c < dst.cols; c++)
+            ref_store(dst, r, c, (double)a * ref_load(dst, r, c) + (double)b * ref_load(src, r, c));
+}
+
+void ref_descend(struct stream *s, struct tensor parameter, struct tensor update, float scale, float weight_decay,
+                 struct tensor step) {
+    if (s->failed) return;
+    double learning_rate = ref_load(step, 0, STEP_LEARNING_RATE);
+    for (int64_t r = 0; r < parameter.rows; r++)
+        for (int64_t c = 0; c < parameter.cols; c++) {
+            double p = ref_load(parameter, r, c), u = (double)scale * ref_load(update, r, c);
+            ref_store(parameter, r, c, p - learning_rate * (u + (double)weight_decay * p));
         }
 }

@@ -43,6 +43,12 @@ void ISA_NAME(cpu_stats_forward)(struct stream *s, struct tensor stats, struct t
                                  float inverse_temperature);
 void ISA_NAME(cpu_stats_backward)(struct stream *s, struct tensor logits, struct tensor stats, struct tensor grads,
                                   struct tensor targets, float inverse_temperature);
+void ISA_NAME(cpu_nesterov)(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m,
+                            struct tensor step);
+void ISA_NAME(cpu_normalize)(struct stream *s, struct tensor x, struct tensor sum, float slack, float epsilon);
+void ISA_NAME(cpu_scale_add)(struct stream *s, struct tensor dst, float a, struct tensor src, float b);
+void ISA_NAME(cpu_descend)(struct stream *s, struct tensor parameter, struct tensor update, float scale,
+                           float weight_decay, struct tensor step);
 void ISA_NAME(cpu_adamw)(struct stream *s, struct adamw_options o, struct tensor parameter, struct tensor gradient,
                          struct tensor m, struct tensor v, struct tensor step);
 void ISA_NAME(cpu_sum_of_squares)(struct stream *s, struct tensor sum, struct tensor x);

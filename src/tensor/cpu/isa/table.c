@@ -23,5 +23,9 @@ const struct ops ISA_NAME(cpu_ops) = {
     .stats_forward = ISA_NAME(cpu_stats_forward),
     .stats_backward = ISA_NAME(cpu_stats_backward),
     .adamw = ISA_NAME(cpu_adamw),
+    .nesterov = ISA_NAME(cpu_nesterov),
+    .normalize = ISA_NAME(cpu_normalize),
+    .scale_add = ISA_NAME(cpu_scale_add),
+    .descend = ISA_NAME(cpu_descend),
     .sum_of_squares = ISA_NAME(cpu_sum_of_squares),
 };
