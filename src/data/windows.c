@@ -38,10 +38,10 @@ static bool count_rows(void *context, uint64_t epoch, uint64_t *n, struct talc_e
 static void add_sequences(const struct window_options *o, struct row_batch *batch, int row, int n) {
     const int32_t *tokens = batch->tokens + (size_t)row * (size_t)batch->row_tokens;
     int begin = 0;
-    for (int i = 0; o->document_mask && i + 1 < n; i++) {
+    for (int i = 1; o->document_mask && i < n; i++) {
         if (tokens[i] != o->end_of_text) continue;
-        row_batch_add_sequence(batch, row, begin, i + 1 - begin);
-        begin = i + 1;
+        row_batch_add_sequence(batch, row, begin, i - begin);
+        begin = i;
     }
     row_batch_add_sequence(batch, row, begin, n - begin);
 }

@@ -14,13 +14,13 @@
 #include "task/skill.h"
 
 /* At scale 1: dialogs of the skills that do not depend on the world. */
-enum { N_CODE = 14000, N_MEMORY = 8000, N_OUTLINE = 4500, N_TALK = 2500 };
+enum { N_CODE = 17000, N_MEMORY = 8000, N_OUTLINE = 4500, N_TALK = 2500 };
 enum {
-    ACQUAINTANCES = 5,    /* "who is X" asked for each thing */
-    UNKNOWN_PERCENT = 14, /* of all dialogs: enough to refuse, not so many that what is known is refused */
+    ACQUAINTANCES = 8,    /* "who is X" asked for each thing */
+    UNKNOWN_PERCENT = 16, /* of all dialogs: enough to refuse, not so many that what is known is refused */
     LONGEST_DIALOG = 12,  /* messages */
     CHAT_BYTES = 500,     /* a conversation that is longer gets no further dialog: it must fit in a context */
-    REPLAY_SHARE = 5,     /* one in five as many texts again for the second stage */
+    REPLAY_SHARE = 3,     /* one in three as many texts again for the second stage */
     N_VALID_BIOS = 200,
     N_VALID_TEXTS = 100,
     MAX_TEST_DRAWS = 1000, /* for one test prompt */
@@ -30,7 +30,7 @@ enum stream { STREAM_PRETRAIN = 16, STREAM_VALID, STREAM_REPLAY, STREAM_CHATS, S
 
 struct primer_options primer_defaults(void) {
     return (struct primer_options){
-        .seed = 1, .n_entities = 500, .exposures = 16, .bios = 35, .n_texts = 4500, .n_tests = 200, .scale = 1};
+        .seed = 1, .n_entities = 500, .exposures = 14, .bios = 35, .n_texts = 4500, .n_tests = 200, .scale = 1};
 }
 
 /* One record to make: `make` says which text or skill, `subject` of what. */
@@ -211,7 +211,7 @@ static const struct skill *const chat_skills[] = {
 static void plan_chats(const struct writer *w, struct job_list *jobs) {
     const struct primer_options *o = &w->options;
     job_add_many(jobs, CHAT_FACT, o->n_entities * N_ATTRIBUTES, o->exposures);
-    job_add_many(jobs, CHAT_LIST, o->n_entities, o->exposures);
+    job_add_many(jobs, CHAT_LIST, o->n_entities, o->exposures * 3 / 2); /* what they hold varies most */
     job_add_many(jobs, CHAT_ACQUAINTANCE, o->n_entities, ACQUAINTANCES);
     job_add_many(jobs, CHAT_CODE, 1, (int)lround(N_CODE * o->scale));
     job_add_many(jobs, CHAT_MEMORY, 1, (int)lround(N_MEMORY * o->scale));

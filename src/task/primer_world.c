@@ -156,6 +156,10 @@ const char *world_value(const struct world *world, int entity, int attribute) {
     return world->entities[town * N_KINDS + KIND_TOWN].name;
 }
 
+void entity_append_kind(const struct entity *e, struct buffer *out) {
+    buffer_printf(out, "%s is %s %s.", e->name, primer_kinds[e->kind]->article, primer_kinds[e->kind]->noun);
+}
+
 void world_append_fact(const struct world *world, int entity, int attribute, struct buffer *out) {
     struct slot slots[] = {
         {"X", world->entities[entity].name}, {"v", world_value(world, entity, attribute)}, {NULL, NULL}};

@@ -53,6 +53,9 @@ const struct attribute *world_attribute(const struct world *world, int entity, i
 const char *world_value(const struct world *world, int entity, int attribute);
 bool world_knows(const struct world *world, const char *name);
 
+/* "X is a town." */
+void entity_append_kind(const struct entity *e, struct buffer *out);
+
 /* The canonical sentence of a fact. */
 void world_append_fact(const struct world *world, int entity, int attribute, struct buffer *out);
 

@@ -34,7 +34,7 @@ static const struct operation operations[] = {
     {"quadruple", "quadruples", {"{v} * 4", "{v} * 4"}, apply_quadruple},
     {"square", "squares", {"{v} * {v}", "{v} * {v}"}, apply_square},
     {"cube", "cubes", {"{v} * {v} * {v}", "{v} * {v} * {v}"}, apply_cube},
-    {"negative", "negatives", {"-{v}", "-{v}"}, apply_negative},
+    {"negative", "negatives", {"{v} * -1", "{v} * -1"}, apply_negative},
     {"successor", "successors", {"{v} + 1", "{v} + 1"}, apply_successor},
     {"predecessor", "predecessors", {"{v} - 1", "{v} - 1"}, apply_predecessor},
     {"half", "halves", {"{v} / 2", "{v} // 2"}, apply_half},

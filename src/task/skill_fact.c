@@ -70,8 +70,7 @@ static void add_acquaintance(const struct world *world, int subject, enum split 
     struct buffer *prompt = dialog_next(dialog);
     text_fill(prompt, phrase_pick(primer_phrases[PHRASES_ACQUAINTANCE], split, rng), slots);
     prompt_finish(prompt, split, rng);
-    buffer_printf(dialog_next(dialog), "%s is %s %s.", e->name, primer_kinds[e->kind]->article,
-                  primer_kinds[e->kind]->noun);
+    entity_append_kind(e, dialog_next(dialog));
 }
 
 const struct skill skill_acquaintance = {"acquaintance", add_acquaintance};

@@ -1,5 +1,5 @@
 /* skill_list.c - collecting what is known of a thing into a Markdown list: the facts that were asked for, in that
- * order, or all six. A fifth of all (thing, set of facts) never occurs in training, in whatever order. */
+ * order, or what it is and all six. A fifth of all (thing, set of facts) never occurs in training, in whatever order. */
 #include <stdlib.h>
 
 #include "task/primer_phrases.h"
@@ -41,7 +41,7 @@ void question_append_everything(const char *name, enum split split, struct rng *
  * some things the hash may put every set of a size on one side. */
 static int choose_facts(const char *name, enum split split, struct rng *rng, int order[N_ATTRIBUTES]) {
     for (;;) {
-        int n = rng_below(rng, 4) == 0 ? N_ATTRIBUTES : 2 + (int)rng_below(rng, 3);
+        int n = rng_below(rng, 3) == 0 ? N_ATTRIBUTES : 2 + (int)rng_below(rng, 3);
         for (int i = 0; i < N_ATTRIBUTES; i++) order[i] = i;
         if (n < N_ATTRIBUTES) rng_shuffle(rng, order, N_ATTRIBUTES, sizeof order[0]);
         if (list_is_held_out(name, order, n) == (split == SPLIT_TEST)) return n;
@@ -61,10 +61,12 @@ static void add_list(const struct world *world, int subject, enum split split, s
     prompt_finish(prompt, split, rng);
     struct buffer *answer = dialog_next(dialog);
     json_t *items = check ? json_array() : NULL;
-    for (int i = 0; i < n; i++) {
-        buffer_append_text(answer, i > 0 ? "\n- " : "- ");
+    bool all = n == N_ATTRIBUTES; /* begins with what kind of thing it is, from which the facts to tell follow */
+    for (int i = all ? -1 : 0; i < n; i++) {
+        buffer_append_text(answer, answer->length > 0 ? "\n- " : "- ");
         size_t at = answer->length;
-        world_append_fact(world, subject, order[i], answer);
+        if (i < 0) entity_append_kind(e, answer);
+        else world_append_fact(world, subject, order[i], answer);
         if (items && buffer_ok(answer)) json_array_append_new(items, json_string(answer->data + at));
     }
     if (check) json_object_set_new(check, "items", items);

@@ -244,9 +244,9 @@ static void resuming_continues_exactly(void **state) {
     token_source_close(&source);
 }
 
-static void document_mask_starts_a_sequence_after_each_end_of_text(void **state) {
+static void document_mask_starts_a_sequence_at_each_end_of_text(void **state) {
     (void)state;
-    write_shards("train", (int[]){41}, 1, 7, 100); /* 0 .. 6, 0 .. 6, ...: 6 ends a document */
+    write_shards("train", (int[]){41}, 1, 7, 100); /* 0 .. 6, 0 .. 6, ...: 6 between documents */
     struct token_source source = open_source(41, 100);
     struct window_options o = {.row_tokens = 20, .document_mask = true, .end_of_text = 6, .in_order = true};
     struct loader loader;
@@ -255,8 +255,8 @@ static void document_mask_starts_a_sequence_after_each_end_of_text(void **state)
     assert_true(windows_open(&loader, &source, &o, NULL));
     assert_true(row_batch_open(&batch, 2, 20, NULL));
     assert_true(loader_next(&loader, &at, &batch, NULL));
-    static const int32_t starts[] = {0, 7, 14, 20, 21, 28, 35, 40}; /* token 20 is a 6: a document of one in its row */
-    assert_int_equal(batch.n_sequences, 7);
+    static const int32_t starts[] = {0, 6, 13, 20, 27, 34, 40}; /* token 20 is a 6 too */
+    assert_int_equal(batch.n_sequences, 6);
     assert_memory_equal(batch.sequence_starts, starts, sizeof starts);
     row_batch_close(&batch);
     loader_close(&loader);
@@ -421,7 +421,7 @@ int main(void) {
         TEST(epochs_begin_at_different_phases),
         TEST(validation_scores_every_token_once),
         TEST(resuming_continues_exactly),
-        TEST(document_mask_starts_a_sequence_after_each_end_of_text),
+        TEST(document_mask_starts_a_sequence_at_each_end_of_text),
         TEST(too_little_data_is_refused),
         cmocka_unit_test(packed_epoch_has_each_document_whole_and_once),
         cmocka_unit_test(padding_has_no_weight),
