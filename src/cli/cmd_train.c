@@ -11,7 +11,7 @@
 struct train {
     struct stage_values stage;
     const char *data, *preset, *prompt;
-    int64_t depth, context;
+    int64_t depth, context, hidden_size, n_heads, n_kv_heads, intermediate_size;
     double dropout;
     bool paper_attention, no_document_mask;
     /* opened */
@@ -34,9 +34,29 @@ static bool open_data(struct train *t, struct talc_error *err) {
     return t->info.val.n_tokens < 2 || token_source_open(&t->validation_tokens, t->data, "val", &t->info, err);
 }
 
+/* Sizes that were asked for instead of those of the shape; what hangs on them follows. */
+static bool choose_sizes(const struct train *t, struct arch *a, struct talc_error *err) {
+    bool shared = a->n_kv_heads < a->n_heads;
+    if (t->hidden_size > 0) {
+        a->hidden_size = (int)t->hidden_size;
+        a->n_heads = a->n_kv_heads = (a->hidden_size + a->head_dim - 1) / a->head_dim;
+    }
+    if (t->n_heads > 0) {
+        if (a->hidden_size % t->n_heads != 0)
+            return talc_fail(err, "--n-heads %lld does not divide a hidden size of %d", (long long)t->n_heads, a->hidden_size);
+        a->n_heads = a->n_kv_heads = (int)t->n_heads;
+        a->head_dim = a->hidden_size / a->n_heads;
+    }
+    if (t->n_kv_heads > 0) a->n_kv_heads = (int)t->n_kv_heads;
+    else if (shared && a->n_heads % 2 == 0) a->n_kv_heads = a->n_heads / 2;
+    if (t->intermediate_size > 0) a->intermediate_size = (int)t->intermediate_size;
+    return true;
+}
+
 static bool choose_arch(const struct train *t, struct arch *arch, struct talc_error *err) {
     int vocab = (int)t->info.vocab_size;
     if (t->preset ? !arch_preset(t->preset, arch, err) : !arch_from_depth((int)t->depth, vocab, arch, err)) return false;
+    if (!choose_sizes(t, arch, err)) return false;
     arch->vocab_size = vocab;
     arch->bos_id = tokenizer_bos_id(t->tokenizer);
     arch->eos_id = tokenizer_eos_id(t->tokenizer);
@@ -89,7 +109,7 @@ static bool encode_prompt(struct train *t, struct talc_error *err) {
 static int train(struct train *t, struct cli_device *device, struct command_line *line, struct talc_error *err) {
     struct stage_values *v = &t->stage;
     if (!stage_open_folder(v, err) || !open_data(t, err) || !open_model(t, &device->stream, err) || !open_rows(t, err) ||
-        !encode_prompt(t, err) ||        !stage_apply(v, &t->recipe, err) || !stage_save_settings(line, v->out, err))
+        !encode_prompt(t, err) || !stage_apply(v, &t->recipe, err) || !stage_save_settings(line, v->out, err))
         return cli_fail("train", err);
     bool validate = t->validation_tokens.n_tokens > 0;
     struct stage stage = {.command = "train",
@@ -125,6 +145,10 @@ int cmd_train(int argc, char **argv) {
         {.name = "depth", .kind = OPTION_INT, .value = &t.depth, .argument = "N",
          .help = "layers; width, heads, rates and batch follow (default 4)", .min = 1, .max = ARCH_MAX_DEPTH},
         {.name = "preset", .kind = OPTION_TEXT, .value = &t.preset, .argument = "NAME", .help = "a known shape instead (talc info lists them)"},
+        {.name = "hidden-size", .kind = OPTION_INT, .value = &t.hidden_size, .argument = "N", .help = "width (default: by shape)", .min = 0, .max = 1 << 20},
+        {.name = "n-heads", .kind = OPTION_INT, .value = &t.n_heads, .argument = "N", .help = "query heads (default: by width)", .min = 0, .max = 1 << 14},
+        {.name = "n-kv-heads", .kind = OPTION_INT, .value = &t.n_kv_heads, .argument = "N", .help = "key and value heads (default: by shape)", .min = 0, .max = 1 << 14},
+        {.name = "intermediate-size", .kind = OPTION_INT, .value = &t.intermediate_size, .argument = "N", .help = "of the MLP (default: by shape)", .min = 0, .max = 1 << 22},
         {.name = "context", .kind = OPTION_INT, .value = &t.context, .argument = "N", .help = "tokens in a row (default: by shape)", .min = 0, .max = 1e7},
         {.name = "dropout", .kind = OPTION_NUMBER, .value = &t.dropout, .argument = "P", .help = "probability (default: by shape)", .min = -1, .max = 0.99},
         {.name = "paper-attention", .kind = OPTION_FLAG, .value = &t.paper_attention, .help = "GPT-3's alternating banded layers"},
