@@ -1,129 +1,216 @@
 /* attention.c - flash attention (Dao et al. 2022; backward as in FlashAttention-2): scores live a tile of keys at a time.
  *
- * A task owns one (sequence, key/value head) and all query heads that share it, so that nothing is added by two threads. It
- * packs the keys (and, backward, the values) transposed: scores of VF_LANES keys are then one chain of fused multiply-adds
- * over the head. Queries go in groups of GROUP rows, which share every load; a row's own arithmetic does not depend on its
- * group: key tiles count from key 0, and a tile that a row does not see leaves its state as it is. */
+ * A task owns one (sequence, key/value head) with all query heads that share it - forward perhaps only some of its rows - so
+ * that nothing is added by two threads. It packs keys and values into panels, then takes its queries QUERIES at a time: every
+ * product of a block of queries with a tile of keys is a small matrix product by the micro-kernel of matmul.
+ *
+ * A query's own arithmetic does not depend on its block: key tiles count from key 0, scores and weighted sums are chains of
+ * fused multiply-adds over the head and over the keys, a tile that a query does not see leaves its state as it is. */
 #include <stdlib.h>
 
 #include "base/rng.h"
 #include "tensor/cpu/cpu.h"
 #include "tensor/cpu/isa/kernels.h"
-#include "tensor/cpu/isa/simd.h"
+#include "tensor/cpu/isa/pack.h"
 
-#define GROUP 4
 #define TILE ATTENTION_KEY_TILE
-#define TILE_VECTORS (TILE / VF_LANES)
+#define QUERIES 24 /* a multiple of TILE_ROWS: enough to share the tile's loads, few enough for the first-level cache */
+#define VECTORS 2
+#define PANEL (VECTORS * VF_LANES)
+_Static_assert(QUERIES % TILE_ROWS == 0 && TILE % PANEL == 0, "whole tiles and panels");
 
 struct attention {
     struct stream *stream;
     const struct attention_options *o;
     const struct attention_tensors *t;
     const struct attention_gradients *g; /* NULL: forward */
-    int width;                           /* head_dim, padded to whole vectors */
+    int width;                           /* head_dim, padded to whole panels */
+    int chunks, chunk_rows;              /* a sequence's query rows are cut into so many tasks */
 };
 
-/* One (sequence, key/value head), packed. Rows are `width` floats, transposed ones `keys_padded`. */
-struct packed {
-    int64_t first_row, n_rows; /* queries */
-    int64_t n_keys, keys_padded;
-    float *k, *v;              /* [keys_padded][width] */
-    float *k_turned, *v_turned; /* [width][keys_padded]; v_turned backward only */
-    float *dk, *dv;            /* [keys_padded][width], backward only */
-    float *q, *out, *d_out, *dq; /* [GROUP][width] */
+/* A query of a block: its row and head, and the keys [low, high) that it sees. */
+struct query {
+    int64_t row, low, high;
+    int head;
 };
+
+/* One (sequence, key/value head), packed from key `first_key` (a whole tile) on. Panels of a tile lie one after the other. */
+struct packed {
+    int seq, kv_head;
+    int64_t first_row, n_rows; /* queries of this task */
+    int64_t first_key, n_keys; /* keys from the first tile that any query sees, and the end of all keys */
+    float *k_turned, *v_turned; /* [panel of keys][head_dim][PANEL]; v_turned backward only */
+    float *k, *v;               /* [tile][panel of the head][TILE][PANEL]; k backward only, v forward only */
+    float *dk, *dv;             /* [keys][width], backward only */
+    float *gathered;            /* [TILE][width]: rows that do not lie in order or are not floats */
+    /* of the block of queries: */
+    float *q, *out, *d_out, *dq;   /* [QUERIES][width] */
+    float *weights, *slopes;       /* [QUERIES][TILE] */
+    struct query queries[QUERIES];
+    int n; /* those after it stand in for missing ones: they repeat the last and are not stored */
+};
+
+/* ---- memory ------------------------------------------------------------------------------------------------------------ */
+
+static int64_t tiles_up(int64_t n) { return (n + TILE - 1) / TILE; }
 
 static size_t packed_floats(const struct attention *a) {
-    size_t keys = ((size_t)a->o->max_length + TILE - 1) / TILE * TILE, width = (size_t)a->width;
-    return keys * width * (a->g ? 6 : 3) + 4 * GROUP * width + 64;
+    size_t keys = (size_t)tiles_up(a->o->max_length) * TILE, width = (size_t)a->width;
+    return keys * width * (a->g ? 5 : 2) + TILE * width + 4 * QUERIES * width + 2 * QUERIES * TILE + SIDE;
 }
 
 static void lay_out(const struct attention *a, struct packed *p, float *memory) {
-    size_t block = (size_t)p->keys_padded * (size_t)a->width, rows = (size_t)GROUP * (size_t)a->width;
-    float **all[] = {&p->k, &p->v, &p->k_turned, &p->v_turned, &p->dk, &p->dv};
-    for (int i = 0; i < (a->g ? 6 : 3); i++, memory += block) *all[i] = memory;
-    p->q = memory;
-    p->out = memory + rows;
-    p->d_out = memory + 2 * rows;
-    p->dq = memory + 3 * rows;
+    size_t block = (size_t)tiles_up(p->n_keys - p->first_key) * TILE * (size_t)a->width, rows = QUERIES * (size_t)a->width;
+    float **forward[] = {&p->k_turned, &p->v}, **backward[] = {&p->k_turned, &p->v_turned, &p->k, &p->dk, &p->dv};
+    for (int i = 0; i < (a->g ? 5 : 2); i++, memory += block) *(a->g ? backward : forward)[i] = memory;
+    p->gathered = memory;
+    memory += TILE * (size_t)a->width;
+    float **queries[] = {&p->q, &p->out, &p->d_out, &p->dq};
+    for (int i = 0; i < 4; i++, memory += rows) *queries[i] = memory;
+    p->weights = memory;
+    p->slopes = memory + QUERIES * TILE;
 }
 
-static int64_t key_row(const struct attention *a, int seq, int64_t first_row, int64_t j) {
-    if (!tensor_present(a->t->blocks)) return first_row + j;
+/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+
+static int64_t key_row(const struct attention *a, int seq, int64_t j) {
+    if (!tensor_present(a->t->blocks)) return ((const int32_t *)a->t->starts.data)[seq] + j;
     const int32_t *blocks = (const int32_t *)a->t->blocks.data + (int64_t)seq * a->t->blocks.stride;
     return (int64_t)blocks[j / a->o->block_tokens] * a->o->block_tokens + j % a->o->block_tokens;
 }
 
-static void load_row(const struct attention *a, struct tensor t, int64_t row, int head, float *out) {
-    int d = a->o->head_dim;
+static void load_row(const struct attention *a, struct tensor t, int64_t row, int head, float scale, float *out) {
+    int d = a->o->head_dim, c = 0;
     int64_t at = row * t.stride + (int64_t)head * d;
-    if (t.dtype == DTYPE_F32) memcpy(out, (const float *)t.data + at, (size_t)d * sizeof *out);
-    else
-        for (int i = 0; i < d; i++) {
-            uint16_t half = ((const uint16_t *)t.data)[at + i];
-            out[i] = t.dtype == DTYPE_BF16 ? bf16_to_f32(half) : f16_to_f32(half);
-        }
-    for (int i = d; i < a->width; i++) out[i] = 0;
+    enum source source = t.dtype == DTYPE_BF16 ? SOURCE_BF16 : t.dtype == DTYPE_F16 ? SOURCE_F16 : SOURCE_F32;
+    if (source == SOURCE_F32)
+        for (; c < d; c++) out[c] = ((const float *)t.data)[at + c] * scale;
+    for (; c < d; c++) out[c] = source_one(source, t.data, at + c) * scale;
+    for (; c < a->width; c++) out[c] = 0;
 }
 
-static void turn(const float *rows, int64_t n_rows, int width, float *out) {
-    for (int64_t r = 0; r < n_rows; r += 16) /* 16 rows: whole cache lines of the output */
-        for (int c = 0; c < width; c++)
-            for (int64_t i = r; i < r + 16; i++) out[c * n_rows + i] = rows[i * width + c];
+/* A tile's rows of k or v: where they lie, if they lie there as floats, one after the other; or gathered. */
+static const float *tile_rows(const struct attention *a, const struct packed *p, struct tensor t, int64_t tile, int n,
+                              int64_t *stride) {
+    int64_t first = tile * TILE;
+    *stride = t.stride;
+    if (t.dtype == DTYPE_F32 && !tensor_present(a->t->blocks))
+        return (const float *)t.data + key_row(a, p->seq, first) * t.stride + (int64_t)p->kv_head * a->o->head_dim;
+    *stride = a->width;
+    for (int i = 0; i < n; i++) load_row(a, t, key_row(a, p->seq, first + i), p->kv_head, 1, p->gathered + i * a->width);
+    return p->gathered;
 }
 
-static bool pack_keys(const struct attention *a, int task, int worker, struct packed *p, int *kv_head) {
-    const int32_t *starts = a->t->starts.data, *lengths = a->t->lengths.data;
-    int seq = task / a->o->n_kv_heads;
-    *kv_head = task % a->o->n_kv_heads;
-    *p = (struct packed){.first_row = starts[seq], .n_rows = starts[seq + 1] - starts[seq], .n_keys = lengths[seq]};
-    p->keys_padded = (p->n_keys + TILE - 1) / TILE * TILE;
-    if (p->n_rows == 0) return false;
+/* Panels of keys: for each number of the head, PANEL keys side by side. */
+static void pack_turned_tile(const struct attention *a, const float *rows, int64_t stride, int n, float *out) {
+    int d = a->o->head_dim;
+    for (int i = 0; i < n; i += PANEL)
+        pack_turned(SOURCE_F32, rows, i * stride, stride, n - i < PANEL ? n - i : PANEL, PANEL, d, out + i * d);
+}
+
+/* Panels of the head: for each key, PANEL numbers of it. Keys that are missing are 0. */
+static void pack_straight_tile(const struct attention *a, const float *rows, int64_t stride, int n, float *out) {
+    int d = a->o->head_dim;
+    for (int c = 0; c < d; c += PANEL, out += TILE * PANEL) {
+        pack_straight(SOURCE_F32, rows, c, stride, d - c < PANEL ? d - c : PANEL, PANEL, n, out);
+        memset(out + n * PANEL, 0, (size_t)(TILE - n) * PANEL * sizeof *out);
+    }
+}
+
+static void pack_keys(const struct attention *a, struct packed *p) {
+    for (int64_t tile = p->first_key / TILE; tile * TILE < p->n_keys; tile++) {
+        int64_t at = (tile * TILE - p->first_key) * a->width, stride;
+        int n = p->n_keys - tile * TILE < TILE ? (int)(p->n_keys - tile * TILE) : TILE;
+        const float *rows = tile_rows(a, p, a->t->k, tile, n, &stride);
+        pack_turned_tile(a, rows, stride, n, p->k_turned + at);
+        if (a->g) pack_straight_tile(a, rows, stride, n, p->k + at);
+        rows = tile_rows(a, p, a->t->v, tile, n, &stride);
+        if (a->g) pack_turned_tile(a, rows, stride, n, p->v_turned + at);
+        else pack_straight_tile(a, rows, stride, n, p->v + at);
+    }
+}
+
+/* Keys that the query at `position` sees. */
+static void visible(const struct attention *a, int64_t position, int64_t n_keys, int64_t *low, int64_t *high) {
+    *high = position + 1 < n_keys ? position + 1 : n_keys;
+    *low = a->o->window > 0 && position >= a->o->window ? position - a->o->window + 1 : 0;
+    if (*high < 0) *high = 0;
+    if (*low > *high) *low = *high;
+}
+
+/* False where the task has no queries. */
+static bool begin_task(const struct attention *a, int task, int worker, struct packed *p) {
+    const int32_t *starts = a->t->starts.data, *lengths = a->t->lengths.data, *positions = a->t->positions.data;
+    int chunk = task % a->chunks;
+    *p = (struct packed){.kv_head = task / a->chunks % a->o->n_kv_heads, .seq = task / a->chunks / a->o->n_kv_heads};
+    int64_t end = starts[p->seq + 1];
+    p->first_row = starts[p->seq] + (int64_t)chunk * a->chunk_rows;
+    if (p->first_row + a->chunk_rows < end) end = p->first_row + a->chunk_rows;
+    p->n_rows = end - p->first_row;
+    if (p->n_rows <= 0) return false;
+    int64_t first = lengths[p->seq], last = 0;
+    for (int64_t r = p->first_row; r < end; r++) {
+        int64_t low, high;
+        visible(a, positions[r], lengths[p->seq], &low, &high);
+        if (low < first) first = low;
+        if (high > last) last = high;
+    }
+    p->n_keys = a->g ? lengths[p->seq] : last; /* backward writes gradients of all keys */
+    p->first_key = a->g ? 0 : first / TILE * TILE;
+    if (p->first_key > p->n_keys) p->first_key = p->n_keys / TILE * TILE;
     lay_out(a, p, cpu_scratch_own(a->stream, worker));
-    size_t block = (size_t)p->keys_padded * (size_t)a->width * sizeof(float);
-    for (int64_t j = 0; j < p->n_keys; j++) {
-        int64_t row = key_row(a, seq, p->first_row, j);
-        load_row(a, a->t->k, row, *kv_head, p->k + j * a->width);
-        load_row(a, a->t->v, row, *kv_head, p->v + j * a->width);
-    }
-    size_t used = (size_t)p->n_keys * (size_t)a->width * sizeof(float);
-    memset((char *)p->k + used, 0, block - used);
-    memset((char *)p->v + used, 0, block - used);
-    turn(p->k, p->keys_padded, a->width, p->k_turned);
-    if (a->g) {
-        turn(p->v, p->keys_padded, a->width, p->v_turned);
-        memset(p->dk, 0, block);
-        memset(p->dv, 0, block);
-    }
+    pack_keys(a, p);
     return true;
 }
 
-/* out[r][keys of the tile] = rows[r] . columns of `turned`, for GROUP rows. */
-static inline void tile_products(const float *rows, const float *turned, int64_t stride, int64_t tile, int width,
-                                 float out[GROUP][TILE]) {
-    for (int v = 0; v < TILE_VECTORS; v++) {
-        vf acc[GROUP];
-#pragma GCC unroll 4
-        for (int r = 0; r < GROUP; r++) acc[r] = vf_set(0);
-        const float *column = turned + tile * TILE + v * VF_LANES;
-        for (int c = 0; c < width; c++) {
-            vf x = vf_load(column + c * stride);
-#pragma GCC unroll 4
-            for (int r = 0; r < GROUP; r++) acc[r] = vf_fma(vf_set(rows[r * width + c]), x, acc[r]);
-        }
-#pragma GCC unroll 4
-        for (int r = 0; r < GROUP; r++) vf_store(&out[r][v * VF_LANES], acc[r]);
+/* ---- blocks of queries ------------------------------------------------------------------------------------------------- */
+
+/* Queries are numbered head by head, in a head row by row. */
+static void begin_block(const struct attention *a, struct packed *p, int64_t first) {
+    const int32_t *positions = a->t->positions.data;
+    int heads = a->o->n_heads / a->o->n_kv_heads;
+    int64_t left = heads * p->n_rows - first;
+    p->n = left < QUERIES ? (int)left : QUERIES;
+    for (int i = 0; i < QUERIES; i++) {
+        int64_t number = first + (i < p->n ? i : p->n - 1);
+        struct query *q = &p->queries[i];
+        q->head = p->kv_head * heads + (int)(number / p->n_rows);
+        q->row = p->first_row + number % p->n_rows;
+        visible(a, positions[q->row], p->n_keys, &q->low, &q->high);
+        load_row(a, a->t->q, q->row, q->head, a->o->scale, p->q + i * a->width);
     }
 }
 
-/* Keys [low, high) of the tile that a query at `position` sees. */
-static inline void visible(const struct attention *a, int64_t position, int64_t n_keys, int64_t tile, int *low, int *high) {
-    int64_t first = a->o->window > 0 && position >= a->o->window ? position - a->o->window + 1 : 0;
-    int64_t last = position + 1 < n_keys ? position + 1 : n_keys;
-    int64_t from = first - tile * TILE, to = last - tile * TILE;
-    *low = from < 0 ? 0 : from > TILE ? TILE : (int)from;
-    *high = to < 0 ? 0 : to > TILE ? TILE : (int)to;
-    if (*high < *low) *high = *low;
+static int64_t n_queries(const struct attention *a, const struct packed *p) {
+    return a->o->n_heads / a->o->n_kv_heads * p->n_rows;
+}
+
+/* Keys of the tile, counted from its first, that any of queries [first, first + n) sees. */
+struct span {
+    int low, high;
+};
+static struct span span_of(const struct packed *p, int first, int n, int64_t tile) {
+    struct span s = {TILE, 0};
+    for (int i = first; i < first + n; i++) {
+        int64_t low = p->queries[i].low - tile * TILE, high = p->queries[i].high - tile * TILE;
+        if (low < 0) low = 0;
+        if (high > TILE) high = TILE;
+        if (high <= low) continue;
+        if (low < s.low) s.low = (int)low;
+        if (high > s.high) s.high = (int)high;
+    }
+    return s;
+}
+
+static void tiles_of_block(const struct packed *p, int64_t *begin, int64_t *end) {
+    int64_t low = INT64_MAX, high = 0;
+    for (int i = 0; i < p->n; i++) {
+        if (p->queries[i].high <= p->queries[i].low) continue;
+        if (p->queries[i].low < low) low = p->queries[i].low;
+        if (p->queries[i].high > high) high = p->queries[i].high;
+    }
+    *begin = high ? low / TILE : 0;
+    *end = tiles_up(high);
 }
 
 /* Factor of one attention weight under dropout. */
@@ -136,222 +223,274 @@ static float dropout_factor(const struct attention *a, int64_t row, int head, in
     return words[key % 4] * 0x1p-32 < (double)a->o->dropout ? 0 : 1 / (1 - a->o->dropout);
 }
 
-/* ---- forward ---------------------------------------------------------------------------------------------------------- */
+/* ---- small products ---------------------------------------------------------------------------------------------------- */
+
+enum start { START_ZERO, START_OUT, START_OUT_SCALED }; /* what the sums begin with: 0, out, factor[r] * out */
+
+/* out[r][PANEL] = start + a b; element (r, k) of a is a[r * row + k * step], rows of b are b_step apart. */
+INLINE void small_product(enum start start, const float *factor, const float *a, int64_t row, int64_t step, const float *b,
+                          int64_t b_step, int64_t depth, float *out, int64_t stride, const int rows) {
+    tile_sums sums;
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < VECTORS; v++) {
+            sums[r][v] = vf_set(0);
+            if (start != START_ZERO) sums[r][v] = vf_load(out + r * stride + v * VF_LANES);
+            if (start == START_OUT_SCALED) sums[r][v] = sums[r][v] * vf_set(factor[r]);
+        }
+    tile_multiply(sums, a, row, step, b, b_step, depth, rows, VECTORS);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < VECTORS; v++) vf_store(out + r * stride + v * VF_LANES, sums[r][v]);
+}
+
+/* scores[r][keys of the span's panels] = rows by the tile's turned panels. */
+static void score_products(const struct attention *a, const float *rows, const float *turned, struct span s, float *scores) {
+    int d = a->o->head_dim;
+    for (int k = s.low / PANEL * PANEL; k < s.high; k += PANEL)
+        small_product(START_ZERO, NULL, rows, a->width, 1, turned + k * d, PANEL, d, scores + k, TILE, TILE_ROWS);
+}
+
+/* out[r] = start + weights[r] by the span's keys, whose panels of the head are in `x`. */
+INLINE void weighted_sums(const struct attention *a, enum start start, const float *factor, const float *weights,
+                          const float *x, struct span s, float *out) {
+    for (int c = 0; c < a->width; c += PANEL, x += TILE * PANEL)
+        small_product(start, factor, weights + s.low, TILE, 1, x + s.low * PANEL, PANEL, s.high - s.low, out + c, a->width,
+                      TILE_ROWS);
+}
+
+/* ---- forward ----------------------------------------------------------------------------------------------------------- */
 
 struct softmax_state {
     float max, sum;
 };
 
-/* Turns a row of products into weights, moves the state on, returns what the output so far is multiplied by. */
-static inline float softmax_tile(const struct attention *a, struct softmax_state *s, float *row, int low, int high) {
-    vf most = vf_set(-INFINITY), sum = vf_set(0);
-    for (int i = 0; i < TILE; i++) row[i] = i >= low && i < high ? row[i] * a->o->scale : -INFINITY;
+/* Lanes of vector v of a tile's row that lie in [low, high). */
+static inline vi lanes_between(int v, int low, int high) {
+    vi lanes = vf_lanes() + v * VF_LANES;
+    return (lanes >= low) & (lanes < high);
+}
+
+/* Turns a row of scores into weights, moves the state on, returns what the output so far is multiplied by. */
+static inline float softmax_row(struct softmax_state *s, float *row, int low, int high) {
     if (low >= high) {
         memset(row, 0, TILE * sizeof *row);
         return 1;
     }
-    for (int v = 0; v < TILE_VECTORS; v++) most = vf_max(most, vf_load(row + v * VF_LANES));
-    float max = vf_largest(most);
-    if (max < s->max) max = s->max;
-    for (int v = 0; v < TILE_VECTORS; v++) {
+    vf most = vf_set(-INFINITY), sum = vf_set(0);
+    bool whole = low == 0 && high == TILE;
+    for (int v = 0; v < TILE / VF_LANES; v++) {
+        vf x = vf_load(row + v * VF_LANES);
+        if (!whole) vf_store(row + v * VF_LANES, x = vf_choose(lanes_between(v, low, high), x, vf_set(-INFINITY)));
+        most = vf_max(most, x);
+    }
+    float max = vf_larger(vf_largest(most), s->max);
+    for (int v = 0; v < TILE / VF_LANES; v++) {
         vf p = vf_exp(vf_load(row + v * VF_LANES) - vf_set(max));
         vf_store(row + v * VF_LANES, p);
         sum = sum + p;
     }
-    float factor = s->max == -INFINITY ? 0 : vf_exp(vf_set(s->max - max))[0];
+    float factor = s->max == max ? 1 : s->max == -INFINITY ? 0 : vf_exp(vf_set(s->max - max))[0];
     s->sum = s->sum * factor + vf_sum(sum);
     s->max = max;
     return factor;
 }
 
-/* rows[r] = rows[r] * factor[r] + weights[r] by the tile's rows of `x`, for GROUP rows. */
-static inline void add_weighted(float *rows, const float *factor, float weights[GROUP][TILE], const float *x, int high,
-                                int width) {
-    for (int c = 0; c < width; c += VF_LANES) {
-        vf acc[GROUP];
-#pragma GCC unroll 4
-        for (int r = 0; r < GROUP; r++) acc[r] = vf_load(rows + r * width + c) * vf_set(factor[r]);
-        for (int k = 0; k < high; k++) {
-            vf value = vf_load(x + (int64_t)k * width + c);
-#pragma GCC unroll 4
-            for (int r = 0; r < GROUP; r++) acc[r] = vf_fma(vf_set(weights[r][k]), value, acc[r]);
-        }
-#pragma GCC unroll 4
-        for (int r = 0; r < GROUP; r++) vf_store(rows + r * width + c, acc[r]);
+static void drop_weights(const struct attention *a, const struct query *q, int64_t tile, int low, int high, float *row) {
+    for (int k = low; k < high; k++) row[k] *= dropout_factor(a, q->row, q->head, tile * TILE + k);
+}
+
+/* One tile of keys for the queries of a tile of rows, from query `first` on. */
+static void forward_tile(const struct attention *a, struct packed *p, int first, int64_t tile, struct softmax_state *state) {
+    struct span all = span_of(p, first, TILE_ROWS, tile);
+    if (all.high == 0) return;
+    int64_t at = (tile * TILE - p->first_key) * a->width;
+    float factor[TILE_ROWS];
+    score_products(a, p->q + first * a->width, p->k_turned + at, all, p->weights);
+    for (int r = 0; r < TILE_ROWS; r++) {
+        struct span own = span_of(p, first + r, 1, tile);
+        factor[r] = softmax_row(&state[first + r], p->weights + r * TILE, own.low, own.high);
+        if (a->o->dropout > 0) drop_weights(a, &p->queries[first + r], tile, own.low, own.high, p->weights + r * TILE);
     }
+    weighted_sums(a, START_OUT_SCALED, factor, p->weights, p->v + at, all, p->out + first * a->width);
 }
 
-/* Loads GROUP query rows from `first` on; rows past the end repeat the last one and are not stored. */
-static int load_group(const struct attention *a, const struct packed *p, int64_t first, struct tensor t, int head, float *out) {
-    int n = p->n_rows - first < GROUP ? (int)(p->n_rows - first) : GROUP;
-    for (int r = 0; r < GROUP; r++) load_row(a, t, p->first_row + first + (r < n ? r : n - 1), head, out + r * a->width);
-    return n;
-}
-
-static int64_t position_of(const struct attention *a, const struct packed *p, int64_t first, int n, int r) {
-    return ((const int32_t *)a->t->positions.data)[p->first_row + first + (r < n ? r : n - 1)];
-}
-
-static int64_t tiles_of_group(const struct attention *a, const struct packed *p, int64_t first, int n) {
-    int64_t last = 0;
-    for (int r = 0; r < n; r++) {
-        int64_t position = position_of(a, p, first, n, r);
-        if (position > last) last = position;
-    }
-    if (last >= p->n_keys) last = p->n_keys - 1;
-    return last < 0 ? 0 : last / TILE + 1;
-}
-
-static void store_group(const struct attention *a, const struct packed *p, int64_t first, int n, int head,
-                        const struct softmax_state *s) {
+static void store_queries(const struct attention *a, const struct packed *p, const struct softmax_state *s) {
     int d = a->o->head_dim;
-    for (int r = 0; r < n; r++) {
-        int64_t row = p->first_row + first + r;
-        float *out = (float *)a->t->out.data + row * a->t->out.stride + (int64_t)head * d;
-        float inverse = s[r].sum > 0 ? 1 / s[r].sum : 0; /* a query that sees no key: 0, and lse -inf */
-        for (int c = 0; c < d; c++) out[c] = p->out[r * a->width + c] * inverse;
+    for (int i = 0; i < p->n; i++) {
+        const struct query *q = &p->queries[i];
+        float *out = (float *)a->t->out.data + q->row * a->t->out.stride + (int64_t)q->head * d;
+        float inverse = s[i].sum > 0 ? 1 / s[i].sum : 0; /* a query that sees no key: 0, and lse -inf */
+        for (int c = 0; c < d; c++) out[c] = p->out[i * a->width + c] * inverse;
         if (tensor_present(a->t->lse))
-            ((float *)a->t->lse.data)[row * a->t->lse.stride + head] =
-                s[r].sum > 0 ? s[r].max + logf(s[r].sum) : -INFINITY;
+            ((float *)a->t->lse.data)[q->row * a->t->lse.stride + q->head] =
+                s[i].sum > 0 ? s[i].max + logf(s[i].sum) : -INFINITY;
     }
-}
-
-static void forward_group(const struct attention *a, const struct packed *p, int64_t first, int head) {
-    int n = load_group(a, p, first, a->t->q, head, p->q);
-    int64_t tiles = tiles_of_group(a, p, first, n);
-    struct softmax_state state[GROUP];
-    for (int r = 0; r < GROUP; r++) state[r] = (struct softmax_state){-INFINITY, 0};
-    memset(p->out, 0, (size_t)GROUP * (size_t)a->width * sizeof(float));
-    for (int64_t tile = 0; tile < tiles; tile++) {
-        float weights[GROUP][TILE], factor[GROUP];
-        int most = 0;
-        tile_products(p->q, p->k_turned, p->keys_padded, tile, a->width, weights);
-        for (int r = 0; r < GROUP; r++) {
-            int low, high;
-            visible(a, position_of(a, p, first, n, r), p->n_keys, tile, &low, &high);
-            factor[r] = softmax_tile(a, &state[r], weights[r], low, high);
-            if (high > most) most = high;
-            for (int k = low; a->o->dropout > 0 && r < n && k < high; k++)
-                weights[r][k] *= dropout_factor(a, p->first_row + first + r, head, tile * TILE + k);
-        }
-        add_weighted(p->out, factor, weights, p->v + tile * TILE * a->width, most, a->width);
-    }
-    store_group(a, p, first, n, head, state);
 }
 
 static void forward_task(void *context, int task, int worker) {
     const struct attention *a = context;
     struct packed p;
-    int kv_head, heads = a->o->n_heads / a->o->n_kv_heads;
-    if (!pack_keys(a, task, worker, &p, &kv_head)) return;
-    for (int h = 0; h < heads; h++)
-        for (int64_t first = 0; first < p.n_rows; first += GROUP) forward_group(a, &p, first, kv_head * heads + h);
+    if (!begin_task(a, task, worker, &p)) return;
+    for (int64_t first = 0; first < n_queries(a, &p); first += QUERIES) {
+        struct softmax_state state[QUERIES];
+        int64_t begin, end;
+        begin_block(a, &p, first);
+        tiles_of_block(&p, &begin, &end);
+        for (int i = 0; i < QUERIES; i++) state[i] = (struct softmax_state){-INFINITY, 0};
+        memset(p.out, 0, QUERIES * (size_t)a->width * sizeof(float));
+        for (int64_t tile = begin; tile < end; tile++)
+            for (int i = 0; i < p.n; i += TILE_ROWS) forward_tile(a, &p, i, tile, state);
+        store_queries(a, &p, state);
+    }
 }
 
-/* ---- backward --------------------------------------------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------------------------------------------------------------------- */
 
-/* What backward needs of each row of the group besides q and d_out. */
-struct row_facts {
-    float lse[GROUP], dot[GROUP]; /* dot = d_out . out */
-    int64_t position[GROUP];
-    int n;
+/* What backward needs of each query besides q and d_out: dot = d_out . out. */
+struct query_facts {
+    float lse[QUERIES], dot[QUERIES];
 };
 
-static void load_facts(const struct attention *a, const struct packed *p, int64_t first, int head, struct row_facts *f) {
-    load_group(a, p, first, a->g->d_out, head, p->d_out);
-    f->n = load_group(a, p, first, a->t->out, head, p->out);
-    for (int r = 0; r < GROUP; r++) {
-        int64_t row = p->first_row + first + (r < f->n ? r : f->n - 1);
-        vf sum = vf_set(0); /* summed as tile_products does: where out is one value's row, the difference is then exactly 0 */
-        for (int c = 0; c < a->width; c++)
-            sum = vf_fma(vf_set(p->d_out[r * a->width + c]), vf_set(p->out[r * a->width + c]), sum);
-        f->dot[r] = sum[0];
-        f->lse[r] = ((const float *)a->t->lse.data)[row * a->t->lse.stride + head];
-        f->position[r] = position_of(a, p, first, f->n, r);
+/* Dots are summed as scores are: where out is one value's row, d_out . v - dot is then exactly 0. */
+static void load_facts(const struct attention *a, struct packed *p, struct query_facts *f) {
+    for (int i = 0; i < QUERIES; i++) {
+        const struct query *q = &p->queries[i];
+        load_row(a, a->g->d_out, q->row, q->head, 1, p->d_out + i * a->width);
+        load_row(a, a->t->out, q->row, q->head, 1, p->out + i * a->width);
+        f->lse[i] = ((const float *)a->t->lse.data)[q->row * a->t->lse.stride + q->head];
+    }
+    for (int first = 0; first < QUERIES; first += 8) {
+        vf sums[8];
+        for (int i = 0; i < 8; i++) sums[i] = vf_set(0);
+        for (int c = 0; c < a->o->head_dim; c++)
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++) {
+                int64_t at = (int64_t)(first + i) * a->width + c;
+                sums[i] = vf_fma(vf_set(p->d_out[at]), vf_set(p->out[at]), sums[i]);
+            }
+        for (int i = 0; i < 8; i++) f->dot[first + i] = sums[i][0];
     }
 }
 
-/* weights = softmax of the products (with dropout), scores' gradients in `slopes` (which holds d_out . v beforehand). */
-static void slopes_of_tile(const struct attention *a, const struct packed *p, const struct row_facts *f, int64_t first,
-                           int head, int64_t tile, float weights[GROUP][TILE], float slopes[GROUP][TILE], int *most) {
-    *most = 0;
-    for (int r = 0; r < GROUP; r++) {
-        int low = 0, high = 0;
-        if (r < f->n) visible(a, f->position[r], p->n_keys, tile, &low, &high);
-        if (high > *most && high > low) *most = high;
-        for (int v = 0; v < TILE_VECTORS; v++) {
-            float *w = &weights[r][v * VF_LANES];
-            vf x = vf_exp(vf_load(w) * vf_set(a->o->scale) - vf_set(f->lse[r]));
-            vf_store(w, x);
+/* weights = softmax of the scores (with dropout); slopes, which hold d_out . v beforehand, the gradient by the scaled scores.
+ * Both are 0 where the query does not see the key. */
+static inline void slopes_row(const struct attention *a, const struct query *q, float lse, float dot, int64_t tile,
+                              struct span seen, float *weights, float *slopes) {
+    float drop[TILE];
+    for (int k = seen.low; a->o->dropout > 0 && k < seen.high; k++)
+        drop[k] = dropout_factor(a, q->row, q->head, tile * TILE + k);
+    for (int v = 0; v < TILE / VF_LANES; v++) {
+        float *w = weights + v * VF_LANES, *x = slopes + v * VF_LANES;
+        if (v * VF_LANES >= seen.high || (v + 1) * VF_LANES <= seen.low) {
+            vf_store(w, vf_set(0));
+            vf_store(x, vf_set(0));
+            continue;
         }
-        for (int k = 0; k < TILE; k++) {
-            bool seen = k >= low && k < high;
-            float drop = seen && a->o->dropout > 0 ? dropout_factor(a, p->first_row + first + r, head, tile * TILE + k) : 1;
-            float weight = seen ? weights[r][k] : 0;
-            slopes[r][k] = seen ? weight * (slopes[r][k] * drop - f->dot[r]) * a->o->scale : 0;
-            weights[r][k] = weight * drop;
-        }
+        vi mask = lanes_between(v, seen.low, seen.high);
+        vf weight = vf_exp(vf_load(w) - vf_set(lse)), slope = vf_load(x);
+        vf factor = vf_set(1);
+        if (a->o->dropout > 0) factor = vf_load(drop + v * VF_LANES);
+        slope = weight * (slope * factor - vf_set(dot));
+        weight = weight * factor;
+        vf_store(w, vf_choose(mask, weight, vf_set(0)));
+        vf_store(x, vf_choose(mask, slope, vf_set(0)));
     }
 }
 
-/* sums[k] += weights[r][k] * rows[r], rows in ascending order, for the tile's keys. */
-static inline void add_outer(float *sums, float weights[GROUP][TILE], const float *rows, int high, int width) {
-    for (int c = 0; c < width; c += VF_LANES) {
-        vf row[GROUP];
-#pragma GCC unroll 4
-        for (int r = 0; r < GROUP; r++) row[r] = vf_load(rows + r * width + c);
-        for (int k = 0; k < high; k++) {
-            float *to = sums + (int64_t)k * width + c;
-            vf acc = vf_load(to);
-#pragma GCC unroll 4
-            for (int r = 0; r < GROUP; r++) acc = vf_fma(vf_set(weights[r][k]), row[r], acc);
-            vf_store(to, acc);
-        }
+/* sums[k] += weights[..][k] by the block's rows, queries in ascending order, for the span's keys. */
+static void add_outer(const struct attention *a, const float *weights, const float *rows, struct span s, float *sums) {
+    for (int c = 0; c < a->width; c += PANEL) {
+        int k = s.low;
+        for (; k + TILE_ROWS <= s.high; k += TILE_ROWS)
+            small_product(START_OUT, NULL, weights + k, 1, TILE, rows + c, a->width, QUERIES, sums + k * a->width + c, a->width,
+                          TILE_ROWS);
+        for (; k < s.high; k++)
+            small_product(START_OUT, NULL, weights + k, 1, TILE, rows + c, a->width, QUERIES, sums + k * a->width + c, a->width, 1);
     }
 }
 
-static void backward_group(const struct attention *a, const struct packed *p, int64_t first, int head) {
-    static const float ones[GROUP] = {1, 1, 1, 1};
-    struct row_facts f;
-    load_group(a, p, first, a->t->q, head, p->q);
-    load_facts(a, p, first, head, &f);
-    memset(p->dq, 0, (size_t)GROUP * (size_t)a->width * sizeof(float));
-    int64_t tiles = tiles_of_group(a, p, first, f.n);
-    for (int64_t tile = 0; tile < tiles; tile++) {
-        float weights[GROUP][TILE], slopes[GROUP][TILE];
-        int most;
-        tile_products(p->q, p->k_turned, p->keys_padded, tile, a->width, weights);
-        tile_products(p->d_out, p->v_turned, p->keys_padded, tile, a->width, slopes);
-        slopes_of_tile(a, p, &f, first, head, tile, weights, slopes, &most);
-        int64_t at = tile * TILE * a->width;
-        add_weighted(p->dq, ones, slopes, p->k + at, most, a->width);
-        add_outer(p->dk + at, slopes, p->q, most, a->width);
-        add_outer(p->dv + at, weights, p->d_out, most, a->width);
+static void backward_tile(const struct attention *a, struct packed *p, const struct query_facts *f, int64_t tile) {
+    struct span all = span_of(p, 0, p->n, tile);
+    int64_t at = tile * TILE * a->width;
+    if (all.high == 0) return;
+    for (int first = 0; first < QUERIES; first += TILE_ROWS) {
+        struct span some = span_of(p, first, TILE_ROWS, tile);
+        float *weights = p->weights + first * TILE, *slopes = p->slopes + first * TILE;
+        score_products(a, p->q + first * a->width, p->k_turned + at, some, weights);
+        score_products(a, p->d_out + first * a->width, p->v_turned + at, some, slopes);
+        for (int i = first; i < first + TILE_ROWS; i++) {
+            struct span own = i < p->n ? span_of(p, i, 1, tile) : (struct span){0, 0};
+            slopes_row(a, &p->queries[i], f->lse[i], f->dot[i], tile, own, p->weights + i * TILE, p->slopes + i * TILE);
+        }
+        if (some.high) weighted_sums(a, START_OUT, NULL, slopes, p->k + at, some, p->dq + first * a->width);
     }
-    for (int r = 0; r < f.n; r++)
-        memcpy((float *)a->g->d_q.data + (p->first_row + first + r) * a->g->d_q.stride + (int64_t)head * a->o->head_dim,
-               p->dq + r * a->width, (size_t)a->o->head_dim * sizeof(float));
+    all.low = all.low / PANEL * PANEL;
+    all.high = (all.high + PANEL - 1) / PANEL * PANEL;
+    add_outer(a, p->slopes, p->q, all, p->dk + at);
+    add_outer(a, p->weights, p->d_out, all, p->dv + at);
+}
+
+/* q was multiplied by the scale, so d_k is right already; d_q still lacks it. */
+static void store_gradients(const struct attention *a, const struct packed *p) {
+    int d = a->o->head_dim;
+    for (int i = 0; i < p->n; i++) {
+        const struct query *q = &p->queries[i];
+        float *to = (float *)a->g->d_q.data + q->row * a->g->d_q.stride + (int64_t)q->head * d;
+        for (int c = 0; c < d; c++) to[c] = p->dq[i * a->width + c] * a->o->scale;
+    }
 }
 
 static void backward_task(void *context, int task, int worker) {
     const struct attention *a = context;
     struct packed p;
-    int kv_head, heads = a->o->n_heads / a->o->n_kv_heads, d = a->o->head_dim;
-    if (!pack_keys(a, task, worker, &p, &kv_head)) return;
-    for (int h = 0; h < heads; h++)
-        for (int64_t first = 0; first < p.n_rows; first += GROUP) backward_group(a, &p, first, kv_head * heads + h);
-    for (int64_t j = 0; j < p.n_keys; j++) {
-        int64_t row = p.first_row + j;
-        memcpy((float *)a->g->d_k.data + row * a->g->d_k.stride + (int64_t)kv_head * d, p.dk + j * a->width, (size_t)d * sizeof(float));
-        memcpy((float *)a->g->d_v.data + row * a->g->d_v.stride + (int64_t)kv_head * d, p.dv + j * a->width, (size_t)d * sizeof(float));
+    struct query_facts facts;
+    int d = a->o->head_dim;
+    if (!begin_task(a, task, worker, &p)) return;
+    memset(p.dk, 0, (size_t)tiles_up(p.n_keys) * TILE * (size_t)a->width * sizeof(float));
+    memset(p.dv, 0, (size_t)tiles_up(p.n_keys) * TILE * (size_t)a->width * sizeof(float));
+    for (int64_t first = 0; first < n_queries(a, &p); first += QUERIES) {
+        int64_t begin, end;
+        begin_block(a, &p, first);
+        load_facts(a, &p, &facts);
+        tiles_of_block(&p, &begin, &end);
+        memset(p.dq, 0, QUERIES * (size_t)a->width * sizeof(float));
+        for (int64_t tile = begin; tile < end; tile++) backward_tile(a, &p, &facts, tile);
+        store_gradients(a, &p);
     }
+    for (int64_t j = 0; j < p.n_keys; j++) {
+        int64_t row = p.first_row + j, head = (int64_t)p.kv_head * d;
+        memcpy((float *)a->g->d_k.data + row * a->g->d_k.stride + head, p.dk + j * a->width, (size_t)d * sizeof(float));
+        memcpy((float *)a->g->d_v.data + row * a->g->d_v.stride + head, p.dv + j * a->width, (size_t)d * sizeof(float));
+    }
+}
+
+/* ---- both -------------------------------------------------------------------------------------------------------------- */
+
+#define LEAST_CHUNK_ROWS 256 /* fewer would not pay for packing the keys again */
+
+/* Forward, rows are cut where there are too few heads to keep every thread busy. */
+static void cut_rows(struct attention *a) {
+    const int32_t *starts = a->t->starts.data;
+    int64_t tasks = (int64_t)a->o->n_sequences * a->o->n_kv_heads, wanted = 2 * thread_pool_size(a->stream->pool), most = 1;
+    for (int i = 0; i < a->o->n_sequences; i++)
+        if (starts[i + 1] - starts[i] > most) most = starts[i + 1] - starts[i];
+    a->chunks = 1;
+    if (!a->g && tasks < wanted) {
+        int64_t chunks = (wanted + tasks - 1) / tasks, limit = (most + LEAST_CHUNK_ROWS - 1) / LEAST_CHUNK_ROWS;
+        a->chunks = (int)(chunks < limit ? chunks : limit);
+    }
+    a->chunk_rows = (int)((most + a->chunks - 1) / a->chunks);
 }
 
 static void run_attention(struct stream *s, const struct attention_options *o, const struct attention_tensors *t,
                           const struct attention_gradients *g) {
-    struct attention a = {s, o, t, g, (o->head_dim + VF_LANES - 1) / VF_LANES * VF_LANES};
+    struct attention a = {.stream = s, .o = o, .t = t, .g = g, .width = (o->head_dim + PANEL - 1) / PANEL * PANEL};
     if (s->failed || !cpu_scratch_reserve(s, packed_floats(&a) * sizeof(float))) return;
-    thread_pool_run(s->pool, o->n_sequences * o->n_kv_heads, g ? backward_task : forward_task, &a);
+    cut_rows(&a);
+    thread_pool_run(s->pool, o->n_sequences * o->n_kv_heads * a.chunks, g ? backward_task : forward_task, &a);
 }
 
 void ISA_NAME(cpu_attention_forward)(struct stream *s, const struct attention_options *o,
