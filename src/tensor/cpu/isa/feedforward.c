@@ -22,36 +22,28 @@ static inline vf gelu_slope(vf x) {
     return vf_set(0.5f) * (vf_set(1) + t) + vf_set(0.5f) * x * (vf_set(1) - t * t) * slope;
 }
 
-static inline vf load_some(const float *p, int64_t left) {
-    return left >= VF_LANES ? vf_load(p) : vf_load_part(p, left, 0);
-}
-static inline void store_some(float *p, int64_t left, vf x) {
-    if (left >= VF_LANES) vf_store(p, x);
-    else vf_store_part(p, left, x);
-}
-
 static void forward_row(enum activation_kind kind, float *out, const float *x, int64_t f) {
     for (int64_t c = 0; c < f; c += VF_LANES) {
-        vf a = load_some(x + c, f - c), y;
-        if (kind == ACTIVATION_SWIGLU) y = a * vf_sigmoid(a) * load_some(x + f + c, f - c);
+        vf a = vf_load_some(x + c, f - c), y;
+        if (kind == ACTIVATION_SWIGLU) y = a * vf_sigmoid(a) * vf_load_some(x + f + c, f - c);
         else if (kind == ACTIVATION_GELU_TANH) y = gelu(a);
         else y = vf_max(a, vf_set(0)) * vf_max(a, vf_set(0));
-        store_some(out + c, f - c, y);
+        vf_store_some(out + c, f - c, y);
     }
 }
 
 static void backward_row(enum activation_kind kind, float *d_x, const float *d_out, const float *x, int64_t f) {
     for (int64_t c = 0; c < f; c += VF_LANES) {
         int64_t left = f - c;
-        vf a = load_some(x + c, left), g = load_some(d_out + c, left);
+        vf a = vf_load_some(x + c, left), g = vf_load_some(d_out + c, left);
         if (kind == ACTIVATION_SWIGLU) {
-            vf up = load_some(x + f + c, left), s = vf_sigmoid(a);
-            store_some(d_x + c, left, g * up * s * (vf_set(1) + a * (vf_set(1) - s)));
-            store_some(d_x + f + c, left, g * a * s);
+            vf up = vf_load_some(x + f + c, left), s = vf_sigmoid(a);
+            vf_store_some(d_x + c, left, g * up * s * (vf_set(1) + a * (vf_set(1) - s)));
+            vf_store_some(d_x + f + c, left, g * a * s);
         } else if (kind == ACTIVATION_GELU_TANH) {
-            store_some(d_x + c, left, g * gelu_slope(a));
+            vf_store_some(d_x + c, left, g * gelu_slope(a));
         } else {
-            store_some(d_x + c, left, g * vf_set(2) * vf_max(a, vf_set(0)));
+            vf_store_some(d_x + c, left, g * vf_set(2) * vf_max(a, vf_set(0)));
         }
     }
 }

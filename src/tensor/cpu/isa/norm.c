@@ -38,15 +38,18 @@ static void norm_row(const struct norm_work *w, int64_t r) {
     float *residual = row_f32(w->residual, r), *out = row_f32(w->out, r);
     if (tensor_present(w->delta)) {
         const float *delta = row_f32(w->delta, r);
-        for (int64_t c = 0; c < h; c++) residual[c] = x[c] + delta[c];
+        for (int64_t c = 0; c < h; c += VF_LANES)
+            vf_store_some(residual + c, h - c, vf_load_some(x + c, h - c) + vf_load_some(delta + c, h - c));
     } else if (residual != x) {
         memcpy(residual, x, (size_t)h * sizeof *x);
     }
     float mean = w->o.kind == NORM_LAYER ? row_sum(residual, h) / (float)h : 0;
     float scale = 1 / sqrtf(row_squares(residual, h, mean) / (float)h + w->o.epsilon);
-    for (int64_t c = 0; c < h; c++) {
-        float y = (residual[c] - mean) * scale;
-        out[c] = (weight ? y * weight[c] : y) + (bias ? bias[c] : 0);
+    for (int64_t c = 0; c < h; c += VF_LANES) {
+        vf y = (vf_load_some(residual + c, h - c) - vf_set(mean)) * vf_set(scale);
+        if (weight) y = y * vf_load_some(weight + c, h - c);
+        if (bias) y = y + vf_load_some(bias + c, h - c);
+        vf_store_some(out + c, h - c, y);
     }
     if (tensor_present(w->stats)) {
         row_f32(w->stats, r)[0] = mean;
@@ -76,18 +79,20 @@ static void norm_backward_row(const struct norm_work *w, int64_t r, float *d_wei
     vf sum = vf_set(0), product = vf_set(0);
     for (int64_t c = 0; c < h; c += VF_LANES) {
         int64_t left = h - c;
-        vf g = left >= VF_LANES ? vf_load(d_out + c) : vf_load_part(d_out + c, left, 0);
-        vf y = ((left >= VF_LANES ? vf_load(x + c) : vf_load_part(x + c, left, mean)) - vf_set(mean)) * vf_set(scale);
-        if (weight) g = g * (left >= VF_LANES ? vf_load(weight + c) : vf_load_part(weight + c, left, 0));
+        vf g = vf_load_some(d_out + c, left), y = (vf_load_some(x + c, left) - vf_set(mean)) * vf_set(scale);
+        if (weight) g = g * vf_load_some(weight + c, left); /* 0 in the lanes past the end, whatever y is there */
         sum = sum + g;
         product = vf_fma(g, y, product);
     }
     float mean_g = w->o.kind == NORM_LAYER ? vf_sum(sum) / (float)h : 0, mean_gy = vf_sum(product) / (float)h;
-    for (int64_t c = 0; c < h; c++) {
-        float y = (x[c] - mean) * scale, g = weight ? d_out[c] * weight[c] : d_out[c];
-        d_x[c] += scale * (g - mean_g - y * mean_gy);
-        d_weight[c] += d_out[c] * y;
-        d_bias[c] += d_out[c];
+    for (int64_t c = 0; c < h; c += VF_LANES) {
+        int64_t left = h - c;
+        vf d = vf_load_some(d_out + c, left), y = (vf_load_some(x + c, left) - vf_set(mean)) * vf_set(scale), g = d;
+        if (weight) g = g * vf_load_some(weight + c, left);
+        vf change = vf_set(scale) * (g - vf_set(mean_g) - y * vf_set(mean_gy));
+        vf_store_some(d_x + c, left, vf_load_some(d_x + c, left) + change);
+        vf_store_some(d_weight + c, left, vf_load_some(d_weight + c, left) + d * y);
+        if (w->o.kind == NORM_LAYER) vf_store_some(d_bias + c, left, vf_load_some(d_bias + c, left) + d);
     }
 }
 

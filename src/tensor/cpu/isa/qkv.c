@@ -20,10 +20,12 @@ static const float *norm_weight(const struct qkv_work *w, int head) {
 /* (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin); with sign -1 the other way round. */
 static inline void rotate(const float *angles, int d, float sign, const float *x, float *out) {
     int half = d / 2;
-    for (int i = 0; i < half; i++) {
-        float c = angles[i], s = sign * angles[half + i], a = x[i], b = x[half + i];
-        out[i] = a * c - b * s;
-        out[half + i] = b * c + a * s;
+    for (int i = 0; i < half; i += VF_LANES) {
+        int left = half - i;
+        vf c = vf_load_some(angles + i, left), s = vf_set(sign) * vf_load_some(angles + half + i, left);
+        vf a = vf_load_some(x + i, left), b = vf_load_some(x + half + i, left);
+        vf_store_some(out + i, left, a * c - b * s);
+        vf_store_some(out + half + i, left, b * c + a * s);
     }
 }
 
@@ -32,10 +34,14 @@ static void forward_head(const struct qkv_work *w, int64_t r, int head, const fl
     const float *weight = norm_weight(w, head);
     float normed[MAX_HEAD_DIM];
     if (weight) {
-        float sum = 0;
-        for (int i = 0; i < d; i++) sum += x[i] * x[i];
-        float scale = 1 / sqrtf(sum / (float)d + w->o->norm_epsilon);
-        for (int i = 0; i < d; i++) normed[i] = x[i] * scale * weight[i];
+        vf sum = vf_set(0);
+        for (int i = 0; i < d; i += VF_LANES) {
+            vf some = vf_load_some(x + i, d - i);
+            sum = vf_fma(some, some, sum);
+        }
+        float scale = 1 / sqrtf(vf_sum(sum) / (float)d + w->o->norm_epsilon);
+        for (int i = 0; i < d; i += VF_LANES)
+            vf_store_some(normed + i, d - i, vf_load_some(x + i, d - i) * vf_set(scale) * vf_load_some(weight + i, d - i));
         if (tensor_present(w->t->norm_stats)) row_f32(w->t->norm_stats, r)[head] = scale;
         x = normed;
     }
@@ -93,13 +99,18 @@ static void backward_head(const struct qkv_work *w, int64_t r, int head, const f
         memcpy(d_x, turned, (size_t)d * sizeof *d_x);
         return;
     }
-    float scale = row_f32(w->t->norm_stats, r)[head], sum = 0;
-    for (int i = 0; i < d; i++) sum += turned[i] * weight[i] * x[i] * scale;
-    float mean = sum / (float)d;
-    for (int i = 0; i < d; i++) {
-        float y = x[i] * scale;
-        d_weight[i] += turned[i] * y;
-        d_x[i] = scale * (turned[i] * weight[i] - y * mean);
+    float scale = row_f32(w->t->norm_stats, r)[head];
+    vf sum = vf_set(0);
+    for (int i = 0; i < d; i += VF_LANES) {
+        vf g = vf_load_some(turned + i, d - i) * vf_load_some(weight + i, d - i);
+        sum = vf_fma(g, vf_load_some(x + i, d - i) * vf_set(scale), sum);
+    }
+    float mean = vf_sum(sum) / (float)d;
+    for (int i = 0; i < d; i += VF_LANES) {
+        int left = d - i;
+        vf g = vf_load_some(turned + i, left), y = vf_load_some(x + i, left) * vf_set(scale);
+        vf_store_some(d_weight + i, left, vf_load_some(d_weight + i, left) + g * y);
+        vf_store_some(d_x + i, left, vf_set(scale) * (g * vf_load_some(weight + i, left) - y * vf_set(mean)));
     }
 }
 

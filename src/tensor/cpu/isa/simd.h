@@ -83,6 +83,15 @@ static inline void vf_store_part(float *p, int64_t n, vf x) {
 #endif
 }
 
+/* A vector of a row of which `left` floats are left: all of it, or what there is and zeros. */
+static inline vf vf_load_some(const float *p, int64_t left) {
+    return left >= VF_LANES ? vf_load(p) : vf_load_part(p, left, 0);
+}
+static inline void vf_store_some(float *p, int64_t left, vf x) {
+    if (left >= VF_LANES) vf_store(p, x);
+    else vf_store_part(p, left, x);
+}
+
 /* Sums and maxima over lanes, always in the same order: pairs at half the distance each time. */
 typedef float vf_four __attribute__((vector_size(16), may_alias));
 static inline float vf_four_sum(vf_four x) { return (x[0] + x[2]) + (x[1] + x[3]); }
