@@ -2,6 +2,7 @@
  * memory: what it takes. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "cli/bench_profile.h"
@@ -95,6 +96,45 @@ bool bench_train(struct bench *b, struct talc_error *err) {
     }
     if (ok && profile) profile_print(profile, b, b->steps);
     profile_close(profile, &b->opened.stream);
+    training_close(&t);
+    return ok;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------------ */
+
+/* Largest part of memory that the process ever had resident, in bytes; 0 where the system does not say. */
+static double peak_resident(void) {
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+#ifdef __APPLE__
+    return (double)usage.ru_maxrss;
+#else
+    return (double)usage.ru_maxrss * 1024;
+#endif
+}
+
+static void memory_row(const struct bench *b, const char *name, size_t n_bytes) {
+    if (n_bytes) bench_row(b, name, (double)n_bytes / 1048576, "MiB", 0);
+}
+
+bool bench_memory(struct bench *b, struct talc_error *err) {
+    struct training_bench t;
+    double seconds, before = peak_resident();
+    if (!training_open(&t, b, err)) return false;
+    bool ok = true;
+    for (int i = 0; ok && i < 2; i++) ok = step(&t, &seconds, err);
+    if (ok) {
+        struct memory_table m = model_memory(&t.arch, &t.trainer.run.options);
+        memory_row(b, "parameters", m.parameters);
+        memory_row(b, "gradients", m.gradients);
+        memory_row(b, "optimizer", m.optimizer);
+        memory_row(b, "activations", m.activations);
+        memory_row(b, "workspace", m.workspace);
+        memory_row(b, "logits", m.logits);
+        memory_row(b, "planned", m.total);
+        memory_row(b, "resident before", (size_t)before);
+        bench_row(b, "resident at the peak, of a step", (peak_resident() - before) / 1048576, "MiB", (double)m.total / 1048576);
+    }
     training_close(&t);
     return ok;
 }

@@ -6,7 +6,7 @@
 static const struct part {
     const char *name;
     bool (*run)(struct bench *b, struct talc_error *err);
-} parts[] = {{"train", bench_train}, {"gemm", bench_gemm}};
+} parts[] = {{"train", bench_train}, {"gemm", bench_gemm}, {"attention", bench_attention}, {"memory", bench_memory}};
 
 static const struct part *find_part(const char *name) {
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -24,18 +24,18 @@ static bool choose_compute(struct bench *b, struct talc_error *err) {
 int cmd_bench(int argc, char **argv) {
     struct bench b = {.depth = 4, .vocab_size = 1024, .steps = 20, .dtype = "f32"};
     struct option options[] = {
-        {.name = "depth", .kind = OPTION_INT, .value = &b.depth, .argument = "N", .help = "train: the shape (default 4)", .min = 1, .max = 512},
-        {.name = "preset", .kind = OPTION_TEXT, .value = &b.preset, .argument = "NAME", .help = "train: a known shape"},
-        {.name = "vocab-size", .kind = OPTION_INT, .value = &b.vocab_size, .argument = "N", .help = "train: with --depth (default 1024)", .min = 1, .max = 1e7},
-        {.name = "batch", .kind = OPTION_INT, .value = &b.rows, .argument = "ROWS", .help = "train: rows in a step", .min = 0, .max = 1e6},
-        {.name = "context", .kind = OPTION_INT, .value = &b.context, .argument = "N", .help = "train: tokens in a row", .min = 0, .max = 1e6},
+        {.name = "depth", .kind = OPTION_INT, .value = &b.depth, .argument = "N", .help = "train, memory: the shape (default 4)", .min = 1, .max = 512},
+        {.name = "preset", .kind = OPTION_TEXT, .value = &b.preset, .argument = "NAME", .help = "train, memory: a known shape"},
+        {.name = "vocab-size", .kind = OPTION_INT, .value = &b.vocab_size, .argument = "N", .help = "train, memory: with --depth (default 1024)", .min = 1, .max = 1e7},
+        {.name = "batch", .kind = OPTION_INT, .value = &b.rows, .argument = "ROWS", .help = "train, memory: rows in a step", .min = 0, .max = 1e6},
+        {.name = "context", .kind = OPTION_INT, .value = &b.context, .argument = "N", .help = "train, memory: tokens in a row", .min = 0, .max = 1e6},
         {.name = "steps", .kind = OPTION_INT, .value = &b.steps, .argument = "N", .help = "train: steps to time (default 20)", .min = 1, .max = 1e5},
         {.name = "dtype", .kind = OPTION_TEXT, .value = &b.dtype, .argument = "TYPE", .help = "f32 or bf16: of matrix products"},
         {.name = "profile", .kind = OPTION_FLAG, .value = &b.profile, .help = "train: also the time of each operation"},
         {.name = "json", .kind = OPTION_FLAG, .value = &b.json, .help = "one JSON object a row"},
         OPTION_DEVICE(b.device, b.threads),
     };
-    struct command_line line = {.command = "bench", .summary = "measure training and matrix products (medians)", .arguments = "train|gemm",
+    struct command_line line = {.command = "bench", .summary = "measure training, its kernels and its memory (medians)", .arguments = "train|gemm|attention|memory",
                                 .example = "talc bench train --preset gpt2-124m --batch 4 --context 64", .options = options,
                                 .n_options = OPTIONS_COUNT(options), .min_operands = 1, .max_operands = 1};
     int code = options_parse(&line, argc, argv);
@@ -43,7 +43,7 @@ int cmd_bench(int argc, char **argv) {
     struct talc_error err = {0};
     const struct part *part = find_part(line.operands[0]);
     if (!part) {
-        code = cli_usage("bench", "measures train or gemm, not '%s'", line.operands[0]);
+        code = cli_usage("bench", "measures train, gemm, attention or memory, not '%s'", line.operands[0]);
     } else if (!choose_compute(&b, &err) || !cli_device_open(&b.opened, b.device, b.threads, &err)) {
         code = cli_fail("bench", &err);
     } else {

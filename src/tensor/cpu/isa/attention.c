@@ -4,6 +4,8 @@
  * that nothing is added by two threads. It packs keys and values into panels, then takes its queries QUERIES at a time: every
  * product of a block of queries with a tile of keys is a small matrix product by the micro-kernel of matmul.
  *
+ * Queries are multiplied by the scale and by log2(e) when they are loaded, so that weights are powers of 2.
+ *
  * A query's own arithmetic does not depend on its block: key tiles count from key 0, scores and weighted sums are chains of
  * fused multiply-adds over the head and over the keys, a tile that a query does not see leaves its state as it is. */
 #include <stdlib.h>
@@ -28,10 +30,19 @@ struct attention {
     int chunks, chunk_rows;              /* a sequence's query rows are cut into so many tasks */
 };
 
-/* A query of a block: its row and head, and the keys [low, high) that it sees. */
+#define LOG2_E 1.44269504088896341f
+#define LN_2 0.69314718055994531f
+
+/* Keys [low, high). */
+struct keys {
+    int64_t low, high;
+};
+
+/* A query of a block: its row and head, and the keys that it sees. */
 struct query {
-    int64_t row, low, high;
+    int64_t row;
     int head;
+    struct keys seen;
 };
 
 /* One (sequence, key/value head), packed from key `first_key` (a whole tile) on. Panels of a tile lie one after the other. */
@@ -47,6 +58,7 @@ struct packed {
     float *q, *out, *d_out, *dq;   /* [QUERIES][width] */
     float *weights, *slopes;       /* [QUERIES][TILE] */
     struct query queries[QUERIES];
+    struct keys seen[QUERIES / TILE_ROWS], seen_by_any; /* by the queries of each tile of rows, and by all */
     int n; /* those after it stand in for missing ones: they repeat the last and are not stored */
 };
 
@@ -79,14 +91,23 @@ static int64_t key_row(const struct attention *a, int seq, int64_t j) {
     return (int64_t)blocks[j / a->o->block_tokens] * a->o->block_tokens + j % a->o->block_tokens;
 }
 
+/* A head of a row as floats, times `scale`; zeros up to the padded width. */
 static void load_row(const struct attention *a, struct tensor t, int64_t row, int head, float scale, float *out) {
-    int d = a->o->head_dim, c = 0;
+    int d = a->o->head_dim;
     int64_t at = row * t.stride + (int64_t)head * d;
     enum source source = t.dtype == DTYPE_BF16 ? SOURCE_BF16 : t.dtype == DTYPE_F16 ? SOURCE_F16 : SOURCE_F32;
-    if (source == SOURCE_F32)
-        for (; c < d; c++) out[c] = ((const float *)t.data)[at + c] * scale;
-    for (; c < d; c++) out[c] = source_one(source, t.data, at + c) * scale;
-    for (; c < a->width; c++) out[c] = 0;
+    const float *x = (const float *)t.data + at;
+    for (int c = 0; source == SOURCE_F32 && c < a->width; c += VF_LANES)
+        vf_store(out + c, vf_load_some(x + c, d > c ? d - c : 0) * vf_set(scale));
+    for (int c = 0; source != SOURCE_F32 && c < a->width; c++)
+        out[c] = c < d ? source_one(source, t.data, at + c) * scale : 0;
+}
+
+/* Rows of a head are far apart and few lines long, which the hardware does not foresee: fetched a block ahead. */
+static void fetch_row(const struct attention *a, struct tensor t, int64_t row, int head) {
+    const char *at = (const char *)t.data + (row * t.stride + (int64_t)head * a->o->head_dim) * (int64_t)dtype_size(t.dtype);
+    if (row >= t.rows) return;
+    for (int i = 0; i < a->o->head_dim * (int)dtype_size(t.dtype); i += 64) __builtin_prefetch(at + i);
 }
 
 /* A tile's rows of k or v: where they lie, if they lie there as floats, one after the other; or gathered. */
@@ -131,11 +152,19 @@ static void pack_keys(const struct attention *a, struct packed *p) {
 }
 
 /* Keys that the query at `position` sees. */
-static void visible(const struct attention *a, int64_t position, int64_t n_keys, int64_t *low, int64_t *high) {
-    *high = position + 1 < n_keys ? position + 1 : n_keys;
-    *low = a->o->window > 0 && position >= a->o->window ? position - a->o->window + 1 : 0;
-    if (*high < 0) *high = 0;
-    if (*low > *high) *low = *high;
+static struct keys visible(const struct attention *a, int64_t position, int64_t n_keys) {
+    struct keys k = {0, position + 1 < n_keys ? position + 1 : n_keys};
+    if (a->o->window > 0 && position >= a->o->window) k.low = position - a->o->window + 1;
+    if (k.high < 0) k.high = 0;
+    if (k.low > k.high) k.low = k.high;
+    return k;
+}
+
+/* The least range that holds both; a range without keys counts for nothing. */
+static struct keys join(struct keys a, struct keys b) {
+    if (a.low >= a.high) return b;
+    if (b.low >= b.high) return a;
+    return (struct keys){a.low < b.low ? a.low : b.low, a.high > b.high ? a.high : b.high};
 }
 
 /* False where the task has no queries. */
@@ -148,16 +177,11 @@ static bool begin_task(const struct attention *a, int task, int worker, struct p
     if (p->first_row + a->chunk_rows < end) end = p->first_row + a->chunk_rows;
     p->n_rows = end - p->first_row;
     if (p->n_rows <= 0) return false;
-    int64_t first = lengths[p->seq], last = 0;
-    for (int64_t r = p->first_row; r < end; r++) {
-        int64_t low, high;
-        visible(a, positions[r], lengths[p->seq], &low, &high);
-        if (low < first) first = low;
-        if (high > last) last = high;
-    }
-    p->n_keys = a->g ? lengths[p->seq] : last; /* backward writes gradients of all keys */
-    p->first_key = a->g ? 0 : first / TILE * TILE;
-    if (p->first_key > p->n_keys) p->first_key = p->n_keys / TILE * TILE;
+    struct keys all = {0, 0};
+    for (int64_t r = p->first_row; r < end; r++) all = join(all, visible(a, positions[r], lengths[p->seq]));
+    if (a->g) all = (struct keys){0, lengths[p->seq]}; /* backward writes gradients of all keys */
+    p->n_keys = all.high;
+    p->first_key = all.low / TILE * TILE;
     lay_out(a, p, cpu_scratch_own(a->stream, worker));
     pack_keys(a, p);
     return true;
@@ -165,52 +189,42 @@ static bool begin_task(const struct attention *a, int task, int worker, struct p
 
 /* ---- blocks of queries ------------------------------------------------------------------------------------------------- */
 
-/* Queries are numbered head by head, in a head row by row. */
-static void begin_block(const struct attention *a, struct packed *p, int64_t first) {
-    const int32_t *positions = a->t->positions.data;
-    int heads = a->o->n_heads / a->o->n_kv_heads;
-    int64_t left = heads * p->n_rows - first;
-    p->n = left < QUERIES ? (int)left : QUERIES;
-    for (int i = 0; i < QUERIES; i++) {
-        int64_t number = first + (i < p->n ? i : p->n - 1);
-        struct query *q = &p->queries[i];
-        q->head = p->kv_head * heads + (int)(number / p->n_rows);
-        q->row = p->first_row + number % p->n_rows;
-        visible(a, positions[q->row], p->n_keys, &q->low, &q->high);
-        load_row(a, a->t->q, q->row, q->head, a->o->scale, p->q + i * a->width);
-    }
-}
-
 static int64_t n_queries(const struct attention *a, const struct packed *p) {
     return a->o->n_heads / a->o->n_kv_heads * p->n_rows;
 }
 
-/* Keys of the tile, counted from its first, that any of queries [first, first + n) sees. */
+/* Queries are numbered head by head, in a head row by row. */
+static void begin_block(const struct attention *a, struct packed *p, int64_t first) {
+    const int32_t *positions = a->t->positions.data;
+    int64_t left = n_queries(a, p) - first, head = first / p->n_rows, row = first % p->n_rows;
+    p->n = left < QUERIES ? (int)left : QUERIES;
+    p->seen_by_any = (struct keys){0, 0};
+    for (int i = 0; i < QUERIES; i++) {
+        struct query *q = &p->queries[i];
+        struct keys *group = &p->seen[i / TILE_ROWS];
+        q->row = p->first_row + row;
+        q->head = p->kv_head * (a->o->n_heads / a->o->n_kv_heads) + (int)head;
+        q->seen = visible(a, positions[q->row], p->n_keys);
+        *group = i % TILE_ROWS ? join(*group, q->seen) : q->seen;
+        p->seen_by_any = join(p->seen_by_any, q->seen);
+        load_row(a, a->t->q, q->row, q->head, a->o->scale * LOG2_E, p->q + i * a->width);
+        fetch_row(a, a->t->q, q->row + QUERIES, q->head);
+        if (i + 1 < p->n && ++row == p->n_rows) {
+            row = 0;
+            head++;
+        }
+    }
+}
+
+/* The part of a range that lies in a tile, counted from the tile's first key; 0 to 0 where there is none. */
 struct span {
     int low, high;
 };
-static struct span span_of(const struct packed *p, int first, int n, int64_t tile) {
-    struct span s = {TILE, 0};
-    for (int i = first; i < first + n; i++) {
-        int64_t low = p->queries[i].low - tile * TILE, high = p->queries[i].high - tile * TILE;
-        if (low < 0) low = 0;
-        if (high > TILE) high = TILE;
-        if (high <= low) continue;
-        if (low < s.low) s.low = (int)low;
-        if (high > s.high) s.high = (int)high;
-    }
-    return s;
-}
-
-static void tiles_of_block(const struct packed *p, int64_t *begin, int64_t *end) {
-    int64_t low = INT64_MAX, high = 0;
-    for (int i = 0; i < p->n; i++) {
-        if (p->queries[i].high <= p->queries[i].low) continue;
-        if (p->queries[i].low < low) low = p->queries[i].low;
-        if (p->queries[i].high > high) high = p->queries[i].high;
-    }
-    *begin = high ? low / TILE : 0;
-    *end = tiles_up(high);
+static inline struct span span_in(struct keys k, int64_t tile) {
+    int64_t low = k.low - tile * TILE, high = k.high - tile * TILE;
+    if (low < 0) low = 0;
+    if (high > TILE) high = TILE;
+    return high > low ? (struct span){(int)low, (int)high} : (struct span){0, 0};
 }
 
 /* Factor of one attention weight under dropout. */
@@ -274,45 +288,46 @@ static inline vi lanes_between(int v, int low, int high) {
 }
 
 /* Turns a row of scores into weights, moves the state on, returns what the output so far is multiplied by. */
-static inline float softmax_row(struct softmax_state *s, float *row, int low, int high) {
-    if (low >= high) {
+static inline float softmax_row(struct softmax_state *s, float *row, struct span seen) {
+    if (seen.high == 0) {
         memset(row, 0, TILE * sizeof *row);
         return 1;
     }
     vf most = vf_set(-INFINITY), sum = vf_set(0);
-    bool whole = low == 0 && high == TILE;
+    bool whole = seen.low == 0 && seen.high == TILE;
     for (int v = 0; v < TILE / VF_LANES; v++) {
         vf x = vf_load(row + v * VF_LANES);
-        if (!whole) vf_store(row + v * VF_LANES, x = vf_choose(lanes_between(v, low, high), x, vf_set(-INFINITY)));
+        if (!whole) x = vf_choose(lanes_between(v, seen.low, seen.high), x, vf_set(-INFINITY));
         most = vf_max(most, x);
     }
     float max = vf_larger(vf_largest(most), s->max);
     for (int v = 0; v < TILE / VF_LANES; v++) {
-        vf p = vf_exp(vf_load(row + v * VF_LANES) - vf_set(max));
+        vf p = vf_exp2(vf_load(row + v * VF_LANES) - vf_set(max));
+        if (!whole) p = vf_choose(lanes_between(v, seen.low, seen.high), p, vf_set(0));
         vf_store(row + v * VF_LANES, p);
         sum = sum + p;
     }
-    float factor = s->max == max ? 1 : s->max == -INFINITY ? 0 : vf_exp(vf_set(s->max - max))[0];
+    float factor = s->max == max ? 1 : s->max == -INFINITY ? 0 : vf_exp2(vf_set(s->max - max))[0];
     s->sum = s->sum * factor + vf_sum(sum);
     s->max = max;
     return factor;
 }
 
-static void drop_weights(const struct attention *a, const struct query *q, int64_t tile, int low, int high, float *row) {
-    for (int k = low; k < high; k++) row[k] *= dropout_factor(a, q->row, q->head, tile * TILE + k);
+static void drop_weights(const struct attention *a, const struct query *q, int64_t tile, struct span s, float *row) {
+    for (int k = s.low; k < s.high; k++) row[k] *= dropout_factor(a, q->row, q->head, tile * TILE + k);
 }
 
 /* One tile of keys for the queries of a tile of rows, from query `first` on. */
 static void forward_tile(const struct attention *a, struct packed *p, int first, int64_t tile, struct softmax_state *state) {
-    struct span all = span_of(p, first, TILE_ROWS, tile);
+    struct span all = span_in(p->seen[first / TILE_ROWS], tile);
     if (all.high == 0) return;
     int64_t at = (tile * TILE - p->first_key) * a->width;
     float factor[TILE_ROWS];
     score_products(a, p->q + first * a->width, p->k_turned + at, all, p->weights);
     for (int r = 0; r < TILE_ROWS; r++) {
-        struct span own = span_of(p, first + r, 1, tile);
-        factor[r] = softmax_row(&state[first + r], p->weights + r * TILE, own.low, own.high);
-        if (a->o->dropout > 0) drop_weights(a, &p->queries[first + r], tile, own.low, own.high, p->weights + r * TILE);
+        struct span own = span_in(p->queries[first + r].seen, tile);
+        factor[r] = softmax_row(&state[first + r], p->weights + r * TILE, own);
+        if (a->o->dropout > 0) drop_weights(a, &p->queries[first + r], tile, own, p->weights + r * TILE);
     }
     weighted_sums(a, START_OUT_SCALED, factor, p->weights, p->v + at, all, p->out + first * a->width);
 }
@@ -326,7 +341,7 @@ static void store_queries(const struct attention *a, const struct packed *p, con
         for (int c = 0; c < d; c++) out[c] = p->out[i * a->width + c] * inverse;
         if (tensor_present(a->t->lse))
             ((float *)a->t->lse.data)[q->row * a->t->lse.stride + q->head] =
-                s[i].sum > 0 ? s[i].max + logf(s[i].sum) : -INFINITY;
+                s[i].sum > 0 ? s[i].max * LN_2 + logf(s[i].sum) : -INFINITY;
     }
 }
 
@@ -336,12 +351,10 @@ static void forward_task(void *context, int task, int worker) {
     if (!begin_task(a, task, worker, &p)) return;
     for (int64_t first = 0; first < n_queries(a, &p); first += QUERIES) {
         struct softmax_state state[QUERIES];
-        int64_t begin, end;
         begin_block(a, &p, first);
-        tiles_of_block(&p, &begin, &end);
         for (int i = 0; i < QUERIES; i++) state[i] = (struct softmax_state){-INFINITY, 0};
         memset(p.out, 0, QUERIES * (size_t)a->width * sizeof(float));
-        for (int64_t tile = begin; tile < end; tile++)
+        for (int64_t tile = p.seen_by_any.low / TILE; tile < tiles_up(p.seen_by_any.high); tile++)
             for (int i = 0; i < p.n; i += TILE_ROWS) forward_tile(a, &p, i, tile, state);
         store_queries(a, &p, state);
     }
@@ -351,7 +364,7 @@ static void forward_task(void *context, int task, int worker) {
 
 /* What backward needs of each query besides q and d_out: dot = d_out . out. */
 struct query_facts {
-    float lse[QUERIES], dot[QUERIES];
+    float lse[QUERIES], dot[QUERIES]; /* lse to base 2, as the scores are */
 };
 
 /* Dots are summed as scores are: where out is one value's row, d_out . v - dot is then exactly 0. */
@@ -360,7 +373,9 @@ static void load_facts(const struct attention *a, struct packed *p, struct query
         const struct query *q = &p->queries[i];
         load_row(a, a->g->d_out, q->row, q->head, 1, p->d_out + i * a->width);
         load_row(a, a->t->out, q->row, q->head, 1, p->out + i * a->width);
-        f->lse[i] = ((const float *)a->t->lse.data)[q->row * a->t->lse.stride + q->head];
+        fetch_row(a, a->g->d_out, q->row + QUERIES, q->head);
+        fetch_row(a, a->t->out, q->row + QUERIES, q->head);
+        f->lse[i] = ((const float *)a->t->lse.data)[q->row * a->t->lse.stride + q->head] * LOG2_E;
     }
     for (int first = 0; first < QUERIES; first += 8) {
         vf sums[8];
@@ -390,7 +405,7 @@ static inline void slopes_row(const struct attention *a, const struct query *q, 
             continue;
         }
         vi mask = lanes_between(v, seen.low, seen.high);
-        vf weight = vf_exp(vf_load(w) - vf_set(lse)), slope = vf_load(x);
+        vf weight = vf_exp2(vf_load(w) - vf_set(lse)), slope = vf_load(x);
         vf factor = vf_set(1);
         if (a->o->dropout > 0) factor = vf_load(drop + v * VF_LANES);
         slope = weight * (slope * factor - vf_set(dot));
@@ -413,16 +428,16 @@ static void add_outer(const struct attention *a, const float *weights, const flo
 }
 
 static void backward_tile(const struct attention *a, struct packed *p, const struct query_facts *f, int64_t tile) {
-    struct span all = span_of(p, 0, p->n, tile);
+    struct span all = span_in(p->seen_by_any, tile);
     int64_t at = tile * TILE * a->width;
     if (all.high == 0) return;
     for (int first = 0; first < QUERIES; first += TILE_ROWS) {
-        struct span some = span_of(p, first, TILE_ROWS, tile);
+        struct span some = span_in(p->seen[first / TILE_ROWS], tile);
         float *weights = p->weights + first * TILE, *slopes = p->slopes + first * TILE;
         score_products(a, p->q + first * a->width, p->k_turned + at, some, weights);
         score_products(a, p->d_out + first * a->width, p->v_turned + at, some, slopes);
         for (int i = first; i < first + TILE_ROWS; i++) {
-            struct span own = i < p->n ? span_of(p, i, 1, tile) : (struct span){0, 0};
+            struct span own = i < p->n ? span_in(p->queries[i].seen, tile) : (struct span){0, 0};
             slopes_row(a, &p->queries[i], f->lse[i], f->dot[i], tile, own, p->weights + i * TILE, p->slopes + i * TILE);
         }
         if (some.high) weighted_sums(a, START_OUT, NULL, slopes, p->k + at, some, p->dq + first * a->width);
@@ -433,37 +448,30 @@ static void backward_tile(const struct attention *a, struct packed *p, const str
     add_outer(a, p->weights, p->d_out, all, p->dv + at);
 }
 
-/* q was multiplied by the scale, so d_k is right already; d_q still lacks it. */
-static void store_gradients(const struct attention *a, const struct packed *p) {
-    int d = a->o->head_dim;
-    for (int i = 0; i < p->n; i++) {
-        const struct query *q = &p->queries[i];
-        float *to = (float *)a->g->d_q.data + q->row * a->g->d_q.stride + (int64_t)q->head * d;
-        for (int c = 0; c < d; c++) to[c] = p->dq[i * a->width + c] * a->o->scale;
-    }
+static void store_scaled(const struct attention *a, struct tensor t, int64_t row, int head, float scale, const float *x) {
+    float *to = (float *)t.data + row * t.stride + (int64_t)head * a->o->head_dim;
+    for (int c = 0; c < a->o->head_dim; c += VF_LANES)
+        vf_store_some(to + c, a->o->head_dim - c, vf_load(x + c) * vf_set(scale));
 }
 
 static void backward_task(void *context, int task, int worker) {
     const struct attention *a = context;
     struct packed p;
     struct query_facts facts;
-    int d = a->o->head_dim;
     if (!begin_task(a, task, worker, &p)) return;
     memset(p.dk, 0, (size_t)tiles_up(p.n_keys) * TILE * (size_t)a->width * sizeof(float));
     memset(p.dv, 0, (size_t)tiles_up(p.n_keys) * TILE * (size_t)a->width * sizeof(float));
     for (int64_t first = 0; first < n_queries(a, &p); first += QUERIES) {
-        int64_t begin, end;
         begin_block(a, &p, first);
         load_facts(a, &p, &facts);
-        tiles_of_block(&p, &begin, &end);
         memset(p.dq, 0, QUERIES * (size_t)a->width * sizeof(float));
-        for (int64_t tile = begin; tile < end; tile++) backward_tile(a, &p, &facts, tile);
-        store_gradients(a, &p);
+        for (int64_t tile = p.seen_by_any.low / TILE; tile < tiles_up(p.seen_by_any.high); tile++) backward_tile(a, &p, &facts, tile);
+        for (int i = 0; i < p.n; i++)
+            store_scaled(a, a->g->d_q, p.queries[i].row, p.queries[i].head, a->o->scale, p.dq + i * a->width);
     }
-    for (int64_t j = 0; j < p.n_keys; j++) {
-        int64_t row = p.first_row + j, head = (int64_t)p.kv_head * d;
-        memcpy((float *)a->g->d_k.data + row * a->g->d_k.stride + head, p.dk + j * a->width, (size_t)d * sizeof(float));
-        memcpy((float *)a->g->d_v.data + row * a->g->d_v.stride + head, p.dv + j * a->width, (size_t)d * sizeof(float));
+    for (int64_t j = 0; j < p.n_keys; j++) { /* q carried the scale and log2(e) into d_k */
+        store_scaled(a, a->g->d_k, p.first_row + j, p.kv_head, LN_2, p.dk + j * a->width);
+        store_scaled(a, a->g->d_v, p.first_row + j, p.kv_head, 1, p.dv + j * a->width);
     }
 }
 
