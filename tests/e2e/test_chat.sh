@@ -55,7 +55,6 @@ for text in '' 'Who sang?\n'; do
     { sleep 1; printf '%b' "$text"; sleep 3; } | script -qefc "echo \$\$; exec $TALC chat -m $work/sft --temp 2 --top-p 1 --threads 1" /dev/null >"$work/seen" 2>&1 &
     sleep 1.3
     pid=$(sed -n '1s/[^0-9]//gp' "$work/seen")
-    begin=$(date +%s)
     kill -TERM "$pid" || fail "no process to end"
     for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" 2>/dev/null && sleep 0.1; done
     kill -0 "$pid" 2>/dev/null && { fail "SIGTERM does not end the chat"; kill -KILL "$pid"; }
