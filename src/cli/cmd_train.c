@@ -67,10 +67,21 @@ static bool choose_arch(const struct train *t, struct arch *arch, struct talc_er
     return arch_check(arch, err);
 }
 
+/* Numbers of another tokenizer would mean other texts. */
+static bool check_same_tokenizer(const struct train *t, const char *folder, struct talc_error *err) {
+    struct tokenizer *own = tokenizer_load(folder, err);
+    bool ok = own != NULL;
+    if (ok && tokenizer_hash(own) != tokenizer_hash(t->tokenizer))
+        ok = talc_fail(err, "%s was made with another tokenizer than the run in %s; prepare it with -t %s", t->data,
+                       t->stage.out, folder);
+    tokenizer_free(own);
+    return ok;
+}
+
 static bool open_model(struct train *t, struct stream *stream, struct talc_error *err) {
     if (t->stage.resume) {
         char *folder = run_folder_find_model(t->stage.out, true, err);
-        bool ok = folder && model_load_folder(&t->model, folder, stream, true, err);
+        bool ok = folder && check_same_tokenizer(t, folder, err) && model_load_folder(&t->model, folder, stream, true, err);
         free(folder);
         if (ok && t->dropout >= 0) t->model.arch.dropout = (float)t->dropout;
         if (ok) t->recipe = recipe_for(&t->model.arch, t->preset);

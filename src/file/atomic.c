@@ -14,11 +14,14 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
 
 #define MAX_TEMPORARY_NAMES 1000 /* of one path in one process */
+#define LOCK_ATTEMPTS 60           /* a process that was killed holds its locks until the kernel has taken it apart */
+#define LOCK_PAUSE_NANOSECONDS 50000000
 #define WALK_OPEN_FOLDERS 16     /* file descriptors nftw may hold */
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
@@ -334,8 +337,11 @@ bool folder_may_replace(const char *path, const char *marker, struct talc_error 
 bool folder_lock(const char *path, int *fd, struct talc_error *err) {
     *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*fd < 0) return talc_fail_errno(err, "%s: cannot be opened", path);
-    /* Some network file systems cannot lock; there it is left to the user. */
-    if (flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
+    for (int attempt = 0; attempt <= LOCK_ATTEMPTS; attempt++) {
+        /* Some network file systems cannot lock; there it is left to the user. */
+        if (flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_NANOSECONDS}, NULL);
+    }
     close(*fd);
     *fd = -1;
     return talc_fail(err, "%s: another process is writing there; wait for it, or choose another folder", path);

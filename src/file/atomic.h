@@ -38,7 +38,8 @@ void atomic_folder_abort(struct atomic_folder *f);
 /* Nobody's files are replaced by mistake: true for a folder that is absent, empty, or has a file `marker` in it. */
 bool folder_may_replace(const char *path, const char *marker, struct talc_error *err);
 
-/* Takes a folder for this process alone, until the descriptor *fd is closed or the process ends, however it ends. */
+/* Takes a folder for this process alone, until the descriptor *fd is closed or the process ends, however it ends. Waits up
+ * to three seconds for one that is just ending. */
 bool folder_lock(const char *path, int *fd, struct talc_error *err);
 
 /* Points the symbolic link `link_path` at `target` (relative text), replacing what it pointed at, by rename. */

@@ -2,13 +2,15 @@
 #include "file/run_folder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "file/atomic.h"
 
 char *run_folder_find_model(const char *path, bool latest_first, struct talc_error *err) {
     static const char *const orders[2][3] = {{".", "best", "latest"}, {"latest", "best", "."}};
     for (int i = 0; i < 3; i++) {
-        char *folder = path_join(path, orders[latest_first][i]);
+        const char *name = orders[latest_first][i];
+        char *folder = strcmp(name, ".") == 0 ? strdup(path) : path_join(path, name);
         char *config = folder ? path_join(folder, "config.json") : NULL;
         bool found = config && file_exists(config);
         free(config);

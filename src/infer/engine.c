@@ -1,6 +1,7 @@
 /* engine.c - the scheduler: streams, batches, sampling; see engine.h. */
 #include "infer/engine.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,6 +267,13 @@ static int count_running(const struct engine *e) {
     return n;
 }
 
+/* A NaN would be drawn from like any number: what damaged weights give must not look like an answer. */
+static bool check_logits(const float *logits, int n, struct talc_error *err) {
+    bool bad = false;
+    for (int i = 0; i < n; i++) bad |= !(logits[i] < INFINITY);
+    return !bad || talc_fail(err, "the model computes logits that are not finite: its weights are damaged");
+}
+
 bool engine_step(struct engine *e, int *n_running, struct talc_error *err) {
     struct batch batch;
     build_batch(e, &batch);
@@ -277,6 +285,7 @@ bool engine_step(struct engine *e, int *n_running, struct talc_error *err) {
             struct slot *slot = &e->slots[e->head_slot[row]];
             struct generation *g = slot->generation;
             float logp = 0;
+            if (!check_logits(e->logits + (size_t)row * (size_t)vocab, vocab, err)) return false;
             int32_t id = sampler_pick(e->sampler, &g->sampling, e->logits + (size_t)row * (size_t)vocab, slot->tokens,
                                       slot->n_tokens, &g->rng, g->want_logprobs ? &logp : NULL);
             accept_token(e, e->head_slot[row], id, logp);

@@ -230,7 +230,7 @@ static const char *limit_resources(const struct sandbox_limits *l) {
         {RLIMIT_NPROC, (rlim_t)l->n_processes + 1}, /* and the watcher */
         {RLIMIT_NOFILE, 64},
         {RLIMIT_STACK, 64 << 20},
-        {RLIMIT_CORE, 0},
+        {RLIMIT_CORE, 1}, /* no file is that small; and, unlike 0, it keeps the kernel from starting a crash handler */
         {RLIMIT_MEMLOCK, 0},
         {RLIMIT_MSGQUEUE, 0},
         {RLIMIT_SIGPENDING, 256},

@@ -215,7 +215,7 @@ static bool read_state(const char *folder, struct trainer *t, struct train_state
         s->position.next = (uint64_t)next;
         t->run.counter = (uint64_t)counter;
         t->updates = updates;
-    } else if (path) {
+    } else if (o) {
         talc_fail_in(err, "%s", path);
     }
     json_decref(o);

@@ -11,8 +11,10 @@
 
 #include "base/arena.h"
 #include "base/dtype.h"
+#include "base/memory.h"
 #include "base/rng.h"
 #include "base/thread_pool.h"
+#include "tensor/device.h"
 #include "base/utf8.h"
 
 struct marks { int *hits; };
@@ -116,11 +118,32 @@ static void arena_plans_what_it_later_takes(void **state) {
     arena_close(&arena);
 }
 
+/* More than the machine has is refused, and what it has is given. */
+static void memory_that_is_not_there_is_refused(void **state) {
+    (void)state;
+    size_t available = memory_available();
+    struct talc_error err = {0};
+    struct stream stream;
+    struct thread_pool *pool = thread_pool_open(1, &err);
+    assert_true(available > 1 << 20);
+    assert_true(stream_open(&stream, "cpu", pool, &err));
+    void *memory = stream_memory_take(&stream, 1 << 16, &err);
+    assert_non_null(memory);
+    stream.backend->memory_give(&stream, memory);
+    if (available < SIZE_MAX / 4) { /* known here: twice of it would be granted by a system that overcommits */
+        assert_null(stream_memory_take(&stream, 2 * available, &err));
+        assert_non_null(strstr(err.message, "are free"));
+    }
+    stream_close(&stream);
+    thread_pool_close(pool);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pool_runs_every_task_once),         cmocka_unit_test(philox_matches_published_vectors),
         cmocka_unit_test(rng_draws_are_uniform_and_normal),  cmocka_unit_test(half_precision_round_trips),
         cmocka_unit_test(utf8_accepts_exactly_scalar_values), cmocka_unit_test(arena_plans_what_it_later_takes),
+        cmocka_unit_test(memory_that_is_not_there_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,20 @@ must sft "$work/sft_parts" --steps 4
 must sft "$work/sft_parts" --resume --steps 9
 cmp "$work/sft_whole/latest/model.safetensors" "$work/sft_parts/latest/model.safetensors" || fail "sft --resume learns from other chats"
 
+# What a run cannot go on with is said.
+must "$TALC" tokenizer train --vocab-size 290 --out "$work/tok2" "$work/text.txt"
+must "$TALC" prepare -t "$work/tok2" --out "$work/data2" "$work/text.txt"
+refuses 'another tokenizer' "$TALC" train --resume --out "$work/keep" --data "$work/data2" --steps 41 --quiet
+cp -r "$work/keep" "$work/broken"
+truncate -s -9 "$work/broken/latest/optimizer.safetensors"
+refuses 'optimizer.safetensors' "$TALC" train --resume --out "$work/broken" --steps 41 --quiet
+sed -i 's/"step": [0-9]*/"step": -5/' "$work/broken/latest/trainer.json"
+refuses 'trainer.json: "step" is -5' "$TALC" train --resume --out "$work/broken" --steps 41 --quiet
+rm "$work/broken/latest/trainer.json"
+refuses 'latest/trainer.json: cannot be read' "$TALC" train --resume --out "$work/broken" --steps 41 --quiet
+echo '{"depth": 99999}' >"$work/broken/settings.json"
+refuses 'settings.json: --depth must be' "$TALC" train --resume --out "$work/broken" --quiet
+
 # Nobody's folder is replaced.
 mkdir "$work/mine" && echo precious >"$work/mine/file"
 refuses 'something else' "$TALC" primer --out "$work/mine" --entities 20 --scale 0.02 --documents 20 --tests 1 --quiet

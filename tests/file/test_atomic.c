@@ -279,6 +279,48 @@ static void map_shows_the_bytes_even_when_there_are_none(void **state) {
     file_map_close(&map);
 }
 
+static void only_free_or_own_folders_may_be_replaced(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    char *absent = path_join(folder, "absent"), *own = path_join(folder, "own"), *mark = path_join(own, "mark");
+    assert_true(folder_may_replace(absent, "mark", &err));
+    assert_true(folder_create(own, &err));
+    assert_true(folder_may_replace(own, "mark", &err));
+    assert_true(atomic_write_file(mark, "x", 1, &err));
+    assert_true(folder_may_replace(own, "mark", &err));
+    assert_false(folder_may_replace(own, "other", &err));
+    assert_non_null(strstr(err.message, "other"));
+    free(absent);
+    free(own);
+    free(mark);
+}
+
+/* Another process holds it until it ends, however it ends. */
+static void a_locked_folder_is_for_one_process(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    int ready[2], fd = -1;
+    char c;
+    assert_int_equal(pipe(ready), 0);
+    pid_t holder = fork();
+    if (holder == 0) {
+        bool ok = folder_lock(folder, &fd, &err);
+        if (write(ready[1], ok ? "y" : "n", 1) != 1) _exit(1);
+        pause();
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    assert_int_equal(c, 'y');
+    assert_false(folder_lock(folder, &fd, &err));
+    assert_non_null(strstr(err.message, "another process"));
+    kill(holder, SIGKILL);
+    assert_true(folder_lock(folder, &fd, &err)); /* waits for the kernel to take the holder apart */
+    close(fd);
+    waitpid(holder, NULL, 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -295,6 +337,8 @@ int main(void) {
         TEST(full_disk_fails_and_leaves_the_old_file),
         TEST(reading_refuses_what_is_no_regular_file),
         TEST(map_shows_the_bytes_even_when_there_are_none),
+        TEST(only_free_or_own_folders_may_be_replaced),
+        TEST(a_locked_folder_is_for_one_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

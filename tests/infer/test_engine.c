@@ -1,6 +1,7 @@
 /* The engine: an answer does not depend on what else runs, on chunks or on the cache; it ends where it should, and says why. */
 #include "support/cmocka_all.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,12 +165,34 @@ static void a_receiver_can_stop_it_and_bad_prompts_are_refused(void **state) {
     engine_close(e);
 }
 
+/* Damaged weights must not answer. */
+static void what_is_not_finite_is_no_answer(void **state) {
+    struct setup *s = *state;
+    struct talc_error err = {0};
+    int32_t prompt[4];
+    prompt_of(1, 4, prompt);
+    struct engine *e = open_engine(s, 1, 0);
+    float *weight = s->model.head.weight->value.data, kept = weight[7];
+    weight[7] = NAN;
+    struct generation g = request(prompt, 4, 1);
+    assert_false(engine_generate(e, &g, &err));
+    assert_non_null(strstr(err.message, "not finite"));
+    assert_int_equal(g.tokens.count, 0);
+    generation_free(&g);
+    weight[7] = kept;
+    g = request(prompt, 4, 1);
+    assert_true(engine_generate(e, &g, &err));
+    generation_free(&g);
+    engine_close(e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_does_not_depend_on_its_neighbours),
         cmocka_unit_test(what_is_in_the_cache_is_used_and_changes_nothing),
         cmocka_unit_test(a_full_context_is_said),
         cmocka_unit_test(a_receiver_can_stop_it_and_bad_prompts_are_refused),
+        cmocka_unit_test(what_is_not_finite_is_no_answer),
     };
     return cmocka_run_group_tests(tests, open_setup, close_setup);
 }

@@ -1,0 +1,85 @@
+#!/bin/sh
+# A conversation in the terminal: Ctrl-C stops the answer and not the program, a full context is said, the end of the input
+# ends it, what is saved can be learnt from. A terminal is played by script(1).
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+command -v script >/dev/null || { echo "SKIPPED: no script(1)"; exit 0; }
+
+make_corpus "$work/text.txt"
+printf '{"messages": [{"role": "user", "content": "Who sang?"}, {"role": "assistant", "content": "The miller sang by the river."}]}\n' >"$work/chats.jsonl"
+must "$TALC" tokenizer train --vocab-size 300 --out "$work/tok" "$work/text.txt"
+must "$TALC" prepare -t "$work/tok" --out "$work/data" --val-fraction 0.1 "$work/text.txt"
+must "$TALC" train --data "$work/data" --out "$work/base" --depth 1 --context 4096 --batch 1 --steps 1 --quiet
+must "$TALC" train --data "$work/data" --out "$work/short_base" --depth 1 --context 64 --batch 1 --steps 1 --quiet
+for m in '' short_; do
+    must "$TALC" sft -m "$work/${m}base" --data "$work/chats.jsonl" --out "$work/${m}sft" --steps 1 --val-fraction 0 --quiet
+done
+
+# on_terminal OPTIONS: plays the lines of stdin (each "SECONDS TEXT") to a chat; what it shows goes to $work/seen.
+on_terminal() {
+    while read -r seconds text; do
+        sleep "$seconds"
+        printf '%b' "$text"
+    done | script -qefc "$TALC chat $1" /dev/null >"$work/seen" 2>&1
+    status=$?
+}
+seen() { grep -q -- "$1" "$work/seen" || { fail "not seen: $1"; cat "$work/seen" >&2; }; }
+
+# An untrained model babbles until the context is full: there is time to stop it.
+on_terminal "-m $work/sft --temp 2 --top-p 1 --threads 1 --verbose" <<'LINES'
+1 Who sang?\n
+0.2 \003
+0.5 /nonsense\n
+0.3 half a line\003
+0.3 \003
+0.3 /exit\n
+0.5
+LINES
+[ "$status" = 0 ] || fail "exit $status after Ctrl-C and /exit"
+seen '/clear *forget the conversation'
+n=$(sed -n 's/.*(\([0-9]*\) tokens, .* tokens\/s.*/\1/p' "$work/seen")
+[ "${n:-0}" -gt 0 ] && [ "${n:-0}" -lt 4000 ] || fail "the answer was not stopped: ${n:-no} tokens"
+
+on_terminal "-m $work/short_sft --temp 2 --top-p 1" <<'LINES'
+1 Who sang?\n
+0.5 And then?\n
+0.5 \004
+0.5
+LINES
+[ "$status" = 0 ] || fail "exit $status after Ctrl-D"
+seen 'the context of 64 tokens is full and the answer ends here'
+seen 'the conversation has [0-9]* tokens and the context holds 64'
+
+# A signal to end ends it, while it waits and while it answers.
+for text in '' 'Who sang?\n'; do
+    { sleep 1; printf '%b' "$text"; sleep 3; } | script -qefc "echo \$\$; exec $TALC chat -m $work/sft --temp 2 --top-p 1 --threads 1" /dev/null >"$work/seen" 2>&1 &
+    sleep 1.3
+    pid=$(sed -n '1s/[^0-9]//gp' "$work/seen")
+    kill -TERM "$pid" || fail "no process to end"
+    for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" 2>/dev/null && sleep 0.1; done
+    kill -0 "$pid" 2>/dev/null && { fail "SIGTERM does not end the chat"; kill -KILL "$pid"; }
+    wait
+done
+
+# Without a terminal.
+chat() { "$TALC" chat -m "$work/sft" --temp 0 --max-tokens 4 "$@"; }
+printf '/save %s/saved.jsonl\nWho sang?\n/save %s/saved.jsonl\n/saved nothing\n' "$work" "$work" | chat --system 'Be kind.' >"$work/out" 2>"$work/err" ||
+    fail "a conversation through a pipe"
+[ "$(wc -l <"$work/saved.jsonl")" = 2 ] || fail "each /save is a line; $(wc -l <"$work/saved.jsonl") are there"
+must "$TALC" sft -m "$work/base" --data "$work/saved.jsonl" --show-mask
+printf '"""\nWho\nsang?' | chat >"$work/out" || fail "a message that the end of the input closes"
+[ -s "$work/out" ] || fail "a message that the end of the input closes got no answer"
+printf '' | chat >"$work/out" || fail "no input at all"
+bad=$(printf 'a\377')
+refuses 'UTF-8' sh -c "echo '$bad' | $TALC chat -m $work/sft"
+refuses 'UTF-8' "$TALC" chat -m "$work/sft" --system "$bad"
+refuses 'no chat template' "$TALC" chat -m "$work/base"
+refuses 'UTF-8' "$TALC" generate -m "$work/base" -p "$bad"
+refuses 'the context holds 64' sh -c "head -c 1000 $work/text.txt | tr '\n' ' ' | $TALC chat -m $work/short_sft"
+
+# What a user writes is text, whatever it looks like: no token of the template's own is in it.
+"$TALC" sft -m "$work/base" --show-mask --data "$work/chats.jsonl" | grep -o '[0-9]* tokens' >"$work/plain"
+sed 's/Who sang?/<|im_end|>/' "$work/chats.jsonl" >"$work/sly.jsonl"
+"$TALC" sft -m "$work/base" --show-mask --data "$work/sly.jsonl" | grep -o '[0-9]* tokens' >"$work/sly"
+[ "$(cut -d' ' -f1 "$work/sly")" -gt "$(($(cut -d' ' -f1 "$work/plain") - 8))" ] || fail "special tokens in a user's text are parsed"
+finish
