@@ -83,7 +83,8 @@ bool catalog_chip(const struct catalog *catalog, const char *name, struct plan_c
     for (size_t i = 0; i < sizeof short_names / sizeof *short_names; i++)
         if (strcasecmp(name, short_names[i].name) == 0) name = short_names[i].full;
     if (!open_row(&row, &catalog->chips, "chip", name, err)) return false;
-    *out = (struct plan_chip){.year = cell_int(&row, "year", 2020, 1980, 2200), .units = cell_int(&row, "sms", 100, 1, 100000)};
+    *out = (struct plan_chip){.year = cell_int(&row, "year", 2020, 1980, 2200), .units = cell_int(&row, "sms", 100, 1, 100000),
+                              .async_mma = cell_int(&row, "async_mma", 0, 0, 1)};
     snprintf(out->name, sizeof out->name, "%s", table_text(row.table, row.index, "name"));
     snprintf(out->software, sizeof out->software, "%s", table_text(row.table, row.index, "software"));
     snprintf(out->network, sizeof out->network, "%s", table_text(row.table, row.index, "network"));
@@ -119,7 +120,9 @@ bool catalog_network(const struct catalog *catalog, const char *name, struct pla
 bool catalog_software(const struct catalog *catalog, const char *name, struct plan_software *out, struct talc_error *err) {
     struct row row;
     if (!open_row(&row, &catalog->software, "software", name, err)) return false;
-    *out = (struct plan_software){.flash = strcmp(table_text(row.table, row.index, "attention"), "flash") == 0,
+    const char *attention = table_text(row.table, row.index, "attention");
+    *out = (struct plan_software){.flash = strncmp(attention, "flash", 5) == 0,
+                                  .flash3 = strcmp(attention, "flash3") == 0,
                                   .one_ring = strcmp(table_text(row.table, row.index, "rings"), "one") == 0};
     snprintf(out->name, sizeof out->name, "%s", table_text(row.table, row.index, "name"));
     out->fusion = (enum plan_fusion)cell_int(&row, "fused", 0, FUSION_NONE, FUSION_COMPILED);
@@ -128,6 +131,7 @@ bool catalog_software(const struct catalog *catalog, const char *name, struct pl
     out->tp_overlap = cell_int(&row, "tp_overlap", 0, 0, 1);
     out->dp_overlap = cell_int(&row, "dp_overlap", 0, 0, 1);
     out->graphs = cell_int(&row, "graphs", 0, 0, 1);
+    out->balance = cell_int(&row, "balance", 0, 0, 1);
     out->grad_bytes = cell_int(&row, "grad_bytes", 4, 1, 8);
     return row.ok;
 }

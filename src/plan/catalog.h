@@ -43,7 +43,8 @@ struct plan_flops plan_model_flops(const struct plan_model *model, int sequence)
 
 struct plan_chip {
     char name[32], software[32], network[32];
-    int year, units;         /* units: streaming multiprocessors, or the like */
+    int year, units;                /* units: streaming multiprocessors, or the like */
+    bool async_mma;                 /* attention is fast only with kernels of FlashAttention-3's kind */
     double peak[PRECISION_COUNT];   /* dense, FLOP/s; 0: cannot */
     double matmul[PRECISION_COUNT]; /* the highest rate measured, else MATMUL_SHARE of the peak */
     double memory, memory_rate, scale_up_rate, watts, purchase;
@@ -63,7 +64,8 @@ struct plan_network {
 enum plan_fusion { FUSION_NONE, FUSION_HAND, FUSION_COMPILED };
 struct plan_software {
     char name[32];
-    bool flash, sequence_parallel, interleave, tp_overlap, dp_overlap, one_ring, graphs;
+    bool flash, flash3, sequence_parallel, interleave, tp_overlap, dp_overlap, one_ring, graphs;
+    bool balance; /* the stage with the vocabulary may hold fewer layers */
     enum plan_fusion fusion;
     int grad_bytes;
 };

@@ -1,6 +1,7 @@
 /* layout.c - layouts: what they divide, and their names; see layout.h. */
 #include "plan/layout.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,20 @@ int plan_true_batch(const struct plan_job *job, const struct plan_layout *l) {
     return batch < INT32_MAX ? (int)batch : INT32_MAX;
 }
 
+/* The last stage's layers when the vocabulary counts as layers; 0 where that would not help. */
+static int balanced_last(const struct plan_job *job, const struct plan_layout *l) {
+    const struct plan_model *m = job->model;
+    double layer = plan_attention_params(m) + plan_ffn_params(m, m->experts ? m->active * m->expert_ffn + m->shared_ffn : m->ffn);
+    double head = (double)m->vocab * m->hidden / layer;
+    int each = (int)ceil((m->layers + head) / l->pp), last = each - (int)ceil(head - 0.25);
+    int others = (m->layers - last + l->pp - 2) / (l->pp - 1);
+    double uniform = (m->layers + l->pp - 1) / l->pp + head, balanced = others > last + head ? others : last + head;
+    return last > 0 && balanced < uniform ? last : 0;
+}
+
 int plan_stage_layers(const struct plan_job *job, const struct plan_layout *l, int stage) {
+    int fewer = job->software->balance && l->pp > 1 && l->vpp == 1 ? balanced_last(job, l) : 0;
+    if (fewer) return stage == l->pp - 1 ? fewer : (job->model->layers - fewer + l->pp - 2) / (l->pp - 1);
     int most = (job->model->layers + l->pp - 1) / l->pp, spare = most * l->pp - job->model->layers;
     if (stage == l->pp - 1 && spare > 0) return most - 1;
     if (stage == 0 && spare > 1 && l->pp > 1) return most - 1;

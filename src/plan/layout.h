@@ -7,6 +7,8 @@
 
 #include "plan/catalog.h"
 
+/* What the backward pass computes again: nothing; the cheap parts (attention where it goes through memory, else norms and
+ * activation functions); whole layers. */
 enum plan_recompute { RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL };
 extern const char *const recompute_names[3];
 
@@ -32,7 +34,7 @@ struct plan_job {
 int plan_micro_batches(const struct plan_job *job, const struct plan_layout *layout);
 int plan_true_batch(const struct plan_job *job, const struct plan_layout *layout);
 /* Layers of stage i: the fullest hold ceil(layers/p); where that leaves room, the last and then the first stage hold one less,
- * as they also hold the vocabulary. */
+ * as they also hold the vocabulary. Software that balances counts the vocabulary as the layers whose work it is. */
 int plan_stage_layers(const struct plan_job *job, const struct plan_layout *layout, int stage);
 /* Whether the layout is one at all (divides what it must); else why not. */
 bool plan_layout_check(const struct plan_job *job, const struct plan_layout *layout, struct talc_error *err);

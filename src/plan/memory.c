@@ -5,9 +5,11 @@
  * communicators. */
 #define CONTEXT_BYTES (1.1e9)
 #define COMMUNICATOR_BYTES (0.15e9)
-/* Blocks of a caching allocator that no tensor fills, as a share of the tensors that come and go. */
-#define FRAGMENTATION 0.05
+/* Blocks of a caching allocator that no tensor fills, as a share of all tensors: what BigScience's table of reported memory shows
+ * over what its tensors need. */
+#define FRAGMENTATION 0.10
 #define OPTIMIZER_BYTES 12 /* fp32 master weights and two moments a parameter */
+#define GRADIENT_COPY 4    /* where gradients are summed in 16 bits, the optimizer has a copy in fp32 */
 
 double plan_memory_limit(const struct plan_chip *chip) { return 0.985 * chip->memory; }
 
@@ -18,12 +20,15 @@ double plan_layer_activations(const struct plan_job *job, const struct plan_layo
     if (l->recompute == RECOMPUTE_FULL) return 2 * tokens * h / shared;
     double q = (double)m->heads * m->head_dim, kv = (double)m->kv_heads * m->head_dim;
     double keys = m->window && m->window < job->sequence ? m->window : job->sequence;
-    double between = h * (m->biases ? 10 : 8); /* two norms' and two products' inputs, dropout's masks */
+    bool fp8 = job->precision >= PRECISION_FP8, cheap = l->recompute == RECOMPUTE_SELECTIVE;
+    bool again = cheap && job->software->flash; /* norms and activation functions */
+    double input = fp8 ? 1 : 2; /* of a product */
+    double between = h * (4 + (again ? 0 : 2 * input) + (m->biases ? 2 : 0)); /* two norms' inputs, two products' inputs, dropout's masks */
     double width = m->experts ? (double)m->active * m->expert_ffn + m->shared_ffn : m->ffn;
-    double within = 2 * (q + 2 * kv) + 2 * q + width * (m->gated ? 6 : 4);
+    double within = 2 * (q + 2 * kv) + 2 * q + (fp8 ? q : 0) + width * ((m->gated ? 4 : 2) + (again ? 0 : input));
     if (m->experts) within += 2 * h * m->active;
     double scores = job->software->flash ? 4.0 * m->heads : (m->biases ? 5 : 2) * m->heads * keys;
-    if (l->recompute == RECOMPUTE_SELECTIVE) scores = 0;
+    if (cheap && !job->software->flash) scores = 0;
     return tokens * (between / shared + (within + scores) / t);
 }
 
@@ -54,6 +59,9 @@ static void add_states(struct plan_memory *out, const struct plan_job *job, cons
     if (job->precision >= PRECISION_FP8) weight += 2; /* copies in FP8, by rows and by columns */
     double optimizer = job->precision == PRECISION_FP32 ? 8 : OPTIMIZER_BYTES;
     double gradient = job->precision == PRECISION_FP32 ? 4 : job->software->grad_bytes;
+    bool summed_apart = job->software->fusion != FUSION_COMPILED && gradient == 4 && job->precision != PRECISION_FP32;
+    if (summed_apart) gradient += 2; /* the 16-bit gradient of the product, before it is added */
+    if (gradient < 4 && l->zero < 2) optimizer += GRADIENT_COPY;
     out->weights += params * weight / (l->zero >= 3 ? ranks : 1);
     out->gradients += params * gradient / (l->zero >= 2 ? ranks : 1);
     double states = params * optimizer / (l->zero >= 1 ? ranks : 1);
@@ -78,7 +86,7 @@ struct plan_memory plan_stage_memory(const struct plan_job *job, const struct pl
     if (stage == l->pp - 1) out.logits = 4 * tokens * (m->hidden + (double)m->vocab) / l->tp + 2 * tokens * m->vocab / l->tp;
     double layer = plan_attention_params(m) + plan_ffn_params(m, m->experts ? m->expert_ffn * m->experts / l->ep : m->ffn);
     if (l->zero >= 3) out.buffers += 2 * 2 * layer / l->tp + job->software->grad_bytes * layer / l->tp;
-    out.buffers += FRAGMENTATION * (out.activations + out.logits);
+    out.buffers += FRAGMENTATION * (out.weights + out.gradients + out.optimizer + out.activations + out.logits);
     int communicators = (l->tp > 1) + (l->pp > 1) + (l->dp > 1) + (l->cp > 1) + (l->ep > 1);
     out.context = CONTEXT_BYTES + communicators * COMMUNICATOR_BYTES;
     out.total = out.weights + out.gradients + out.optimizer + out.activations + out.logits + out.buffers + out.context;

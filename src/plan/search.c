@@ -56,7 +56,7 @@ static void try_details(struct search *s, struct plan_layout l) {
     for (int zero = 0; zero <= 3; zero++) {
         if (w->zero >= 0 ? zero != w->zero : zero == 0 || zero == 2 || (zero == 3 && l.pp > 1)) continue;
         for (int r = RECOMPUTE_NONE; r <= RECOMPUTE_FULL; r++) {
-            if (w->recompute >= 0 ? r != w->recompute : r == RECOMPUTE_SELECTIVE && s->job->software->flash) continue;
+            if (w->recompute >= 0 && r != w->recompute) continue;
             for (size_t i = 0; i < sizeof micro_batches / sizeof *micro_batches; i++) {
                 int mb = w->micro_batch ? w->micro_batch : micro_batches[i];
                 if ((int64_t)mb * l.dp > s->job->batch * 1.1) break;

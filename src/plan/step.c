@@ -8,20 +8,19 @@
 
 const struct plan_constant_note plan_constant_notes[CONSTANT_COUNT] = {
     {"matmul", "rate of large products in training, of the highest measured rate"},
-    {"depth", "elements of K that filling and draining a tile costs"},
+    {"fill", "seconds that filling and draining a tile costs"},
     {"misaligned", "rate for each halving of a row's alignment below 16 bytes"},
     {"traffic", "memory rate of element-wise kernels, of the peak"},
-    {"launch", "seconds of the host a layer and pass, without graphs"},
-    {"scale_up", "rate of collectives within an island, of one direction's peak"},
+    {"operands", "cost of bringing tiles their operands, of their bytes at the memory's rate"},
     {"network", "rate of collectives between islands, of the cards' peak"},
     {"hidden", "cost of communication hidden behind compute, of its time"},
     {"flash", "rate of flash attention, of large products"},
     {"fp8", "rate of FP8 products, besides `matmul`, of their highest"},
-    {"jitter", "share of a step lost for each doubling of the islands"},
+    {"jitter", "share of a step lost for each doubling of the islands that reduce together"},
     {"batched", "rate of attention's batched products, of large products"},
 };
 
-const struct plan_constants plan_fitted = {{0.90, 200, 0.6, 0.75, 250e-6, 0.7, 0.75, 0.2, 0.5, 0.8, 0.01, 0.7}};
+const struct plan_constants plan_fitted = {{0.9204, 7.769e-7, 0.09147, 0.7293, 0.07209, 0.7554, 0.2577, 0.3953, 0.9918, 0.006221, 0.4886}};
 
 /* Seconds of one layer (or of the head), for one micro-batch. */
 struct pass {
@@ -43,6 +42,9 @@ struct step {
 static int least(int a, int b) { return a < b ? a : b; }
 static double sum(struct pass p) { return p.matmul + p.attention + p.elementwise + p.tensor + p.expert + p.context; }
 
+/* Of NVLink's rate in one direction: nccl-tests reach 235 of 300 GB/s on an A100 and 367 of 450 on an H200. */
+#define SCALE_UP_SHARE 0.8
+
 /* `inside`: chips of one rank's neighbourhood that the next rank of the group is away; ranks are laid out tensor parallel first,
  * then context, data, pipeline. */
 static struct comm_group group_of(const struct step *s, int ranks, int inside) {
@@ -50,7 +52,7 @@ static struct comm_group group_of(const struct step *s, int ranks, int inside) {
     int per_island = n->island / inside;
     if (per_island < 1) per_island = 1;
     struct comm_group g = {.ranks = ranks, .per_island = least(ranks, per_island), .crowding = 1, .latency = n->latency,
-                           .scale_up_rate = s->job->chip->scale_up_rate * s->c[CONSTANT_SCALE_UP],
+                           .scale_up_rate = s->job->chip->scale_up_rate * SCALE_UP_SHARE,
                            .network_rate = n->nic_rate * s->c[CONSTANT_NETWORK]};
     if (n->pod > 0 && (int64_t)ranks * inside > n->pod) { /* every group's ring crosses the pod's border once */
         double crossing = (double)s->job->chips / ranks * g.per_island * n->oversubscription / n->pod;
@@ -66,7 +68,7 @@ static struct step begin(const struct plan_job *job, const struct plan_layout *l
     s.tokens = (double)l->micro_batch * job->sequence / l->cp;
     s.memory_rate = chip->memory_rate * s.c[CONSTANT_TRAFFIC];
     s.narrow = (struct matmul_rates){.rate = chip->matmul[PRECISION_BF16] * s.c[CONSTANT_MATMUL], .memory_rate = chip->memory_rate,
-                                     .depth = s.c[CONSTANT_DEPTH], .misaligned = s.c[CONSTANT_MISALIGNED], .units = chip->units,
+                                     .fill = s.c[CONSTANT_FILL], .operands = s.c[CONSTANT_OPERANDS], .misaligned = s.c[CONSTANT_MISALIGNED], .units = chip->units,
                                      .bytes_in = 2, .bytes_out = 2};
     s.wide = s.narrow;
     s.wide.rate = chip->matmul[p] * s.c[CONSTANT_MATMUL];
@@ -99,7 +101,8 @@ static double product(const struct matmul_rates *r, double count, double m, doub
 
 static double layer_products(const struct step *s, bool experts, bool backward) {
     const struct plan_model *m = s->job->model;
-    double t = s->layout->tp, h = m->hidden, q = (double)m->heads * m->head_dim / t, kv = (double)m->kv_heads * m->head_dim / t;
+    double t = s->layout->tp, h = m->hidden, q = (double)m->heads * m->head_dim / t;
+    double kv = m->kv_heads < t ? m->head_dim : m->kv_heads * m->head_dim / t; /* heads that do not divide are held twice */
     double up = m->gated ? 2 : 1, seconds = 0;
     if (m->attention_params > 0) seconds += product(&s->wide, 1, s->tokens, m->attention_params / t / h, h, backward);
     else {
@@ -121,13 +124,20 @@ static double mean_keys(const struct plan_model *m, int sequence) {
     return m->window && m->window < sequence ? m->window : 0.5 * sequence;
 }
 
+/* FlashAttention-2 reaches some 60% of the peak on an A100 but 35% on an H100, FlashAttention-3 65% there (2307.08691,
+ * 2407.08608; means of forward and backward), here over the highest rate of products and that of an A100. */
+static double flash_share(const struct plan_job *job) {
+    if (!job->chip->async_mma) return 1;
+    return job->software->flash3 ? 1.17 : 0.63;
+}
+
 /* The part between the products of queries, keys, values and of the output. */
 static double layer_attention(const struct step *s, bool backward) {
     const struct plan_model *m = s->job->model;
     double n_heads = (double)m->heads / s->layout->tp, flops = 4 * s->tokens * n_heads * m->head_dim, length = s->job->sequence;
     double rate = s->narrow.rate * alignment_factor(s->c[CONSTANT_MISALIGNED], m->head_dim);
     if (s->job->software->flash)
-        return flops * mean_keys(m, s->job->sequence) * (backward ? 2.5 : 1) / (rate * s->c[CONSTANT_FLASH]);
+        return flops * mean_keys(m, s->job->sequence) * (backward ? 2.5 : 1) / (rate * s->c[CONSTANT_FLASH] * flash_share(s->job));
     double scores = s->tokens * n_heads * length, dropout = m->biases ? 5 : 0;
     double apart = s->job->software->fusion == FUSION_NONE ? 8 : 0; /* scale and mask as kernels of their own */
     double products = flops * length * (backward ? 2 : 1) / (rate * s->c[CONSTANT_BATCHED]);
@@ -146,8 +156,10 @@ static double layer_traffic(const struct step *s, bool experts, bool backward) {
     double bytes = h * whole[m->biases][fusion] * (m->parallel_block ? 0.6 : 1) / (s->layout->sequence_parallel ? t : 1);
     bytes += (width * inner[m->biases][fusion] + 4 * (q + 2 * kv) * (fusion == FUSION_NONE ? 2 : 1)) / t;
     if (backward) bytes *= 2;
-    if (s->job->precision >= PRECISION_FP8) { /* read in bf16, written by rows and by columns */
-        double inputs = h + (q + width) / t + h, outputs = (q + 2 * kv) / t + 2 * h + (m->gated ? 2 : 1) * width / t;
+    if (s->job->precision >= PRECISION_FP8) { /* read in bf16, written by rows and by columns, where no kernel before it does so */
+        bool alone = fusion != FUSION_COMPILED;
+        double inputs = q / t + (alone ? 2 * h + width / t : 0);
+        double outputs = (q + 2 * kv) / t + 2 * h + (alone ? (m->gated ? 2 : 1) * width / t : 0);
         bytes += 4 * (backward ? outputs : inputs);
     }
     if (experts) bytes += 2 * 4.0 * h * m->active * (backward ? 2 : 1) / t; /* permuted, and back */
@@ -178,6 +190,9 @@ static struct pass layer_pass(const struct step *s, bool experts, bool backward)
 
 /* ---- a stage ------------------------------------------------------------------------------------------------------ */
 
+/* Some thirty kernels of a layer's pass at 5 to 8 microseconds each, launched from Python. */
+#define HOST_LAUNCH 200e-6
+
 struct stage {
     struct pass forward, backward;
     double recompute;
@@ -190,16 +205,27 @@ static void add(struct pass *to, struct pass p, double times) {
     to->tensor += times * p.tensor, to->expert += times * p.expert, to->context += times * p.context;
 }
 
-/* The classifier: the product with the vocabulary, and the loss over its logits. */
+/* The classifier: the product with the vocabulary (padded to whole tiles, as everyone does), and the loss over its logits. */
 static void add_head(const struct step *s, struct stage *stage) {
     const struct plan_model *m = s->job->model;
-    double columns = ceil((double)m->vocab / s->layout->tp);
+    /* Fused: logits read, their gradients written over them. Else casts to fp32, log-softmax, its gradient and a cast back. */
+    double bytes = s->job->software->fusion == FUSION_COMPILED ? 5 : 16;
+    double columns = 128 * ceil((double)m->vocab / (128.0 * s->layout->tp));
     for (int backward = 0; backward < 2; backward++) {
         struct pass head = {.matmul = product(&s->narrow, 1, s->tokens, columns, m->hidden, backward),
-                            .elementwise = 10 * s->tokens * columns / s->memory_rate};
+                            .elementwise = bytes * s->tokens * columns / s->memory_rate};
         head.tensor = overlapped(s, all_reduce_seconds(&s->tensor, backward ? 2 * s->tokens * m->hidden : 8 * s->tokens), head.matmul);
         add(backward ? &stage->backward : &stage->forward, head, 1);
     }
+}
+
+/* Adding the gradients of a micro-batch to those before: by the product itself, behind its arithmetic, where the software is fused
+ * so far, else by a pass of its own. */
+static double accumulation(const struct step *s, int layers) {
+    const struct plan_model *m = s->job->model;
+    double layer = plan_attention_params(m) + (m->experts ? plan_ffn_params(m, m->expert_ffn) * m->experts / s->layout->ep : plan_ffn_params(m, m->ffn));
+    double bytes = s->job->software->fusion == FUSION_COMPILED ? 0 : 2.0 * s->job->software->grad_bytes + 2;
+    return layers * layer / s->layout->tp * bytes / (s->layout->zero >= 2 ? s->layout->dp * s->layout->cp : 1) / s->memory_rate;
 }
 
 static struct stage stage_time(const struct step *s, int index) {
@@ -215,12 +241,13 @@ static struct stage stage_time(const struct step *s, int index) {
         add(&out.forward, forward, n);
         add(&out.backward, backward, n);
         if (l->recompute == RECOMPUTE_FULL) out.recompute += n * sum(forward);
-        else if (l->recompute == RECOMPUTE_SELECTIVE && !s->job->software->flash) out.recompute += n * forward.attention;
+        else if (l->recompute == RECOMPUTE_SELECTIVE) out.recompute += n * (s->job->software->flash ? forward.elementwise : forward.attention);
     }
     if (index == l->pp - 1) add_head(s, &out);
+    if (plan_micro_batches(s->job, l) > 1) out.backward.elementwise += accumulation(s, layers);
     out.seconds = sum(out.forward) + sum(out.backward) + out.recompute;
     if (!s->job->software->graphs) { /* the host launches one layer while the chip computes another: the slower one counts */
-        double host = s->c[CONSTANT_LAUNCH] * layers * (l->recompute == RECOMPUTE_FULL ? 4 : 3);
+        double host = HOST_LAUNCH * layers * (l->recompute == RECOMPUTE_FULL ? 4 : 3);
         if (host > out.seconds) out.host_wait = host - out.seconds;
         out.seconds += out.host_wait;
     }
@@ -245,7 +272,7 @@ static double stage_parameters(const struct step *s) {
 static double data_parallel(const struct step *s, double params, const struct stage *stage) {
     const struct plan_layout *l = s->layout;
     const struct plan_software *software = s->job->software;
-    double m = plan_micro_batches(s->job, l), weight = 2, grads = software->grad_bytes;
+    double m = plan_micro_batches(s->job, l), weight = s->job->precision >= PRECISION_FP8 ? 1 : 2, grads = software->grad_bytes;
     double forward = sum(stage->forward), backward = sum(stage->backward) + stage->recompute;
     int layers = plan_stage_layers(s->job, l, 0);
     if (l->zero == 3) { /* a layer at a time, for every micro-batch */
@@ -284,12 +311,12 @@ static void count_flops(const struct plan_job *job, const struct plan_layout *l,
     struct plan_flops f = plan_model_flops(job->model, job->sequence);
     double tokens = (double)plan_true_batch(job, l) * job->sequence;
     const struct plan_model *m = job->model;
-    double attention = 4.0 * m->layers * m->heads * m->head_dim * job->sequence;
+    double attention = 12.0 * m->layers * m->heads * m->head_dim * job->sequence; /* as 2205.05198 counts it */
     double head = 2.0 * m->vocab * m->hidden;
     out->model_flops = f.full * tokens, out->causal_flops = f.causal * tokens, out->six_n_flops = f.six_n * tokens;
     out->hardware_flops = out->model_flops;
     if (l->recompute == RECOMPUTE_FULL) out->hardware_flops += tokens * (f.full / 3 - head);
-    if (l->recompute == RECOMPUTE_SELECTIVE) out->hardware_flops += tokens * attention;
+    if (l->recompute == RECOMPUTE_SELECTIVE && !job->software->flash) out->hardware_flops += tokens * attention;
 }
 
 struct plan_step plan_step_of(const struct plan_job *job, const struct plan_layout *l, const struct plan_constants *constants) {
@@ -319,7 +346,7 @@ struct plan_step plan_step_of(const struct plan_job *job, const struct plan_layo
     out.bubble = out.fill;
     out.data_comm = data_parallel(&s, params, &most);
     out.optimizer = optimizer_time(&s, params);
-    double islands = (double)job->chips / job->network->island, busy = m * (most.seconds + sends) + out.bubble + out.data_comm + out.optimizer;
+    double islands = (double)l->tp * l->cp * l->dp / job->network->island, busy = m * (most.seconds + sends) + out.bubble + out.data_comm + out.optimizer;
     double jitter = islands > 1 ? s.c[CONSTANT_JITTER] * log2(islands) * busy : 0;
     out.waiting += jitter;
     out.seconds = busy + jitter;

@@ -3,7 +3,7 @@
  * Every product costs its tiles in waves over the chip's units; what is not a product costs its traffic; collectives cost
  * 2(n-1)/n or (n-1)/n of their bytes over the slowest link plus their hops; a pipeline costs its fullest stage once a
  * micro-batch and one pass over all stages (divided by v with interleaving). Not one number depends on a run or a product name:
- * twelve constants, fitted to published runs, say what datasheets do not. */
+ * eleven constants, fitted to published runs, say what datasheets do not. */
 #ifndef TALC_PLAN_STEP_H
 #define TALC_PLAN_STEP_H
 
@@ -11,16 +11,15 @@
 
 enum plan_constant {
     CONSTANT_MATMUL,     /* rate of large products in training, of the highest measured rate */
-    CONSTANT_DEPTH,      /* depth of K that filling and draining a tile costs */
+    CONSTANT_FILL,       /* seconds that filling and draining a tile's pipeline costs */
     CONSTANT_MISALIGNED, /* rate when rows are not multiples of 16 bytes, for each halving */
     CONSTANT_TRAFFIC,    /* memory rate of element-wise kernels, of the peak */
-    CONSTANT_LAUNCH,     /* seconds of the host for each layer and pass, when it has no graphs */
-    CONSTANT_SCALE_UP,   /* rate of collectives within an island, of one direction's peak */
-    CONSTANT_NETWORK,    /* the same between islands */
+    CONSTANT_OPERANDS,   /* share of the time to bring a tile's operands through the cache, at the memory's rate, that is not hidden */
+    CONSTANT_NETWORK,    /* rate of collectives between islands, of the cards' peak */
     CONSTANT_HIDDEN,     /* cost of communication that is hidden behind compute, of its own time */
     CONSTANT_FLASH,      /* rate of flash attention, of large products */
     CONSTANT_FP8,        /* rate of FP8 products in training, of CONSTANT_MATMUL times the highest */
-    CONSTANT_JITTER,     /* share of a step lost to the slowest, for each doubling of the islands */
+    CONSTANT_JITTER,     /* share of a step lost to the slowest, for each doubling of the islands that reduce gradients together */
     CONSTANT_BATCHED,    /* rate of the batched products of attention that goes through memory, of large products */
     CONSTANT_COUNT
 };
