@@ -33,6 +33,16 @@ struct planner {
     bool has_folder;
 };
 
+/* 174.6B, 300B, 1.5T: how the field counts parameters and tokens. */
+static const char *count(double n, char out[32]) {
+    static const char units[] = " KMBT";
+    int unit = 0;
+    while (n >= 1000 && unit < 4) n /= 1000, unit++;
+    snprintf(out, 32, "%.4g%c", n, units[unit]);
+    if (!unit) out[strlen(out) - 1] = 0;
+    return out;
+}
+
 /* "300B", "1.5T", "250M", "1e12". */
 static bool parse_count(const char *text, double *out, struct talc_error *err) {
     static const struct {
@@ -230,8 +240,8 @@ static void print_plan(const struct plan_request *r, const struct training_plan 
     char layout[128], n[32], t[32], a[32];
     int batch = plan_true_batch(job, &p->best.layout);
     plan_layout_text(&p->best.layout, layout);
-    printf("%s (%s parameters) on %d x %s, %s tokens in %s\n", job->model->name, format_count(plan_model_params(job->model), n), job->chips, job->chip->name,
-           format_count(r->tokens, t), precision_names[job->precision]);
+    printf("%s (%s parameters) on %d x %s, %s tokens in %s\n", job->model->name, count(plan_model_params(job->model), n), job->chips, job->chip->name,
+           count(r->tokens, t), precision_names[job->precision]);
     printf("assumed      batch %d sequences of %d (%.3gM tokens), network %s, software %s\n\n", batch, job->sequence, (double)batch * job->sequence / 1e6,
            job->network->name, job->software->name);
     printf("layout       %s\n", layout);

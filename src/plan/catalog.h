@@ -23,6 +23,7 @@ struct plan_model {
     int window;             /* keys a token sees; 0: all */
     int experts, active, expert_ffn, shared_ffn, dense_layers; /* experts 0: dense */
     double attention_params;                                   /* of a layer; 0: the usual attention */
+    int kv_values;                                             /* cached a token and layer; 0: keys and values of every head */
 };
 
 /* Parameters: all, and those that a token uses (the same in a dense model). */

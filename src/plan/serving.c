@@ -52,7 +52,7 @@ static double prefill_seconds(const struct plan_job *job, const struct serving_r
 bool serving_replica_plan(const struct plan_job *job, int chips, int batch, const struct serving_load *load, struct serving_replica *out) {
     const struct plan_model *m = job->model;
     *out = (struct serving_replica){.chips = chips};
-    double kv_token = 2.0 * 2 * m->kv_heads * m->head_dim * m->layers;
+    double kv_token = 2.0 * (m->kv_values ? m->kv_values : 2.0 * m->kv_heads * m->head_dim) * m->layers;
     out->weight_bytes = plan_model_params(m) * weight_size(job->precision);
     out->kv_bytes_per_sequence = kv_token * (load->prompt_tokens + load->output_tokens);
     out->free_bytes = MEMORY_SHARE * job->chip->memory * chips - out->weight_bytes - chips * 1.5e9;
@@ -95,9 +95,13 @@ bool serving_plan(const struct plan_job *job, const struct serving_load *load, c
         struct serving_plan p = {0};
         if (job->model->heads % chips || !serving_replica_plan(job, chips, 0, load, &p.replica)) continue;
         fits = true;
-        finish(job, load, prices, &p);
-        if (p.token_seconds > load->token_seconds * 1.25 || p.first_token_seconds > load->first_seconds) continue;
-        if (!found || p.chips < out->chips) *out = p, found = true;
+        /* Prompts lengthen the steps between tokens: fewer answers at once, on more replicas, keep to the limit. */
+        for (int batch = p.replica.batch; batch > 0; batch -= (batch + 7) / 8) {
+            serving_replica_plan(job, chips, batch, load, &p.replica);
+            finish(job, load, prices, &p);
+            bool quick = p.token_seconds <= load->token_seconds && p.first_token_seconds <= load->first_seconds;
+            if (quick && (!found || p.chips < out->chips)) *out = p, found = true;
+        }
     }
     if (found) return true;
     if (fits) return talc_fail(err, "no replica of up to %d x %s gives a token in %.0f ms and the first in %.1f s; allow more (--token-ms, --first-ms) or take a faster chip",

@@ -30,27 +30,17 @@ static struct plan_cost cost_of(const struct plan_request *r, int chips, double 
     return c;
 }
 
-/* The search on as many chips as there are, or the most below that divide at all. */
-static bool search_chips(const struct plan_request *r, struct training_plan *p, struct talc_error *err) {
-    p->job = r->job;
-    if (plan_search(&p->job, &r->wish, &plan_fitted, &p->ranking, err)) return true;
-    int stride = r->job.chips > r->job.network->island ? r->job.network->island : 1;
-    for (int tries = 0, chips = r->job.chips - r->job.chips % stride; tries < 40 && chips > 0 && !r->wish.dp; tries++, chips -= stride) {
-        if (chips == r->job.chips) continue;
-        plan_ranking_free(&p->ranking);
-        p->job.chips = chips;
-        if (plan_search(&p->job, &r->wish, &plan_fitted, &p->ranking, NULL)) return true;
-    }
-    plan_ranking_free(&p->ranking);
-    return false;
-}
-
 bool plan_training(const struct plan_request *r, struct training_plan *p, struct talc_error *err) {
     *p = (struct training_plan){0};
     if (r->job.chip->peak[r->job.precision] <= 0)
         return talc_fail(err, "%s has no %s; say --precision bf16", r->job.chip->name, precision_names[r->job.precision]);
-    if (!search_chips(r, p, err)) return false;
+    p->job = r->job;
+    if (!plan_search(&p->job, &r->wish, &plan_fitted, &p->ranking, err)) {
+        plan_ranking_free(&p->ranking);
+        return false;
+    }
     p->best = p->ranking.best[0];
+    p->job.chips = p->best.chips;
     const struct plan_step *step = &p->best.step;
     double batch_tokens = (double)plan_true_batch(&p->job, &p->best.layout) * p->job.sequence;
     p->steps = ceil(r->tokens / batch_tokens);
@@ -104,7 +94,7 @@ int plan_scaling(const struct plan_request *r, struct plan_point points[PLAN_POI
         struct plan_request at = *r;
         struct training_plan plan;
         at.job.chips = at.wanted_chips = chips > 100000 ? 100000 : chips;
-        at.wish.dp = 0;
+        at.wish.dp = 0, at.wish.pp = 0;
         points[n] = (struct plan_point){.chips = at.job.chips};
         if (plan_training(&at, &plan, NULL)) {
             points[n].chips = plan.job.chips;

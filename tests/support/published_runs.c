@@ -40,7 +40,8 @@ static bool read_run(struct published_runs *p, int row, struct talc_error *err) 
     if (!precision_find(table_text(t, row, "precision"), &r->job.precision, err)) return false;
     r->wish = (struct plan_wish){.tp = whole(t, row, "tp", 0), .pp = whole(t, row, "pp", 0), .vpp = whole(t, row, "vpp", 0), .cp = whole(t, row, "cp", 0),
                                  .micro_batch = whole(t, row, "micro_batch", 0), .zero = whole(t, row, "zero", -1),
-                                 .recompute = whole(t, row, "recompute", -1), .offload = whole(t, row, "offload", 0)};
+                                 .recompute = whole(t, row, "recompute", -1), .offload = whole(t, row, "offload", 0),
+                                 .all_chips = true};
     r->out_of_memory = strcmp(table_text(t, row, "memory_gb"), "oom") == 0;
     if (!r->out_of_memory) table_number(t, row, "memory_gb", 0, &r->memory_gb, NULL);
     table_number(t, row, "seconds", 0, &r->seconds, NULL);
