@@ -38,8 +38,10 @@ static double take_spare(struct reserve *r, double now, double repair) {
     return wait;
 }
 
-/* One run: work goes on in pieces of `interval`, each closed by a checkpoint; a failure throws away what came after the last. */
-static struct simulated simulate(const struct failure_model *m, const struct failure_plan *p, double work, struct rng *rng, struct reserve *spares) {
+/* One run: work goes on in pieces of `interval`, each closed by a checkpoint; a failure throws away what came after the
+ * last. */
+static struct simulated simulate(const struct failure_model *m, const struct failure_plan *p, double work,
+                                 struct rng *rng, struct reserve *spares) {
     struct simulated out = {0};
     double done = 0, piece = p->interval_seconds + p->checkpoint_seconds;
     spares->n = 0;
@@ -89,7 +91,8 @@ struct failure_plan failures_plan(const struct failure_model *m, double chips, d
     p.checkpoint_seconds = checkpoint_bytes / (p.nodes * m->store_rate);
     if (m->per_1000_node_days <= 0) {
         p.mttf_seconds = INFINITY, p.interval_seconds = fmax(3600, p.checkpoint_seconds);
-        p.goodput = p.young_goodput = p.simulated_goodput = p.interval_seconds / (p.interval_seconds + p.checkpoint_seconds);
+        p.goodput = p.young_goodput = p.simulated_goodput =
+            p.interval_seconds / (p.interval_seconds + p.checkpoint_seconds);
         p.wall_seconds = p.wall_p10 = p.wall_p90 = work / p.goodput;
         return p;
     }

@@ -1,5 +1,5 @@
-/* matmul_time.h - how long a matrix product takes on a chip: whole tiles, in waves over the chip's units, each K deep and with the
- * time to fill and drain its pipeline; or the traffic of its operands, where that is longer. */
+/* matmul_time.h - how long a matrix product takes on a chip: whole tiles, in waves over the chip's units, each K deep
+ * and with the time to fill and drain its pipeline; or the traffic of its operands, where that is longer. */
 #ifndef TALC_PLAN_MATMUL_TIME_H
 #define TALC_PLAN_MATMUL_TIME_H
 

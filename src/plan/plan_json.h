@@ -1,4 +1,5 @@
-/* plan_json.h - plans as JSON objects with snake_case keys, stable once released. New references; NULL when out of memory. */
+/* plan_json.h - plans as JSON objects with snake_case keys, stable once released. New references; NULL when out of
+ * memory. */
 #ifndef TALC_PLAN_PLAN_JSON_H
 #define TALC_PLAN_PLAN_JSON_H
 

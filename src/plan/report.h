@@ -5,6 +5,7 @@
 #include "plan/training.h"
 
 /* Appends the page. `points` are plan_scaling's. Names are escaped. */
-void plan_report(struct buffer *out, const struct plan_request *request, const struct training_plan *plan, const struct plan_point *points, int n_points);
+void plan_report(struct buffer *out, const struct plan_request *request, const struct training_plan *plan,
+                 const struct plan_point *points, int n_points);
 
 #endif

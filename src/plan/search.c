@@ -6,7 +6,8 @@
 #include <string.h>
 
 static bool same_kind(const struct plan_layout *a, const struct plan_layout *b) {
-    return a->tp == b->tp && a->pp == b->pp && a->zero == b->zero && a->recompute == b->recompute && a->cp == b->cp && a->ep == b->ep;
+    return a->tp == b->tp && a->pp == b->pp && a->zero == b->zero && a->recompute == b->recompute && a->cp == b->cp &&
+           a->ep == b->ep;
 }
 
 /* Keeps the fastest of each kind, in order. */
@@ -44,14 +45,17 @@ static void try_layout(struct search *s, const struct plan_layout *l) {
     c.tokens_per_second = (double)plan_true_batch(s->job, l) * s->job->sequence / c.step.seconds;
     if (s->ranking->n_tried++ == 0 || c.memory.total < s->ranking->smallest.memory.total) s->ranking->smallest = c;
     s->ranking->n_fit += c.fits;
-    if (c.fits) keep(s->ranking->best, &s->ranking->n_best, &c);
-    else keep(s->ranking->lost, &s->ranking->n_lost, &c);
+    if (c.fits)
+        keep(s->ranking->best, &s->ranking->n_best, &c);
+    else
+        keep(s->ranking->lost, &s->ranking->n_lost, &c);
 }
 
 static bool allowed(int wish, int value) { return wish == 0 || wish == value; }
 
 static void try_details(struct search *s, struct plan_layout l) {
-    static const int micro_batches[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}, chunks[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20};
+    static const int micro_batches[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64},
+                     chunks[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20};
     const struct plan_wish *w = s->wish;
     for (int zero = 0; zero <= 3; zero++) {
         if (w->zero >= 0 ? zero != w->zero : zero == 0 || zero == 2 || (zero == 3 && l.pp > 1)) continue;
@@ -64,7 +68,8 @@ static void try_details(struct search *s, struct plan_layout l) {
                     int v = w->vpp ? w->vpp : chunks[k];
                     if (v > 1 && !w->vpp && (!s->job->software->interleave || l.pp == 1)) break;
                     if (v > 1 && !w->vpp && (s->job->model->layers + l.pp - 1) / l.pp % v) continue;
-                    l.zero = zero, l.recompute = (enum plan_recompute)r, l.micro_batch = mb, l.vpp = v, l.offload = w->offload > 0;
+                    l.zero = zero, l.recompute = (enum plan_recompute)r, l.micro_batch = mb, l.vpp = v,
+                    l.offload = w->offload > 0;
                     try_layout(s, &l);
                     if (w->vpp) break;
                 }
@@ -99,7 +104,8 @@ static void try_stages(struct search *s, int chips, int tp, int cp, int pp) {
     if (dp < 1 || used > chips) return;
     if (used != chips && (w->all_chips || used < 0.95 * chips || !even_stages(s->job->model->layers, pp))) return;
     s->job->chips = (int)used;
-    struct plan_layout l = {.tp = tp, .pp = pp, .cp = cp, .dp = dp, .sequence_parallel = s->job->software->sequence_parallel && tp > 1};
+    struct plan_layout l = {
+        .tp = tp, .pp = pp, .cp = cp, .dp = dp, .sequence_parallel = s->job->software->sequence_parallel && tp > 1};
     try_experts(s, l);
 }
 
@@ -110,16 +116,18 @@ static void try_all(struct search *s) {
     for (int tp = 1; tp <= tp_most; tp++) {
         if (!allowed(w->tp, tp) || s->job->model->heads % tp || (!w->tp && (tp & (tp - 1)))) continue;
         for (int cp = 1; cp <= 64; cp++) {
-            if (!allowed(w->cp, cp) || (!w->cp && ((cp & (cp - 1)) || (cp > 1 && s->job->sequence / cp < 4096)))) continue;
+            if (!allowed(w->cp, cp) || (!w->cp && ((cp & (cp - 1)) || (cp > 1 && s->job->sequence / cp < 4096))))
+                continue;
             for (int pp = 1; pp <= s->job->model->layers && pp <= 512; pp++)
                 if (allowed(w->pp, pp)) try_stages(s, chips, tp, cp, pp);
         }
     }
 }
 
-bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const struct plan_constants *constants, struct plan_ranking *ranking,
-                 struct talc_error *err) {
-    *ranking = (struct plan_ranking){.best = calloc(PLAN_KEPT + 1, sizeof *ranking->best), .lost = calloc(PLAN_KEPT + 1, sizeof *ranking->lost)};
+bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const struct plan_constants *constants,
+                 struct plan_ranking *ranking, struct talc_error *err) {
+    *ranking = (struct plan_ranking){.best = calloc(PLAN_KEPT + 1, sizeof *ranking->best),
+                                     .lost = calloc(PLAN_KEPT + 1, sizeof *ranking->lost)};
     struct plan_job own = *job;
     struct search s = {&own, wish, constants, ranking};
     if (!ranking->best || !ranking->lost) {
@@ -131,11 +139,15 @@ bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const
     if (ranking->n_lost > 0) {
         char text[128];
         plan_layout_text(&ranking->smallest.layout, text);
-        return talc_fail(err, "%s does not fit on %d x %s: the smallest of %ld layouts (%s) needs %.1f GiB a chip of %.1f", job->model->name, job->chips,
-                         job->chip->name, ranking->n_tried, text, ranking->smallest.memory.total / (1 << 30), plan_memory_limit(job->chip) / (1 << 30));
+        return talc_fail(err,
+                         "%s does not fit on %d x %s: the smallest of %ld layouts (%s) needs %.1f GiB a chip of %.1f",
+                         job->model->name, job->chips, job->chip->name, ranking->n_tried, text,
+                         ranking->smallest.memory.total / (1 << 30), plan_memory_limit(job->chip) / (1 << 30));
     }
-    return talc_fail(err, "no layout: %d chips, a batch of %d sequences, %d layers and %d heads have no common division%s", job->chips, job->batch,
-                     job->model->layers, job->model->heads, wish->tp || wish->pp || wish->dp || wish->micro_batch ? " that is as wished" : "");
+    return talc_fail(err,
+                     "no layout: %d chips, a batch of %d sequences, %d layers and %d heads have no common division%s",
+                     job->chips, job->batch, job->model->layers, job->model->heads,
+                     wish->tp || wish->pp || wish->dp || wish->micro_batch ? " that is as wished" : "");
 }
 
 void plan_ranking_free(struct plan_ranking *r) {

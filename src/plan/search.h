@@ -1,4 +1,5 @@
-/* search.h - every layout of a job that divides what it must, ranked by time. What the user fixed stays; 0 (or -1) is searched. */
+/* search.h - every layout of a job that divides what it must, ranked by time. What the user fixed stays; 0 (or -1) is
+ * searched. */
 #ifndef TALC_PLAN_SEARCH_H
 #define TALC_PLAN_SEARCH_H
 
@@ -24,7 +25,8 @@ struct plan_candidate {
 };
 
 struct plan_ranking {
-    struct plan_candidate *best; /* owned: at most PLAN_KEPT, fastest first, each of another TP, PP, ZeRO or recompute */
+    struct plan_candidate
+        *best; /* owned: at most PLAN_KEPT, fastest first, each of another TP, PP, ZeRO or recompute */
     int n_best;
     struct plan_candidate *lost; /* owned: the fastest that do not fit, likewise */
     int n_lost;

@@ -23,7 +23,8 @@ int plan_default_batch(const struct plan_model *m, int sequence) {
 
 static struct plan_cost cost_of(const struct plan_request *r, int chips, double wall) {
     struct plan_cost c = {.chip_hours = chips * wall / 3600};
-    c.low = c.chip_hours * r->prices.rent.low, c.mid = c.chip_hours * r->prices.rent.mid, c.high = c.chip_hours * r->prices.rent.high;
+    c.low = c.chip_hours * r->prices.rent.low, c.mid = c.chip_hours * r->prices.rent.mid,
+    c.high = c.chip_hours * r->prices.rent.high;
     c.purchase = chips * r->prices.purchase;
     c.mwh = c.chip_hours * r->job.chip->watts * r->energy.pue / 1e6;
     c.co2_tonnes = c.mwh * r->energy.kg_per_kwh;
@@ -33,7 +34,8 @@ static struct plan_cost cost_of(const struct plan_request *r, int chips, double 
 bool plan_training(const struct plan_request *r, struct training_plan *p, struct talc_error *err) {
     *p = (struct training_plan){0};
     if (r->job.chip->peak[r->job.precision] <= 0)
-        return talc_fail(err, "%s has no %s; say --precision bf16", r->job.chip->name, precision_names[r->job.precision]);
+        return talc_fail(err, "%s has no %s; say --precision bf16", r->job.chip->name,
+                         precision_names[r->job.precision]);
     p->job = r->job;
     if (!plan_search(&p->job, &r->wish, &plan_fitted, &p->ranking, err)) {
         plan_ranking_free(&p->ranking);
@@ -45,7 +47,8 @@ bool plan_training(const struct plan_request *r, struct training_plan *p, struct
     double batch_tokens = (double)plan_true_batch(&p->job, &p->best.layout) * p->job.sequence;
     p->steps = ceil(r->tokens / batch_tokens);
     p->compute_seconds = p->steps * step->seconds;
-    p->failures = failures_plan(&r->failures, p->job.chips, p->compute_seconds, CHECKPOINT_BYTES_A_PARAMETER * plan_model_params(p->job.model));
+    p->failures = failures_plan(&r->failures, p->job.chips, p->compute_seconds,
+                                CHECKPOINT_BYTES_A_PARAMETER * plan_model_params(p->job.model));
     p->cost = cost_of(r, p->job.chips, p->failures.wall_seconds);
     double available = step->seconds * p->job.chips * p->job.chip->peak[p->job.precision];
     p->mfu = step->model_flops / available, p->hfu = step->hardware_flops / available;
@@ -57,7 +60,8 @@ bool plan_training(const struct plan_request *r, struct training_plan *p, struct
 void training_plan_free(struct training_plan *p) { plan_ranking_free(&p->ranking); }
 
 /* Its largest loss beside the best. */
-void plan_reason(const struct plan_candidate *best, const struct plan_candidate *c, double memory_limit, char out[160]) {
+void plan_reason(const struct plan_candidate *best, const struct plan_candidate *c, double memory_limit,
+                 char out[160]) {
     if (c->memory.total > memory_limit) {
         snprintf(out, 160, "out of memory by %.1f GiB a chip", (c->memory.total - memory_limit) / (1 << 30));
         return;

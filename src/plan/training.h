@@ -7,9 +7,9 @@
 #include "plan/search.h"
 
 struct plan_prices {
-    struct plan_price rent;   /* US dollars a chip-hour */
-    double purchase;          /* US dollars a chip with its share of server and network */
-    double per_usd;           /* of the currency that is shown */
+    struct plan_price rent; /* US dollars a chip-hour */
+    double purchase;        /* US dollars a chip with its share of server and network */
+    double per_usd;         /* of the currency that is shown */
     char currency[8];
 };
 
@@ -41,9 +41,9 @@ struct plan_warnings {
 
 struct training_plan {
     struct plan_job job;
-    struct plan_ranking ranking;     /* owned */
+    struct plan_ranking ranking; /* owned */
     struct plan_candidate best;
-    double steps, compute_seconds;   /* without failures */
+    double steps, compute_seconds; /* without failures */
     struct failure_plan failures;
     struct plan_cost cost;
     struct plan_warnings warnings;

@@ -1,5 +1,5 @@
-/* test_memory.c - what the planner says of memory: Korthikanti et al.'s table of activations exactly, ZeRO's bytes a parameter, and
- * that stages, context parallelism and recomputation do what they must. */
+/* test_memory.c - what the planner says of memory: Korthikanti et al.'s table of activations exactly, ZeRO's bytes a
+ * parameter, and that stages, context parallelism and recomputation do what they must. */
 #include <math.h>
 #include <string.h>
 
@@ -19,7 +19,8 @@ struct fixture {
 static int open_fixture(void **state) {
     static struct fixture f;
     bool ok = catalog_open(&f.catalog, NULL, NULL) && catalog_chip(&f.catalog, "a100-80", &f.chip, NULL) &&
-              catalog_network(&f.catalog, "dgx-a100", &f.network, NULL) && catalog_software(&f.catalog, "megatron-2022", &f.software, NULL);
+              catalog_network(&f.catalog, "dgx-a100", &f.network, NULL) &&
+              catalog_software(&f.catalog, "megatron-2022", &f.software, NULL);
     *state = &f;
     return ok ? 0 : -1;
 }
@@ -32,9 +33,9 @@ static int close_fixture(void **state) {
 /* 2205.05198, tables 3 and 5; figure 7 for the relative activations. */
 static const struct {
     int layers, hidden, heads, pp, vpp, chips, batch, micro_batch;
-    double none, sp_selective, states;         /* GiB */
-    double relative[4];                        /* percent: SP, selective, both, full */
-    double seconds, mfu, hfu;                  /* SP and selective */
+    double none, sp_selective, states; /* GiB */
+    double relative[4];                /* percent: SP, selective, both, full */
+    double seconds, mfu, hfu;          /* SP and selective */
 } rows[] = {
     {48, 6144, 64, 1, 1, 8, 4, 4, 59.25, 9.56, 46.25, {66.84, 49.42, 16.18, 7.64}, 1.10, 41.65, 43.81},
     {96, 12288, 96, 8, 3, 64, 64, 1, 66.84, 12.35, 45.74, {62.04, 56.53, 18.49, 8.71}, 13.75, 51.39, 52.77},
@@ -43,9 +44,18 @@ static const struct {
 };
 
 static struct plan_model gpt(int i) {
-    return (struct plan_model){.name = "gpt", .layers = rows[i].layers, .hidden = rows[i].hidden, .heads = rows[i].heads, .kv_heads = rows[i].heads,
-                               .head_dim = rows[i].hidden / rows[i].heads, .ffn = 4 * rows[i].hidden, .vocab = 51200, .context = 2048,
-                               .tied = true, .biases = true, .learned_positions = true};
+    return (struct plan_model){.name = "gpt",
+                               .layers = rows[i].layers,
+                               .hidden = rows[i].hidden,
+                               .heads = rows[i].heads,
+                               .kv_heads = rows[i].heads,
+                               .head_dim = rows[i].hidden / rows[i].heads,
+                               .ffn = 4 * rows[i].hidden,
+                               .vocab = 51200,
+                               .context = 2048,
+                               .tied = true,
+                               .biases = true,
+                               .learned_positions = true};
 }
 
 static double activations(const struct plan_job *job, struct plan_layout l, bool sp, enum plan_recompute recompute) {
@@ -57,15 +67,28 @@ static void korthikanti_activations_are_exact(void **state) {
     const struct fixture *f = *state;
     for (int i = 0; i < 4; i++) {
         struct plan_model m = gpt(i);
-        struct plan_job job = {.model = &m, .chip = &f->chip, .network = &f->network, .software = &f->software, .precision = PRECISION_BF16,
-                               .chips = rows[i].chips, .batch = rows[i].batch, .sequence = 2048};
-        struct plan_layout l = {.tp = 8, .pp = rows[i].pp, .vpp = rows[i].vpp, .dp = 1, .cp = 1, .ep = 1, .micro_batch = rows[i].micro_batch};
+        struct plan_job job = {.model = &m,
+                               .chip = &f->chip,
+                               .network = &f->network,
+                               .software = &f->software,
+                               .precision = PRECISION_BF16,
+                               .chips = rows[i].chips,
+                               .batch = rows[i].batch,
+                               .sequence = 2048};
+        struct plan_layout l = {.tp = 8,
+                                .pp = rows[i].pp,
+                                .vpp = rows[i].vpp,
+                                .dp = 1,
+                                .cp = 1,
+                                .ep = 1,
+                                .micro_batch = rows[i].micro_batch};
         assert_true(plan_layout_check(&job, &l, NULL));
         double none = activations(&job, l, false, RECOMPUTE_NONE);
         assert_float_equal(none / GIB, rows[i].none, 0.005);
         assert_float_equal(activations(&job, l, true, RECOMPUTE_SELECTIVE) / GIB, rows[i].sp_selective, 0.006);
-        double relative[4] = {activations(&job, l, true, RECOMPUTE_NONE), activations(&job, l, false, RECOMPUTE_SELECTIVE),
-                              activations(&job, l, true, RECOMPUTE_SELECTIVE), activations(&job, l, false, RECOMPUTE_FULL)};
+        double relative[4] = {
+            activations(&job, l, true, RECOMPUTE_NONE), activations(&job, l, false, RECOMPUTE_SELECTIVE),
+            activations(&job, l, true, RECOMPUTE_SELECTIVE), activations(&job, l, false, RECOMPUTE_FULL)};
         for (int k = 0; k < 4; k++) assert_float_equal(100 * relative[k] / none, rows[i].relative[k], 0.15);
     }
 }
@@ -74,10 +97,23 @@ static void korthikanti_states_and_utilisation_follow(void **state) {
     const struct fixture *f = *state;
     for (int i = 0; i < 4; i++) {
         struct plan_model m = gpt(i);
-        struct plan_job job = {.model = &m, .chip = &f->chip, .network = &f->network, .software = &f->software, .precision = PRECISION_BF16,
-                               .chips = rows[i].chips, .batch = rows[i].batch, .sequence = 2048};
-        struct plan_layout l = {.tp = 8, .pp = rows[i].pp, .vpp = rows[i].vpp, .dp = 1, .cp = 1, .ep = 1, .micro_batch = rows[i].micro_batch,
-                                .recompute = RECOMPUTE_SELECTIVE, .sequence_parallel = true};
+        struct plan_job job = {.model = &m,
+                               .chip = &f->chip,
+                               .network = &f->network,
+                               .software = &f->software,
+                               .precision = PRECISION_BF16,
+                               .chips = rows[i].chips,
+                               .batch = rows[i].batch,
+                               .sequence = 2048};
+        struct plan_layout l = {.tp = 8,
+                                .pp = rows[i].pp,
+                                .vpp = rows[i].vpp,
+                                .dp = 1,
+                                .cp = 1,
+                                .ep = 1,
+                                .micro_batch = rows[i].micro_batch,
+                                .recompute = RECOMPUTE_SELECTIVE,
+                                .sequence_parallel = true};
         assert_float_equal(18 * plan_model_params(&m) / rows[i].chips / GIB, rows[i].states, 0.2);
         struct plan_step step = plan_step_of(&job, &l, &plan_fitted);
         double available = rows[i].seconds * rows[i].chips * f->chip.peak[PRECISION_BF16];
@@ -90,8 +126,14 @@ static void korthikanti_states_and_utilisation_follow(void **state) {
 static void zero_stages_share_out(void **state) {
     struct fixture *f = *state;
     struct plan_model m = gpt(0);
-    struct plan_job job = {.model = &m, .chip = &f->chip, .network = &f->network, .software = &f->software, .precision = PRECISION_BF16,
-                           .chips = 64, .batch = 64, .sequence = 2048};
+    struct plan_job job = {.model = &m,
+                           .chip = &f->chip,
+                           .network = &f->network,
+                           .software = &f->software,
+                           .precision = PRECISION_BF16,
+                           .chips = 64,
+                           .batch = 64,
+                           .sequence = 2048};
     struct plan_software fsdp;
     assert_true(catalog_software(&f->catalog, "fsdp", &fsdp, NULL));
     job.software = &fsdp;
@@ -109,16 +151,24 @@ static void zero_stages_share_out(void **state) {
 static void stages_add_up(void **state) {
     const struct fixture *f = *state;
     struct plan_model m = gpt(1);
-    struct plan_job job = {.model = &m, .chip = &f->chip, .network = &f->network, .software = &f->software, .precision = PRECISION_BF16,
-                           .chips = 64, .batch = 64, .sequence = 2048};
+    struct plan_job job = {.model = &m,
+                           .chip = &f->chip,
+                           .network = &f->network,
+                           .software = &f->software,
+                           .precision = PRECISION_BF16,
+                           .chips = 64,
+                           .batch = 64,
+                           .sequence = 2048};
     for (int pp = 1; pp <= 16; pp++) {
         struct plan_layout l = {.tp = 1, .pp = pp, .vpp = 1, .dp = 1, .cp = 1, .ep = 1, .micro_batch = 1};
         double weights = 0;
         int layers = 0;
-        for (int i = 0; i < pp; i++) weights += plan_stage_memory(&job, &l, i).weights, layers += plan_stage_layers(&job, &l, i);
+        for (int i = 0; i < pp; i++)
+            weights += plan_stage_memory(&job, &l, i).weights, layers += plan_stage_layers(&job, &l, i);
         assert_true(layers >= m.layers && layers < m.layers + pp);
         if (layers != m.layers) continue; /* what is left over is counted as if every stage were full */
-        double all = 2 * (plan_model_params(&m) + (pp > 1 ? (double)m.vocab * m.hidden : 0)); /* the tied table is on both ends */
+        double all = 2 * (plan_model_params(&m) +
+                          (pp > 1 ? (double)m.vocab * m.hidden : 0)); /* the tied table is on both ends */
         assert_float_equal(weights / all, 1, 0.001);
     }
 }
@@ -129,8 +179,14 @@ static void experts_and_context_are_shared(void **state) {
     assert_true(catalog_model(&f->catalog, "deepseek-v3", &m, NULL));
     assert_float_equal(plan_model_params(&m) / 671e9, 1, 0.01); /* 671B, of which 37B work on a token */
     assert_float_equal(plan_model_active_params(&m) / 37e9, 1, 0.03);
-    struct plan_job job = {.model = &m, .chip = &f->chip, .network = &f->network, .software = &f->software, .precision = PRECISION_BF16,
-                           .chips = 1024, .batch = 1024, .sequence = 4096};
+    struct plan_job job = {.model = &m,
+                           .chip = &f->chip,
+                           .network = &f->network,
+                           .software = &f->software,
+                           .precision = PRECISION_BF16,
+                           .chips = 1024,
+                           .batch = 1024,
+                           .sequence = 4096};
     struct plan_layout l = {.tp = 1, .pp = 16, .vpp = 1, .dp = 64, .cp = 1, .ep = 1, .micro_batch = 1, .zero = 1};
     double whole = plan_memory_of(&job, &l).weights;
     l.ep = 64;
@@ -142,8 +198,11 @@ static void experts_and_context_are_shared(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(korthikanti_activations_are_exact), cmocka_unit_test(korthikanti_states_and_utilisation_follow),
-        cmocka_unit_test(zero_stages_share_out), cmocka_unit_test(stages_add_up), cmocka_unit_test(experts_and_context_are_shared),
+        cmocka_unit_test(korthikanti_activations_are_exact),
+        cmocka_unit_test(korthikanti_states_and_utilisation_follow),
+        cmocka_unit_test(zero_stages_share_out),
+        cmocka_unit_test(stages_add_up),
+        cmocka_unit_test(experts_and_context_are_shared),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }

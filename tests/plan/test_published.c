@@ -1,6 +1,6 @@
-/* test_published.c - the planner against published runs: eight of Korthikanti et al. and GPT-3's on V100s, which were never fitted,
- * and all dense rows. Prints what was predicted, what was reported, and what each system's rows would have been predicted at had
- * none of them been fitted. TALC_PLAN_FIT=1 fits the constants anew and prints them. */
+/* test_published.c - the planner against published runs: eight of Korthikanti et al. and GPT-3's on V100s, which were
+ * never fitted, and all dense rows. Prints what was predicted, what was reported, and what each system's rows would
+ * have been predicted at had none of them been fitted. TALC_PLAN_FIT=1 fits the constants anew and prints them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,8 @@
 #include "support/cmocka_all.h"
 #include "support/published_runs.h"
 
-static const char *const rows_path = TEST_DIR "/plan/published.tsv", *const left_out_path = TEST_DIR "/plan/not_compared.tsv";
+static const char *const rows_path = TEST_DIR "/plan/published.tsv", *const left_out_path =
+                                                                         TEST_DIR "/plan/not_compared.tsv";
 
 static int open_runs(void **state) {
     static struct published_runs runs;
@@ -41,8 +42,8 @@ static void korthikanti_is_predicted(void **state) {
     for (int i = 0; i < p->n; i++) {
         if (!of_group(&p->runs[i], "korthikanti")) continue;
         double ratio = published_ratio(&p->runs[i], &plan_fitted);
-        printf("  %-34s reported %6.2f s  predicted %6.2f s  %+5.1f%%\n", p->runs[i].name, p->runs[i].seconds, ratio * p->runs[i].seconds,
-               100 * (ratio - 1));
+        printf("  %-34s reported %6.2f s  predicted %6.2f s  %+5.1f%%\n", p->runs[i].name, p->runs[i].seconds,
+               ratio * p->runs[i].seconds, 100 * (ratio - 1));
     }
     struct published_errors e = published_errors(p, &plan_fitted, of_group, "korthikanti");
     printf("  mean %.2f%% (calculon 3.65%%), max %.2f%% (8.87%%)\n", 100 * e.mean, 100 * e.max);
@@ -94,12 +95,13 @@ static void all_dense_rows_are_predicted(void **state) {
         struct published_errors e = published_errors(p, &plan_fitted, of_system, p->runs[i].system);
         bool fitted = of_group(&p->runs[i], "fit");
         double without = fitted ? left_out_error(p, p->runs[i].system) : e.mean;
-        printf("%-20s %4d %6.1f%% %6.1f%% %6.1f%%  %5.1f%%%s\n", p->runs[i].system, e.n, 100 * e.mean, 100 * e.median, 100 * e.max, 100 * without,
-               fitted ? "" : " (never fitted)");
+        printf("%-20s %4d %6.1f%% %6.1f%% %6.1f%%  %5.1f%%%s\n", p->runs[i].system, e.n, 100 * e.mean, 100 * e.median,
+               100 * e.max, 100 * without, fitted ? "" : " (never fitted)");
         left_out += without * e.n, rows += e.n;
     }
     struct published_errors e = published_errors(p, &plan_fitted, any, NULL);
-    printf("%-20s %4d %6.1f%% %6.1f%% %6.1f%%  %5.1f%%\n", "all", e.n, 100 * e.mean, 100 * e.median, 100 * e.max, 100 * left_out / rows);
+    printf("%-20s %4d %6.1f%% %6.1f%% %6.1f%%  %5.1f%%\n", "all", e.n, 100 * e.mean, 100 * e.median, 100 * e.max,
+           100 * left_out / rows);
     print_left_out();
     assert_true(e.n >= 420);
     assert_true(e.median <= 0.08);
@@ -109,7 +111,9 @@ static void all_dense_rows_are_predicted(void **state) {
 
 static void few_constants_are_fitted(void **state) {
     (void)state;
-    for (int k = 0; k < CONSTANT_COUNT; k++) printf("  %-11s %-10.4g %s\n", plan_constant_notes[k].name, plan_fitted.value[k], plan_constant_notes[k].meaning);
+    for (int k = 0; k < CONSTANT_COUNT; k++)
+        printf("  %-11s %-10.4g %s\n", plan_constant_notes[k].name, plan_fitted.value[k],
+               plan_constant_notes[k].meaning);
     assert_true(CONSTANT_COUNT <= 12);
 }
 
@@ -125,7 +129,8 @@ static void reported_memory_is_planned(void **state) {
         total += fabs(plan_memory_of(&r->job, &r->layout).total / 1e9 / r->memory_gb - 1);
         n++;
     }
-    printf("memory: %d rows, mean error %.1f%%; of %d that ran out, %d were refused\n", n, 100 * total / n, n_oom, n_caught);
+    printf("memory: %d rows, mean error %.1f%%; of %d that ran out, %d were refused\n", n, 100 * total / n, n_oom,
+           n_caught);
     assert_true(n >= 60);
     assert_true(total / n <= 0.12);
     assert_true(n_oom == 7 && n_caught >= 5);
@@ -141,8 +146,10 @@ static int print_fit(void) {
     }
     published_choose(&p, &c);
     for (int k = 0; k < CONSTANT_COUNT; k++) printf("%s%.4g", k ? ", " : "", c.value[k]);
-    struct published_errors e = published_errors(&p, &c, any, NULL), unseen = published_errors(&p, &c, of_group, "korthikanti");
-    printf("\nall: mean %.2f%% median %.2f%%; Korthikanti, unseen: mean %.2f%% max %.2f%%\n", 100 * e.mean, 100 * e.median, 100 * unseen.mean, 100 * unseen.max);
+    struct published_errors e = published_errors(&p, &c, any, NULL),
+                            unseen = published_errors(&p, &c, of_group, "korthikanti");
+    printf("\nall: mean %.2f%% median %.2f%%; Korthikanti, unseen: mean %.2f%% max %.2f%%\n", 100 * e.mean,
+           100 * e.median, 100 * unseen.mean, 100 * unseen.max);
     published_close(&p);
     return 0;
 }
@@ -150,8 +157,9 @@ static int print_fit(void) {
 int main(void) {
     if (getenv("TALC_PLAN_FIT")) return print_fit();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(korthikanti_is_predicted),  cmocka_unit_test(gpt3_on_v100_is_predicted), cmocka_unit_test(all_dense_rows_are_predicted),
-        cmocka_unit_test(few_constants_are_fitted), cmocka_unit_test(reported_memory_is_planned),
+        cmocka_unit_test(korthikanti_is_predicted),     cmocka_unit_test(gpt3_on_v100_is_predicted),
+        cmocka_unit_test(all_dense_rows_are_predicted), cmocka_unit_test(few_constants_are_fitted),
+        cmocka_unit_test(reported_memory_is_planned),
     };
     return cmocka_run_group_tests(tests, open_runs, close_runs);
 }
