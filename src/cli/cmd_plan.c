@@ -11,6 +11,7 @@
 #include "file/atomic.h"
 #include "file/json.h"
 #include "file/run_folder.h"
+#include "plan/host.h"
 #include "plan/plan_json.h"
 #include "plan/report.h"
 
@@ -28,6 +29,8 @@ struct planner {
     struct plan_options o;
     struct catalog catalog;
     struct plan_model model, critic;
+    struct arch *arch; /* of the model, if `own`: talc itself can train it; owned */
+    bool own;
     struct plan_chip chip;
     struct plan_network network;
     struct plan_software software;
@@ -80,13 +83,10 @@ static void find_folder(struct planner *p) {
     p->has_folder = n > 0 && n < (int)sizeof p->folder;
 }
 
-static bool read_model_folder(const char *path, struct plan_model *out, struct talc_error *err) {
+static bool read_model_folder(const char *path, struct arch *arch, struct talc_error *err) {
     char *folder = run_folder_find_model(path, false, err), *file = folder ? path_join(folder, "config.json") : NULL;
     json_t *config = file ? json_read_file(file, 1 << 20, err) : NULL;
-    struct arch *arch = config ? malloc(sizeof *arch) : NULL;
-    bool ok = arch && arch_from_config(config, arch, err);
-    if (ok) *out = plan_model_of_arch(path, arch);
-    free(arch);
+    bool ok = config && arch_from_config(config, arch, err);
     json_decref(config);
     free(file);
     free(folder);
@@ -102,9 +102,15 @@ static const char *note_of(const char *name) {
 static bool find_model(struct planner *p, struct talc_error *err) {
     const struct plan_options *o = &p->o;
     struct plan_model *m = &p->model;
-    if (o->model ? !read_model_folder(o->model, m, err)
-                 : !catalog_model(&p->catalog, o->preset ? o->preset : "gpt3-175b", m, err))
+    const char *preset = o->preset ? o->preset : "gpt3-175b";
+    p->own = o->model || arch_preset(preset, p->arch, NULL);
+    if (o->model && !read_model_folder(o->model, p->arch, err)) return false;
+    if (o->model)
+        *m = plan_model_of_arch(o->model, p->arch);
+    else if (!catalog_model(&p->catalog, preset, m, err))
         return false;
+    if (o->layers || o->hidden || o->heads || o->head_dim || o->ffn || o->vocab)
+        p->own = false; /* not what the trainer would build */
     if (o->layers) m->layers = (int)o->layers;
     if (o->hidden && !o->ffn) m->ffn = (int)llround((double)m->ffn / m->hidden * (double)o->hidden);
     if (o->hidden) m->hidden = (int)o->hidden;
@@ -124,6 +130,9 @@ static bool find_prices(struct planner *p, struct talc_error *err) {
     if (o->price > 0) {
         prices->rent = (struct plan_price){.low = o->price, .mid = o->price, .high = o->price, .source = "--price"};
         snprintf(prices->rent.month, sizeof prices->rent.month, "given");
+    } else if (strcmp(p->chip.name, HOST_CHIP) == 0) {
+        prices->rent = (struct plan_price){.source = "your own"};
+        snprintf(prices->rent.month, sizeof prices->rent.month, "none");
     } else if (!catalog_price(&p->catalog, p->chip.name, o->price_date, &prices->rent, err))
         return false;
     snprintf(prices->currency, sizeof prices->currency, "%.7s", o->currency);
@@ -148,10 +157,30 @@ static bool find_rates(struct planner *p, struct talc_error *err) {
     return true;
 }
 
+static bool find_chip(struct planner *p, struct talc_error *err) {
+    struct cli_device device;
+    if (strcmp(p->o.gpu, HOST_CHIP) != 0) return catalog_chip(&p->catalog, p->o.gpu, &p->chip, err);
+    if (p->o.gpus > 1) return talc_fail(err, "there is one this-machine, not %lld", (long long)p->o.gpus);
+    if (!cli_device_open(&device, NULL, 0, err)) return false;
+    bool ok = host_measure(&device.stream, device.pool, &p->chip, err);
+    cli_device_close(&device);
+    return ok;
+}
+
+/* On this machine talc's own trainer runs: one rank, nothing recomputed. */
+static void keep_to_trainer(struct planner *p) {
+    struct plan_request *r = &p->request;
+    if (strcmp(p->chip.name, HOST_CHIP) != 0) return;
+    r->job.own = p->own ? p->arch : NULL;
+    r->wish.tp = r->wish.pp = r->wish.vpp = r->wish.dp = r->wish.cp = r->wish.ep = 1;
+    r->wish.zero = 0, r->wish.recompute = RECOMPUTE_NONE;
+}
+
 static bool find_job(struct planner *p, struct talc_error *err) {
     const struct plan_options *o = &p->o;
     struct plan_request *r = &p->request;
-    if (!catalog_chip(&p->catalog, o->gpu, &p->chip, err) || !find_model(p, err) ||
+    bool host = strcmp(o->gpu, HOST_CHIP) == 0;
+    if (!find_chip(p, err) || !find_model(p, err) ||
         !catalog_network(&p->catalog, o->network ? o->network : p->chip.network, &p->network, err) ||
         !catalog_software(&p->catalog, o->software ? o->software : p->chip.software, &p->software, err))
         return false;
@@ -159,7 +188,9 @@ static bool find_job(struct planner *p, struct talc_error *err) {
                                .chip = &p->chip,
                                .network = &p->network,
                                .software = &p->software,
-                               .chips = (int)o->gpus,
+                               .chips = o->gpus ? (int)o->gpus
+                                        : host  ? 1
+                                                : 8,
                                .sequence = o->context                ? (int)o->context
                                            : p->model.context > 8192 ? 8192
                                                                      : p->model.context};
@@ -180,13 +211,17 @@ static bool find_job(struct planner *p, struct talc_error *err) {
         if (o->recompute && strcmp(o->recompute, recompute_names[i]) == 0) r->wish.recompute = i;
     if (o->recompute && r->wish.recompute < 0)
         return talc_fail(err, "--recompute is none, selective or full, not '%.20s'", o->recompute);
-    if (!parse_count(o->tokens, &r->tokens, err) || !precision_find(o->precision, &r->job.precision, err)) return false;
+    if (!parse_count(o->tokens, &r->tokens, err) || !precision_find(o->precision ? o->precision
+                                                                    : host       ? "fp32"
+                                                                                 : "bf16",
+                                                                    &r->job.precision, err))
+        return false;
     if (p->critic.layers == 0 && o->critic && !catalog_model(&p->catalog, o->critic, &p->critic, err)) return false;
+    keep_to_trainer(p);
     return find_prices(p, err) && find_rates(p, err);
 }
 
-/* ---- tables on the terminal
- * ------------------------------------------------------------------------------------------ */
+/* ---- tables on the terminal ------------------------------------------------------------------------------------- */
 
 static const char *gib(double bytes, char out[32]) {
     snprintf(out, 32, "%.1f GiB", bytes / (1 << 30));
@@ -253,6 +288,7 @@ static void print_money(const struct plan_request *r, const struct training_plan
     const struct plan_cost *c = &p->cost;
     char low[48], mid[48], high[48], buy[48];
     printf("GPU-hours    %.4g\n", c->chip_hours);
+    if (r->prices.rent.mid <= 0 && r->prices.purchase <= 0) return; /* one's own machine */
     printf("rent         %s (low %s, high %s) at %.2f USD a GPU-hour, prices of %s\n", money(c->mid, &r->prices, mid),
            money(c->low, &r->prices, low), money(c->high, &r->prices, high), r->prices.rent.mid, r->prices.rent.month);
     printf("purchase     %s: %d x %s with their share of servers and network (assumed %.0f USD each)\n",
@@ -274,21 +310,21 @@ static void print_failures(const struct training_plan *p) {
 
 static void print_plan(const struct plan_request *r, const struct training_plan *p) {
     const struct plan_job *job = &p->job;
-    char layout[128], n[32], t[32], a[32];
+    char layout[128], n[32], t[32], a[32], b[32];
     int batch = plan_true_batch(job, &p->best.layout);
     plan_layout_text(&p->best.layout, layout);
     printf("%s (%s parameters) on %d x %s, %s tokens in %s\n", job->model->name,
            count(plan_model_params(job->model), n), job->chips, job->chip->name, count(r->tokens, t),
            precision_names[job->precision]);
-    printf("assumed      batch %d sequences of %d (%.3gM tokens), network %s, software %s\n\n", batch, job->sequence,
-           (double)batch * job->sequence / 1e6, job->network->name, job->software->name);
+    printf("assumed      batch %d sequences of %d (%s tokens), network %s, software %s\n\n", batch, job->sequence,
+           count((double)batch * job->sequence, b), job->network->name, job->software->name);
     printf("layout       %s\n", layout);
     printf("time         %.3g days (%.3g of steps, goodput %.1f%%)\n", p->failures.wall_seconds / 86400,
            p->compute_seconds / 86400, 100 * p->failures.goodput);
-    printf("speed        %s tokens/s; %.1f TFLOP/s a GPU by 6ND\n", format_count(p->best.tokens_per_second, a),
+    printf("speed        %s tokens/s; %.3g TFLOP/s a GPU by 6ND\n", format_count(p->best.tokens_per_second, a),
            p->best.step.six_n_flops / p->best.step.seconds / job->chips / 1e12);
     printf(
-        "utilisation  MFU %.1f%% (full attention), %.1f%% (causal), %.1f%% (6ND); HFU %.1f%%; of %.0f TFLOP/s dense\n",
+        "utilisation  MFU %.1f%% (full attention), %.1f%% (causal), %.1f%% (6ND); HFU %.1f%%; of %.3g TFLOP/s dense\n",
         100 * p->mfu, 100 * p->mfu_causal, 100 * p->mfu_six_n, 100 * p->hfu, job->chip->peak[job->precision] / 1e12);
     print_money(r, p);
     print_failures(p);
@@ -298,8 +334,7 @@ static void print_plan(const struct plan_request *r, const struct training_plan 
     for (int i = 0; i < p->warnings.n; i++) printf("%s  %s\n", i ? "" : "\nwarnings\n", p->warnings.text[i]);
 }
 
-/* ---- what is answered
- * -------------------------------------------------------------------------------------------------- */
+/* ---- what is answered ------------------------------------------------------------------------------------------- */
 
 static bool print_object(json_t *object, struct talc_error *err) {
     struct buffer line = {0};
@@ -454,6 +489,8 @@ static void list_all(const struct planner *p) {
 }
 
 static bool answer(struct planner *p, struct talc_error *err) {
+    p->arch = malloc(sizeof *p->arch);
+    if (!p->arch) return talc_fail(err, "out of memory");
     find_folder(p);
     if (p->o.tables && !folder_exists(p->o.tables)) return talc_fail(err, "%s: no such folder of tables", p->o.tables);
     if (!catalog_open(&p->catalog, p->has_folder ? p->folder : NULL, err)) return false;
@@ -483,11 +520,11 @@ static bool answer(struct planner *p, struct talc_error *err) {
 int cmd_plan(int argc, char **argv) {
     struct planner p = {.o = {.gpu = "a100-80",
                               .tokens = "300B",
-                              .precision = "bf16",
+
                               .currency = "USD",
                               .grid = "us",
                               .failures = "llama3",
-                              .gpus = 8,
+
                               .zero = -1,
                               .requests = 1,
                               .cached = 0.5,
@@ -502,12 +539,13 @@ int cmd_plan(int argc, char **argv) {
          .value = &p.o.model,
          .argument = "DIR",
          .help = "the model in this folder instead"},
-        TEXT_OPTION("gpu", gpu, "NAME", "v100 ... gb300, mi300x, tpu-v5p, ... (default a100-80; --list)"),
-        COUNT_OPTION("gpus", gpus, 1, "how many (default 8)"),
+        TEXT_OPTION("gpu", gpu, "NAME",
+                    "v100 ... gb300, mi300x, tpu-v5p, ... (default a100-80; --list), or this-machine"),
+        COUNT_OPTION("gpus", gpus, 0, "how many (default 8)"),
         TEXT_OPTION("tokens", tokens, "N", "to train on: 300B (default), 1.5T, ..."),
         COUNT_OPTION("batch", batch, 0, "sequences a step (default: as GPT-3's table chooses by size)"),
         COUNT_OPTION("context", context, 0, "tokens of a sequence (default: the model's, at most 8192)"),
-        TEXT_OPTION("precision", precision, "NAME", "bf16 (default), fp16, fp8, mxfp8, fp4, fp32"),
+        TEXT_OPTION("precision", precision, "NAME", "bf16 (default; this-machine: fp32), fp16, fp8, mxfp8, fp4"),
         TEXT_OPTION("network", network, "NAME", "how the GPUs are connected (default: as is usual for them; --list)"),
         TEXT_OPTION("software", software, "NAME", "what trains (default: of the GPU's time; --list)"),
         COUNT_OPTION("tp", tp, 0, "tensor parallel (0: the best, as for all that follow)"),
@@ -579,6 +617,7 @@ int cmd_plan(int argc, char **argv) {
     if (!p.o.rlhf && p.o.output_tokens == 0) p.o.output_tokens = SERVING_LOAD_DEFAULT.output_tokens;
     code = answer(&p, &err) ? EXIT_DONE : cli_fail("plan", &err);
     catalog_close(&p.catalog);
+    free(p.arch);
     options_free(&line);
     return code;
 }

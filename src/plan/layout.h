@@ -27,6 +27,7 @@ struct plan_job {
     const struct plan_network *network;
     const struct plan_software *software;
     enum plan_precision precision;
+    const struct arch *own; /* trained by talc itself on this machine: memory as its trainer takes it; NULL: not so */
     int chips, batch, sequence; /* batch: sequences a step */
 };
 

@@ -1,6 +1,8 @@
 /* memory.c - memory of the fullest chip; see memory.h. */
 #include "plan/memory.h"
 
+#include "plan/host.h"
+
 /* Driver, libraries and communication: 1113 MiB of context on a V100 (BigScience tr3m-1B3) and buffers of two or three
  * communicators. */
 #define CONTEXT_BYTES (1.1e9)
@@ -26,8 +28,11 @@ double plan_layer_activations(const struct plan_job *job, const struct plan_layo
     double between = h * (4 + (again ? 0 : 2 * input) +
                           (m->biases ? 2 : 0)); /* two norms' inputs, two products' inputs, dropout's masks */
     double width = m->experts ? (double)m->active * m->expert_ffn + m->shared_ffn : m->ffn;
-    double within = 2 * (q + 2 * kv) + 2 * q + (fp8 ? q : 0) + width * ((m->gated ? 4 : 2) + (again ? 0 : input));
-    if (m->experts) within += 2 * h * m->active;
+    /* Low-rank attention keeps its latents, where queries, keys and values may be computed again. */
+    double attention = again && m->kv_values ? 2.0 * 3 * m->kv_values : 2 * (q + 2 * kv);
+    double gates = (m->gated ? 4 : 2) * (again && fp8 ? 0.5 : 1); /* inputs of the activation function */
+    double within = attention + 2 * q + (fp8 ? q : 0) + width * (gates + (again ? 0 : input));
+    if (m->experts) within += input * h * m->active;
     double scores = job->software->flash ? 4.0 * m->heads : (m->biases ? 5 : 2) * m->heads * keys;
     if (cheap && !job->software->flash) scores = 0;
     return tokens * (between / shared + (within + scores) / t);
@@ -77,6 +82,7 @@ static void add_states(struct plan_memory *out, const struct plan_job *job, cons
 }
 
 struct plan_memory plan_stage_memory(const struct plan_job *job, const struct plan_layout *l, int stage) {
+    if (job->own) return host_memory(job->own, l->micro_batch, job->sequence);
     const struct plan_model *m = job->model;
     struct plan_memory out = {.stage = stage};
     double dense, experts, tokens = (double)l->micro_batch * job->sequence / l->cp, ranks = (double)l->dp * l->cp;

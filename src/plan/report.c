@@ -40,8 +40,7 @@ static void escape(struct buffer *b, const char *text) {
     }
 }
 
-/* ---- bars
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- bars ------------------------------------------------------------------------------------------------------- */
 
 struct part {
     const char *name;
@@ -95,8 +94,7 @@ static void step_bar(struct buffer *b, const struct training_plan *p) {
     bar(b, parts, 12, 0, "s", 1);
 }
 
-/* ---- the pipeline
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the pipeline ----------------------------------------------------------------------------------------------- */
 
 enum { DRAWN_STAGES = 16, DRAWN_MICRO_BATCHES = 32 };
 
@@ -147,8 +145,7 @@ static void timeline(struct buffer *b, const struct training_plan *p) {
     buffer_append_text(b, "</svg>");
 }
 
-/* ---- scaling
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- scaling ---------------------------------------------------------------------------------------------------- */
 
 enum { PLOT_LEFT = 70, PLOT_RIGHT = 915, PLOT_TOP = 20, PLOT_BOTTOM = 290 };
 
@@ -225,8 +222,7 @@ static void scaling(struct buffer *b, const struct plan_request *r, const struct
     buffer_append_text(b, "</table>");
 }
 
-/* ---- tables
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- tables ----------------------------------------------------------------------------------------------------- */
 
 static void layouts(struct buffer *b, const struct training_plan *p) {
     buffer_printf(b,

@@ -71,9 +71,10 @@ static struct step begin(const struct plan_job *job, const struct plan_layout *l
     struct step s = {.job = job, .layout = l, .c = constants->value};
     const struct plan_chip *chip = job->chip;
     enum plan_precision p = chip->matmul[job->precision] > 0 ? job->precision : PRECISION_BF16;
+    enum plan_precision narrow = p == PRECISION_FP32 ? p : PRECISION_BF16; /* of attention and the head */
     s.tokens = (double)l->micro_batch * job->sequence / l->cp;
     s.memory_rate = chip->memory_rate * s.c[CONSTANT_TRAFFIC];
-    s.narrow = (struct matmul_rates){.rate = chip->matmul[PRECISION_BF16] * s.c[CONSTANT_MATMUL],
+    s.narrow = (struct matmul_rates){.rate = chip->matmul[narrow] * s.c[CONSTANT_MATMUL],
                                      .memory_rate = chip->memory_rate,
                                      .fill = s.c[CONSTANT_FILL],
                                      .operands = s.c[CONSTANT_OPERANDS],
@@ -117,8 +118,8 @@ static double layer_products(const struct step *s, bool experts, bool backward) 
     double kv =
         m->kv_heads < t ? m->head_dim : m->kv_heads * m->head_dim / t; /* heads that do not divide are held twice */
     double up = m->gated ? 2 : 1, seconds = 0;
-    if (m->attention_params > 0)
-        seconds += product(&s->wide, 1, s->tokens, m->attention_params / t / h, h, backward);
+    if (m->attention_params > 0) /* as one product of the same size, in whole tiles */
+        seconds += product(&s->wide, 1, s->tokens, 128 * ceil(m->attention_params / t / h / 128), h, backward);
     else {
         seconds += product(&s->wide, 1, s->tokens, q + 2 * kv, h, backward);
         seconds += product(&s->wide, 1, s->tokens, h, q, backward);
@@ -199,7 +200,8 @@ static struct pass layer_pass(const struct step *s, bool experts, bool backward)
     if (experts && s->layout->ep > 1) {
         double wire =
             s->job->precision >= PRECISION_FP8 && !backward ? 1.5 : 2; /* dispatched in FP8, combined in bf16 */
-        p.expert = 2 * all_to_all_seconds(&s->expert, wire * s->tokens * m->active * m->hidden / s->layout->tp);
+        p.expert = 2 * all_to_all_seconds(&s->expert, wire * s->tokens * m->active * m->hidden / s->layout->tp, m->active,
+                                          s->job->software->tp_overlap);
         p.expert = overlapped(s, p.expert, p.matmul + p.attention);
     }
     if (s->layout->cp > 1) { /* keys and values go round the ring; their gradients come back */
