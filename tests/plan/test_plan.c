@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/host.h"
 #include "plan/plan_json.h"
 #include "plan/report.h"
 #include "support/cmocka_all.h"
+#include "train/trainer.h"
 
 struct fixture {
     struct catalog catalog;
@@ -125,6 +127,33 @@ static void ten_thousand_a100_cost_a_billion_rmb(void **state) {
     assert_true(plan_training(&r, &p, NULL));
     assert_float_equal(10000 * r.prices.purchase * r.prices.per_usd, 1e9, 0.2e9);
     training_plan_free(&p);
+}
+
+/* 2412.19437: 14.8T tokens in 180K GPU-hours a trillion, 54.2 days, PP16 EP64 without TP. No run with experts was ever
+ * fitted. */
+static void deepseek_v3_is_predicted(void **state) {
+    struct plan_request r = request_of(*state, "deepseek-v3", "h800", 2048);
+    struct training_plan p;
+    r.tokens = 14.8e12, r.job.precision = PRECISION_FP8, r.job.batch = 15360, r.job.sequence = 4096;
+    r.wish.tp = 1, r.wish.pp = 16, r.wish.ep = 64;
+    assert_true(plan_training(&r, &p, NULL));
+    printf("DeepSeek-V3 on 2,048 H800: %.1f days, reported 54.2\n", p.compute_seconds / 86400);
+    assert_float_equal(p.compute_seconds / 86400, 54.2, 8);
+    training_plan_free(&p);
+}
+
+/* talc's own trainer on this machine takes what the plan says it will. */
+static void memory_of_the_trainer_is_planned(void **state) {
+    (void)state;
+    struct arch *arch = malloc(sizeof *arch);
+    struct talc_error err = {0};
+    assert_true(arch && arch_preset("gpt2-124m", arch, &err));
+    struct trainer_options o = {.row_tokens = 64, .micro_batch_rows = 4};
+    struct plan_memory m = host_memory(arch, 4, 64);
+    double taken = (double)trainer_bytes(arch, &o) + 2 * 4.0 * (double)arch_parameters(arch);
+    assert_float_equal(m.total / taken, 1, 0.01);
+    assert_float_equal(m.weights + m.gradients + m.optimizer + m.activations + m.logits + m.buffers, m.total, 1);
+    free(arch);
 }
 
 static void slips_and_bad_shapes_are_named(void **state) {
@@ -313,6 +342,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gpt3_on_ten_thousand_v100),      cmocka_unit_test(a_batch_that_cannot_feed_is_said),
         cmocka_unit_test(gpt3_sizes_on_a_dgx_h100),       cmocka_unit_test(ten_thousand_a100_cost_a_billion_rmb),
+        cmocka_unit_test(deepseek_v3_is_predicted),       cmocka_unit_test(memory_of_the_trainer_is_planned),
         cmocka_unit_test(slips_and_bad_shapes_are_named), cmocka_unit_test(layouts_that_are_none_are_refused),
         cmocka_unit_test(known_crossings_are_kept),       cmocka_unit_test(failures_are_counted),
         cmocka_unit_test(more_users_take_more_chips),     cmocka_unit_test(alignment_is_planned),
