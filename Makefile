@@ -175,6 +175,8 @@ format:
 install: talc
 	install -D -m 755 $(BUILD)/talc $(DESTDIR)$(PREFIX)/bin/talc
 	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/talc/README.md
+	install -d $(DESTDIR)$(PREFIX)/share/talc/plan
+	install -m 644 $(PLAN_TABLES) $(DESTDIR)$(PREFIX)/share/talc/plan
 
 ## make deps       install the libraries that talc is built with
 deps:

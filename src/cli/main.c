@@ -16,6 +16,7 @@ const struct command commands[] = {
     {"chat", "talk to a model in the terminal", cmd_chat},
     {"info", "what is in a model, a preset; what this machine has", cmd_info},
     {"bench", "measure training and matrix products on this machine", cmd_bench},
+    {"plan", "what a run costs on a cluster, before it starts", cmd_plan},
     {"primer", "write the demo corpus: text, chats, tests", cmd_primer},
     {NULL, NULL, NULL},
 };

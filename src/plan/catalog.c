@@ -23,21 +23,25 @@ bool precision_find(const char *name, enum plan_precision *out, struct talc_erro
 
 bool catalog_open(struct catalog *c, const char *folder, struct talc_error *err) {
     *c = (struct catalog){0};
-    bool ok = table_open(&c->chips, "chips", folder, false, err) && table_open(&c->networks, "networks", folder, false, err) &&
-              table_open(&c->software, "software", folder, false, err) &&
-              table_open(&c->models, "models", folder, false, err) && table_open(&c->prices, "prices", folder, true, err) &&
-              table_open(&c->currencies, "currencies", folder, false, err) &&
-              table_open(&c->failures, "failures", folder, false, err) && table_open(&c->grids, "grids", folder, false, err);
+    bool ok =
+        table_open(&c->chips, "chips", folder, false, err) &&
+        table_open(&c->networks, "networks", folder, false, err) &&
+        table_open(&c->software, "software", folder, false, err) &&
+        table_open(&c->models, "models", folder, false, err) && table_open(&c->prices, "prices", folder, true, err) &&
+        table_open(&c->currencies, "currencies", folder, false, err) &&
+        table_open(&c->failures, "failures", folder, false, err) && table_open(&c->grids, "grids", folder, false, err);
     if (!ok) catalog_close(c);
     return ok;
 }
 
 void catalog_close(struct catalog *c) {
-    struct table *tables[] = {&c->chips, &c->networks, &c->software, &c->models, &c->prices, &c->currencies, &c->failures, &c->grids};
+    struct table *tables[] = {&c->chips,  &c->networks,   &c->software, &c->models,
+                              &c->prices, &c->currencies, &c->failures, &c->grids};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) table_free(tables[i]);
 }
 
-/* ---- reading a row ------------------------------------------------------------------------------------------------ */
+/* ---- reading a row ------------------------------------------------------------------------------------------------
+ */
 
 /* Reads cells of one row; the first failure stays. */
 struct row {
@@ -52,19 +56,21 @@ static double cell(struct row *row, const char *column, double fallback, double 
     if (!row->ok) return fallback;
     row->ok = table_number(row->table, row->index, column, fallback, &value, row->err);
     if (row->ok && (value < min || value > max))
-        row->ok = talc_fail(row->err, "%s: %s is %g; it must be %g .. %g", row->table->cells[row->index * row->table->n_columns],
-                            column, value, min, max);
+        row->ok = talc_fail(row->err, "%s: %s is %g; it must be %g .. %g",
+                            row->table->cells[row->index * row->table->n_columns], column, value, min, max);
     return value;
 }
 
 static int cell_int(struct row *row, const char *column, int fallback, int min, int max) {
     double value = cell(row, column, fallback, min, max);
     if (row->ok && value != floor(value))
-        row->ok = talc_fail(row->err, "%s: %s must be a whole number", row->table->cells[row->index * row->table->n_columns], column);
+        row->ok = talc_fail(row->err, "%s: %s must be a whole number",
+                            row->table->cells[row->index * row->table->n_columns], column);
     return row->ok ? (int)value : fallback;
 }
 
-static bool open_row(struct row *row, const struct table *table, const char *what, const char *name, struct talc_error *err) {
+static bool open_row(struct row *row, const struct table *table, const char *what, const char *name,
+                     struct talc_error *err) {
     char names[700] = "";
     *row = (struct row){.table = table, .index = table_find(table, name), .ok = true, .err = err};
     if (row->index >= 0) return true;
@@ -77,13 +83,13 @@ static bool open_row(struct row *row, const struct table *table, const char *wha
 
 bool catalog_chip(const struct catalog *catalog, const char *name, struct plan_chip *out, struct talc_error *err) {
     struct row row;
-    static const struct {
-        const char *name, *full;
-    } short_names[] = {{"v100", "v100-32"}, {"a100", "a100-80"}};
+    static const struct { const char *name, *full; } short_names[] = {{"v100", "v100-32"}, {"a100", "a100-80"}};
     for (size_t i = 0; i < sizeof short_names / sizeof *short_names; i++)
         if (strcasecmp(name, short_names[i].name) == 0) name = short_names[i].full;
     if (!open_row(&row, &catalog->chips, "chip", name, err)) return false;
-    *out = (struct plan_chip){.year = cell_int(&row, "year", 2020, 1980, 2200), .units = cell_int(&row, "sms", 100, 1, 100000)};
+    *out = (struct plan_chip){.year = cell_int(&row, "year", 2020, 1980, 2200),
+                              .units = cell_int(&row, "sms", 100, 1, 100000),
+                              .async_mma = cell_int(&row, "async_mma", 0, 0, 1)};
     snprintf(out->name, sizeof out->name, "%s", table_text(row.table, row.index, "name"));
     snprintf(out->software, sizeof out->software, "%s", table_text(row.table, row.index, "software"));
     snprintf(out->network, sizeof out->network, "%s", table_text(row.table, row.index, "network"));
@@ -105,10 +111,12 @@ bool catalog_chip(const struct catalog *catalog, const char *name, struct plan_c
     return row.ok;
 }
 
-bool catalog_network(const struct catalog *catalog, const char *name, struct plan_network *out, struct talc_error *err) {
+bool catalog_network(const struct catalog *catalog, const char *name, struct plan_network *out,
+                     struct talc_error *err) {
     struct row row;
     if (!open_row(&row, &catalog->networks, "network", name, err)) return false;
-    *out = (struct plan_network){.island = cell_int(&row, "island", 8, 1, 1 << 20), .pod = cell_int(&row, "pod_gpus", 0, 0, 1 << 30)};
+    *out = (struct plan_network){.island = cell_int(&row, "island", 8, 1, 1 << 20),
+                                 .pod = cell_int(&row, "pod_gpus", 0, 0, 1 << 30)};
     snprintf(out->name, sizeof out->name, "%s", table_text(row.table, row.index, "name"));
     out->nic_rate = cell(&row, "nic_gbs", 0, 1e-6, 1e6) * 1e9;
     out->latency = cell(&row, "latency_us", 0, 0, 1e7) * 1e-6;
@@ -116,10 +124,13 @@ bool catalog_network(const struct catalog *catalog, const char *name, struct pla
     return row.ok;
 }
 
-bool catalog_software(const struct catalog *catalog, const char *name, struct plan_software *out, struct talc_error *err) {
+bool catalog_software(const struct catalog *catalog, const char *name, struct plan_software *out,
+                      struct talc_error *err) {
     struct row row;
     if (!open_row(&row, &catalog->software, "software", name, err)) return false;
-    *out = (struct plan_software){.flash = strcmp(table_text(row.table, row.index, "attention"), "flash") == 0,
+    const char *attention = table_text(row.table, row.index, "attention");
+    *out = (struct plan_software){.flash = strncmp(attention, "flash", 5) == 0,
+                                  .flash3 = strcmp(attention, "flash3") == 0,
                                   .one_ring = strcmp(table_text(row.table, row.index, "rings"), "one") == 0};
     snprintf(out->name, sizeof out->name, "%s", table_text(row.table, row.index, "name"));
     out->fusion = (enum plan_fusion)cell_int(&row, "fused", 0, FUSION_NONE, FUSION_COMPILED);
@@ -128,27 +139,41 @@ bool catalog_software(const struct catalog *catalog, const char *name, struct pl
     out->tp_overlap = cell_int(&row, "tp_overlap", 0, 0, 1);
     out->dp_overlap = cell_int(&row, "dp_overlap", 0, 0, 1);
     out->graphs = cell_int(&row, "graphs", 0, 0, 1);
+    out->balance = cell_int(&row, "balance", 0, 0, 1);
     out->grad_bytes = cell_int(&row, "grad_bytes", 4, 1, 8);
     return row.ok;
 }
 
-/* ---- models ------------------------------------------------------------------------------------------------------- */
+/* ---- models -------------------------------------------------------------------------------------------------------
+ */
 
 struct plan_model plan_model_of_arch(const char *name, const struct arch *a) {
-    struct plan_model m = {.layers = a->n_layers, .hidden = a->hidden_size, .heads = a->n_heads, .kv_heads = a->n_kv_heads,
-                           .head_dim = a->head_dim, .ffn = a->intermediate_size, .vocab = a->vocab_size,
-                           .context = a->context_length, .gated = a->activation == ACTIVATION_SWIGLU, .tied = a->tie_embeddings,
-                           .learned_positions = a->learned_positions, .biases = a->norm == NORM_LAYER};
+    struct plan_model m = {.layers = a->n_layers,
+                           .hidden = a->hidden_size,
+                           .heads = a->n_heads,
+                           .kv_heads = a->n_kv_heads,
+                           .head_dim = a->head_dim,
+                           .ffn = a->intermediate_size,
+                           .vocab = a->vocab_size,
+                           .context = a->context_length,
+                           .gated = a->activation == ACTIVATION_SWIGLU,
+                           .tied = a->tie_embeddings,
+                           .learned_positions = a->learned_positions,
+                           .biases = a->norm == NORM_LAYER};
     snprintf(m.name, sizeof m.name, "%s", name);
     return m;
 }
 
 bool plan_model_check(const struct plan_model *m, struct talc_error *err) {
-    if (m->layers < 1 || m->hidden < 1 || m->heads < 1 || m->kv_heads < 1 || m->head_dim < 1 || m->ffn < 1 || m->vocab < 1 || m->context < 1)
-        return talc_fail(err, "%s: layers, hidden, heads, kv_heads, head_dim, ffn, vocab and context must all be above 0", m->name);
-    if (m->heads % m->kv_heads) return talc_fail(err, "%s: %d heads cannot share %d key and value heads", m->name, m->heads, m->kv_heads);
+    if (m->layers < 1 || m->hidden < 1 || m->heads < 1 || m->kv_heads < 1 || m->head_dim < 1 || m->ffn < 1 ||
+        m->vocab < 1 || m->context < 1)
+        return talc_fail(
+            err, "%s: layers, hidden, heads, kv_heads, head_dim, ffn, vocab and context must all be above 0", m->name);
+    if (m->heads % m->kv_heads)
+        return talc_fail(err, "%s: %d heads cannot share %d key and value heads", m->name, m->heads, m->kv_heads);
     if (m->experts && (m->active < 1 || m->active > m->experts || m->expert_ffn < 1))
-        return talc_fail(err, "%s: of %d experts a token uses %d of width %d", m->name, m->experts, m->active, m->expert_ffn);
+        return talc_fail(err, "%s: of %d experts a token uses %d of width %d", m->name, m->experts, m->active,
+                         m->expert_ffn);
     return true;
 }
 
@@ -187,6 +212,7 @@ bool catalog_model(const struct catalog *catalog, const char *name, struct plan_
     out->shared_ffn = cell_int(&row, "shared_ffn", 0, 0, 1 << 26);
     out->dense_layers = cell_int(&row, "dense_layers", 0, 0, 10000);
     out->attention_params = cell(&row, "attention_params", 0, 0, 1e12);
+    out->kv_values = cell_int(&row, "kv_values", 0, 0, 1 << 24);
     out->biases = !out->gated;
     out->learned_positions = !out->gated;
     return row.ok && plan_model_check(out, err);
@@ -202,7 +228,9 @@ double plan_ffn_params(const struct plan_model *m, int width) {
     return (m->gated ? 3.0 : 2.0) * m->hidden * width + (m->biases ? (double)width + m->hidden : 0);
 }
 
-bool plan_layer_has_experts(const struct plan_model *m, int layer) { return m->experts > 0 && layer >= m->dense_layers; }
+bool plan_layer_has_experts(const struct plan_model *m, int layer) {
+    return m->experts > 0 && layer >= m->dense_layers;
+}
 
 static double block_params(const struct plan_model *m, int experts_counted) {
     double total = 0, norms = (m->biases ? 4.0 : 2.0) * m->hidden;
@@ -211,7 +239,8 @@ static double block_params(const struct plan_model *m, int experts_counted) {
         if (plan_layer_has_experts(m, l))
             total += experts_counted * plan_ffn_params(m, m->expert_ffn) + (double)m->hidden * m->experts +
                      (m->shared_ffn ? plan_ffn_params(m, m->shared_ffn) : 0);
-        else total += plan_ffn_params(m, m->ffn);
+        else
+            total += plan_ffn_params(m, m->ffn);
     }
     return total + norms / 2;
 }
@@ -228,18 +257,21 @@ struct plan_flops plan_model_flops(const struct plan_model *m, int sequence) {
     double keys = m->window && m->window < sequence ? m->window : sequence;
     double attention = 12.0 * m->layers * m->heads * m->head_dim * keys;
     bool banded = keys < sequence;
-    return (struct plan_flops){.six_n = 6 * plan_model_active_params(m), .causal = 6 * in_products + attention * (banded ? 1 : 0.5),
+    return (struct plan_flops){.six_n = 6 * plan_model_active_params(m),
+                               .causal = 6 * in_products + attention * (banded ? 1 : 0.5),
                                .full = 6 * in_products + attention};
 }
 
-/* ---- money ---------------------------------------------------------------------------------------------------------- */
+/* ---- money ----------------------------------------------------------------------------------------------------------
+ */
 
 static int months_of(const char *month) {
     int year, in_year;
     return sscanf(month, "%4d-%2d", &year, &in_year) == 2 ? year * 12 + in_year : -1;
 }
 
-bool catalog_price(const struct catalog *catalog, const char *chip, const char *month, struct plan_price *out, struct talc_error *err) {
+bool catalog_price(const struct catalog *catalog, const char *chip, const char *month, struct plan_price *out,
+                   struct talc_error *err) {
     const struct table *t = &catalog->prices;
     int wanted = month ? months_of(month) : 1 << 24, best = -1, distance = 0;
     if (wanted < 0) return talc_fail(err, "a price date is written as 2026-05, not '%.20s'", month);
@@ -248,7 +280,9 @@ bool catalog_price(const struct catalog *catalog, const char *chip, const char *
         if (strcasecmp(table_text(t, r, "chip"), chip) != 0 || of_row < 0) continue;
         if (best < 0 || abs(of_row - wanted) <= distance) best = r, distance = abs(of_row - wanted);
     }
-    if (best < 0) return talc_fail(err, "no price of %s is known; say --price DOLLARS (an hour) or add a row to prices.tsv", chip);
+    if (best < 0)
+        return talc_fail(err, "no price of %s is known; say --price DOLLARS (an hour) or add a row to prices.tsv",
+                         chip);
     struct row row = {.table = t, .index = best, .ok = true, .err = err};
     *out = (struct plan_price){.mid = cell(&row, "mid", 0, 0, 1e9), .source = table_text(t, best, "source")};
     out->low = cell(&row, "low", out->mid, 0, 1e9);

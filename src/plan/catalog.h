@@ -1,5 +1,6 @@
-/* catalog.h - what the planner plans with: a model's shape, a chip, a network, the software, prices. All come from the tables
- * (table.h) or, models, from talc's own presets. Rates are in units per second, sizes in bytes, money in US dollars. */
+/* catalog.h - what the planner plans with: a model's shape, a chip, a network, the software, prices. All come from the
+ * tables (table.h) or, models, from talc's own presets. Rates are in units per second, sizes in bytes, money in US
+ * dollars. */
 #ifndef TALC_PLAN_CATALOG_H
 #define TALC_PLAN_CATALOG_H
 
@@ -15,14 +16,15 @@ bool precision_find(const char *name, enum plan_precision *out, struct talc_erro
 struct plan_model {
     char name[64];
     int layers, hidden, heads, kv_heads, head_dim, ffn, vocab, context;
-    bool gated;             /* three matrices in the feed-forward layer */
-    bool tied;              /* the head's weight is the embedding */
+    bool gated; /* three matrices in the feed-forward layer */
+    bool tied;  /* the head's weight is the embedding */
     bool learned_positions;
-    bool biases;            /* also: LayerNorm and dropout, as in GPT-3 */
-    bool parallel_block;    /* attention and feed-forward read the same input (PaLM, MegaScale) */
-    int window;             /* keys a token sees; 0: all */
+    bool biases;         /* also: LayerNorm and dropout, as in GPT-3 */
+    bool parallel_block; /* attention and feed-forward read the same input (PaLM, MegaScale) */
+    int window;          /* keys a token sees; 0: all */
     int experts, active, expert_ffn, shared_ffn, dense_layers; /* experts 0: dense */
     double attention_params;                                   /* of a layer; 0: the usual attention */
+    int kv_values; /* cached a token and layer; 0: keys and values of every head */
 };
 
 /* Parameters: all, and those that a token uses (the same in a dense model). */
@@ -43,7 +45,8 @@ struct plan_flops plan_model_flops(const struct plan_model *model, int sequence)
 
 struct plan_chip {
     char name[32], software[32], network[32];
-    int year, units;         /* units: streaming multiprocessors, or the like */
+    int year, units;                /* units: streaming multiprocessors, or the like */
+    bool async_mma;                 /* attention is fast only with kernels of FlashAttention-3's kind */
     double peak[PRECISION_COUNT];   /* dense, FLOP/s; 0: cannot */
     double matmul[PRECISION_COUNT]; /* the highest rate measured, else MATMUL_SHARE of the peak */
     double memory, memory_rate, scale_up_rate, watts, purchase;
@@ -53,17 +56,18 @@ struct plan_chip {
 
 struct plan_network {
     char name[32];
-    int island;            /* chips that reach one another at the chip's scale_up_rate */
-    double nic_rate;       /* out of the island, a chip, one direction */
-    double latency;        /* seconds a hop */
-    int pod;               /* chips at full bisection; 0: all */
+    int island;      /* chips that reach one another at the chip's scale_up_rate */
+    double nic_rate; /* out of the island, a chip, one direction */
+    double latency;  /* seconds a hop */
+    int pod;         /* chips at full bisection; 0: all */
     double oversubscription;
 };
 
 enum plan_fusion { FUSION_NONE, FUSION_HAND, FUSION_COMPILED };
 struct plan_software {
     char name[32];
-    bool flash, sequence_parallel, interleave, tp_overlap, dp_overlap, one_ring, graphs;
+    bool flash, flash3, sequence_parallel, interleave, tp_overlap, dp_overlap, one_ring, graphs;
+    bool balance; /* the stage with the vocabulary may hold fewer layers */
     enum plan_fusion fusion;
     int grad_bytes;
 };
@@ -83,7 +87,8 @@ void catalog_close(struct catalog *catalog);
 
 bool catalog_chip(const struct catalog *catalog, const char *name, struct plan_chip *out, struct talc_error *err);
 bool catalog_network(const struct catalog *catalog, const char *name, struct plan_network *out, struct talc_error *err);
-bool catalog_software(const struct catalog *catalog, const char *name, struct plan_software *out, struct talc_error *err);
+bool catalog_software(const struct catalog *catalog, const char *name, struct plan_software *out,
+                      struct talc_error *err);
 /* A preset of talc's, else a row of the table. */
 bool catalog_model(const struct catalog *catalog, const char *name, struct plan_model *out, struct talc_error *err);
 struct plan_model plan_model_of_arch(const char *name, const struct arch *arch);

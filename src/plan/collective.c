@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* NCCL's tuner (tuning.cc), seconds: starting a collective; a hop over NVLink and what the protocol adds to one over the
- * network. */
+/* NCCL's tuner (tuning.cc), seconds: starting a collective; a hop over NVLink and what the protocol adds to one over
+ * the network. */
 #define START 8.4e-6
 #define ISLAND_HOP 3.4e-6
 #define NETWORK_HOP 8e-6
@@ -38,10 +38,12 @@ double all_gather_seconds(const struct comm_group *g, double bytes) {
     return START + ring_hops(g) + (n - 1) / n * bytes / bus_rate(g);
 }
 
-double all_to_all_seconds(const struct comm_group *g, double bytes) {
+double all_to_all_seconds(const struct comm_group *g, double bytes, double copies, int once) {
     if (g->ranks < 2) return 0;
     double n = g->ranks, inside = g->per_island < g->ranks ? g->per_island : g->ranks;
-    double near = bytes * (inside - 1) / n / g->scale_up_rate, far = bytes * (n - inside) / n / (g->network_rate / g->crowding);
+    double n_islands = islands(g), crossing = (n - inside) / n;
+    if (once && n_islands > 1) crossing *= n_islands * (1 - pow(1 - 1 / n_islands, copies)) / copies;
+    double near = bytes * (inside - 1) / inside / g->scale_up_rate, far = bytes * crossing / (g->network_rate / g->crowding);
     return START + islands(g) * g->latency + (near > far ? near : far);
 }
 

@@ -1,12 +1,15 @@
 /* layout.h - a job (what is trained, on what) and a layout (how it is cut over the chips).
  *
- * Symbols as in the papers: t tensor parallel, p pipeline stages, v chunks of layers a stage, d data parallel, c context
- * parallel, e expert parallel; t p d c = chips; e divides d c. m = batch / (d micro_batch) micro-batches a step. */
+ * Symbols as in the papers: t tensor parallel, p pipeline stages, v chunks of layers a stage, d data parallel, c
+ * context parallel, e expert parallel; t p d c = chips; e divides d c. m = batch / (d micro_batch) micro-batches a
+ * step. */
 #ifndef TALC_PLAN_LAYOUT_H
 #define TALC_PLAN_LAYOUT_H
 
 #include "plan/catalog.h"
 
+/* What the backward pass computes again: nothing; the cheap parts (attention where it goes through memory, else norms
+ * and activation functions); whole layers. */
 enum plan_recompute { RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL };
 extern const char *const recompute_names[3];
 
@@ -24,6 +27,7 @@ struct plan_job {
     const struct plan_network *network;
     const struct plan_software *software;
     enum plan_precision precision;
+    const struct arch *own; /* trained by talc itself on this machine: memory as its trainer takes it; NULL: not so */
     int chips, batch, sequence; /* batch: sequences a step */
 };
 
@@ -31,8 +35,9 @@ struct plan_job {
  * d micro_batch nearest to the job's batch. */
 int plan_micro_batches(const struct plan_job *job, const struct plan_layout *layout);
 int plan_true_batch(const struct plan_job *job, const struct plan_layout *layout);
-/* Layers of stage i: the fullest hold ceil(layers/p); where that leaves room, the last and then the first stage hold one less,
- * as they also hold the vocabulary. */
+/* Layers of stage i: the fullest hold ceil(layers/p); where that leaves room, the last and then the first stage hold
+ * one less, as they also hold the vocabulary. Software that balances counts the vocabulary as the layers whose work it
+ * is. */
 int plan_stage_layers(const struct plan_job *job, const struct plan_layout *layout, int stage);
 /* Whether the layout is one at all (divides what it must); else why not. */
 bool plan_layout_check(const struct plan_job *job, const struct plan_layout *layout, struct talc_error *err);

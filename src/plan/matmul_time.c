@@ -24,10 +24,11 @@ double matmul_seconds(const struct matmul_rates *r, double count, double m, doub
         /* The last wave is not full; splitting K over idle units wins back about half of what it leaves. */
         double whole = ceil(waves);
         waves = waves + 0.5 * (whole - waves);
-        double seconds = waves * 2.0 * t->m * t->n * (k + r->depth) / (per_unit * t->share);
+        double operands = n_tiles * (t->m + t->n) * k * r->bytes_in / r->memory_rate;
+        double seconds = waves * (2.0 * t->m * t->n * k / (per_unit * t->share) + r->fill) + r->operands * operands;
         if (seconds < best) best = seconds;
     }
-    best *= 1 / alignment_factor(r->misaligned, (int)k) > 1 ? 1 / alignment_factor(r->misaligned, (int)k) : 1;
+    best *= 1 / alignment_factor(r->misaligned, (int)ceil(k)) > 1 ? 1 / alignment_factor(r->misaligned, (int)ceil(k)) : 1;
     double traffic = count * ((m * k + k * n) * r->bytes_in + m * n * r->bytes_out) / r->memory_rate;
     return best > traffic ? best : traffic;
 }

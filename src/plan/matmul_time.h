@@ -1,12 +1,13 @@
-/* matmul_time.h - how long a matrix product takes on a chip: whole tiles, in waves over the chip's units, each as deep as K plus
- * what filling and draining its pipeline costs; or the traffic of its operands, where that is longer. */
+/* matmul_time.h - how long a matrix product takes on a chip: whole tiles, in waves over the chip's units, each K deep
+ * and with the time to fill and drain its pipeline; or the traffic of its operands, where that is longer. */
 #ifndef TALC_PLAN_MATMUL_TIME_H
 #define TALC_PLAN_MATMUL_TIME_H
 
 struct matmul_rates {
     double rate;        /* FLOP/s of a product that fills the chip */
     double memory_rate; /* bytes/s */
-    double depth;       /* elements of K that a tile costs besides its own */
+    double fill;        /* seconds that a tile costs besides its own arithmetic */
+    double operands;    /* share of the time that a tile's operands take at memory_rate which is not hidden */
     double misaligned;  /* factor of the rate for each halving of alignment below 16 bytes */
     int units;
     double bytes_in, bytes_out; /* of an element */

@@ -1,13 +1,17 @@
 /* memory.c - memory of the fullest chip; see memory.h. */
 #include "plan/memory.h"
 
+#include "plan/host.h"
+
 /* Driver, libraries and communication: 1113 MiB of context on a V100 (BigScience tr3m-1B3) and buffers of two or three
  * communicators. */
 #define CONTEXT_BYTES (1.1e9)
 #define COMMUNICATOR_BYTES (0.15e9)
-/* Blocks of a caching allocator that no tensor fills, as a share of the tensors that come and go. */
-#define FRAGMENTATION 0.05
+/* Blocks of a caching allocator that no tensor fills, as a share of all tensors: what BigScience's table of reported
+ * memory shows over what its tensors need. */
+#define FRAGMENTATION 0.10
 #define OPTIMIZER_BYTES 12 /* fp32 master weights and two moments a parameter */
+#define GRADIENT_COPY 4    /* where gradients are summed in 16 bits, the optimizer has a copy in fp32 */
 
 double plan_memory_limit(const struct plan_chip *chip) { return 0.985 * chip->memory; }
 
@@ -18,12 +22,19 @@ double plan_layer_activations(const struct plan_job *job, const struct plan_layo
     if (l->recompute == RECOMPUTE_FULL) return 2 * tokens * h / shared;
     double q = (double)m->heads * m->head_dim, kv = (double)m->kv_heads * m->head_dim;
     double keys = m->window && m->window < job->sequence ? m->window : job->sequence;
-    double between = h * (m->biases ? 10 : 8); /* two norms' and two products' inputs, dropout's masks */
+    bool fp8 = job->precision >= PRECISION_FP8, cheap = l->recompute == RECOMPUTE_SELECTIVE;
+    bool again = cheap && job->software->flash; /* norms and activation functions */
+    double input = fp8 ? 1 : 2;                 /* of a product */
+    double between = h * (4 + (again ? 0 : 2 * input) +
+                          (m->biases ? 2 : 0)); /* two norms' inputs, two products' inputs, dropout's masks */
     double width = m->experts ? (double)m->active * m->expert_ffn + m->shared_ffn : m->ffn;
-    double within = 2 * (q + 2 * kv) + 2 * q + width * (m->gated ? 6 : 4);
-    if (m->experts) within += 2 * h * m->active;
+    /* Low-rank attention keeps its latents, where queries, keys and values may be computed again. */
+    double attention = again && m->kv_values ? 2.0 * 3 * m->kv_values : 2 * (q + 2 * kv);
+    double gates = (m->gated ? 4 : 2) * (again && fp8 ? 0.5 : 1); /* inputs of the activation function */
+    double within = attention + 2 * q + (fp8 ? q : 0) + width * (gates + (again ? 0 : input));
+    if (m->experts) within += input * h * m->active;
     double scores = job->software->flash ? 4.0 * m->heads : (m->biases ? 5 : 2) * m->heads * keys;
-    if (l->recompute == RECOMPUTE_SELECTIVE) scores = 0;
+    if (cheap && !job->software->flash) scores = 0;
     return tokens * (between / shared + (within + scores) / t);
 }
 
@@ -35,13 +46,16 @@ double plan_layers_in_flight(const struct plan_job *job, const struct plan_layou
 }
 
 /* Parameters of a stage on one chip: those that every data-parallel rank holds, and experts. */
-static void stage_params(const struct plan_job *job, const struct plan_layout *l, int stage, double *dense, double *experts) {
+static void stage_params(const struct plan_job *job, const struct plan_layout *l, int stage, double *dense,
+                         double *experts) {
     const struct plan_model *m = job->model;
     int layers = plan_stage_layers(job, l, stage), with = m->experts ? layers : 0;
     if (stage == 0 && m->experts) with = layers > m->dense_layers ? layers - m->dense_layers : 0;
     *dense = layers * (plan_attention_params(m) / l->tp + (m->biases ? 4.0 : 2.0) * m->hidden);
     *dense += (layers - with) * plan_ffn_params(m, m->ffn) / l->tp;
-    if (m->experts) *dense += with * ((double)m->hidden * m->experts + (m->shared_ffn ? plan_ffn_params(m, m->shared_ffn) / l->tp : 0));
+    if (m->experts)
+        *dense +=
+            with * ((double)m->hidden * m->experts + (m->shared_ffn ? plan_ffn_params(m, m->shared_ffn) / l->tp : 0));
     *experts = m->experts ? with * plan_ffn_params(m, m->expert_ffn) * m->experts / ((double)l->ep * l->tp) : 0;
     double table = (double)m->vocab * m->hidden / l->tp;
     bool first = stage == 0, last = stage == l->pp - 1;
@@ -49,19 +63,26 @@ static void stage_params(const struct plan_job *job, const struct plan_layout *l
     if (last && (!m->tied || l->pp > 1)) *dense += table;
 }
 
-static void add_states(struct plan_memory *out, const struct plan_job *job, const struct plan_layout *l, double params, double ranks) {
+static void add_states(struct plan_memory *out, const struct plan_job *job, const struct plan_layout *l, double params,
+                       double ranks) {
     double weight = job->precision == PRECISION_FP32 ? 4 : 2;
     if (job->precision >= PRECISION_FP8) weight += 2; /* copies in FP8, by rows and by columns */
     double optimizer = job->precision == PRECISION_FP32 ? 8 : OPTIMIZER_BYTES;
     double gradient = job->precision == PRECISION_FP32 ? 4 : job->software->grad_bytes;
+    bool summed_apart = job->software->fusion != FUSION_COMPILED && gradient == 4 && job->precision != PRECISION_FP32;
+    if (summed_apart) gradient += 2; /* the 16-bit gradient of the product, before it is added */
+    if (gradient < 4 && l->zero < 2) optimizer += GRADIENT_COPY;
     out->weights += params * weight / (l->zero >= 3 ? ranks : 1);
     out->gradients += params * gradient / (l->zero >= 2 ? ranks : 1);
     double states = params * optimizer / (l->zero >= 1 ? ranks : 1);
-    if (l->offload) out->host += states + params * gradient / (l->zero >= 2 ? ranks : 1);
-    else out->optimizer += states;
+    if (l->offload)
+        out->host += states + params * gradient / (l->zero >= 2 ? ranks : 1);
+    else
+        out->optimizer += states;
 }
 
 struct plan_memory plan_stage_memory(const struct plan_job *job, const struct plan_layout *l, int stage) {
+    if (job->own) return host_memory(job->own, l->micro_batch, job->sequence);
     const struct plan_model *m = job->model;
     struct plan_memory out = {.stage = stage};
     double dense, experts, tokens = (double)l->micro_batch * job->sequence / l->cp, ranks = (double)l->dp * l->cp;
@@ -74,11 +95,16 @@ struct plan_memory plan_stage_memory(const struct plan_job *job, const struct pl
         whole.recompute = RECOMPUTE_NONE;
         out.activations += plan_layer_activations(job, &whole);
     }
-    if (stage == 0 && m->biases) out.activations += tokens * m->hidden * (l->pp < plan_micro_batches(job, l) ? l->pp : plan_micro_batches(job, l)) / (l->sequence_parallel ? l->tp : 1);
-    if (stage == l->pp - 1) out.logits = 4 * tokens * (m->hidden + (double)m->vocab) / l->tp + 2 * tokens * m->vocab / l->tp;
-    double layer = plan_attention_params(m) + plan_ffn_params(m, m->experts ? m->expert_ffn * m->experts / l->ep : m->ffn);
+    if (stage == 0 && m->biases)
+        out.activations += tokens * m->hidden *
+                           (l->pp < plan_micro_batches(job, l) ? l->pp : plan_micro_batches(job, l)) /
+                           (l->sequence_parallel ? l->tp : 1);
+    if (stage == l->pp - 1)
+        out.logits = 4 * tokens * (m->hidden + (double)m->vocab) / l->tp + 2 * tokens * m->vocab / l->tp;
+    double layer =
+        plan_attention_params(m) + plan_ffn_params(m, m->experts ? m->expert_ffn * m->experts / l->ep : m->ffn);
     if (l->zero >= 3) out.buffers += 2 * 2 * layer / l->tp + job->software->grad_bytes * layer / l->tp;
-    out.buffers += FRAGMENTATION * (out.activations + out.logits);
+    out.buffers += FRAGMENTATION * (out.weights + out.gradients + out.optimizer + out.activations + out.logits);
     int communicators = (l->tp > 1) + (l->pp > 1) + (l->dp > 1) + (l->cp > 1) + (l->ep > 1);
     out.context = CONTEXT_BYTES + communicators * COMMUNICATOR_BYTES;
     out.total = out.weights + out.gradients + out.optimizer + out.activations + out.logits + out.buffers + out.context;

@@ -1,5 +1,6 @@
-/* memory.h - bytes of the fullest chip while training, by component. Activations follow Korthikanti et al. 2205.05198, extended
- * to grouped queries, gated layers, flash attention and experts; the rest ZeRO (1910.02054) and Megatron's conventions. */
+/* memory.h - bytes of the fullest chip while training, by component. Activations follow Korthikanti et al. 2205.05198,
+ * extended to grouped queries, gated layers, flash attention and experts; the rest ZeRO (1910.02054) and Megatron's
+ * conventions. */
 #ifndef TALC_PLAN_MEMORY_H
 #define TALC_PLAN_MEMORY_H
 

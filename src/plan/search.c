@@ -6,7 +6,8 @@
 #include <string.h>
 
 static bool same_kind(const struct plan_layout *a, const struct plan_layout *b) {
-    return a->tp == b->tp && a->pp == b->pp && a->zero == b->zero && a->recompute == b->recompute && a->cp == b->cp && a->ep == b->ep;
+    return a->tp == b->tp && a->pp == b->pp && a->zero == b->zero && a->recompute == b->recompute && a->cp == b->cp &&
+           a->ep == b->ep;
 }
 
 /* Keeps the fastest of each kind, in order. */
@@ -29,34 +30,37 @@ static void keep(struct plan_candidate *list, int *n, const struct plan_candidat
 }
 
 struct search {
-    const struct plan_job *job;
+    struct plan_job *job; /* a copy, with the chips that a layout uses */
     const struct plan_wish *wish;
     const struct plan_constants *constants;
     struct plan_ranking *ranking;
 };
 
 static void try_layout(struct search *s, const struct plan_layout *l) {
-    struct plan_candidate c = {.layout = *l};
+    struct plan_candidate c = {.layout = *l, .chips = s->job->chips};
     if (!plan_layout_check(s->job, l, NULL)) return;
     c.memory = plan_memory_of(s->job, l);
     c.fits = s->wish->ignore_memory || c.memory.total <= plan_memory_limit(s->job->chip);
     c.step = plan_step_of(s->job, l, s->constants);
     c.tokens_per_second = (double)plan_true_batch(s->job, l) * s->job->sequence / c.step.seconds;
-    s->ranking->n_tried++;
+    if (s->ranking->n_tried++ == 0 || c.memory.total < s->ranking->smallest.memory.total) s->ranking->smallest = c;
     s->ranking->n_fit += c.fits;
-    if (c.fits) keep(s->ranking->best, &s->ranking->n_best, &c);
-    else keep(s->ranking->lost, &s->ranking->n_lost, &c);
+    if (c.fits)
+        keep(s->ranking->best, &s->ranking->n_best, &c);
+    else
+        keep(s->ranking->lost, &s->ranking->n_lost, &c);
 }
 
 static bool allowed(int wish, int value) { return wish == 0 || wish == value; }
 
 static void try_details(struct search *s, struct plan_layout l) {
-    static const int micro_batches[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}, chunks[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20};
+    static const int micro_batches[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64},
+                     chunks[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20};
     const struct plan_wish *w = s->wish;
     for (int zero = 0; zero <= 3; zero++) {
         if (w->zero >= 0 ? zero != w->zero : zero == 0 || zero == 2 || (zero == 3 && l.pp > 1)) continue;
         for (int r = RECOMPUTE_NONE; r <= RECOMPUTE_FULL; r++) {
-            if (w->recompute >= 0 ? r != w->recompute : r == RECOMPUTE_SELECTIVE && s->job->software->flash) continue;
+            if (w->recompute >= 0 && r != w->recompute) continue;
             for (size_t i = 0; i < sizeof micro_batches / sizeof *micro_batches; i++) {
                 int mb = w->micro_batch ? w->micro_batch : micro_batches[i];
                 if ((int64_t)mb * l.dp > s->job->batch * 1.1) break;
@@ -64,7 +68,8 @@ static void try_details(struct search *s, struct plan_layout l) {
                     int v = w->vpp ? w->vpp : chunks[k];
                     if (v > 1 && !w->vpp && (!s->job->software->interleave || l.pp == 1)) break;
                     if (v > 1 && !w->vpp && (s->job->model->layers + l.pp - 1) / l.pp % v) continue;
-                    l.zero = zero, l.recompute = (enum plan_recompute)r, l.micro_batch = mb, l.vpp = v, l.offload = w->offload > 0;
+                    l.zero = zero, l.recompute = (enum plan_recompute)r, l.micro_batch = mb, l.vpp = v,
+                    l.offload = w->offload > 0;
                     try_layout(s, &l);
                     if (w->vpp) break;
                 }
@@ -85,29 +90,46 @@ static void try_experts(struct search *s, struct plan_layout l) {
         if (m->experts % l.ep == 0 && l.dp * l.cp % l.ep == 0) try_details(s, l);
 }
 
-static void try_all(struct search *s) {
-    const struct plan_job *job = s->job;
+/* Whether so many stages are worth leaving chips idle for: they share the layers evenly, or nearly. */
+static bool even_stages(int layers, int pp) {
+    int most = (layers + pp - 1) / pp;
+    return most * pp - layers <= 2;
+}
+
+static void try_stages(struct search *s, int chips, int tp, int cp, int pp) {
     const struct plan_wish *w = s->wish;
-    int tp_most = w->tp ? w->tp : w->tp_most ? w->tp_most : job->network->island < 16 ? job->network->island : 16;
+    int dp = w->dp ? w->dp : chips / tp / cp / pp, most = (int)(1.1 * s->job->batch);
+    if (!w->dp && dp > most) dp = most; /* more replicas than sequences: the rest stays idle */
+    int64_t used = (int64_t)tp * cp * pp * dp;
+    if (dp < 1 || used > chips) return;
+    if (used != chips && (w->all_chips || used < 0.95 * chips || !even_stages(s->job->model->layers, pp))) return;
+    s->job->chips = (int)used;
+    struct plan_layout l = {
+        .tp = tp, .pp = pp, .cp = cp, .dp = dp, .sequence_parallel = s->job->software->sequence_parallel && tp > 1};
+    try_experts(s, l);
+}
+
+static void try_all(struct search *s) {
+    const struct plan_wish *w = s->wish;
+    int chips = s->job->chips, island = s->job->network->island;
+    int tp_most = w->tp ? w->tp : w->tp_most ? w->tp_most : island < 16 ? island : 16;
     for (int tp = 1; tp <= tp_most; tp++) {
-        if (!allowed(w->tp, tp) || job->chips % tp || job->model->heads % tp || (!w->tp && (tp & (tp - 1)))) continue;
+        if (!allowed(w->tp, tp) || s->job->model->heads % tp || (!w->tp && (tp & (tp - 1)))) continue;
         for (int cp = 1; cp <= 64; cp++) {
-            if (!allowed(w->cp, cp) || job->chips / tp % cp || (!w->cp && ((cp & (cp - 1)) || (cp > 1 && job->sequence / cp < 4096)))) continue;
-            for (int pp = 1; pp <= job->model->layers && pp <= 512; pp++) {
-                if (!allowed(w->pp, pp) || job->chips / tp / cp % pp) continue;
-                int dp = job->chips / tp / cp / pp;
-                if (!allowed(w->dp, dp) || dp > 1.1 * job->batch) continue;
-                struct plan_layout l = {.tp = tp, .pp = pp, .cp = cp, .dp = dp, .sequence_parallel = job->software->sequence_parallel && tp > 1};
-                try_experts(s, l);
-            }
+            if (!allowed(w->cp, cp) || (!w->cp && ((cp & (cp - 1)) || (cp > 1 && s->job->sequence / cp < 4096))))
+                continue;
+            for (int pp = 1; pp <= s->job->model->layers && pp <= 512; pp++)
+                if (allowed(w->pp, pp)) try_stages(s, chips, tp, cp, pp);
         }
     }
 }
 
-bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const struct plan_constants *constants, struct plan_ranking *ranking,
-                 struct talc_error *err) {
-    *ranking = (struct plan_ranking){.best = calloc(PLAN_KEPT + 1, sizeof *ranking->best), .lost = calloc(PLAN_KEPT + 1, sizeof *ranking->lost)};
-    struct search s = {job, wish, constants, ranking};
+bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const struct plan_constants *constants,
+                 struct plan_ranking *ranking, struct talc_error *err) {
+    *ranking = (struct plan_ranking){.best = calloc(PLAN_KEPT + 1, sizeof *ranking->best),
+                                     .lost = calloc(PLAN_KEPT + 1, sizeof *ranking->lost)};
+    struct plan_job own = *job;
+    struct search s = {&own, wish, constants, ranking};
     if (!ranking->best || !ranking->lost) {
         plan_ranking_free(ranking);
         return talc_fail(err, "out of memory");
@@ -115,17 +137,17 @@ bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const
     try_all(&s);
     if (ranking->n_best > 0) return true;
     if (ranking->n_lost > 0) {
-        double over = ranking->lost[0].memory.total;
-        int best = 0;
-        for (int i = 1; i < ranking->n_lost; i++)
-            if (ranking->lost[i].memory.total < over) over = ranking->lost[i].memory.total, best = i;
         char text[128];
-        plan_layout_text(&ranking->lost[best].layout, text);
-        return talc_fail(err, "%s does not fit on %d x %s: the smallest of %ld layouts (%s) needs %.1f GiB a chip of %.1f", job->model->name, job->chips,
-                         job->chip->name, ranking->n_tried, text, over / (1 << 30), plan_memory_limit(job->chip) / (1 << 30));
+        plan_layout_text(&ranking->smallest.layout, text);
+        return talc_fail(err,
+                         "%s does not fit on %d x %s: the smallest of %ld layouts (%s) needs %.1f GiB a chip of %.1f",
+                         job->model->name, job->chips, job->chip->name, ranking->n_tried, text,
+                         ranking->smallest.memory.total / (1 << 30), plan_memory_limit(job->chip) / (1 << 30));
     }
-    return talc_fail(err, "no layout: %d chips, a batch of %d sequences, %d layers and %d heads have no common division%s", job->chips, job->batch,
-                     job->model->layers, job->model->heads, wish->tp || wish->pp || wish->dp || wish->micro_batch ? " that is as wished" : "");
+    return talc_fail(err,
+                     "no layout: %d chips, a batch of %d sequences, %d layers and %d heads have no common division%s",
+                     job->chips, job->batch, job->model->layers, job->model->heads,
+                     wish->tp || wish->pp || wish->dp || wish->micro_batch ? " that is as wished" : "");
 }
 
 void plan_ranking_free(struct plan_ranking *r) {

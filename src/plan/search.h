@@ -1,4 +1,5 @@
-/* search.h - every layout of a job that divides what it must, ranked by time. What the user fixed stays; 0 (or -1) is searched. */
+/* search.h - every layout of a job that divides what it must, ranked by time. What the user fixed stays; 0 (or -1) is
+ * searched. */
 #ifndef TALC_PLAN_SEARCH_H
 #define TALC_PLAN_SEARCH_H
 
@@ -9,11 +10,13 @@ struct plan_wish {
     int tp, pp, vpp, dp, cp, ep, micro_batch; /* 0: any */
     int zero, recompute, offload;             /* -1: any */
     int tp_most;                              /* 0: one island */
-    bool ignore_memory;                       /* for runs that are known to have fitted */
+    bool all_chips;     /* none may stay idle; else up to 5% may, where that gives a better layout */
+    bool ignore_memory; /* for runs that are known to have fitted */
 };
 #define PLAN_WISH_ANY ((struct plan_wish){.zero = -1, .recompute = -1, .offload = 0})
 
 struct plan_candidate {
+    int chips; /* in use */
     struct plan_layout layout;
     struct plan_memory memory;
     struct plan_step step;
@@ -22,10 +25,12 @@ struct plan_candidate {
 };
 
 struct plan_ranking {
-    struct plan_candidate *best; /* owned: at most PLAN_KEPT, fastest first, each of another TP, PP, ZeRO or recompute */
+    struct plan_candidate
+        *best; /* owned: at most PLAN_KEPT, fastest first, each of another TP, PP, ZeRO or recompute */
     int n_best;
     struct plan_candidate *lost; /* owned: the fastest that do not fit, likewise */
     int n_lost;
+    struct plan_candidate smallest; /* of all that were tried, in memory */
     long n_tried, n_fit;
 };
 enum { PLAN_KEPT = 12 };

@@ -8,20 +8,20 @@
 
 const struct plan_constant_note plan_constant_notes[CONSTANT_COUNT] = {
     {"matmul", "rate of large products in training, of the highest measured rate"},
-    {"depth", "elements of K that filling and draining a tile costs"},
+    {"fill", "seconds that filling and draining a tile costs"},
     {"misaligned", "rate for each halving of a row's alignment below 16 bytes"},
     {"traffic", "memory rate of element-wise kernels, of the peak"},
-    {"launch", "seconds of the host a layer and pass, without graphs"},
-    {"scale_up", "rate of collectives within an island, of one direction's peak"},
+    {"operands", "cost of bringing tiles their operands, of their bytes at the memory's rate"},
     {"network", "rate of collectives between islands, of the cards' peak"},
     {"hidden", "cost of communication hidden behind compute, of its time"},
     {"flash", "rate of flash attention, of large products"},
     {"fp8", "rate of FP8 products, besides `matmul`, of their highest"},
-    {"jitter", "share of a step lost for each doubling of the islands"},
+    {"jitter", "share of a step lost for each doubling of the islands that reduce together"},
     {"batched", "rate of attention's batched products, of large products"},
 };
 
-const struct plan_constants plan_fitted = {{0.90, 200, 0.6, 0.75, 250e-6, 0.7, 0.75, 0.2, 0.5, 0.8, 0.01, 0.7}};
+const struct plan_constants plan_fitted = {
+    {0.9232, 7.773e-7, 0.09519, 0.7449, 0.07561, 0.7519, 0.2501, 0.3893, 0.997, 0.006726, 0.469}};
 
 /* Seconds of one layer (or of the head), for one micro-batch. */
 struct pass {
@@ -32,25 +32,32 @@ struct step {
     const struct plan_job *job;
     const struct plan_layout *layout;
     const double *c;
-    double tokens; /* of a micro-batch on one chip */
+    double tokens;                    /* of a micro-batch on one chip */
     struct matmul_rates wide, narrow; /* products in the job's precision; in bf16 */
     struct comm_group tensor, data, context, expert, pipeline;
     double memory_rate;
 };
 
-/* ---- groups ------------------------------------------------------------------------------------------------------- */
+/* ---- groups -------------------------------------------------------------------------------------------------------
+ */
 
 static int least(int a, int b) { return a < b ? a : b; }
 static double sum(struct pass p) { return p.matmul + p.attention + p.elementwise + p.tensor + p.expert + p.context; }
 
-/* `inside`: chips of one rank's neighbourhood that the next rank of the group is away; ranks are laid out tensor parallel first,
- * then context, data, pipeline. */
+/* Of NVLink's rate in one direction: nccl-tests reach 235 of 300 GB/s on an A100 and 367 of 450 on an H200. */
+#define SCALE_UP_SHARE 0.8
+
+/* `inside`: chips of one rank's neighbourhood that the next rank of the group is away; ranks are laid out tensor
+ * parallel first, then context, data, pipeline. */
 static struct comm_group group_of(const struct step *s, int ranks, int inside) {
     const struct plan_network *n = s->job->network;
     int per_island = n->island / inside;
     if (per_island < 1) per_island = 1;
-    struct comm_group g = {.ranks = ranks, .per_island = least(ranks, per_island), .crowding = 1, .latency = n->latency,
-                           .scale_up_rate = s->job->chip->scale_up_rate * s->c[CONSTANT_SCALE_UP],
+    struct comm_group g = {.ranks = ranks,
+                           .per_island = least(ranks, per_island),
+                           .crowding = 1,
+                           .latency = n->latency,
+                           .scale_up_rate = s->job->chip->scale_up_rate * SCALE_UP_SHARE,
                            .network_rate = n->nic_rate * s->c[CONSTANT_NETWORK]};
     if (n->pod > 0 && (int64_t)ranks * inside > n->pod) { /* every group's ring crosses the pod's border once */
         double crossing = (double)s->job->chips / ranks * g.per_island * n->oversubscription / n->pod;
@@ -59,15 +66,22 @@ static struct comm_group group_of(const struct step *s, int ranks, int inside) {
     return g;
 }
 
-static struct step begin(const struct plan_job *job, const struct plan_layout *l, const struct plan_constants *constants) {
+static struct step begin(const struct plan_job *job, const struct plan_layout *l,
+                         const struct plan_constants *constants) {
     struct step s = {.job = job, .layout = l, .c = constants->value};
     const struct plan_chip *chip = job->chip;
     enum plan_precision p = chip->matmul[job->precision] > 0 ? job->precision : PRECISION_BF16;
+    enum plan_precision narrow = p == PRECISION_FP32 ? p : PRECISION_BF16; /* of attention and the head */
     s.tokens = (double)l->micro_batch * job->sequence / l->cp;
     s.memory_rate = chip->memory_rate * s.c[CONSTANT_TRAFFIC];
-    s.narrow = (struct matmul_rates){.rate = chip->matmul[PRECISION_BF16] * s.c[CONSTANT_MATMUL], .memory_rate = chip->memory_rate,
-                                     .depth = s.c[CONSTANT_DEPTH], .misaligned = s.c[CONSTANT_MISALIGNED], .units = chip->units,
-                                     .bytes_in = 2, .bytes_out = 2};
+    s.narrow = (struct matmul_rates){.rate = chip->matmul[narrow] * s.c[CONSTANT_MATMUL],
+                                     .memory_rate = chip->memory_rate,
+                                     .fill = s.c[CONSTANT_FILL],
+                                     .operands = s.c[CONSTANT_OPERANDS],
+                                     .misaligned = s.c[CONSTANT_MISALIGNED],
+                                     .units = chip->units,
+                                     .bytes_in = 2,
+                                     .bytes_out = 2};
     s.wide = s.narrow;
     s.wide.rate = chip->matmul[p] * s.c[CONSTANT_MATMUL];
     if (p >= PRECISION_FP8) {
@@ -89,7 +103,8 @@ static double hidden(const struct step *s, double comm, double window) {
     return comm - behind + s->c[CONSTANT_HIDDEN] * behind;
 }
 
-/* ---- one layer ---------------------------------------------------------------------------------------------------- */
+/* ---- one layer ----------------------------------------------------------------------------------------------------
+ */
 
 /* Forward, and with `backward` the two products behind it: of the input and of the weight. */
 static double product(const struct matmul_rates *r, double count, double m, double n, double k, bool backward) {
@@ -99,9 +114,12 @@ static double product(const struct matmul_rates *r, double count, double m, doub
 
 static double layer_products(const struct step *s, bool experts, bool backward) {
     const struct plan_model *m = s->job->model;
-    double t = s->layout->tp, h = m->hidden, q = (double)m->heads * m->head_dim / t, kv = (double)m->kv_heads * m->head_dim / t;
+    double t = s->layout->tp, h = m->hidden, q = (double)m->heads * m->head_dim / t;
+    double kv =
+        m->kv_heads < t ? m->head_dim : m->kv_heads * m->head_dim / t; /* heads that do not divide are held twice */
     double up = m->gated ? 2 : 1, seconds = 0;
-    if (m->attention_params > 0) seconds += product(&s->wide, 1, s->tokens, m->attention_params / t / h, h, backward);
+    if (m->attention_params > 0) /* as one product of the same size, in whole tiles */
+        seconds += product(&s->wide, 1, s->tokens, 128 * ceil(m->attention_params / t / h / 128), h, backward);
     else {
         seconds += product(&s->wide, 1, s->tokens, q + 2 * kv, h, backward);
         seconds += product(&s->wide, 1, s->tokens, h, q, backward);
@@ -121,13 +139,22 @@ static double mean_keys(const struct plan_model *m, int sequence) {
     return m->window && m->window < sequence ? m->window : 0.5 * sequence;
 }
 
+/* FlashAttention-2 reaches some 60% of the peak on an A100 but 35% on an H100, FlashAttention-3 65% there (2307.08691,
+ * 2407.08608; means of forward and backward), here over the highest rate of products and that of an A100. */
+static double flash_share(const struct plan_job *job) {
+    if (!job->chip->async_mma) return 1;
+    return job->software->flash3 ? 1.17 : 0.63;
+}
+
 /* The part between the products of queries, keys, values and of the output. */
 static double layer_attention(const struct step *s, bool backward) {
     const struct plan_model *m = s->job->model;
-    double n_heads = (double)m->heads / s->layout->tp, flops = 4 * s->tokens * n_heads * m->head_dim, length = s->job->sequence;
+    double n_heads = (double)m->heads / s->layout->tp, flops = 4 * s->tokens * n_heads * m->head_dim,
+           length = s->job->sequence;
     double rate = s->narrow.rate * alignment_factor(s->c[CONSTANT_MISALIGNED], m->head_dim);
     if (s->job->software->flash)
-        return flops * mean_keys(m, s->job->sequence) * (backward ? 2.5 : 1) / (rate * s->c[CONSTANT_FLASH]);
+        return flops * mean_keys(m, s->job->sequence) * (backward ? 2.5 : 1) /
+               (rate * s->c[CONSTANT_FLASH] * flash_share(s->job));
     double scores = s->tokens * n_heads * length, dropout = m->biases ? 5 : 0;
     double apart = s->job->software->fusion == FUSION_NONE ? 8 : 0; /* scale and mask as kernels of their own */
     double products = flops * length * (backward ? 2 : 1) / (rate * s->c[CONSTANT_BATCHED]);
@@ -137,17 +164,22 @@ static double layer_attention(const struct step *s, bool backward) {
 
 /* Bytes of everything between products: norms, residuals, activations, rotary angles, casts. */
 static double layer_traffic(const struct step *s, bool experts, bool backward) {
-    static const double whole[2][3] = {{48, 20, 16}, {38, 22, 18}}; /* a token and hidden channel; [biases and dropout][fusion] */
-    static const double inner[2][3] = {{10, 6, 6}, {8, 4, 4}};      /* a token and feed-forward channel */
+    static const double whole[2][3] = {{48, 20, 16},
+                                       {38, 22, 18}}; /* a token and hidden channel; [biases and dropout][fusion] */
+    static const double inner[2][3] = {{10, 6, 6}, {8, 4, 4}}; /* a token and feed-forward channel */
     const struct plan_model *m = s->job->model;
     enum plan_fusion fusion = s->job->software->fusion;
     double t = s->layout->tp, h = m->hidden, q = (double)m->heads * m->head_dim, kv = (double)m->kv_heads * m->head_dim;
     double width = experts ? (double)m->active * m->expert_ffn + m->shared_ffn : m->ffn;
-    double bytes = h * whole[m->biases][fusion] * (m->parallel_block ? 0.6 : 1) / (s->layout->sequence_parallel ? t : 1);
+    double bytes =
+        h * whole[m->biases][fusion] * (m->parallel_block ? 0.6 : 1) / (s->layout->sequence_parallel ? t : 1);
     bytes += (width * inner[m->biases][fusion] + 4 * (q + 2 * kv) * (fusion == FUSION_NONE ? 2 : 1)) / t;
     if (backward) bytes *= 2;
-    if (s->job->precision >= PRECISION_FP8) { /* read in bf16, written by rows and by columns */
-        double inputs = h + (q + width) / t + h, outputs = (q + 2 * kv) / t + 2 * h + (m->gated ? 2 : 1) * width / t;
+    if (s->job->precision >=
+        PRECISION_FP8) { /* read in bf16, written by rows and by columns, where no kernel before it does so */
+        bool alone = fusion != FUSION_COMPILED;
+        double inputs = q / t + (alone ? 2 * h + width / t : 0);
+        double outputs = (q + 2 * kv) / t + 2 * h + (alone ? (m->gated ? 2 : 1) * width / t : 0);
         bytes += 4 * (backward ? outputs : inputs);
     }
     if (experts) bytes += 2 * 4.0 * h * m->active * (backward ? 2 : 1) / t; /* permuted, and back */
@@ -160,13 +192,16 @@ static double overlapped(const struct step *s, double comm, double window) {
 
 static struct pass layer_pass(const struct step *s, bool experts, bool backward) {
     const struct plan_model *m = s->job->model;
-    struct pass p = {.matmul = layer_products(s, experts, backward), .attention = layer_attention(s, backward),
+    struct pass p = {.matmul = layer_products(s, experts, backward),
+                     .attention = layer_attention(s, backward),
                      .elementwise = layer_traffic(s, experts, backward) / s->memory_rate};
     double bytes = 2 * s->tokens * m->hidden; /* all-reduced behind each half of the block */
     p.tensor = overlapped(s, (m->parallel_block ? 1 : 2) * all_reduce_seconds(&s->tensor, bytes), p.matmul);
     if (experts && s->layout->ep > 1) {
-        double wire = s->job->precision >= PRECISION_FP8 && !backward ? 1.5 : 2; /* dispatched in FP8, combined in bf16 */
-        p.expert = 2 * all_to_all_seconds(&s->expert, wire * s->tokens * m->active * m->hidden / s->layout->tp);
+        double wire =
+            s->job->precision >= PRECISION_FP8 && !backward ? 1.5 : 2; /* dispatched in FP8, combined in bf16 */
+        p.expert = 2 * all_to_all_seconds(&s->expert, wire * s->tokens * m->active * m->hidden / s->layout->tp, m->active,
+                                          s->job->software->tp_overlap);
         p.expert = overlapped(s, p.expert, p.matmul + p.attention);
     }
     if (s->layout->cp > 1) { /* keys and values go round the ring; their gradients come back */
@@ -176,7 +211,11 @@ static struct pass layer_pass(const struct step *s, bool experts, bool backward)
     return p;
 }
 
-/* ---- a stage ------------------------------------------------------------------------------------------------------ */
+/* ---- a stage ------------------------------------------------------------------------------------------------------
+ */
+
+/* Some thirty kernels of a layer's pass at 5 to 8 microseconds each, launched from Python. */
+#define HOST_LAUNCH 200e-6
 
 struct stage {
     struct pass forward, backward;
@@ -190,16 +229,33 @@ static void add(struct pass *to, struct pass p, double times) {
     to->tensor += times * p.tensor, to->expert += times * p.expert, to->context += times * p.context;
 }
 
-/* The classifier: the product with the vocabulary, and the loss over its logits. */
+/* The classifier: the product with the vocabulary (padded to whole tiles, as everyone does), and the loss over its
+ * logits. */
 static void add_head(const struct step *s, struct stage *stage) {
     const struct plan_model *m = s->job->model;
-    double columns = ceil((double)m->vocab / s->layout->tp);
+    /* Fused: logits read, their gradients written over them. Else casts to fp32, log-softmax, its gradient and a cast
+     * back. */
+    double bytes = s->job->software->fusion == FUSION_COMPILED ? 5 : 16;
+    double columns = 128 * ceil((double)m->vocab / (128.0 * s->layout->tp));
     for (int backward = 0; backward < 2; backward++) {
         struct pass head = {.matmul = product(&s->narrow, 1, s->tokens, columns, m->hidden, backward),
-                            .elementwise = 10 * s->tokens * columns / s->memory_rate};
-        head.tensor = overlapped(s, all_reduce_seconds(&s->tensor, backward ? 2 * s->tokens * m->hidden : 8 * s->tokens), head.matmul);
+                            .elementwise = bytes * s->tokens * columns / s->memory_rate};
+        head.tensor = overlapped(
+            s, all_reduce_seconds(&s->tensor, backward ? 2 * s->tokens * m->hidden : 8 * s->tokens), head.matmul);
         add(backward ? &stage->backward : &stage->forward, head, 1);
     }
+}
+
+/* Adding the gradients of a micro-batch to those before: by the product itself, behind its arithmetic, where the
+ * software is fused so far, else by a pass of its own. */
+static double accumulation(const struct step *s, int layers) {
+    const struct plan_model *m = s->job->model;
+    double layer =
+        plan_attention_params(m) +
+        (m->experts ? plan_ffn_params(m, m->expert_ffn) * m->experts / s->layout->ep : plan_ffn_params(m, m->ffn));
+    double bytes = s->job->software->fusion == FUSION_COMPILED ? 0 : 2.0 * s->job->software->grad_bytes + 2;
+    return layers * layer / s->layout->tp * bytes / (s->layout->zero >= 2 ? s->layout->dp * s->layout->cp : 1) /
+           s->memory_rate;
 }
 
 static struct stage stage_time(const struct step *s, int index) {
@@ -214,27 +270,33 @@ static struct stage stage_time(const struct step *s, int index) {
         struct pass forward = layer_pass(s, experts, false), backward = layer_pass(s, experts, true);
         add(&out.forward, forward, n);
         add(&out.backward, backward, n);
-        if (l->recompute == RECOMPUTE_FULL) out.recompute += n * sum(forward);
-        else if (l->recompute == RECOMPUTE_SELECTIVE && !s->job->software->flash) out.recompute += n * forward.attention;
+        if (l->recompute == RECOMPUTE_FULL)
+            out.recompute += n * sum(forward);
+        else if (l->recompute == RECOMPUTE_SELECTIVE)
+            out.recompute += n * (s->job->software->flash ? forward.elementwise : forward.attention);
     }
     if (index == l->pp - 1) add_head(s, &out);
+    if (plan_micro_batches(s->job, l) > 1) out.backward.elementwise += accumulation(s, layers);
     out.seconds = sum(out.forward) + sum(out.backward) + out.recompute;
-    if (!s->job->software->graphs) { /* the host launches one layer while the chip computes another: the slower one counts */
-        double host = s->c[CONSTANT_LAUNCH] * layers * (l->recompute == RECOMPUTE_FULL ? 4 : 3);
+    if (!s->job->software
+             ->graphs) { /* the host launches one layer while the chip computes another: the slower one counts */
+        double host = HOST_LAUNCH * layers * (l->recompute == RECOMPUTE_FULL ? 4 : 3);
         if (host > out.seconds) out.host_wait = host - out.seconds;
         out.seconds += out.host_wait;
     }
     return out;
 }
 
-/* ---- a step ------------------------------------------------------------------------------------------------------- */
+/* ---- a step -------------------------------------------------------------------------------------------------------
+ */
 
 /* Parameters of the fullest stage on one chip. */
 static double stage_parameters(const struct step *s) {
     const struct plan_layout *l = s->layout;
     const struct plan_model *m = s->job->model;
     double experts = 0;
-    for (int i = 0; i < m->layers; i++) experts += plan_layer_has_experts(m, i) ? plan_ffn_params(m, m->expert_ffn) * m->experts : 0;
+    for (int i = 0; i < m->layers; i++)
+        experts += plan_layer_has_experts(m, i) ? plan_ffn_params(m, m->expert_ffn) * m->experts : 0;
     double most = (double)plan_stage_layers(s->job, l, l->pp > 1 ? 1 : 0) / m->layers;
     double dense = plan_model_params(m) - experts;
     if (l->pp > 1) dense -= (double)m->vocab * m->hidden * (m->tied ? 1 : 2);
@@ -245,7 +307,8 @@ static double stage_parameters(const struct step *s) {
 static double data_parallel(const struct step *s, double params, const struct stage *stage) {
     const struct plan_layout *l = s->layout;
     const struct plan_software *software = s->job->software;
-    double m = plan_micro_batches(s->job, l), weight = 2, grads = software->grad_bytes;
+    double m = plan_micro_batches(s->job, l), weight = s->job->precision >= PRECISION_FP8 ? 1 : 2,
+           grads = software->grad_bytes;
     double forward = sum(stage->forward), backward = sum(stage->backward) + stage->recompute;
     int layers = plan_stage_layers(s->job, l, 0);
     if (l->zero == 3) { /* a layer at a time, for every micro-batch */
@@ -255,7 +318,8 @@ static double data_parallel(const struct step *s, double params, const struct st
         return m * (hidden(s, gather, forward) + hidden(s, gather + reduce, backward));
     }
     double gather = l->zero ? all_gather_seconds(&s->data, weight * params) : 0;
-    double reduce = l->zero ? all_gather_seconds(&s->data, grads * params) : all_reduce_seconds(&s->data, grads * params);
+    double reduce =
+        l->zero ? all_gather_seconds(&s->data, grads * params) : all_reduce_seconds(&s->data, grads * params);
     double times = l->zero == 2 ? m : 1;
     if (!software->dp_overlap) return times * reduce + gather;
     return times * hidden(s, reduce, backward) + hidden(s, gather, forward);
@@ -274,7 +338,8 @@ static double optimizer_time(const struct step *s, double params) {
 static double pipeline_sends(const struct step *s, double compute) {
     const struct plan_layout *l = s->layout;
     if (l->pp < 2) return 0;
-    bool cut = l->sequence_parallel || s->job->software->interleave; /* each chip sends its own part of the activations */
+    bool cut =
+        l->sequence_parallel || s->job->software->interleave; /* each chip sends its own part of the activations */
     double bytes = 2 * s->tokens * s->job->model->hidden / (cut ? l->tp : 1);
     double seconds = 2 * l->vpp * send_seconds(&s->pipeline, bytes);
     return s->job->software->tp_overlap ? hidden(s, seconds, compute) : seconds;
@@ -284,15 +349,16 @@ static void count_flops(const struct plan_job *job, const struct plan_layout *l,
     struct plan_flops f = plan_model_flops(job->model, job->sequence);
     double tokens = (double)plan_true_batch(job, l) * job->sequence;
     const struct plan_model *m = job->model;
-    double attention = 4.0 * m->layers * m->heads * m->head_dim * job->sequence;
+    double attention = 12.0 * m->layers * m->heads * m->head_dim * job->sequence; /* as 2205.05198 counts it */
     double head = 2.0 * m->vocab * m->hidden;
     out->model_flops = f.full * tokens, out->causal_flops = f.causal * tokens, out->six_n_flops = f.six_n * tokens;
     out->hardware_flops = out->model_flops;
     if (l->recompute == RECOMPUTE_FULL) out->hardware_flops += tokens * (f.full / 3 - head);
-    if (l->recompute == RECOMPUTE_SELECTIVE) out->hardware_flops += tokens * attention;
+    if (l->recompute == RECOMPUTE_SELECTIVE && !job->software->flash) out->hardware_flops += tokens * attention;
 }
 
-struct plan_step plan_step_of(const struct plan_job *job, const struct plan_layout *l, const struct plan_constants *constants) {
+struct plan_step plan_step_of(const struct plan_job *job, const struct plan_layout *l,
+                              const struct plan_constants *constants) {
     struct step s = begin(job, l, constants);
     struct stage most = {0};
     double all = 0, m = plan_micro_batches(job, l);
@@ -319,7 +385,8 @@ struct plan_step plan_step_of(const struct plan_job *job, const struct plan_layo
     out.bubble = out.fill;
     out.data_comm = data_parallel(&s, params, &most);
     out.optimizer = optimizer_time(&s, params);
-    double islands = (double)job->chips / job->network->island, busy = m * (most.seconds + sends) + out.bubble + out.data_comm + out.optimizer;
+    double islands = (double)l->tp * l->cp * l->dp / job->network->island,
+           busy = m * (most.seconds + sends) + out.bubble + out.data_comm + out.optimizer;
     double jitter = islands > 1 ? s.c[CONSTANT_JITTER] * log2(islands) * busy : 0;
     out.waiting += jitter;
     out.seconds = busy + jitter;

@@ -1,9 +1,9 @@
 /* step.h - how long one training step takes, from the shapes of its products, the bytes of the rest, and the messages.
  *
- * Every product costs its tiles in waves over the chip's units; what is not a product costs its traffic; collectives cost
- * 2(n-1)/n or (n-1)/n of their bytes over the slowest link plus their hops; a pipeline costs its fullest stage once a
- * micro-batch and one pass over all stages (divided by v with interleaving). Not one number depends on a run or a product name:
- * twelve constants, fitted to published runs, say what datasheets do not. */
+ * Every product costs its tiles in waves over the chip's units; what is not a product costs its traffic; collectives
+ * cost 2(n-1)/n or (n-1)/n of their bytes over the slowest link plus their hops; a pipeline costs its fullest stage
+ * once a micro-batch and one pass over all stages (divided by v with interleaving). Not one number depends on a run or
+ * a product name: eleven constants, fitted to published runs, say what datasheets do not. */
 #ifndef TALC_PLAN_STEP_H
 #define TALC_PLAN_STEP_H
 
@@ -11,17 +11,18 @@
 
 enum plan_constant {
     CONSTANT_MATMUL,     /* rate of large products in training, of the highest measured rate */
-    CONSTANT_DEPTH,      /* depth of K that filling and draining a tile costs */
+    CONSTANT_FILL,       /* seconds that filling and draining a tile's pipeline costs */
     CONSTANT_MISALIGNED, /* rate when rows are not multiples of 16 bytes, for each halving */
     CONSTANT_TRAFFIC,    /* memory rate of element-wise kernels, of the peak */
-    CONSTANT_LAUNCH,     /* seconds of the host for each layer and pass, when it has no graphs */
-    CONSTANT_SCALE_UP,   /* rate of collectives within an island, of one direction's peak */
-    CONSTANT_NETWORK,    /* the same between islands */
-    CONSTANT_HIDDEN,     /* cost of communication that is hidden behind compute, of its own time */
-    CONSTANT_FLASH,      /* rate of flash attention, of large products */
-    CONSTANT_FP8,        /* rate of FP8 products in training, of CONSTANT_MATMUL times the highest */
-    CONSTANT_JITTER,     /* share of a step lost to the slowest, for each doubling of the islands */
-    CONSTANT_BATCHED,    /* rate of the batched products of attention that goes through memory, of large products */
+    CONSTANT_OPERANDS, /* share of the time to bring a tile's operands through the cache, at the memory's rate, that is
+                          not hidden */
+    CONSTANT_NETWORK,  /* rate of collectives between islands, of the cards' peak */
+    CONSTANT_HIDDEN,   /* cost of communication that is hidden behind compute, of its own time */
+    CONSTANT_FLASH,    /* rate of flash attention, of large products */
+    CONSTANT_FP8,      /* rate of FP8 products in training, of CONSTANT_MATMUL times the highest */
+    CONSTANT_JITTER,   /* share of a step lost to the slowest, for each doubling of the islands that reduce gradients
+                          together */
+    CONSTANT_BATCHED,  /* rate of the batched products of attention that goes through memory, of large products */
     CONSTANT_COUNT
 };
 struct plan_constants {
@@ -31,20 +32,23 @@ struct plan_constant_note {
     const char *name, *meaning;
 };
 extern const struct plan_constant_note plan_constant_notes[CONSTANT_COUNT];
-/* Fitted to the published runs of tests/plan/published.tsv without the eight of Korthikanti et al.; see docs/planning.md. */
+/* Fitted to the published runs of tests/plan/published.tsv without the eight of Korthikanti et al.; see
+ * docs/planning.md. */
 extern const struct plan_constants plan_fitted;
 
 struct plan_step {
     double seconds;
     /* Parts of it, of the fullest stage; they add up to `seconds`. */
-    double matmul, attention, elementwise, recompute, tensor_comm, pipeline_comm, expert_comm, data_comm, context_comm, bubble, optimizer, waiting;
-    double fill;                   /* one micro-batch's pass over all stages, forward and backward */
-    double forward, backward;      /* of a micro-batch on the fullest stage, for the timeline */
-    double model_flops;            /* of a step, full attention; hardware_flops adds recomputation */
+    double matmul, attention, elementwise, recompute, tensor_comm, pipeline_comm, expert_comm, data_comm, context_comm,
+        bubble, optimizer, waiting;
+    double fill;              /* one micro-batch's pass over all stages, forward and backward */
+    double forward, backward; /* of a micro-batch on the fullest stage, for the timeline */
+    double model_flops;       /* of a step, full attention; hardware_flops adds recomputation */
     double hardware_flops;
     double six_n_flops, causal_flops;
 };
 
-struct plan_step plan_step_of(const struct plan_job *job, const struct plan_layout *layout, const struct plan_constants *constants);
+struct plan_step plan_step_of(const struct plan_job *job, const struct plan_layout *layout,
+                              const struct plan_constants *constants);
 
 #endif

@@ -92,12 +92,14 @@ bool table_number(const struct table *table, int row, const char *column, double
     if (!*text || strcmp(text, "-") == 0) return true;
     double value = strtod(text, &end);
     if (*end || !isfinite(value))
-        return talc_fail(err, "%s: %s is '%.40s', which is not a number", table->cells[row * table->n_columns], column, text);
+        return talc_fail(err, "%s: %s is '%.40s', which is not a number", table->cells[row * table->n_columns], column,
+                         text);
     *out = value;
     return true;
 }
 
-/* ---- compiled in, and from a folder ------------------------------------------------------------------------------- */
+/* ---- compiled in, and from a folder -------------------------------------------------------------------------------
+ */
 
 static const char *compiled_in(const char *name) {
     for (int i = 0; plan_tables[i].name; i++)

@@ -1,6 +1,6 @@
-/* table.h - the planner's tables: tab-separated text with a line of column names, '#' for comments. The tables of the program
- * are compiled in; a file of the same name in a folder that the user names adds rows, or replaces those with the same first
- * column. Cells are borrowed from the table. */
+/* table.h - the planner's tables: tab-separated text with a line of column names, '#' for comments. The tables of the
+ * program are compiled in; a file of the same name in a folder that the user names adds rows, or replaces those with
+ * the same first column. Cells are borrowed from the table. */
 #ifndef TALC_PLAN_TABLE_H
 #define TALC_PLAN_TABLE_H
 
@@ -19,9 +19,9 @@ struct table {
 bool table_parse(struct table *table, const char *text, const char *where, struct talc_error *err);
 void table_free(struct table *table);
 
-/* The table called `name` ("chips"): the rows compiled in, then those of folder/name.tsv where `folder` is given and has
- * that file. A later row replaces an earlier one whose first cell is the same, unless `keep_all` (prices have many of one
- * name). */
+/* The table called `name` ("chips"): the rows compiled in, then those of folder/name.tsv where `folder` is given and
+ * has that file. A later row replaces an earlier one whose first cell is the same, unless `keep_all` (prices have many
+ * of one name). */
 bool table_open(struct table *table, const char *name, const char *folder, bool keep_all, struct talc_error *err);
 
 /* The row whose first cell is `key` (letter case aside), or -1. */

@@ -1,4 +1,5 @@
-/* published_runs.h - the published runs of tests/plan/published.tsv, predicted; and the fit of the planner's constants. */
+/* published_runs.h - the published runs of tests/plan/published.tsv, predicted; and the fit of the planner's constants.
+ */
 #ifndef TALC_TESTS_SUPPORT_PUBLISHED_RUNS_H
 #define TALC_TESTS_SUPPORT_PUBLISHED_RUNS_H
 
@@ -16,7 +17,7 @@ struct published_run {
     struct plan_layout layout; /* as stated; where not, as the planner would choose */
     bool has_layout, out_of_memory;
     double seconds, memory_gb; /* reported; 0: not */
-    int repeats;
+    int repeats, rows_of_system;
 };
 
 struct published_runs {
@@ -33,16 +34,19 @@ void published_choose(struct published_runs *p, const struct plan_constants *c);
 /* Predicted seconds over reported ones. */
 double published_ratio(const struct published_run *run, const struct plan_constants *c);
 
-/* Which rows are fitted: all of group "fit" but those of `without` (a system; NULL: none). Minimises the mean of |log ratio|,
- * one constant after another within its bounds. */
-struct plan_constants published_fit(const struct published_runs *p, struct plan_constants from, const char *without, int rounds);
+extern const struct plan_constants published_prior;
+
+/* Which rows are fitted: all of group "fit" but those of `without` (a system; NULL: none). Minimises the mean of |log
+ * ratio|, weighted by system, (at most 0.6 a row), each constant within its bounds, in `rounds` steps. */
+struct plan_constants published_fit(const struct published_runs *p, struct plan_constants from, const char *without,
+                                    int rounds);
 
 struct published_errors {
     int n;
     double mean, median, max;
 };
 /* Relative errors of the step time of rows that `take` says yes to. */
-struct published_errors published_errors(const struct published_runs *p, const struct plan_constants *c, bool (*take)(const struct published_run *, const void *),
-                                         const void *context);
+struct published_errors published_errors(const struct published_runs *p, const struct plan_constants *c,
+                                         bool (*take)(const struct published_run *, const void *), const void *context);
 
 #endif

@@ -1,0 +1,623 @@
+/* cmd_plan.c - talc plan: what a training run, answering users, or alignment takes on given hardware, before it starts.
+ */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "cli/cli.h"
+#include "file/atomic.h"
+#include "file/json.h"
+#include "file/run_folder.h"
+#include "plan/host.h"
+#include "plan/plan_json.h"
+#include "plan/report.h"
+
+struct plan_options {
+    const char *preset, *model, *gpu, *tokens, *precision, *network, *software, *recompute, *price_date, *currency,
+        *grid, *failures, *tables, *html, *critic;
+    int64_t gpus, batch, context, tp, pp, vpp, dp, cp, ep, micro_batch, zero, layers, hidden, heads, head_dim, ffn,
+        vocab;
+    double price, exchange_rate, pue, users, requests, prompt_tokens, output_tokens, cached, token_ms, first_ms;
+    bool offload, serve, rlhf, what_fits, list, json, no_failures;
+};
+
+/* Everything that a request points into. */
+struct planner {
+    struct plan_options o;
+    struct catalog catalog;
+    struct plan_model model, critic;
+    struct arch *arch; /* of the model, if `own`: talc itself can train it; owned */
+    bool own;
+    struct plan_chip chip;
+    struct plan_network network;
+    struct plan_software software;
+    struct plan_request request;
+    char folder[4096];
+    bool has_folder;
+};
+
+/* 174.6B, 300B, 1.5T: how the field counts parameters and tokens. */
+static const char *count(double n, char out[32]) {
+    static const char units[] = " KMBT";
+    int unit = 0;
+    while (n >= 1000 && unit < 4) n /= 1000, unit++;
+    snprintf(out, 32, "%.4g%c", n, units[unit]);
+    if (!unit) out[strlen(out) - 1] = 0;
+    return out;
+}
+
+/* "300B", "1.5T", "250M", "1e12". */
+static bool parse_count(const char *text, double *out, struct talc_error *err) {
+    static const struct {
+        char letter;
+        double factor;
+    } suffixes[] = {{'k', 1e3}, {'K', 1e3}, {'M', 1e6}, {'B', 1e9}, {'G', 1e9}, {'T', 1e12}};
+    char *end;
+    double value = strtod(text, &end), factor = 1;
+    for (size_t i = 0; *end && i < sizeof suffixes / sizeof *suffixes; i++)
+        if (*end == suffixes[i].letter && !end[1]) factor = suffixes[i].factor, end++;
+    if (*end || end == text || !isfinite(value * factor) || value <= 0)
+        return talc_fail(err, "--tokens wants a number such as 300B or 1.5T, not '%.40s'", text);
+    *out = value * factor;
+    return true;
+}
+
+/* ---- what is asked -------------------------------------------------------------------------------------------------
+ */
+
+/* Tables of the user's: --tables, else TALC_HOME/plan, else XDG_DATA_HOME/talc/plan (~/.local/share). */
+static void find_folder(struct planner *p) {
+    const char *home = getenv("TALC_HOME"), *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME");
+    int n = 0;
+    if (p->o.tables)
+        n = snprintf(p->folder, sizeof p->folder, "%s", p->o.tables);
+    else if (home && *home)
+        n = snprintf(p->folder, sizeof p->folder, "%s/plan", home);
+    else if (data && *data)
+        n = snprintf(p->folder, sizeof p->folder, "%s/talc/plan", data);
+    else if (user && *user)
+        n = snprintf(p->folder, sizeof p->folder, "%s/.local/share/talc/plan", user);
+    p->has_folder = n > 0 && n < (int)sizeof p->folder;
+}
+
+static bool read_model_folder(const char *path, struct arch *arch, struct talc_error *err) {
+    char *folder = run_folder_find_model(path, false, err), *file = folder ? path_join(folder, "config.json") : NULL;
+    json_t *config = file ? json_read_file(file, 1 << 20, err) : NULL;
+    bool ok = config && arch_from_config(config, arch, err);
+    json_decref(config);
+    free(file);
+    free(folder);
+    return ok;
+}
+
+static const char *note_of(const char *name) {
+    for (int i = 0; name && presets[i].name; i++)
+        if (strcmp(presets[i].name, name) == 0) return presets[i].note;
+    return NULL;
+}
+
+static bool find_model(struct planner *p, struct talc_error *err) {
+    const struct plan_options *o = &p->o;
+    struct plan_model *m = &p->model;
+    const char *preset = o->preset ? o->preset : "gpt3-175b";
+    p->own = o->model || arch_preset(preset, p->arch, NULL);
+    if (o->model && !read_model_folder(o->model, p->arch, err)) return false;
+    if (o->model)
+        *m = plan_model_of_arch(o->model, p->arch);
+    else if (!catalog_model(&p->catalog, preset, m, err))
+        return false;
+    if (o->layers || o->hidden || o->heads || o->head_dim || o->ffn || o->vocab)
+        p->own = false; /* not what the trainer would build */
+    if (o->layers) m->layers = (int)o->layers;
+    if (o->hidden && !o->ffn) m->ffn = (int)llround((double)m->ffn / m->hidden * (double)o->hidden);
+    if (o->hidden) m->hidden = (int)o->hidden;
+    if (o->heads) m->kv_heads = m->kv_heads == m->heads ? (int)o->heads : m->kv_heads, m->heads = (int)o->heads;
+    if (o->head_dim)
+        m->head_dim = (int)o->head_dim;
+    else if (o->hidden || o->heads)
+        m->head_dim = m->hidden / m->heads;
+    if (o->ffn) m->ffn = (int)o->ffn;
+    if (o->vocab) m->vocab = (int)o->vocab;
+    return plan_model_check(m, err);
+}
+
+static bool find_prices(struct planner *p, struct talc_error *err) {
+    const struct plan_options *o = &p->o;
+    struct plan_prices *prices = &p->request.prices;
+    if (o->price > 0) {
+        prices->rent = (struct plan_price){.low = o->price, .mid = o->price, .high = o->price, .source = "--price"};
+        snprintf(prices->rent.month, sizeof prices->rent.month, "given");
+    } else if (strcmp(p->chip.name, HOST_CHIP) == 0) {
+        prices->rent = (struct plan_price){.source = "your own"};
+        snprintf(prices->rent.month, sizeof prices->rent.month, "none");
+    } else if (!catalog_price(&p->catalog, p->chip.name, o->price_date, &prices->rent, err))
+        return false;
+    snprintf(prices->currency, sizeof prices->currency, "%.7s", o->currency);
+    prices->purchase = p->chip.purchase;
+    prices->per_usd = o->exchange_rate;
+    return o->exchange_rate > 0 || catalog_currency(&p->catalog, o->currency, &prices->per_usd, err);
+}
+
+static bool find_rates(struct planner *p, struct talc_error *err) {
+    struct plan_request *r = &p->request;
+    int grid = table_find(&p->catalog.grids, p->o.grid), failures = table_find(&p->catalog.failures, p->o.failures);
+    if (grid < 0) return talc_fail(err, "there is no electricity grid '%.40s'; --list shows the tables", p->o.grid);
+    if (failures < 0)
+        return talc_fail(err, "there is no rate of failures '%.40s'; --list shows the tables", p->o.failures);
+    r->failures = FAILURE_MODEL_DEFAULT;
+    if (!table_number(&p->catalog.grids, grid, "kg_per_kwh", 0.4, &r->energy.kg_per_kwh, err) ||
+        !table_number(&p->catalog.grids, grid, "pue", 1.1, &r->energy.pue, err) ||
+        !table_number(&p->catalog.failures, failures, "per_1000_node_days", 3.8, &r->failures.per_1000_node_days, err))
+        return false;
+    if (p->o.pue > 0) r->energy.pue = p->o.pue;
+    if (p->o.no_failures) r->failures.per_1000_node_days = 0;
+    return true;
+}
+
+static bool find_chip(struct planner *p, struct talc_error *err) {
+    struct cli_device device;
+    if (strcmp(p->o.gpu, HOST_CHIP) != 0) return catalog_chip(&p->catalog, p->o.gpu, &p->chip, err);
+    if (p->o.gpus > 1) return talc_fail(err, "there is one this-machine, not %lld", (long long)p->o.gpus);
+    if (!cli_device_open(&device, NULL, 0, err)) return false;
+    bool ok = host_measure(&device.stream, device.pool, &p->chip, err);
+    cli_device_close(&device);
+    return ok;
+}
+
+/* On this machine talc's own trainer runs: one rank, nothing recomputed. */
+static void keep_to_trainer(struct planner *p) {
+    struct plan_request *r = &p->request;
+    if (strcmp(p->chip.name, HOST_CHIP) != 0) return;
+    r->job.own = p->own ? p->arch : NULL;
+    r->wish.tp = r->wish.pp = r->wish.vpp = r->wish.dp = r->wish.cp = r->wish.ep = 1;
+    r->wish.zero = 0, r->wish.recompute = RECOMPUTE_NONE;
+}
+
+static bool find_job(struct planner *p, struct talc_error *err) {
+    const struct plan_options *o = &p->o;
+    struct plan_request *r = &p->request;
+    bool host = strcmp(o->gpu, HOST_CHIP) == 0;
+    if (!find_chip(p, err) || !find_model(p, err) ||
+        !catalog_network(&p->catalog, o->network ? o->network : p->chip.network, &p->network, err) ||
+        !catalog_software(&p->catalog, o->software ? o->software : p->chip.software, &p->software, err))
+        return false;
+    r->job = (struct plan_job){.model = &p->model,
+                               .chip = &p->chip,
+                               .network = &p->network,
+                               .software = &p->software,
+                               .chips = o->gpus ? (int)o->gpus
+                                        : host  ? 1
+                                                : 8,
+                               .sequence = o->context                ? (int)o->context
+                                           : p->model.context > 8192 ? 8192
+                                                                     : p->model.context};
+    r->job.batch = o->batch ? (int)o->batch : plan_default_batch(&p->model, r->job.sequence);
+    r->wanted_chips = r->job.chips;
+    r->preset_note = o->model ? NULL : note_of(o->preset);
+    r->wish = (struct plan_wish){.tp = (int)o->tp,
+                                 .pp = (int)o->pp,
+                                 .vpp = (int)o->vpp,
+                                 .dp = (int)o->dp,
+                                 .cp = (int)o->cp,
+                                 .ep = (int)o->ep,
+                                 .micro_batch = (int)o->micro_batch,
+                                 .zero = (int)o->zero,
+                                 .recompute = -1,
+                                 .offload = o->offload};
+    for (int i = 0; i < 3; i++)
+        if (o->recompute && strcmp(o->recompute, recompute_names[i]) == 0) r->wish.recompute = i;
+    if (o->recompute && r->wish.recompute < 0)
+        return talc_fail(err, "--recompute is none, selective or full, not '%.20s'", o->recompute);
+    if (!parse_count(o->tokens, &r->tokens, err) || !precision_find(o->precision ? o->precision
+                                                                    : host       ? "fp32"
+                                                                                 : "bf16",
+                                                                    &r->job.precision, err))
+        return false;
+    if (p->critic.layers == 0 && o->critic && !catalog_model(&p->catalog, o->critic, &p->critic, err)) return false;
+    keep_to_trainer(p);
+    return find_prices(p, err) && find_rates(p, err);
+}
+
+/* ---- tables on the terminal ------------------------------------------------------------------------------------- */
+
+static const char *gib(double bytes, char out[32]) {
+    snprintf(out, 32, "%.1f GiB", bytes / (1 << 30));
+    return out;
+}
+
+static const char *money(double usd, const struct plan_prices *prices, char out[48]) {
+    double x = usd * prices->per_usd;
+    const char *unit = x >= 1e9 ? "B" : x >= 1e6 ? "M" : x >= 1e4 ? "k" : "";
+    double by = x >= 1e9 ? 1e9 : x >= 1e6 ? 1e6 : x >= 1e4 ? 1e3 : 1;
+    snprintf(out, 48, "%.*f%s %s", x / by < 10 ? 2 : x / by < 100 ? 1 : 0, x / by, unit, prices->currency);
+    return out;
+}
+
+static void print_memory(const struct plan_memory *m, double limit) {
+    struct {
+        const char *name;
+        double bytes;
+    } rows[] = {{"weights", m->weights},         {"gradients", m->gradients}, {"optimizer", m->optimizer},
+                {"activations", m->activations}, {"logits", m->logits},       {"buffers", m->buffers},
+                {"context", m->context},         {"total", m->total}};
+    char text[32], most[32];
+    printf("\nmemory of the fullest GPU (stage %d)\n", m->stage);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        printf("  %-12s %12s\n", rows[i].name, gib(rows[i].bytes, text));
+    printf("  %-12s %12s\n", "of", gib(limit, most));
+    if (m->host > 0) printf("  %-12s %12s in the host's memory\n", "offloaded", gib(m->host, text));
+}
+
+static void print_step(const struct plan_step *s) {
+    struct {
+        const char *name;
+        double seconds;
+    } rows[] = {
+        {"products", s->matmul},     {"attention", s->attention},           {"element-wise", s->elementwise},
+        {"recompute", s->recompute}, {"tensor parallel", s->tensor_comm},   {"pipeline sends", s->pipeline_comm},
+        {"experts", s->expert_comm}, {"context parallel", s->context_comm}, {"data parallel", s->data_comm},
+        {"bubble", s->bubble},       {"optimizer", s->optimizer},           {"waiting", s->waiting}};
+    printf("\nstep %.3f s\n", s->seconds);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].seconds > 0.0005 * s->seconds)
+            printf("  %-16s %8.3f s %5.1f%%\n", rows[i].name, rows[i].seconds, 100 * rows[i].seconds / s->seconds);
+}
+
+static void print_others(const struct training_plan *p) {
+    char text[128], reason[160];
+    printf("\nlayouts (%ld tried, %ld fit)\n", p->ranking.n_tried, p->ranking.n_fit);
+    for (int i = 0; i < p->ranking.n_best && i < 6; i++) {
+        const struct plan_candidate *c = &p->ranking.best[i];
+        plan_layout_text(&c->layout, text);
+        plan_reason(&p->best, c, plan_memory_limit(p->job.chip), reason);
+        printf("  %5.1f%%  %-62s %s\n", 100 * c->tokens_per_second / p->best.tokens_per_second, text,
+               i ? reason : "the best");
+    }
+    for (int i = 0; i < p->ranking.n_lost && i < 3; i++) {
+        const struct plan_candidate *c = &p->ranking.lost[i];
+        plan_layout_text(&c->layout, text);
+        plan_reason(&p->best, c, plan_memory_limit(p->job.chip), reason);
+        printf("  (%3.0f%%)  %-62s %s\n", 100 * c->tokens_per_second / p->best.tokens_per_second, text, reason);
+    }
+}
+
+static void print_money(const struct plan_request *r, const struct training_plan *p) {
+    const struct plan_cost *c = &p->cost;
+    char low[48], mid[48], high[48], buy[48];
+    printf("GPU-hours    %.4g\n", c->chip_hours);
+    if (r->prices.rent.mid <= 0 && r->prices.purchase <= 0) return; /* one's own machine */
+    printf("rent         %s (low %s, high %s) at %.2f USD a GPU-hour, prices of %s\n", money(c->mid, &r->prices, mid),
+           money(c->low, &r->prices, low), money(c->high, &r->prices, high), r->prices.rent.mid, r->prices.rent.month);
+    printf("purchase     %s: %d x %s with their share of servers and network (assumed %.0f USD each)\n",
+           money(c->purchase, &r->prices, buy), p->job.chips, p->job.chip->name, r->prices.purchase);
+    printf("energy       %.4g MWh (%.0f W a GPU with its share of the server, PUE %.2f), %.4g t CO2e\n", c->mwh,
+           p->job.chip->watts, r->energy.pue, c->co2_tonnes);
+}
+
+static void print_failures(const struct training_plan *p) {
+    const struct failure_plan *f = &p->failures;
+    char bytes[32], write[32], interval[32], mttf[32];
+    printf("checkpoint   %s, written in %s, every %s\n", format_bytes(f->checkpoint_bytes, bytes),
+           format_seconds(f->checkpoint_seconds, write), format_seconds(f->interval_seconds, interval));
+    if (f->failures > 0)
+        printf("failures     %.0f expected, one in %s; goodput %.1f%% (simulated %.1f%%, wall days %.1f .. %.1f)\n",
+               f->failures, format_seconds(f->mttf_seconds, mttf), 100 * f->goodput, 100 * f->simulated_goodput,
+               f->wall_p10 / 86400, f->wall_p90 / 86400);
+}
+
+static void print_plan(const struct plan_request *r, const struct training_plan *p) {
+    const struct plan_job *job = &p->job;
+    char layout[128], n[32], t[32], a[32], b[32];
+    int batch = plan_true_batch(job, &p->best.layout);
+    plan_layout_text(&p->best.layout, layout);
+    printf("%s (%s parameters) on %d x %s, %s tokens in %s\n", job->model->name,
+           count(plan_model_params(job->model), n), job->chips, job->chip->name, count(r->tokens, t),
+           precision_names[job->precision]);
+    printf("assumed      batch %d sequences of %d (%s tokens), network %s, software %s\n\n", batch, job->sequence,
+           count((double)batch * job->sequence, b), job->network->name, job->software->name);
+    printf("layout       %s\n", layout);
+    printf("time         %.3g days (%.3g of steps, goodput %.1f%%)\n", p->failures.wall_seconds / 86400,
+           p->compute_seconds / 86400, 100 * p->failures.goodput);
+    printf("speed        %s tokens/s; %.3g TFLOP/s a GPU by 6ND\n", format_count(p->best.tokens_per_second, a),
+           p->best.step.six_n_flops / p->best.step.seconds / job->chips / 1e12);
+    printf(
+        "utilisation  MFU %.1f%% (full attention), %.1f%% (causal), %.1f%% (6ND); HFU %.1f%%; of %.3g TFLOP/s dense\n",
+        100 * p->mfu, 100 * p->mfu_causal, 100 * p->mfu_six_n, 100 * p->hfu, job->chip->peak[job->precision] / 1e12);
+    print_money(r, p);
+    print_failures(p);
+    print_memory(&p->best.memory, plan_memory_limit(job->chip));
+    print_step(&p->best.step);
+    print_others(p);
+    for (int i = 0; i < p->warnings.n; i++) printf("%s  %s\n", i ? "" : "\nwarnings\n", p->warnings.text[i]);
+}
+
+/* ---- what is answered ------------------------------------------------------------------------------------------- */
+
+static bool print_object(json_t *object, struct talc_error *err) {
+    struct buffer line = {0};
+    bool ok = object ? json_append_line(&line, object, err) : talc_fail(err, "out of memory");
+    if (ok) printf("%s\n", line.data);
+    buffer_free(&line);
+    json_decref(object);
+    return ok;
+}
+
+static bool write_report(const struct planner *p, const struct training_plan *plan, struct talc_error *err) {
+    struct plan_point points[PLAN_POINTS];
+    struct buffer page = {0};
+    int n = plan_scaling(&p->request, points);
+    plan_report(&page, &p->request, plan, points, n);
+    bool ok = buffer_ok(&page) ? atomic_write_file(p->o.html, page.data, page.length, err)
+                               : talc_fail(err, "out of memory for the report");
+    buffer_free(&page);
+    if (ok) cli_say(p->o.json, "report: %s\n", p->o.html);
+    return ok;
+}
+
+static bool answer_training(const struct planner *p, struct talc_error *err) {
+    struct training_plan plan;
+    if (!plan_training(&p->request, &plan, err)) return false;
+    bool ok = !p->o.html || write_report(p, &plan, err);
+    if (ok && p->o.json)
+        ok = print_object(training_plan_json(&p->request, &plan), err);
+    else if (ok)
+        print_plan(&p->request, &plan);
+    training_plan_free(&plan);
+    return ok;
+}
+
+static bool answer_serving(const struct planner *p, struct talc_error *err) {
+    const struct plan_options *o = &p->o;
+    struct serving_load load = {o->users,  o->requests,        o->prompt_tokens,   o->output_tokens,
+                                o->cached, o->token_ms / 1000, o->first_ms / 1000, 0.7};
+    struct serving_plan s;
+    const struct plan_prices *prices = &p->request.prices;
+    char a[48], b[48], c[48], t[32];
+    if (!serving_plan(&p->request.job, &load, prices, &s, err)) return false;
+    if (o->json) return print_object(serving_plan_json(&p->request.job, &load, &s), err);
+    printf("%s in %s for %.0f users online, %g requests a minute each (%.0f tokens in, %.0f%% of them cached, %.0f "
+           "out)\n\n",
+           p->model.name, precision_names[p->request.job.precision], load.users, load.requests_per_minute,
+           load.prompt_tokens, 100 * load.prefix_cached, load.output_tokens);
+    printf("GPUs         %d x %s: %d replicas of %d, up to %d answers at once each\n", s.chips, p->chip.name,
+           s.replicas, s.replica.chips, s.replica.batch);
+    printf("latency      %.2f s to the first token, %.1f ms a token, %.1f s an answer (at %.0f%% load)\n",
+           s.first_token_seconds, 1000 * s.token_seconds, s.answer_seconds, 100 * load.busy);
+    printf("speed        %s tokens/s in all; one user alone %.0f tokens/s\n", format_count(s.tokens_per_second, t),
+           s.single_stream);
+    printf("rent         %s an hour (low %s, high %s), prices of %s\n", money(s.cost_per_hour[1], prices, a),
+           money(s.cost_per_hour[0], prices, b), money(s.cost_per_hour[2], prices, c), prices->rent.month);
+    printf("a million    %s of output tokens (low %s, high %s)\n", money(s.cost_per_million_tokens[1], prices, a),
+           money(s.cost_per_million_tokens[0], prices, b), money(s.cost_per_million_tokens[2], prices, c));
+    printf("memory       weights %.0f GB, keys and values %.2f GB an answer\n", s.replica.weight_bytes / 1e9,
+           s.replica.kv_bytes_per_sequence / 1e9);
+    printf("power        %.1f kW\n", s.watts / 1000);
+    return true;
+}
+
+static bool answer_rlhf(const struct planner *p, struct talc_error *err) {
+    struct rlhf_load load = RLHF_LOAD_DEFAULT;
+    struct rlhf_plan plan;
+    struct plan_request r = p->request;
+    char mid[48], low[48], high[48], t[32];
+    load.small = p->o.critic ? &p->critic : NULL;
+    if (p->o.prompt_tokens > 0) load.prompt_tokens = p->o.prompt_tokens;
+    if (p->o.output_tokens > 0) load.answer_tokens = p->o.output_tokens;
+    if (!rlhf_plan(&r, &load, &plan, err)) return false;
+    if (p->o.json) return print_object(rlhf_plan_json(&r, &plan), err);
+    printf("aligning %s on %d x %s: %.0fM tokens of SFT, %.0fM of comparisons, %.0fM of PPO (%.0f + %.0f a row, %d "
+           "rows an update), reward model and critic %s\n\n",
+           p->model.name, r.job.chips, p->chip.name, load.sft_tokens / 1e6, load.reward_tokens / 1e6,
+           load.ppo_tokens / 1e6, load.prompt_tokens, load.answer_tokens, load.rows,
+           load.small ? load.small->name : "as large");
+    for (int i = 0; i < 3; i++)
+        printf("%-13s %10s  %8.4g GPU-hours  %s (low %s, high %s)\n", plan.stages[i].name,
+               format_seconds(plan.stages[i].seconds, t), plan.stages[i].chip_hours,
+               money(plan.stages[i].cost[1], &r.prices, mid), money(plan.stages[i].cost[0], &r.prices, low),
+               money(plan.stages[i].cost[2], &r.prices, high));
+    double ppo = plan.stages[2].seconds;
+    printf("\nPPO is %.0f%% generating (on %d GPUs a replica), %.0f%% scoring, %.0f%% training, %.0f%% moving weights; "
+           "%.1f GiB a GPU%s\n",
+           100 * plan.generate_seconds / ppo, plan.generate_chips, 100 * plan.score_seconds / ppo,
+           100 * plan.train_seconds / ppo, 100 * plan.switch_seconds / ppo, plan.memory / (1 << 30),
+           plan.offload ? ", optimizer in the host's memory" : "");
+    return true;
+}
+
+/* Every GPT-3 size (or what --preset begins with) on this hardware. */
+static bool answer_what_fits(struct planner *p, struct talc_error *err) {
+    static const char *const precisions[] = {"bf16", "fp8"};
+    json_t *rows = json_array();
+    if (!p->o.json) printf("%-12s %-5s %10s %12s  layout\n", "model", "", "days", "GiB a GPU");
+    for (int i = 0; presets[i].name; i++) {
+        if (strncmp(presets[i].name, p->o.preset ? p->o.preset : "gpt3", 4) != 0) continue;
+        for (int k = 0; k < 2; k++) {
+            struct training_plan plan;
+            struct talc_error why = {0};
+            struct planner one = *p;
+            one.o.preset = presets[i].name, one.o.model = NULL, one.o.precision = precisions[k];
+            if (!find_job(&one, err)) return json_decref(rows), false;
+            one.request.job.model = &one.model, one.request.job.chip = &one.chip,
+            one.request.job.network = &one.network, one.request.job.software = &one.software;
+            if (one.chip.peak[one.request.job.precision] <= 0) continue;
+            bool fits = plan_training(&one.request, &plan, &why);
+            char text[128] = "";
+            if (fits) plan_layout_text(&plan.best.layout, text);
+            if (p->o.json)
+                json_array_append_new(
+                    rows,
+                    json_pack("{s:s,s:s,s:b,s:o,s:o,s:s}", "model", presets[i].name, "precision", precisions[k], "fits",
+                              fits, "days", fits ? json_real(plan.failures.wall_seconds / 86400) : json_null(),
+                              "memory_bytes_per_gpu", fits ? json_real(plan.best.memory.total) : json_null(), "layout",
+                              text));
+            else if (fits)
+                printf("%-12s %-5s %10.4g %12.1f  %s\n", presets[i].name, precisions[k],
+                       plan.failures.wall_seconds / 86400, plan.best.memory.total / (1 << 30), text);
+            else
+                printf("%-12s %-5s %10s  %s\n", presets[i].name, precisions[k], "-", why.message);
+            if (fits) training_plan_free(&plan);
+        }
+    }
+    if (p->o.json) return print_object(rows, err);
+    json_decref(rows);
+    return true;
+}
+
+static void list_table(const char *title, const struct table *t) {
+    printf("%s:", title);
+    for (int r = 0; r < t->n_rows; r++) printf(" %s", t->cells[r * t->n_columns]);
+    printf("\n");
+}
+
+static void list_all(const struct planner *p) {
+    printf("models:");
+    for (int i = 0; presets[i].name; i++) printf(" %s", presets[i].name);
+    for (int r = 0; r < p->catalog.models.n_rows; r++)
+        printf(" %s", p->catalog.models.cells[r * p->catalog.models.n_columns]);
+    printf("\n");
+    list_table("gpus", &p->catalog.chips);
+    list_table("networks", &p->catalog.networks);
+    list_table("software", &p->catalog.software);
+    list_table("failure rates", &p->catalog.failures);
+    list_table("grids", &p->catalog.grids);
+    list_table("currencies", &p->catalog.currencies);
+    printf("\nRows of your own: %s/chips.tsv, networks.tsv, prices.tsv, ... (docs/planning.md)\n",
+           p->has_folder ? p->folder : "--tables DIR");
+}
+
+static bool answer(struct planner *p, struct talc_error *err) {
+    p->arch = malloc(sizeof *p->arch);
+    if (!p->arch) return talc_fail(err, "out of memory");
+    find_folder(p);
+    if (p->o.tables && !folder_exists(p->o.tables)) return talc_fail(err, "%s: no such folder of tables", p->o.tables);
+    if (!catalog_open(&p->catalog, p->has_folder ? p->folder : NULL, err)) return false;
+    if (p->o.list) return list_all(p), true;
+    if (p->o.what_fits) return answer_what_fits(p, err);
+    if (!find_job(p, err)) return false;
+    if (p->o.serve) return answer_serving(p, err);
+    if (p->o.rlhf) return answer_rlhf(p, err);
+    return answer_training(p, err);
+}
+
+#define COUNT_OPTION(option_name, field, low, text)                                                                    \
+    {                                                                                                                  \
+        .name = option_name, .kind = OPTION_INT, .value = &p.o.field, .argument = "N", .help = text, .min = low,       \
+        .max = 1e8                                                                                                     \
+    }
+#define NUMBER_OPTION(option_name, field, unit, text)                                                                  \
+    {                                                                                                                  \
+        .name = option_name, .kind = OPTION_NUMBER, .value = &p.o.field, .argument = unit, .help = text, .min = 0,     \
+        .max = 1e12                                                                                                    \
+    }
+#define TEXT_OPTION(option_name, field, unit, text)                                                                    \
+    { .name = option_name, .kind = OPTION_TEXT, .value = &p.o.field, .argument = unit, .help = text }
+#define FLAG_OPTION(option_name, field, text)                                                                          \
+    { .name = option_name, .kind = OPTION_FLAG, .value = &p.o.field, .help = text }
+
+int cmd_plan(int argc, char **argv) {
+    struct planner p = {.o = {.gpu = "a100-80",
+                              .tokens = "300B",
+
+                              .currency = "USD",
+                              .grid = "us",
+                              .failures = "llama3",
+
+                              .zero = -1,
+                              .requests = 1,
+                              .cached = 0.5,
+                              .token_ms = 50,
+                              .first_ms = 2000}};
+    struct option options[] = {
+        TEXT_OPTION("preset", preset, "NAME",
+                    "a known model: gpt3-175b (default), llama3-70b, deepseek-v3, ... (--list)"),
+        {.name = "model",
+         .letter = 'm',
+         .kind = OPTION_TEXT,
+         .value = &p.o.model,
+         .argument = "DIR",
+         .help = "the model in this folder instead"},
+        TEXT_OPTION("gpu", gpu, "NAME",
+                    "v100 ... gb300, mi300x, tpu-v5p, ... (default a100-80; --list), or this-machine"),
+        COUNT_OPTION("gpus", gpus, 0, "how many (default 8)"),
+        TEXT_OPTION("tokens", tokens, "N", "to train on: 300B (default), 1.5T, ..."),
+        COUNT_OPTION("batch", batch, 0, "sequences a step (default: as GPT-3's table chooses by size)"),
+        COUNT_OPTION("context", context, 0, "tokens of a sequence (default: the model's, at most 8192)"),
+        TEXT_OPTION("precision", precision, "NAME", "bf16 (default; this-machine: fp32), fp16, fp8, mxfp8, fp4"),
+        TEXT_OPTION("network", network, "NAME", "how the GPUs are connected (default: as is usual for them; --list)"),
+        TEXT_OPTION("software", software, "NAME", "what trains (default: of the GPU's time; --list)"),
+        COUNT_OPTION("tp", tp, 0, "tensor parallel (0: the best, as for all that follow)"),
+        COUNT_OPTION("pp", pp, 0, "pipeline stages"),
+        COUNT_OPTION("vpp", vpp, 0, "chunks of layers a stage (interleaving)"),
+        COUNT_OPTION("dp", dp, 0, "data-parallel replicas"),
+        COUNT_OPTION("cp", cp, 0, "context parallel"),
+        COUNT_OPTION("ep", ep, 0, "expert parallel"),
+        COUNT_OPTION("micro-batch", micro_batch, 0, "sequences of one forward and backward"),
+        {.name = "zero",
+         .kind = OPTION_INT,
+         .value = &p.o.zero,
+         .argument = "N",
+         .help = "ZeRO stage 0..3 (-1: the best)",
+         .min = -1,
+         .max = 3},
+        TEXT_OPTION("recompute", recompute, "WHAT", "none, selective or full (default: the best)"),
+        FLAG_OPTION("offload", offload, "optimizer in the host's memory"),
+        COUNT_OPTION("layers", layers, 0, "another shape than the preset's; likewise:"),
+        COUNT_OPTION("hidden", hidden, 0, "hidden size"),
+        COUNT_OPTION("heads", heads, 0, "attention heads"),
+        COUNT_OPTION("head-dim", head_dim, 0, "width of a head"),
+        COUNT_OPTION("ffn", ffn, 0, "feed-forward width"),
+        COUNT_OPTION("vocab", vocab, 0, "vocabulary"),
+        NUMBER_OPTION("price", price, "USD", "of a GPU-hour (default: the price table)"),
+        TEXT_OPTION("price-date", price_date, "MONTH", "prices of then: 2020-06 (default: the latest)"),
+        TEXT_OPTION("currency", currency, "NAME", "USD (default), RMB, EUR, ..."),
+        NUMBER_OPTION("exchange-rate", exchange_rate, "N", "units of the currency for a dollar (default: the table)"),
+        TEXT_OPTION("grid", grid, "NAME", "electricity: us (default), eu, france, china, world, gpt3"),
+        NUMBER_OPTION("pue", pue, "N", "power usage effectiveness of the building"),
+        TEXT_OPTION("failures", failures, "NAME", "rate of failures: llama3 (default), rsc-1, bloom, opt"),
+        FLAG_OPTION("no-failures", no_failures, "plan without failures"),
+        FLAG_OPTION("what-fits", what_fits, "every GPT-3 size on this hardware, in bf16 and FP8"),
+        FLAG_OPTION("serve", serve, "plan answering --users instead of training"),
+        NUMBER_OPTION("users", users, "N", "online at once"),
+        NUMBER_OPTION("requests", requests, "N", "a minute from each user (default 1)"),
+        NUMBER_OPTION("prompt-tokens", prompt_tokens, "N", "of a request (default 1500; --rlhf: 256)"),
+        NUMBER_OPTION("output-tokens", output_tokens, "N", "of an answer (default 300; --rlhf: 256)"),
+        {.name = "cached",
+         .kind = OPTION_NUMBER,
+         .value = &p.o.cached,
+         .argument = "SHARE",
+         .help = "of a prompt that is in the prefix cache (default 0.5)",
+         .min = 0,
+         .max = 1},
+        NUMBER_OPTION("token-ms", token_ms, "MS", "longest time between tokens (default 50)"),
+        NUMBER_OPTION("first-ms", first_ms, "MS", "longest time to the first token (default 2000)"),
+        FLAG_OPTION("rlhf", rlhf, "plan SFT, reward model and PPO instead"),
+        TEXT_OPTION("critic", critic, "NAME", "model of reward and critic (default: as large as the policy)"),
+        TEXT_OPTION("html", html, "FILE", "also write a report with plots"),
+        TEXT_OPTION("tables", tables, "DIR", "your own chips.tsv, prices.tsv, ... (default: TALC_HOME/plan)"),
+        FLAG_OPTION("list", list, "what the tables hold"),
+        FLAG_OPTION("json", json, "one JSON object"),
+    };
+    struct command_line line = {
+        .command = "plan",
+        .summary = "What a training run costs on given hardware, before it starts.",
+        .arguments = "",
+        .example = "talc plan --preset gpt3-175b --gpu v100 --gpus 10000 --tokens 300B --price-date 2020-06\n"
+                   "  talc plan --preset llama3-70b --gpu h100 --precision fp8 --serve --users 10000\n"
+                   "  talc plan --preset opt-13b --critic opt-1.3b --rlhf --gpu a100-80 --gpus 8",
+        .options = options,
+        .n_options = OPTIONS_COUNT(options),
+        .max_operands = 0};
+    struct talc_error err = {0};
+    int code = options_parse(&line, argc, argv);
+    if (code >= 0) return code;
+    if (!p.o.rlhf && p.o.prompt_tokens == 0) p.o.prompt_tokens = SERVING_LOAD_DEFAULT.prompt_tokens;
+    if (!p.o.rlhf && p.o.output_tokens == 0) p.o.output_tokens = SERVING_LOAD_DEFAULT.output_tokens;
+    code = answer(&p, &err) ? EXIT_DONE : cli_fail("plan", &err);
+    catalog_close(&p.catalog);
+    free(p.arch);
+    options_free(&line);
+    return code;
+}

@@ -1,0 +1,11 @@
+/* report.h - a training plan as one HTML file: tables and plots (inline SVG), no scripts, nothing fetched. */
+#ifndef TALC_PLAN_REPORT_H
+#define TALC_PLAN_REPORT_H
+
+#include "plan/training.h"
+
+/* Appends the page. `points` are plan_scaling's. Names are escaped. */
+void plan_report(struct buffer *out, const struct plan_request *request, const struct training_plan *plan,
+                 const struct plan_point *points, int n_points);
+
+#endif

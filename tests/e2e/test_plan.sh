@@ -1,0 +1,64 @@
+#!/bin/sh
+# talc plan from outside: answers within a second, keys of --json, the report, tables of the user's, mistakes in one line.
+set -eu
+talc=${TALC:-./talc}
+folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
+export TALC_HOME="$folder"
+fail() { echo "test_plan: $*" >&2; exit 1; }
+
+# Each of the documentation's questions, timed: under a second, also on a busy machine.
+ask() {
+    start=$(date +%s%N)
+    "$talc" plan "$@" >"$folder/out" 2>"$folder/err" || fail "plan $*: $(cat "$folder/err")"
+    ms=$((($(date +%s%N) - start) / 1000000))
+    [ "${SLOW:-}" ] || [ $ms -lt 1000 ] || fail "plan $*: $ms ms"
+}
+has() { grep -q -- "$1" "$folder/out" || fail "no '$1' in: $(head -c 600 "$folder/out")"; }
+
+ask --preset gpt3-175b --gpu v100 --gpus 10000 --tokens 300B --price-date 2020-06
+has 'prices of 2020-06'; has 'layout '; has 'warnings'
+ask --preset gpt3-175b --gpu a100 --gpus 25000 --tokens 300B; has 'cannot feed'
+ask --what-fits --gpu h100 --gpus 8; has 'gpt3-13b'; has 'does not fit'
+ask --preset gpt3-175b --gpu a100-80 --gpus 10000 --currency RMB; has 'purchase     1.0.B RMB'
+ask --preset llama3-405b --gpu h100 --gpus 16384 --network llama3-roce --tokens 15.6T --html "$folder/report.html"
+grep -q '<svg' "$folder/report.html" || fail 'no plot in the report'
+! grep -q 'http' "$folder/report.html" || fail 'the report fetches something'
+ask --preset deepseek-v3 --gpu h100 --gpus 2048 --tokens 14.8T --precision fp8 --batch 15360 --context 4096; has 'EP'
+ask --preset llama3-70b --gpu h100 --precision fp8 --serve --users 10000; has 'a million'
+ask --preset opt-13b --critic opt-1.3b --rlhf --gpu a100-80 --gpus 8 --software deepspeed-zero; has 'PPO'
+ask --list; has 'gb300'
+ask --preset gpt3-125m --gpu this-machine --tokens 1M --batch 8; has 'this-machine'
+
+ask --preset gpt3-175b --gpu v100 --gpus 10000 --json
+for key in days gpu_hours cost_usd memory_bytes_per_gpu step_seconds mfu layout warnings; do has "\"$key\":"; done
+ask --serve --users 10 --preset llama3-8b --gpu h100 --json; has '"first_token_seconds"'
+ask --what-fits --gpu h100 --gpus 8 --json; has '"fits":true'
+
+# A table of the user's counts; a broken one is refused with its place.
+mkdir -p "$folder/plan"
+printf 'name\tbf16_tf\tmemory_gb\thbm_tbs\tscale_up_gbs\tnetwork\tsoftware\nmine\t100\t48\t1\t50\tpcie-8\ttalc\n' >"$folder/plan/chips.tsv"
+ask --preset gpt3-1.3b --gpu mine --gpus 8 --price 1.5; has '8 x mine'
+printf 'name\tbf16_tf\nmine\t100\t48\n' >"$folder/plan/chips.tsv"
+
+refused() {
+    want=$1; shift
+    code=0; "$talc" plan "$@" >"$folder/out" 2>"$folder/err" || code=$?
+    [ $code -ne 0 ] && [ $code -lt 126 ] || fail "plan $*: exit $code"
+    [ "$(wc -l <"$folder/err")" -eq 1 ] || fail "plan $*: not one line: $(cat "$folder/err")"
+    grep -q -- "$want" "$folder/err" || fail "plan $*: $(cat "$folder/err")"
+}
+refused 'chips.tsv:2' --preset gpt3-1.3b
+rm "$folder/plan/chips.tsv"
+refused 'no chip' --gpu h1000
+refused 'there is no preset' --preset gpt5
+refused 'does not fit' --preset gpt3-175b --gpu v100-16 --gpus 4
+refused 'wants a number' --tokens many
+refused 'no fp8' --gpu a100-80 --precision fp8
+refused 'users' --serve
+refused 'no layout' --gpus 8 --tp 5
+refused 'price date' --price-date soon
+refused 'no network' --network tin-cans
+refused 'above 0' --preset gpt3-1.3b --heads 7 --hidden 3
+refused 'this-machine' --gpu this-machine --gpus 4
+refused 'No such file\|no such\|cannot' --html "$folder/absent/deeper/x.html" --tables "$folder/none"
+echo ok

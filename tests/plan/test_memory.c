@@ -1,0 +1,208 @@
+/* test_memory.c - what the planner says of memory: Korthikanti et al.'s table of activations exactly, ZeRO's bytes a
+ * parameter, and that stages, context parallelism and recomputation do what they must. */
+#include <math.h>
+#include <string.h>
+
+#include "plan/memory.h"
+#include "plan/step.h"
+#include "support/cmocka_all.h"
+
+#define GIB ((double)(1 << 30))
+
+struct fixture {
+    struct catalog catalog;
+    struct plan_chip chip;
+    struct plan_network network;
+    struct plan_software software;
+};
+
+static int open_fixture(void **state) {
+    static struct fixture f;
+    bool ok = catalog_open(&f.catalog, NULL, NULL) && catalog_chip(&f.catalog, "a100-80", &f.chip, NULL) &&
+              catalog_network(&f.catalog, "dgx-a100", &f.network, NULL) &&
+              catalog_software(&f.catalog, "megatron-2022", &f.software, NULL);
+    *state = &f;
+    return ok ? 0 : -1;
+}
+
+static int close_fixture(void **state) {
+    catalog_close(&((struct fixture *)*state)->catalog);
+    return 0;
+}
+
+/* 2205.05198, tables 3 and 5; figure 7 for the relative activations. */
+static const struct {
+    int layers, hidden, heads, pp, vpp, chips, batch, micro_batch;
+    double none, sp_selective, states; /* GiB */
+    double relative[4];                /* percent: SP, selective, both, full */
+    double seconds, mfu, hfu;          /* SP and selective */
+} rows[] = {
+    {48, 6144, 64, 1, 1, 8, 4, 4, 59.25, 9.56, 46.25, {66.84, 49.42, 16.18, 7.64}, 1.10, 41.65, 43.81},
+    {96, 12288, 96, 8, 3, 64, 64, 1, 66.84, 12.35, 45.74, {62.04, 56.53, 18.49, 8.71}, 13.75, 51.39, 52.77},
+    {105, 20480, 128, 35, 3, 280, 280, 1, 114.02, 23.08, 31.71, {58.31, 62.04, 20.27, 9.42}, 37.83, 56.05, 56.96},
+    {128, 25600, 160, 64, 1, 512, 512, 1, 131.25, 26.56, 33.01, {58.31, 62.04, 20.27, 9.42}, 71.49, 56.27, 57.01},
+};
+
+static struct plan_model gpt(int i) {
+    return (struct plan_model){.name = "gpt",
+                               .layers = rows[i].layers,
+                               .hidden = rows[i].hidden,
+                               .heads = rows[i].heads,
+                               .kv_heads = rows[i].heads,
+                               .head_dim = rows[i].hidden / rows[i].heads,
+                               .ffn = 4 * rows[i].hidden,
+                               .vocab = 51200,
+                               .context = 2048,
+                               .tied = true,
+                               .biases = true,
+                               .learned_positions = true};
+}
+
+static double activations(const struct plan_job *job, struct plan_layout l, bool sp, enum plan_recompute recompute) {
+    l.sequence_parallel = sp, l.recompute = recompute;
+    return plan_layer_activations(job, &l) * plan_layers_in_flight(job, &l, 0);
+}
+
+static void korthikanti_activations_are_exact(void **state) {
+    const struct fixture *f = *state;
+    for (int i = 0; i < 4; i++) {
+        struct plan_model m = gpt(i);
+        struct plan_job job = {.model = &m,
+                               .chip = &f->chip,
+                               .network = &f->network,
+                               .software = &f->software,
+                               .precision = PRECISION_BF16,
+                               .chips = rows[i].chips,
+                               .batch = rows[i].batch,
+                               .sequence = 2048};
+        struct plan_layout l = {.tp = 8,
+                                .pp = rows[i].pp,
+                                .vpp = rows[i].vpp,
+                                .dp = 1,
+                                .cp = 1,
+                                .ep = 1,
+                                .micro_batch = rows[i].micro_batch};
+        assert_true(plan_layout_check(&job, &l, NULL));
+        double none = activations(&job, l, false, RECOMPUTE_NONE);
+        assert_float_equal(none / GIB, rows[i].none, 0.005);
+        assert_float_equal(activations(&job, l, true, RECOMPUTE_SELECTIVE) / GIB, rows[i].sp_selective, 0.006);
+        double relative[4] = {
+            activations(&job, l, true, RECOMPUTE_NONE), activations(&job, l, false, RECOMPUTE_SELECTIVE),
+            activations(&job, l, true, RECOMPUTE_SELECTIVE), activations(&job, l, false, RECOMPUTE_FULL)};
+        for (int k = 0; k < 4; k++) assert_float_equal(100 * relative[k] / none, rows[i].relative[k], 0.15);
+    }
+}
+
+static void korthikanti_states_and_utilisation_follow(void **state) {
+    const struct fixture *f = *state;
+    for (int i = 0; i < 4; i++) {
+        struct plan_model m = gpt(i);
+        struct plan_job job = {.model = &m,
+                               .chip = &f->chip,
+                               .network = &f->network,
+                               .software = &f->software,
+                               .precision = PRECISION_BF16,
+                               .chips = rows[i].chips,
+                               .batch = rows[i].batch,
+                               .sequence = 2048};
+        struct plan_layout l = {.tp = 8,
+                                .pp = rows[i].pp,
+                                .vpp = rows[i].vpp,
+                                .dp = 1,
+                                .cp = 1,
+                                .ep = 1,
+                                .micro_batch = rows[i].micro_batch,
+                                .recompute = RECOMPUTE_SELECTIVE,
+                                .sequence_parallel = true};
+        assert_float_equal(18 * plan_model_params(&m) / rows[i].chips / GIB, rows[i].states, 0.2);
+        struct plan_step step = plan_step_of(&job, &l, &plan_fitted);
+        double available = rows[i].seconds * rows[i].chips * f->chip.peak[PRECISION_BF16];
+        assert_float_equal(100 * step.model_flops / available, rows[i].mfu, 0.1);
+        assert_float_equal(100 * step.hardware_flops / available, rows[i].hfu, 0.1);
+    }
+}
+
+/* 1910.02054: 16 bytes a parameter, of which each stage shares out more. */
+static void zero_stages_share_out(void **state) {
+    struct fixture *f = *state;
+    struct plan_model m = gpt(0);
+    struct plan_job job = {.model = &m,
+                           .chip = &f->chip,
+                           .network = &f->network,
+                           .software = &f->software,
+                           .precision = PRECISION_BF16,
+                           .chips = 64,
+                           .batch = 64,
+                           .sequence = 2048};
+    struct plan_software fsdp;
+    assert_true(catalog_software(&f->catalog, "fsdp", &fsdp, NULL));
+    job.software = &fsdp;
+    double p = plan_model_params(&m), expected[4] = {2 + 2 + 16, 2 + 2 + 16.0 / 64, 2 + (2 + 12.0) / 64, 16.0 / 64};
+    for (int zero = 0; zero <= 3; zero++) {
+        struct plan_layout l = {.tp = 1, .pp = 1, .vpp = 1, .dp = 64, .cp = 1, .ep = 1, .micro_batch = 1, .zero = zero};
+        struct plan_memory of = plan_memory_of(&job, &l);
+        assert_float_equal((of.weights + of.gradients + of.optimizer) / p, expected[zero], 0.01 * expected[zero]);
+        l.offload = true;
+        struct plan_memory off = plan_memory_of(&job, &l);
+        assert_true(off.optimizer == 0 && off.host > 0 && off.total < of.total);
+    }
+}
+
+static void stages_add_up(void **state) {
+    const struct fixture *f = *state;
+    struct plan_model m = gpt(1);
+    struct plan_job job = {.model = &m,
+                           .chip = &f->chip,
+                           .network = &f->network,
+                           .software = &f->software,
+                           .precision = PRECISION_BF16,
+                           .chips = 64,
+                           .batch = 64,
+                           .sequence = 2048};
+    for (int pp = 1; pp <= 16; pp++) {
+        struct plan_layout l = {.tp = 1, .pp = pp, .vpp = 1, .dp = 1, .cp = 1, .ep = 1, .micro_batch = 1};
+        double weights = 0;
+        int layers = 0;
+        for (int i = 0; i < pp; i++)
+            weights += plan_stage_memory(&job, &l, i).weights, layers += plan_stage_layers(&job, &l, i);
+        assert_true(layers >= m.layers && layers < m.layers + pp);
+        if (layers != m.layers) continue; /* what is left over is counted as if every stage were full */
+        double all = 2 * (plan_model_params(&m) +
+                          (pp > 1 ? (double)m.vocab * m.hidden : 0)); /* the tied table is on both ends */
+        assert_float_equal(weights / all, 1, 0.001);
+    }
+}
+
+static void experts_and_context_are_shared(void **state) {
+    struct fixture *f = *state;
+    struct plan_model m;
+    assert_true(catalog_model(&f->catalog, "deepseek-v3", &m, NULL));
+    assert_float_equal(plan_model_params(&m) / 671e9, 1, 0.01); /* 671B, of which 37B work on a token */
+    assert_float_equal(plan_model_active_params(&m) / 37e9, 1, 0.03);
+    struct plan_job job = {.model = &m,
+                           .chip = &f->chip,
+                           .network = &f->network,
+                           .software = &f->software,
+                           .precision = PRECISION_BF16,
+                           .chips = 1024,
+                           .batch = 1024,
+                           .sequence = 4096};
+    struct plan_layout l = {.tp = 1, .pp = 16, .vpp = 1, .dp = 64, .cp = 1, .ep = 1, .micro_batch = 1, .zero = 1};
+    double whole = plan_memory_of(&job, &l).weights;
+    l.ep = 64;
+    assert_true(plan_memory_of(&job, &l).weights < whole / 20);
+    double activations_of = plan_layer_activations(&job, &l);
+    l.cp = 4;
+    assert_float_equal(plan_layer_activations(&job, &l), activations_of / 4, 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(korthikanti_activations_are_exact),
+        cmocka_unit_test(korthikanti_states_and_utilisation_follow),
+        cmocka_unit_test(zero_stages_share_out),
+        cmocka_unit_test(stages_add_up),
+        cmocka_unit_test(experts_and_context_are_shared),
+    };
+    return cmocka_run_group_tests(tests, open_fixture, close_fixture);
+}
