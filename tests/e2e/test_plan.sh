@@ -6,12 +6,11 @@ folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 export TALC_HOME="$folder"
 fail() { echo "test_plan: $*" >&2; exit 1; }
 
-# Each of the documentation's questions, timed: under a second, also on a busy machine.
+# Each of the documentation's questions, timed: under a second of computing, however busy the machine is.
 ask() {
-    start=$(date +%s%N)
-    "$talc" plan "$@" >"$folder/out" 2>"$folder/err" || fail "plan $*: $(cat "$folder/err")"
-    ms=$((($(date +%s%N) - start) / 1000000))
-    [ "${SLOW:-}" ] || [ $ms -lt 1000 ] || fail "plan $*: $ms ms"
+    ("$talc" plan "$@" >"$folder/out" 2>"$folder/err" || exit; times >"$folder/times") || fail "plan $*: $(cat "$folder/err")"
+    ms=$(awk -F '[ms ]+' 'NR == 2 { printf "%d", 1000 * (60 * ($1 + $3) + $2 + $4) }' "$folder/times")
+    [ "${SLOW:-}" ] || [ "$ms" -lt 1000 ] || fail "plan $*: $ms ms"
 }
 has() { grep -q -- "$1" "$folder/out" || fail "no '$1' in: $(head -c 600 "$folder/out")"; }
 
