@@ -64,7 +64,7 @@ static bool reader_left(void) {
 int cli_close_stdout(const char *command, int code) {
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout)) return code;
-    if (!reader_left())
+    if (code == EXIT_DONE && !reader_left())
         fprintf(stderr, "talc %s: the output could not be written%s%s\n", command, errno ? ": " : "",
                 errno ? strerror(errno) : "");
     return code == EXIT_DONE ? EXIT_FAILED : code;

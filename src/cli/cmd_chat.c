@@ -66,7 +66,8 @@ static bool answer_turn(struct chat *c, struct talc_error *err) {
                                 .stops = c->sampling.stops.items,
                                 .n_stops = c->sampling.stops.n,
                                 .on_text = print_piece,
-                                .context = c};
+                                .context = c,
+                                .stop = c->interrupted};
     double start = clock_seconds();
     bool ok = assistant_encode_chat(&c->assistant, c->messages, &ids, err);
     if (ok && (int)ids.count >= engine_context_length(c->assistant.engine))
@@ -77,7 +78,11 @@ static bool answer_turn(struct chat *c, struct talc_error *err) {
     ok = ok && engine_generate(c->assistant.engine, &answer, err);
     if (ok) {
         putchar('\n');
-        add_message(c, "assistant", answer.text.data, answer.text.length);
+        /* A turn that was stopped before a word of it is as if it had not been. */
+        if (answer.text.length > 0 || answer.finish != FINISH_CANCELLED)
+            add_message(c, "assistant", answer.text.data, answer.text.length);
+        else
+            json_array_remove(c->messages, json_array_size(c->messages) - 1);
         report(c, &answer, clock_seconds() - start);
     } else {
         json_array_remove(c->messages, json_array_size(c->messages) - 1);

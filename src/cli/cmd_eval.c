@@ -144,7 +144,6 @@ static bool sample_text(struct eval *e, const struct word_set *words, int64_t se
 static bool run_free_text(struct eval *e, struct free_text *f, struct talc_error *err) {
     struct word_set *words = e->free_text > 0 ? word_set_open() : NULL;
     bool ok = e->free_text == 0 || words ? true : talc_fail(err, "out of memory");
-    if (ok && e->free_text > 0 && e->vocabulary.n == 0) ok = talc_fail(err, "--free-text needs the training texts: --words FILE");
     for (int i = 0; ok && i < e->vocabulary.n && words; i++) ok = word_set_add_file(words, e->vocabulary.items[i], err);
     for (int64_t i = 0; ok && i < e->free_text; i++) {
         ok = sample_text(e, words, e->seed + i, f, err);
@@ -276,6 +275,7 @@ int cmd_eval(int argc, char **argv) {
     e.stop = cli_catch_interrupt();
     if (!e.model || !e.data) code = cli_usage("eval", "needs -m DIR and --data FILE");
     else if (strcmp(e.task, "primer") != 0) code = cli_usage("eval", "there is no task '%s'; this version has: primer", e.task);
+    else if (e.free_text > 0 && e.vocabulary.n == 0) code = cli_usage("eval", "--free-text needs the training texts: --words FILE");
     else if (!cli_device_open(&device, e.device, e.threads, &err)) code = cli_fail("eval", &err);
     else {
         code = evaluate(&e, &device.stream, &err) ? EXIT_DONE : cli_fail("eval", &err);

@@ -62,7 +62,8 @@ static bool generate(const struct generate *g, struct assistant *a, struct talc_
                                 .ignore_eos = g->ignore_eos,
                                 .want_logprobs = g->logprobs,
                                 .on_text = print_piece,
-                                .context = (void *)g};
+                                .context = (void *)g,
+                                .stop = g->interrupted};
     bool ok = encode_prompt(a, g->prompt, &ids, err);
     answer.prompt = ids.ids;
     answer.n_prompt = (int)ids.count;

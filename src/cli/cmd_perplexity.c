@@ -80,6 +80,7 @@ static bool score(struct perplexity *p, const struct token_list *ids, struct tal
 
 static bool print_result(const struct perplexity *p, struct talc_error *err) {
     double loss = p->loss / (double)p->scored, bits = p->loss / log(2) / (double)p->n_bytes;
+    if (!isfinite(loss)) return talc_fail(err, "the loss is not finite: the model's weights are damaged");
     if (p->json)
         return cli_print_json(stdout,
                               json_pack("{s:o,s:I,s:o,s:o}", "perplexity", cli_json_number(exp(loss)), "tokens",

@@ -299,7 +299,8 @@ bool engine_generate(struct engine *e, struct generation *g, struct talc_error *
     int running;
     if (!engine_submit(e, g, err)) return false;
     while (g->finish == FINISH_NONE)
-        if (!engine_step(e, &running, err)) {
+        if (g->stop && *g->stop) engine_cancel(e, g); /* also while a long prompt is read and no text comes */
+        else if (!engine_step(e, &running, err)) {
             engine_cancel(e, g);
             return false;
         }

@@ -7,6 +7,8 @@
 #ifndef TALC_INFER_ENGINE_H
 #define TALC_INFER_ENGINE_H
 
+#include <signal.h>
+
 #include "base/buffer.h"
 #include "infer/sampler.h"
 #include "model/model.h"
@@ -43,6 +45,7 @@ struct generation {
      * U+FFFD. Returning false cancels. May be NULL. */
     bool (*on_text)(void *context, const char *text, size_t n_bytes);
     void *context;
+    const volatile sig_atomic_t *stop; /* engine_generate cancels when a signal has set it; may be NULL */
 
     /* the answer */
     enum finish_reason finish;

@@ -12,7 +12,8 @@
 
 /* A sequence has at least one token, so a row of T tokens can hold T of them. */
 static struct run_options run_options_of(const struct trainer_options *o) {
-    int tokens = o->micro_batch_rows * o->row_tokens;
+    int tokens; /* for the estimate of a batch that trainer_open will refuse: the most that there can be */
+    if (__builtin_mul_overflow(o->micro_batch_rows, o->row_tokens, &tokens)) tokens = INT_MAX;
     return (struct run_options){.max_tokens = tokens, .max_sequences = tokens, .training = true, .compute = o->compute};
 }
 

@@ -47,6 +47,14 @@ damage; rm "$work/model/model.safetensors"
 refuses 'safetensors' "$TALC" generate -m "$work/model" -p a
 damage; printf '[1,2' >"$work/model/tokenizer.json"
 refuses 'tokenizer.json' "$TALC" generate -m "$work/model" -p a
+damage # a NaN as the last weight
+printf '\0\0\300\177' | dd of="$work/model/model.safetensors" bs=1 seek="$(($(wc -c <"$work/model/model.safetensors") - 4))" conv=notrunc 2>/dev/null
+refuses 'not finite' "$TALC" generate -m "$work/model" -p a --json
+refuses 'not finite' "$TALC" perplexity -m "$work/model" --quiet "$work/text.txt"
+
+# sizes that no int, and no machine, holds
+refuses 'too many at once' "$TALC" train --data "$work/data" --out "$work/r2" --depth 2 --batch 9999999 --steps 1 --quiet
+refuses 'are needed and' "$TALC" train --data "$work/data" --out "$work/r2" --depth 256 --steps 1 --quiet
 
 # places that cannot be written
 if [ "$(id -u)" != 0 ]; then

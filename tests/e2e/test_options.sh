@@ -77,7 +77,10 @@ says "\"loss\":" talc perplexity -m one_run --json val.txt
 awk -v want="$want" -v got="$(sed 's/.*"loss":\([0-9.]*\).*/\1/' out)" 'BEGIN { exit !(got - want < 1e-5 && want - got < 1e-5) }' ||
     fail "perplexity $(cat out), training $want"
 
+refuses '--words FILE' talc eval -m sft/ --data nothing --free-text 2
+
 # results that nobody can read
+refuses 'No space left' sh -c 'talc tokenizer encode -t tok/ <book.txt >/dev/full'
 for c in 'generate -m run/ -p The -n 3' 'info --json' 'perplexity -m run/ book.txt' 'chat --help'; do
     # shellcheck disable=SC2086
     refuses 'could not be written: No space left' sh -c "exec talc $c --color never >/dev/full"

@@ -165,6 +165,24 @@ static void a_receiver_can_stop_it_and_bad_prompts_are_refused(void **state) {
     engine_close(e);
 }
 
+/* A signal ends it at the next step, also while the prompt is read and there is no text to refuse. */
+static void a_signal_ends_it_between_steps(void **state) {
+    struct setup *s = *state;
+    struct talc_error err = {0};
+    int32_t prompt[40];
+    volatile sig_atomic_t stop = SIGINT;
+    prompt_of(1, 40, prompt);
+    struct engine *e = open_engine(s, 1, 8);
+    struct generation g = request(prompt, 40, 1);
+    g.stop = &stop;
+    assert_true(engine_generate(e, &g, &err));
+    assert_int_equal(g.finish, FINISH_CANCELLED);
+    assert_int_equal(g.tokens.count, 0);
+    assert_true(engine_has_room(e));
+    generation_free(&g);
+    engine_close(e);
+}
+
 /* Damaged weights must not answer. */
 static void what_is_not_finite_is_no_answer(void **state) {
     struct setup *s = *state;
@@ -192,6 +210,7 @@ int main(void) {
         cmocka_unit_test(what_is_in_the_cache_is_used_and_changes_nothing),
         cmocka_unit_test(a_full_context_is_said),
         cmocka_unit_test(a_receiver_can_stop_it_and_bad_prompts_are_refused),
+        cmocka_unit_test(a_signal_ends_it_between_steps),
         cmocka_unit_test(what_is_not_finite_is_no_answer),
     };
     return cmocka_run_group_tests(tests, open_setup, close_setup);
