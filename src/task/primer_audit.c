@@ -1,6 +1,7 @@
 /* primer_audit.c - does training give anything away that the tests of a primer folder ask for? Everything is read from
  * the files alone: what the generator meant to hold out plays no part. Tests are read first and say what to look for;
  * the training files are then read once, and what they have of it is noted. See primer.h. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,7 @@ static void record_add_answer(struct record *r, const char *text) {
         if (strncmp(text, f->start, strlen(f->start)) != 0) continue;
         const char *middle = text + strlen(f->start);
         size_t n = strcspn(middle, f->stop);
+        if (f->form == FORM_NAME && islower((unsigned char)*middle)) return; /* "I do not know that." names nothing */
         if (f->form == FORM_LIST) {
             hash_set_add(&r->lists, list_key(text));
         } else {

@@ -681,14 +681,6 @@ static const char *const sum_of_two[] = {"adds the {O} of x and y",
                                          "returns the sum of {O} of x and y",
                                          "computes the sum of the {O} of x and y"};
 
-static const char *const difference[] = {
-    "subtracts the {o} of y from x", "takes the {o} of y from x",     "lowers x by the {o} of y",
-    "returns x minus the {o} of y",  "reduces x by the {o} of y",     "computes x less the {o} of y",
-    "subtracts y's {o} from x",      "subtracts from x the {o} of y", "takes y's {o} from x",
-    "takes from x the {o} of y",     "lowers x by y's {o}",           "lowers x by the {o} that y has",
-    "returns x minus y's {o}",       "returns x less y's {o}",        "computes x minus y's {o}",
-    "computes x less y's {o}",       "reduces x by y's {o}",          "reduces x by the {o} that y has"};
-
 static const char *const count[] = {"counts the {O} above ten",
                                     "tells how many {O} exceed ten",
                                     "counts {O} over ten in a list",
@@ -721,6 +713,5 @@ const struct phrases primer_phrases[N_PHRASE_TABLES] = {
     [PHRASES_LARGEST] = TABLE(largest),
     [PHRASES_EACH] = TABLE(each),
     [PHRASES_SUM_OF_TWO] = TABLE(sum_of_two),
-    [PHRASES_DIFFERENCE] = TABLE(difference),
     [PHRASES_COUNT] = TABLE(count),
 };

@@ -49,14 +49,13 @@ static const char *const people[] = {
 static const char *pick(const char *const *items, size_t n, struct rng *rng) { return items[rng_below(rng, n)]; }
 #define PICK(array, rng) pick(array, sizeof(array) / sizeof((array)[0]), rng)
 
-/* Mostly two syllables: a long name is many tokens. Five letters at least, so that few are words of the language. */
+/* Two syllables: a long name is many tokens. Five letters at least, so that few are words of the language. */
 static void name_make(struct rng *rng, char out[MAX_NAME]) {
     size_t length = 0;
     do {
-        int n_syllables = 2 + (rng_below(rng, 6) == 0);
         length = 0;
-        for (int i = 0; i < n_syllables; i++) {
-            const char *coda = i == n_syllables - 1 || rng_below(rng, 4) == 0 ? PICK(codas, rng) : "";
+        for (int i = 0; i < 2; i++) {
+            const char *coda = i == 1 || rng_below(rng, 4) == 0 ? PICK(codas, rng) : "";
             length +=
                 (size_t)snprintf(out + length, MAX_NAME - length, "%s%s%s", PICK(onsets, rng), PICK(vowels, rng), coda);
         }

@@ -35,7 +35,7 @@ static const char *const closers[] = {
 
 void prompt_finish(struct buffer *prompt, enum split split, struct rng *rng) {
     if (split == SPLIT_TEST) return;
-    bool opened = rng_below(rng, 100) < 35, closed = rng_below(rng, 100) < 25, bare = rng_below(rng, 100) < 6;
+    bool opened = rng_below(rng, 100) < 25, closed = rng_below(rng, 100) < 15, bare = rng_below(rng, 100) < 6;
     if (bare && !closed && prompt->length > 0 && strchr("?.", prompt->data[prompt->length - 1]))
         prompt->data[--prompt->length] = '\0';
     if (closed) {

@@ -20,10 +20,9 @@ static int apply_cube(int x) { return x * x * x; }
 static int apply_negative(int x) { return -x; }
 static int apply_successor(int x) { return x + 1; }
 static int apply_predecessor(int x) { return x - 1; }
-static int apply_half(int x) { return x / 2; }
 static int apply_parity(int x) { return x % 2; }
 
-/* Of numbers that are not negative: there both languages divide alike. {v} is the operand. */
+/* Of numbers that are not negative: there % is alike in both languages. {v} is the operand. */
 struct operation {
     const char *noun, *plural, *expression[N_LANGUAGES];
     int (*apply)(int x);
@@ -37,7 +36,6 @@ static const struct operation operations[] = {
     {"negative", "negatives", {"{v} * -1", "{v} * -1"}, apply_negative},
     {"successor", "successors", {"{v} + 1", "{v} + 1"}, apply_successor},
     {"predecessor", "predecessors", {"{v} - 1", "{v} - 1"}, apply_predecessor},
-    {"half", "halves", {"{v} / 2", "{v} // 2"}, apply_half},
     {"parity", "parities", {"{v} % 2", "{v} % 2"}, apply_parity},
 };
 enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
@@ -64,7 +62,6 @@ static int largest_of(const struct operation *op, const int *a, int n) {
         if (op->apply(a[i]) > largest) largest = op->apply(a[i]);
     return largest;
 }
-static int difference(const struct operation *op, const int *a, int n) { return n > 1 ? a[0] - op->apply(a[1]) : 0; }
 static int count_over_ten(const struct operation *op, const int *a, int n) {
     int count = 0;
     for (int i = 0; i < n; i++) count += op->apply(a[i]) > 10;
@@ -106,10 +103,6 @@ static const struct template templates[] = {
      sum_of,
      {"int {f}(int x, int y) {\n    return {x} + {y};\n}", "def {f}(x, y):\n    return {x} + {y}"},
      PHRASES_SUM_OF_TWO},
-    {TAKES_TWO,
-     difference,
-     {"int {f}(int x, int y) {\n    return x - ({y});\n}", "def {f}(x, y):\n    return x - ({y})"},
-     PHRASES_DIFFERENCE},
     {TAKES_LIST,
      count_over_ten,
      {"int {f}(const int *a, int n) {\n    int c = 0;\n    for (int i = 0; i < n; i++)\n        if ({e} > 10)\n"

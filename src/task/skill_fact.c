@@ -41,7 +41,7 @@ static void append_any_question(const char *name, enum split split, struct rng *
     } else if (form < 9) {
         int order[N_ATTRIBUTES] = {0, 1, 2, 3, 4, 5};
         rng_shuffle(rng, order, N_ATTRIBUTES, sizeof order[0]);
-        question_append_list(kind, order, 2 + (int)rng_below(rng, 3), name, split, rng, out);
+        question_append_list(kind, order, 2 + (int)rng_below(rng, 2), name, split, rng, out);
     } else {
         struct slot slots[] = {{"X", name}, {NULL, NULL}};
         text_fill(out, phrase_pick(primer_phrases[PHRASES_ACQUAINTANCE], split, rng), slots);

@@ -41,7 +41,7 @@ void question_append_everything(const char *name, enum split split, struct rng *
  * some things the hash may put every set of a size on one side. */
 static int choose_facts(const char *name, enum split split, struct rng *rng, int order[N_ATTRIBUTES]) {
     for (;;) {
-        int n = rng_below(rng, 3) == 0 ? N_ATTRIBUTES : 2 + (int)rng_below(rng, 3);
+        int n = rng_below(rng, 3) == 0 ? N_ATTRIBUTES : 2 + (int)rng_below(rng, 2);
         for (int i = 0; i < N_ATTRIBUTES; i++) order[i] = i;
         if (n < N_ATTRIBUTES) rng_shuffle(rng, order, N_ATTRIBUTES, sizeof order[0]);
         if (list_is_held_out(name, order, n) == (split == SPLIT_TEST)) return n;
