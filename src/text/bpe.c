@@ -9,7 +9,6 @@
 
 #define NO_MERGE INT32_MAX
 #define SHORT_SYMBOLS 64 /* up to here scanning all pairs after every merge beats a heap */
-#define WINDOW_TAIL 20   /* bytes at the end of a window whose tokens are not trusted yet */
 #define N_BMP 0x10000
 
 bool bpe_add_merge(struct bpe *bpe, struct bpe_merge merge) {
@@ -29,13 +28,13 @@ void bpe_free(struct bpe *bpe) {
     free(bpe->slots);
     free(bpe->byte_pairs);
     free(bpe->characters);
+    free(bpe->splits);
     *bpe = (struct bpe){0};
 }
 
 void bpe_scratch_free(struct bpe_scratch *scratch) {
     free(scratch->nodes);
     free(scratch->heap);
-    free(scratch->window);
     *scratch = (struct bpe_scratch){0};
 }
 
@@ -47,8 +46,11 @@ static inline size_t find_slot(const struct bpe *bpe, int32_t left, int32_t righ
     return i;
 }
 
+static inline uint64_t filter_bit(int32_t right) { return (uint64_t)1 << ((uint32_t)right * 0x9e3779b1u >> 26); }
+
 /* The rank of a pair's merge (NO_MERGE: none) and, where there is one, the token it makes. */
 static inline int32_t pair_rank(const struct bpe *bpe, int32_t left, int32_t right, int32_t *result) {
+    if (bpe->splits && !(bpe->splits[left].rights & filter_bit(right))) return NO_MERGE;
     const struct bpe_merge *slot = &bpe->slots[find_slot(bpe, left, right)];
     if (slot->left < 0) return NO_MERGE;
     *result = slot->result;
@@ -229,8 +231,7 @@ static bool character_symbols(const struct bpe *bpe, const struct vocabulary *v,
     return true;
 }
 
-/* The encoding of a text by merges alone, all of it at once. */
-static bool merge_text(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *s, const char *text,
+bool bpe_merge_text(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *s, const char *text,
                        size_t n, int32_t *ids, size_t *n_ids, struct talc_error *err) {
     bool all_known = false;
     if (bpe->symbols == BPE_BYTES) {
@@ -244,117 +245,53 @@ static bool merge_text(const struct bpe *bpe, const struct vocabulary *v, struct
     return true;
 }
 
-/* ==== windows ==================================================================================== */
+/* ==== neighbours ================================================================================= */
 
-static size_t token_length(const struct bpe *bpe, const struct vocabulary *v, int32_t id, const char *text, size_t n) {
-    int32_t codepoint;
-    if (id != bpe->unknown_id) return vocabulary_token(v, id)->n_bytes;
-    return bpe->symbols == BPE_BYTES ? 1 : (size_t)utf8_decode(text, n, &codepoint);
-}
-
-/* True when text, which the two tokens make up, is encoded as these two. */
-static bool encodes_as(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *s, const char *text,
-                       size_t n, int32_t left, int32_t right) {
-    int32_t small[256], *ids = n <= 256 ? small : malloc(n * sizeof *ids);
-    size_t n_ids = 0;
-    bool same = ids && merge_text(bpe, v, s, text, n, ids, &n_ids, NULL) && n_ids == 2 && ids[0] == left &&
-                ids[1] == right;
-    if (ids != small) free(ids);
-    return same;
-}
-
-/* Bytes of the last token of text[0..n). */
-static size_t last_token_length(const struct bpe *bpe, const struct vocabulary *v, int32_t id, const char *text,
-                                size_t n) {
-    if (id != bpe->unknown_id || bpe->symbols == BPE_BYTES) return token_length(bpe, v, id, text, n);
+size_t bpe_token_bytes(const struct bpe *bpe, const struct vocabulary *v, int32_t id, const char *text, size_t n) {
+    if (id != bpe->unknown_id) return v->tokens[id].n_bytes;
+    if (bpe->symbols == BPE_BYTES) return 1;
     int32_t codepoint;
     size_t length = 1;
     while (length < 4 && length < n && ((unsigned char)text[n - length] & 0xc0) == 0x80) length++;
     return (size_t)utf8_decode(text + n - length, length, &codepoint) == length ? length : 1;
 }
 
-struct window_state {
-    const char *text;
-    size_t n, at;       /* tokens so far make up text[0..at) */
-    size_t size;        /* of the next window */
-    size_t farthest;    /* `at` was here before a window had to begin earlier */
-    size_t last_length; /* bytes of the last token */
-};
-
-/* Where a window of about `size` bytes from `at` on ends: not inside a character. */
-static size_t window_end(const struct window_state *w, bool characters) {
-    size_t end = w->n - w->at <= w->size ? w->n : w->at + w->size;
-    while (characters && end < w->n && end > w->at + 4 && ((unsigned char)w->text[end] & 0xc0) == 0x80) end--;
-    return end;
-}
-
-/* Takes over the tokens of a window, those near its end excepted unless the text ends there. */
-static void take_window(const struct bpe *bpe, const struct vocabulary *v, struct window_state *w, size_t end,
-                        const int32_t *window, size_t n_window, int32_t *ids, size_t *n_ids) {
-    size_t trusted = end == w->n || end - w->at < 2 * WINDOW_TAIL ? end : end - WINDOW_TAIL, at = w->at;
-    for (size_t i = 0; i < n_window; i++) {
-        size_t length = token_length(bpe, v, window[i], w->text + at, w->n - at);
-        if (i > 0 && at + length > trusted) break;
-        at += length;
-        w->last_length = length;
-        ids[(*n_ids)++] = window[i];
-    }
-    w->at = at;
-}
-
-static bool merge_windows(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *s, const char *text,
-                          size_t n, int32_t *ids, size_t *n_ids, struct talc_error *err) {
-    struct window_state w = {.text = text, .n = n, .size = SHORT_SYMBOLS};
-    *n_ids = 0;
-    while (w.at < n) {
-        size_t end = window_end(&w, bpe->symbols == BPE_CHARACTERS), n_window;
-        if (end - w.at > s->window_capacity) {
-            free(s->window);
-            s->window_capacity = end - w.at;
-            s->window = malloc(s->window_capacity * sizeof *s->window);
-            if (!s->window) s->window_capacity = 0;
-            if (!s->window) return talc_fail(err, "out of memory for a word of %zu bytes", n);
+/* Takes the last merges of both texts back, the later one first, and looks whether the tokens that then meet at the seam
+ * would have been merged before. */
+static bool seam_holds(const struct bpe *bpe, int32_t left, int32_t right) {
+    int32_t limit = NO_MERGE, result;
+    for (;;) {
+        if (pair_rank(bpe, left, right, &result) < limit) return false;
+        const struct bpe_split *a = &bpe->splits[left], *b = &bpe->splits[right];
+        if (a->rank < 0 && b->rank < 0) return true;
+        if (a->rank > b->rank) {
+            limit = a->rank;
+            left = a->right;
+        } else { /* of equal ranks the left one was first, and so would be a merge over the seam */
+            limit = b->rank + 1;
+            right = b->left;
         }
-        if (!merge_text(bpe, v, s, text + w.at, end - w.at, s->window, &n_window, err)) return false;
-        if (*n_ids) {
-            size_t first = token_length(bpe, v, s->window[0], text + w.at, n - w.at);
-            if (!encodes_as(bpe, v, s, text + w.at - w.last_length, w.last_length + first, ids[*n_ids - 1],
-                            s->window[0])) {
-                if (w.at > w.farthest) w.farthest = w.at;
-                w.at -= w.last_length;
-                --*n_ids;
-                w.last_length = *n_ids ? last_token_length(bpe, v, ids[*n_ids - 1], text, w.at) : 0;
-                w.size *= 2;
-                if (w.size > BPE_MAX_WINDOW_BYTES)
-                    return talc_fail(err, "%zu bytes without a place to cut them; break the text into lines", w.size);
-                continue;
-            }
-        }
-        take_window(bpe, v, &w, end, s->window, n_window, ids, n_ids);
-        if (w.at > w.farthest) w.size = SHORT_SYMBOLS;
     }
-    return true;
 }
 
-/* ==== words ====================================================================================== */
-
-static size_t fuse_unknown(const struct bpe *bpe, int32_t *ids, size_t n) {
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] != bpe->unknown_id || kept == 0 || ids[kept - 1] != bpe->unknown_id) ids[kept++] = ids[i];
-    return kept;
-}
-
-bool bpe_encode_word(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch, const char *word,
-                     size_t n_bytes, int32_t *ids, size_t *n_ids, struct talc_error *err) {
-    if (bpe->whole_words && (ids[0] = vocabulary_find(v, word, n_bytes)) >= 0) {
-        *n_ids = 1;
-        return true;
+bool bpe_are_neighbours(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch, int32_t left,
+                        int32_t right) {
+    if (bpe->splits[left].simple && bpe->splits[right].simple) return seam_holds(bpe, left, right);
+    if (left == bpe->unknown_id || right == bpe->unknown_id) return true; /* no merge has it */
+    const struct vocabulary_token *a = vocabulary_token(v, left), *b = vocabulary_token(v, right);
+    size_t n = (size_t)a->n_bytes + b->n_bytes, n_ids = 0;
+    char small[256], *text = n <= sizeof small ? small : malloc(n);
+    int32_t small_ids[256], *ids = n <= sizeof small ? small_ids : malloc(n * sizeof *ids);
+    bool same = false;
+    if (text && ids) {
+        memcpy(text, vocabulary_bytes(v, a), a->n_bytes);
+        memcpy(text + a->n_bytes, vocabulary_bytes(v, b), b->n_bytes);
+        same = bpe_merge_text(bpe, v, scratch, text, n, ids, &n_ids, NULL) && n_ids == 2 && ids[0] == left &&
+               ids[1] == right;
     }
-    bool ok = n_bytes <= SHORT_SYMBOLS ? merge_text(bpe, v, scratch, word, n_bytes, ids, n_ids, err)
-                                       : merge_windows(bpe, v, scratch, word, n_bytes, ids, n_ids, err);
-    if (ok && bpe->fuse_unknown && bpe->unknown_id >= 0) *n_ids = fuse_unknown(bpe, ids, *n_ids);
-    return ok;
+    if (text != small) free(text);
+    if (ids != small_ids) free(ids);
+    return same;
 }
 
 /* ==== tables ===================================================================================== */
@@ -411,6 +348,44 @@ static bool list_characters(struct bpe *bpe, const struct vocabulary *v) {
     return true;
 }
 
+/* Which two tokens each one was merged from. A token is not simple when that is not known from itself: more than one merge
+ * makes it, a part of it comes after it, or other merges have its rank. */
+static bool list_splits(struct bpe *bpe, const struct vocabulary *v) {
+    bpe->splits = malloc(((size_t)v->size + 1) * sizeof *bpe->splits);
+    if (!bpe->splits) return false;
+    for (int32_t id = 0; id < v->size; id++) bpe->splits[id] = (struct bpe_split){id, id, -1, id != bpe->unknown_id, 0};
+    for (size_t i = 0; i < bpe->n_merges; i++) {
+        const struct bpe_merge *m = &bpe->merges[i];
+        struct bpe_split *split = &bpe->splits[m->result];
+        const struct bpe_split *left = &bpe->splits[m->left], *right = &bpe->splits[m->right];
+        bool tied = (i > 0 && bpe->merges[i - 1].rank == m->rank) ||
+                    (i + 1 < bpe->n_merges && bpe->merges[i + 1].rank == m->rank);
+        /* a split that came before m has a lower rank; one that comes after it makes both not simple */
+        bool first = split->rank < 0 && split->simple;
+        *split = (struct bpe_split){m->left, m->right, (int32_t)m->rank,
+                                    first && !tied && left->simple && right->simple && m->left != m->result &&
+                                        m->right != m->result,
+                                    split->rights};
+        bpe->splits[m->left].rights |= filter_bit(m->right);
+    }
+    return true;
+}
+
+/* A token that became not simple, or was merged first, after another was made of it. */
+static void spread_not_simple(struct bpe *bpe) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < bpe->n_merges; i++) {
+            struct bpe_split *split = &bpe->splits[bpe->merges[i].result];
+            const struct bpe_split *left = &bpe->splits[split->left], *right = &bpe->splits[split->right];
+            bool later = left->rank >= split->rank || right->rank >= split->rank;
+            if (!split->simple || (left->simple && right->simple && !later)) continue;
+            split->simple = false;
+            changed = true;
+        }
+    }
+}
+
 static bool list_symbols(struct bpe *bpe, const struct vocabulary *v, struct talc_error *err) {
     for (int byte = 0; bpe->symbols == BPE_BYTES && byte < 256; byte++) {
         char c = (char)byte;
@@ -424,6 +399,7 @@ bool bpe_finish(struct bpe *bpe, const struct vocabulary *v, struct talc_error *
     if (!list_symbols(bpe, v, err)) return false;
     bool ok = build_slots(bpe, bpe->n_merges);
     if (ok) drop_repeated(bpe);
+    if (ok && (ok = list_splits(bpe, v))) spread_not_simple(bpe);
     if (!ok || (bpe->symbols == BPE_BYTES && !list_byte_pairs(bpe, v)))
         return talc_fail(err, "out of memory for %zu merges", bpe->n_merges);
     return true;
@@ -465,7 +441,7 @@ bool bpe_imply_merges(struct bpe *bpe, const struct vocabulary *v, const int32_t
         bool tied = (i > 0 && ranks[i - 1] == ranks[i]) || (i + 1 < n_tokens && ranks[i + 1] == ranks[i]);
         size_t n_ids = 0;
         if (!tied)
-            merge_text(bpe, v, &scratch, vocabulary_bytes(v, token), token->n_bytes, ids, &n_ids, NULL);
+            bpe_merge_text(bpe, v, &scratch, vocabulary_bytes(v, token), token->n_bytes, ids, &n_ids, NULL);
         ok = n_ids == 2   ? imply_merge(bpe, ids[0], ids[1], order[i], ranks[i])
              : n_ids == 1 ? true
                           : imply_all_pairs(bpe, v, order[i], ranks[i]);

@@ -2,11 +2,8 @@
  * a word begins as one token a symbol (a byte, or a character); the adjacent pair with the lowest rank is merged, the
  * leftmost first, until no pair has a merge.
  *
- * Short texts are merged by scanning. Long ones are merged in windows, in time linear in their length. That is exact:
- * tokens t1..tn are the encoding of a text if and only if every two neighbours are the encoding of their own text. (The
- * first merge over a border between neighbours would also happen in their text alone: all before it lie inside one of
- * the two.) So windows may be joined wherever the two tokens at the seam encode as themselves; where they do not, the
- * window begins a token earlier and is longer. */
+ * Here texts are merged all at once: short ones by scanning, longer ones with a heap. bpe_join.h puts the encodings of
+ * parts together. */
 #ifndef TALC_TEXT_BPE_H
 #define TALC_TEXT_BPE_H
 
@@ -16,8 +13,6 @@
 
 #include "base/error.h"
 #include "text/vocabulary.h"
-
-#define BPE_MAX_WINDOW_BYTES ((size_t)64 << 20) /* what no join was found in; its heap takes 32 bytes a byte */
 
 struct bpe_merge {
     int32_t left, right, result; /* token ids */
@@ -30,6 +25,14 @@ enum bpe_symbols {
     BPE_CHARACTERS, /* a character without a token: the tokens of its bytes, if all are there, else unknown_id */
 };
 
+/* The two tokens that a token was merged from, and when; and a filter of what it merges with. */
+struct bpe_split {
+    int32_t left, right;
+    int32_t rank;    /* -1: a symbol, or never made by merging */
+    bool simple;     /* this is the only way that leads to the token, and so it is with its parts */
+    uint64_t rights; /* a bit for each token that it may merge with as the left one, by hash */
+};
+
 struct bpe {
     struct bpe_merge *merges; /* [n_merges] in order of rank */
     size_t n_merges, merges_capacity;
@@ -37,6 +40,7 @@ struct bpe {
     size_t n_slots;
     uint32_t *byte_pairs; /* [65536] BPE_BYTES: index + 1 of the merge of two bytes, 0: none */
     int32_t *characters;  /* [65536] BPE_CHARACTERS: the token of a character below U+10000, -1: none */
+    struct bpe_split *splits; /* [tokens of the vocabulary] by id */
     enum bpe_symbols symbols;
     int32_t byte_ids[256]; /* the token of one byte (BPE_CHARACTERS: its fallback), -1: none */
     int32_t unknown_id;    /* -1: a symbol without a token is an error */
@@ -57,15 +61,21 @@ struct bpe_scratch {
     struct bpe_node *nodes;
     uint64_t *heap;
     size_t capacity; /* symbols */
-    int32_t *window; /* [window_capacity] ids */
-    size_t window_capacity;
 };
 void bpe_scratch_free(struct bpe_scratch *scratch);
 
-/* The ids of a text of n_bytes > 0: writes at most n_bytes of them to ids and their number to *n_ids. Fails when a symbol
- * has no token, or out of memory. */
-bool bpe_encode_word(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch, const char *word,
-                     size_t n_bytes, int32_t *ids, size_t *n_ids, struct talc_error *err);
+/* The ids of a text of n > 0 bytes by merges alone, all of it at once: writes at most n of them to ids and their number to
+ * *n_ids. Unknown symbols are not fused. Fails when a symbol has no token, or out of memory (a long text takes 32 bytes a
+ * byte). */
+bool bpe_merge_text(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch, const char *text,
+                    size_t n, int32_t *ids, size_t *n_ids, struct talc_error *err);
+
+/* True when the text of the two tokens is encoded as these two: no merge reaches over the border between them. */
+bool bpe_are_neighbours(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch, int32_t left,
+                        int32_t right);
+
+/* Bytes of a token that is the last of the encoding of text[0..n). */
+size_t bpe_token_bytes(const struct bpe *bpe, const struct vocabulary *v, int32_t id, const char *text, size_t n);
 
 /* Adds the merges of a vocabulary in which any two neighbours merge whose text is a token (tiktoken, SentencePiece).
  * `order` lists the tokens by rank, lowest first, and ranks[i] is the rank of order[i]. Where merges of lower rank lead a

@@ -10,6 +10,7 @@
 
 #define BLOCK_BYTES ((size_t)64 << 10)  /* room for ids is made for so much text at once */
 #define CHUNK_BYTES ((size_t)256 << 10) /* of text, for one task of several threads */
+#define LONGEST_WORD_BYTES 18           /* of characters of three bytes */
 #define MIN_READABLE 16                 /* bytes that a key is read from */
 
 /* What a thread needs while it encodes. Kept by the tokenizer between uses: what it has learnt of words stays. */
@@ -67,8 +68,9 @@ void encoders_free(struct tokenizer *tok) {
 
 static bool merge_word(struct encoding *x, const char *word, size_t n, size_t *n_ids) {
     struct token_list *out = x->out;
-    return bpe_encode_word(&x->tok->bpe, &x->tok->vocabulary, &x->encoder->scratch, word, n, out->ids + out->count,
-                           n_ids, x->err);
+    struct word_cache *cache = x->tok->no_cache ? NULL : &x->encoder->cache;
+    return bpe_encode_word(&x->tok->bpe, &x->tok->vocabulary, &x->encoder->scratch, cache, word, n,
+                           out->ids + out->count, n_ids, x->err);
 }
 
 /* A word that is not among the short ones of the cache. */
@@ -77,9 +79,11 @@ static bool encode_other_word(struct encoding *x, const char *word, size_t n, st
     struct word_cache *cache = &x->encoder->cache;
     uint64_t hash = 0;
     size_t n_ids = 0;
-    bool keep = n <= WORD_CACHE_LONG_BYTES && !x->tok->no_cache;
+    /* a sentence without spaces (Chinese, Thai) does not come again; its parts do, and bpe_encode_word keeps them */
+    bool sentence = n > LONGEST_WORD_BYTES && (unsigned char)word[*word == ' '] >= 0xe0;
+    bool keep = n <= WORD_CACHE_LONG_BYTES && !sentence && !x->tok->no_cache;
     if (keep) {
-        hash = hash_bytes(word, n) | 1;
+        hash = hash_bytes(word, n) | 1; /* parts of words have even ones */
         n_ids = word_cache_find_long(cache, word, n, hash, out->ids + out->count);
     }
     if (n_ids == 0) {
@@ -101,10 +105,7 @@ static inline bool encode_word(struct encoding *x, const char *word, size_t n, b
         const struct word_entry *entry = word_cache_find(&x->encoder->cache, key);
         if (entry) {
             struct token_list *out = x->out;
-            int32_t *ids = out->ids + out->count;
-            memcpy(ids, entry->ids, sizeof entry->ids);
-            out->count += entry->ids[0] >> 24;
-            ids[0] &= 0xffffff;
+            out->count += word_entry_ids(entry, out->ids + out->count);
             return true;
         }
     }

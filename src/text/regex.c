@@ -9,6 +9,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "base/buffer.h"
+
 #define STACK_START ((size_t)64 << 10)
 #define STACK_MAX ((size_t)64 << 20) /* of the compiled matcher; a long run of an alternative may need much */
 #define MATCH_LIMIT 100000000u       /* steps of one match: hostile expressions end with an error */
@@ -24,16 +26,74 @@ struct regex_matcher {
     pcre2_jit_stack *stack;
 };
 
+/* ==== from the dialect of tokenizer files ======================================================== */
+
+#define WORD_CLASSES "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}"
+#if PCRE2_MAJOR > 10 || PCRE2_MINOR >= 40
+#define SCRIPT_PREFIX "sc:" /* \p{Han} alone would also match characters that other scripts share */
+#else
+#define SCRIPT_PREFIX ""
+#endif
+
+/* The escape at p, which PCRE2 may understand otherwise; returns what is behind it. */
+static const char *translate_escape(const char *p, bool in_set, struct buffer *out) {
+    const char *end = p[1] == 'p' || p[1] == 'P' ? strchr(p, '}') : NULL;
+    if (p[1] == 'w') {
+        buffer_append_text(out, in_set ? WORD_CLASSES : "[" WORD_CLASSES "]");
+        return p + 2;
+    }
+    if (p[1] == 'W' && !in_set) {
+        buffer_append_text(out, "[^" WORD_CLASSES "]");
+        return p + 2;
+    }
+    if (end && p[2] == '{') {
+        const char *name = p[3] == '^' ? p + 4 : p + 3;
+        bool is_script = end - name > 2 && !memchr(name, '=', (size_t)(end - name)) &&
+                         strncmp(name, "Any}", 4) != 0 && strncmp(name, "Alphabetic}", 11) != 0;
+        buffer_append(out, p, (size_t)(name - p));
+        if (is_script) buffer_append_text(out, SCRIPT_PREFIX);
+        buffer_append(out, name, (size_t)(end + 1 - name));
+        return end + 1;
+    }
+    buffer_append(out, p, p[1] ? 2 : 1);
+    return p + (p[1] ? 2 : 1);
+}
+
+/* Tokenizer files are written for Oniguruma, where \w includes marks and $ ends every line. */
+static void translate(const char *pattern, struct buffer *out) {
+    bool in_set = false;
+    for (const char *p = pattern; *p;) {
+        if (*p == '\\') {
+            p = translate_escape(p, in_set, out);
+            continue;
+        }
+        if (*p == '[') in_set = true;
+        if (*p == ']') in_set = false;
+        buffer_append_char(out, *p++);
+    }
+}
+
 struct regex *regex_compile(const char *pattern, struct talc_error *err) {
     int code;
     PCRE2_SIZE offset;
+    struct buffer translated = {0};
     struct regex *regex = calloc(1, sizeof *regex);
     if (!regex) {
         talc_fail(err, "out of memory for a regular expression");
         return NULL;
     }
-    regex->code = pcre2_compile((PCRE2_SPTR)pattern, strlen(pattern), PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
-                                &code, &offset, NULL);
+    translate(pattern, &translated);
+    if (buffer_ok(&translated))
+        regex->code = pcre2_compile((PCRE2_SPTR)(translated.data ? translated.data : ""), translated.length,
+                                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &offset,
+                                    NULL);
+    bool enough_memory = buffer_ok(&translated);
+    buffer_free(&translated);
+    if (!enough_memory) {
+        talc_fail(err, "out of memory for a regular expression");
+        free(regex);
+        return NULL;
+    }
     if (!regex->code) {
         PCRE2_UCHAR text[256];
         pcre2_get_error_message(code, text, sizeof text);

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "text/added.h"
-#include "text/bpe.h"
+#include "text/bpe_join.h"
 #include "text/normalize.h"
 #include "text/split.h"
 #include "text/tokenizer.h"

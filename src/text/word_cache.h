@@ -76,6 +76,13 @@ static inline const struct word_entry *word_cache_find(const struct word_cache *
     return NULL;
 }
 
+/* Copies the ids of an entry, WORD_CACHE_SHORT_IDS places, and returns how many count. */
+static inline size_t word_entry_ids(const struct word_entry *entry, int32_t *ids) {
+    memcpy(ids, entry->ids, sizeof entry->ids);
+    ids[0] &= 0xffffff;
+    return entry->ids[0] >> 24;
+}
+
 /* Keeps a short word of 1 to 4 ids. */
 static inline void word_cache_add(struct word_cache *cache, struct word_key key, const int32_t *ids, size_t n_ids) {
     struct word_entry *entry = cache->buckets[word_bucket(key)];
