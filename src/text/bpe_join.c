@@ -7,7 +7,8 @@
 
 #define WHOLE_BYTES 40      /* words up to here are merged at once, */
 #define WHOLE_WIDE_BYTES 9  /* those with characters of more bytes up to here */
-#define ASCII_PART_BYTES 12 /* a part is so much ASCII, or one other character */
+#define ASCII_PART_BYTES 12 /* a part is so much ASCII, */
+#define RUN_PART_BYTES 128  /* or so much of one byte again and again, or one other character */
 #define PART_KEY ((uint64_t)1 << 63)
 
 struct joining {
@@ -53,6 +54,7 @@ static bool encode_part(const struct joining *j, size_t begin, size_t end, int32
 static size_t part_end(const char *text, size_t n, size_t at) {
     size_t end = at + 1;
     if (!(text[at] & 0x80)) {
+        while (end < n && end - at < RUN_PART_BYTES && text[end] == text[at]) end++;
         while (end < n && end - at < ASCII_PART_BYTES && !(text[end] & 0x80)) end++;
         return end;
     }

@@ -145,13 +145,17 @@ static bool encode_split(struct encoding *x, const char *text, size_t n) {
     return ok;
 }
 
-/* Words are spaces and what follows them up to the next: no merge reaches over the border. */
+/* Words are spaces and what follows them up to the next, or line ends: no merge reaches over these borders. */
 static bool encode_between_spaces(struct encoding *x, const char *text, size_t n) {
+    bool lines = x->tok->split_at_line_ends;
     for (size_t i = 0; i < n;) {
         size_t end = i;
-        while (end < n && text[end] == ' ') end++;
-        const char *space = end < n ? memchr(text + end, ' ', n - end) : NULL;
-        end = space ? (size_t)(space - text) : n;
+        if (lines && text[i] == '\n') {
+            while (end < n && text[end] == '\n') end++;
+        } else {
+            while (end < n && text[end] == ' ') end++;
+            while (end < n && text[end] != ' ' && !(lines && text[end] == '\n')) end++;
+        }
         if (!make_room(x, end - i) || !encode_word(x, text + i, end - i, n - i >= MIN_READABLE)) return false;
         i = end;
     }

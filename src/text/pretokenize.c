@@ -154,7 +154,17 @@ static size_t cased_word_after(const char *text, size_t n, size_t prefix, bool s
     return big_end > prefix ? big_end : 0;                           /* BIG+SMALL* */
 }
 
+/* A word of ASCII letters, behind a space or not, that no other character can belong to; 0 when it is not so simple. */
+static size_t ascii_cased_word(const char *text, size_t n) {
+    size_t begin = text[0] == ' ', i = begin;
+    while (i < n && text[i] >= 'A' && text[i] <= 'Z') i++;
+    while (i < n && text[i] >= 'a' && text[i] <= 'z') i++;
+    return i > begin && (i == n || !(text[i] & 0x80)) ? i : 0;
+}
+
 static size_t next_o200k(const struct pattern *pattern, const char *text, size_t n) {
+    size_t simple = ascii_cased_word(text, n);
+    if (simple) return simple + (pattern->contractions ? contraction(text + simple, n - simple, true) : 0);
     unsigned class, after = 0;
     size_t length = scan_character(text, n, 0, &class), end = 0;
     if (class & UNICODE_LETTER)

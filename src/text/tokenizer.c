@@ -190,15 +190,25 @@ static uint64_t compute_hash(const struct tokenizer *tok) {
     return hash;
 }
 
-/* True when no token has a space behind another character: then words between spaces are encoded on their own. */
-static bool spaces_begin_words(const struct vocabulary *v) {
-    for (int32_t id = 0; id < v->size; id++) {
+static bool has_symbol(const struct tokenizer *tok, char c) {
+    return vocabulary_find(&tok->vocabulary, &c, 1) >= 0 || tok->bpe.byte_ids[(unsigned char)c] >= 0;
+}
+
+/* Where no token has a space behind another character, words between spaces are encoded on their own; where none has a
+ * line end beside another character, so are lines. */
+static void find_borders(struct tokenizer *tok) {
+    const struct vocabulary *v = &tok->vocabulary;
+    tok->split_before_spaces = tok->type == TOKENIZER_SPACE_BPE && !tok->bpe.whole_words && has_symbol(tok, ' ');
+    tok->split_at_line_ends = tok->split_before_spaces && has_symbol(tok, '\n');
+    for (int32_t id = 0; tok->split_before_spaces && id < v->size; id++) {
         const struct vocabulary_token *token = &v->tokens[id];
         const char *bytes = vocabulary_bytes(v, token);
-        for (uint32_t i = 1; token->kind == TOKEN_TEXT && i < token->n_bytes; i++)
-            if (bytes[i] == ' ' && bytes[i - 1] != ' ') return false;
+        if (token->kind != TOKEN_TEXT) continue;
+        for (uint32_t i = 1; i < token->n_bytes; i++) {
+            if (bytes[i] == ' ' && bytes[i - 1] != ' ') tok->split_before_spaces = false;
+            if ((bytes[i] == '\n') != (bytes[i - 1] == '\n')) tok->split_at_line_ends = false;
+        }
     }
-    return true;
 }
 
 static void describe(struct tokenizer *tok) {
@@ -223,8 +233,7 @@ bool tokenizer_finish(struct tokenizer *tok, struct talc_error *err) {
     tok->bpe.unknown_id = tok->unknown_id;
     if (tok->type != TOKENIZER_CHARACTER && !bpe_finish(&tok->bpe, &tok->vocabulary, err)) return false;
     if (!finish_added(tok, err)) return false;
-    tok->split_before_spaces =
-        tok->type == TOKENIZER_SPACE_BPE && !tok->bpe.whole_words && spaces_begin_words(&tok->vocabulary);
+    find_borders(tok);
     describe(tok);
     tok->hash = compute_hash(tok);
     return true;

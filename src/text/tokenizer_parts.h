@@ -40,6 +40,7 @@ struct tokenizer {
     struct split split;
     enum prefix_space prefix_space;
     bool split_before_spaces; /* TOKENIZER_SPACE_BPE: no token goes on behind a space that follows another character */
+    bool split_at_line_ends;  /* ... and none has a line end beside another character */
     bool strip_space;         /* decoding leaves out a space at the very beginning */
     bool add_bos, add_eos;    /* what the file puts around a text */
     struct vocabulary vocabulary;

@@ -13,7 +13,7 @@
 
 #define WORD_CACHE_SHORT_BYTES 15
 #define WORD_CACHE_SHORT_IDS 4
-#define WORD_CACHE_LONG_BYTES 96
+#define WORD_CACHE_LONG_BYTES 256
 #define WORD_CACHE_BUCKETS 32768     /* 2 MiB */
 #define WORD_CACHE_LONG_SLOTS 16384  /* at most half of them are used */
 #define WORD_CACHE_STORE_BYTES ((size_t)1 << 20)
@@ -92,7 +92,7 @@ static inline void word_cache_add(struct word_cache *cache, struct word_key key,
     entry[0].ids[0] |= (uint32_t)n_ids << 24;
 }
 
-/* Copies the ids of a longer word (16 to 96 bytes, or more than 4 ids) to ids; 0 when it is not there. */
+/* Copies the ids of a longer word (16 to 256 bytes, or more than 4 ids) to ids; 0 when it is not there. */
 size_t word_cache_find_long(const struct word_cache *cache, const char *word, size_t n, uint64_t hash, int32_t *ids);
 void word_cache_add_long(struct word_cache *cache, const char *word, size_t n, uint64_t hash, const int32_t *ids,
                          size_t n_ids);
