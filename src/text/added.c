@@ -35,10 +35,16 @@ static int compare_tokens(const void *a, const void *b) {
 
 void added_list_finish(struct added_list *list) {
     if (list->n_tokens) qsort(list->tokens, list->n_tokens, sizeof *list->tokens, compare_tokens);
+    int n_starts[2] = {0, 0};
     for (size_t i = 0; i < list->n_tokens; i++) {
         const struct added_token *token = &list->tokens[i];
+        if (!token->special) list->any_plain[token->normalized] = true;
         list->starts[token->normalized][(unsigned char)token->text[0]] = true;
         list->n_raw += !token->normalized;
+    }
+    for (int i = 0; i < 512; i++) {
+        if (!list->starts[i >> 8][i & 255]) continue;
+        list->only_start[i >> 8] = n_starts[i >> 8]++ ? -1 : i & 255;
     }
 }
 
@@ -105,12 +111,22 @@ static bool word_behind(const char *text, size_t n, size_t i) {
     return class & UNICODE_WORD;
 }
 
+/* Where text[i..n) has a byte that a token begins with; n: nowhere. */
+static size_t next_start(const struct added_list *list, bool normalized, const char *text, size_t n, size_t i) {
+    if (list->only_start[normalized] >= 0) {
+        const char *found = memchr(text + i, list->only_start[normalized], n - i);
+        return found ? (size_t)(found - text) : n;
+    }
+    while (i < n && !list->starts[normalized][(unsigned char)text[i]]) i++;
+    return i;
+}
+
 bool added_list_find(const struct added_list *list, bool normalized, const char *text, size_t n, size_t from,
                      bool parse_special, struct added_match *match) {
     if (normalized ? list->n_raw == list->n_tokens : list->n_raw == 0) return false;
-    const bool *starts = list->starts[normalized];
+    if (!parse_special && !list->any_plain[normalized]) return false;
     for (size_t i = from; i < n;) {
-        while (i < n && !starts[(unsigned char)text[i]]) i++;
+        i = next_start(list, normalized, text, n, i);
         if (i >= n) break;
         const struct added_token *token = longest_at(list, normalized, text + i, n - i);
         if (!token) {

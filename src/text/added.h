@@ -22,6 +22,8 @@ struct added_list {
     size_t n_tokens, capacity;  /* each in order of their text */
     size_t n_raw;
     bool starts[2][256]; /* [normalized]: bytes that one of them begins with */
+    int only_start[2];   /* the byte that all begin with, -1: there are several */
+    bool any_plain[2];   /* one of them is not special */
 };
 
 /* Copies the text (at least one byte). False: out of memory. */

@@ -11,6 +11,7 @@
 #define BLOCK_BYTES ((size_t)64 << 10)  /* room for ids is made for so much text at once */
 #define CHUNK_BYTES ((size_t)256 << 10) /* of text, for one task of several threads */
 #define LONGEST_WORD_BYTES 18           /* of characters of three bytes */
+#define CUT_WORDS 32
 #define MIN_READABLE 16                 /* bytes that a key is read from */
 
 /* What a thread needs while it encodes. Kept by the tokenizer between uses: what it has learnt of words stays. */
@@ -97,11 +98,10 @@ static bool encode_other_word(struct encoding *x, const char *word, size_t n, st
     return true;
 }
 
-/* `out` has room for n + WORD_CACHE_SHORT_IDS more ids. */
-static inline bool encode_word(struct encoding *x, const char *word, size_t n, bool readable) {
-    struct word_key key = {0, 0};
+/* A word whose key is known (that of a longer one does not matter). `out` has room for n + WORD_CACHE_SHORT_IDS more
+ * ids. */
+static inline bool encode_keyed(struct encoding *x, const char *word, size_t n, struct word_key key) {
     if (n <= WORD_CACHE_SHORT_BYTES && !x->tok->no_cache) {
-        key = word_key(word, n, readable);
         const struct word_entry *entry = word_cache_find(&x->encoder->cache, key);
         if (entry) {
             struct token_list *out = x->out;
@@ -112,21 +112,51 @@ static inline bool encode_word(struct encoding *x, const char *word, size_t n, b
     return encode_other_word(x, word, n, key);
 }
 
+static inline bool encode_word(struct encoding *x, const char *word, size_t n, bool readable) {
+    struct word_key key = {0, 0};
+    if (n <= WORD_CACHE_SHORT_BYTES) key = word_key(word, n, readable);
+    return encode_keyed(x, word, n, key);
+}
+
 static bool make_room(struct encoding *x, size_t n) {
     return token_list_reserve(x->out, n + WORD_CACHE_SHORT_IDS) || talc_fail(x->err, "out of memory for tokens");
 }
 
 /* ==== ways to cut text into words ================================================================ */
 
+/* Words are cut some at a time, so that their places in the cache are on the way from memory when they are looked up. */
+struct cut_word {
+    size_t begin, n;
+    struct word_key key;
+};
+
+static size_t cut_words(struct encoding *x, enum pretokenizer scanner, const char *text, size_t n, size_t *at,
+                        size_t stop, struct cut_word *words) {
+    size_t count = 0, i = *at;
+    for (; i < stop && count < CUT_WORDS; count++) {
+        struct cut_word *w = &words[count];
+        w->begin = i;
+        w->n = pretokenize_next(scanner, text + i, n - i);
+        if (w->n <= WORD_CACHE_SHORT_BYTES) {
+            w->key = word_key(text + i, w->n, n - i >= MIN_READABLE);
+            __builtin_prefetch(x->encoder->cache.buckets[word_bucket(w->key)]);
+        }
+        i += w->n;
+    }
+    *at = i;
+    return count;
+}
+
 static bool encode_scanned(struct encoding *x, enum pretokenizer scanner, const char *text, size_t n) {
+    struct cut_word words[CUT_WORDS];
     for (size_t i = 0; i < n;) {
         size_t stop = n - i > BLOCK_BYTES ? i + BLOCK_BYTES : n;
         if (!make_room(x, stop - i)) return false;
         while (i < stop) {
-            size_t length = pretokenize_next(scanner, text + i, n - i);
-            if (i + length > stop && !make_room(x, length)) return false;
-            if (!encode_word(x, text + i, length, n - i >= MIN_READABLE)) return false;
-            i += length;
+            size_t count = cut_words(x, scanner, text, n, &i, stop, words);
+            if (i > stop && !make_room(x, i - words[0].begin)) return false;
+            for (size_t w = 0; w < count; w++)
+                if (!encode_keyed(x, text + words[w].begin, words[w].n, words[w].key)) return false;
         }
     }
     return true;

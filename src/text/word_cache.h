@@ -1,8 +1,8 @@
 /* word_cache.h - the ids of words that were encoded before. Texts repeat their words: most are found here. Bounded: new
  * words push out old ones. For one thread.
  *
- * Words of up to 15 bytes that are up to 4 tokens lie in buckets of two entries, one cache line; the entry that was
- * filled first is replaced. Longer ones share a store that is emptied when it is full. */
+ * Words of up to 15 bytes that are up to 4 tokens lie in buckets of two entries, one cache line: a new word
+ * replaces the second, and a word that comes again moves to the first. Longer ones share a store that is emptied when it is full. */
 #ifndef TALC_TEXT_WORD_CACHE_H
 #define TALC_TEXT_WORD_CACHE_H
 
@@ -68,12 +68,16 @@ static inline size_t word_bucket(struct word_key key) {
     return (size_t)(h >> 40) & (WORD_CACHE_BUCKETS - 1);
 }
 
-/* The entry of a short word, NULL when it is not there. */
+/* The entry of a short word, NULL when it is not there. What is found in the second place of a bucket, where new words
+ * come in and go out again, moves to the first. */
 static inline const struct word_entry *word_cache_find(const struct word_cache *cache, struct word_key key) {
-    const struct word_entry *entry = cache->buckets[word_bucket(key)];
-    for (int i = 0; i < 2; i++)
-        if (entry[i].key.low == key.low && entry[i].key.high == key.high) return &entry[i];
-    return NULL;
+    struct word_entry *entry = cache->buckets[word_bucket(key)];
+    if (entry[0].key.low == key.low && entry[0].key.high == key.high) return &entry[0];
+    if (entry[1].key.low != key.low || entry[1].key.high != key.high) return NULL;
+    struct word_entry found = entry[1];
+    entry[1] = entry[0];
+    entry[0] = found;
+    return &entry[0];
 }
 
 /* Copies the ids of an entry, WORD_CACHE_SHORT_IDS places, and returns how many count. */
@@ -85,11 +89,10 @@ static inline size_t word_entry_ids(const struct word_entry *entry, int32_t *ids
 
 /* Keeps a short word of 1 to 4 ids. */
 static inline void word_cache_add(struct word_cache *cache, struct word_key key, const int32_t *ids, size_t n_ids) {
-    struct word_entry *entry = cache->buckets[word_bucket(key)];
-    entry[1] = entry[0];
-    entry[0].key = key;
-    for (size_t i = 0; i < WORD_CACHE_SHORT_IDS; i++) entry[0].ids[i] = i < n_ids ? (uint32_t)ids[i] : 0;
-    entry[0].ids[0] |= (uint32_t)n_ids << 24;
+    struct word_entry *entry = &cache->buckets[word_bucket(key)][1];
+    entry->key = key;
+    for (size_t i = 0; i < WORD_CACHE_SHORT_IDS; i++) entry->ids[i] = i < n_ids ? (uint32_t)ids[i] : 0;
+    entry->ids[0] |= (uint32_t)n_ids << 24;
 }
 
 /* Copies the ids of a longer word (16 to 256 bytes, or more than 4 ids) to ids; 0 when it is not there. */
