@@ -1,7 +1,9 @@
-/* bpe.h - byte pair encoding (Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", ACL 2016)
- * over bytes: a word begins as one token a byte; the adjacent pair with the lowest rank is merged, the leftmost first,
- * until no pair has a merge. Words of a few bytes are merged by scanning; long ones with a heap, so that n bytes cost
- * O(n log n). */
+/* bpe.h - byte pair encoding (Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", ACL 2016):
+ * a word begins as one token a symbol (a byte, or a character); the adjacent pair with the lowest rank is merged, the
+ * leftmost first, until no pair has a merge.
+ *
+ * Here texts are merged all at once: short ones by scanning, longer ones with a heap. bpe_join.h puts the encodings of
+ * parts together. */
 #ifndef TALC_TEXT_BPE_H
 #define TALC_TEXT_BPE_H
 
@@ -12,11 +14,23 @@
 #include "base/error.h"
 #include "text/vocabulary.h"
 
-#define BPE_MAX_WORD_BYTES ((size_t)64 << 20) /* a word without a break; its heap takes 32 bytes a byte */
-
 struct bpe_merge {
     int32_t left, right, result; /* token ids */
-    uint32_t rank;               /* lower goes first; equal ranks: leftmost first */
+    uint32_t rank;               /* lower goes first; equal ranks: leftmost first; below 2^31 */
+};
+
+/* How a word becomes symbols, and what a symbol without a token becomes. */
+enum bpe_symbols {
+    BPE_BYTES,
+    BPE_CHARACTERS, /* a character without a token: the tokens of its bytes, if all are there, else unknown_id */
+};
+
+/* The two tokens that a token was merged from, and when; and a filter of what it merges with. */
+struct bpe_split {
+    int32_t left, right;
+    int32_t rank;    /* -1: a symbol, or never made by merging */
+    bool simple;     /* this is the only way that leads to the token, and so it is with its parts */
+    uint64_t rights; /* a bit for each token that it may merge with as the left one, by hash */
 };
 
 struct bpe {
@@ -24,21 +38,50 @@ struct bpe {
     size_t n_merges, merges_capacity;
     struct bpe_merge *slots; /* hash table by (left, right); left -1 is empty; n_slots is a power of two */
     size_t n_slots;
-    int32_t byte_ids[256]; /* the token of one byte, -1: none */
+    uint32_t *byte_pairs; /* [65536] BPE_BYTES: index + 1 of the merge of two bytes, 0: none */
+    int32_t *characters;  /* [65536] BPE_CHARACTERS: the token of a character below U+10000, -1: none */
+    struct bpe_split *splits; /* [tokens of the vocabulary] by id */
+    enum bpe_symbols symbols;
+    int32_t byte_ids[256]; /* the token of one byte (BPE_CHARACTERS: its fallback), -1: none */
+    int32_t unknown_id;    /* -1: a symbol without a token is an error */
+    bool fuse_unknown;     /* unknown symbols side by side are one token */
     bool whole_words;      /* a word that is in the vocabulary is that token, whatever the merges say */
 };
 
 /* Appends a merge; ranks must not fall. False: out of memory. */
 bool bpe_add_merge(struct bpe *bpe, struct bpe_merge merge);
 
-/* After all merges are there: builds the tables and finds the tokens that are `direct`. A pair that is listed twice has
- * its last rank, as in Hugging Face's `tokenizers`. */
-bool bpe_finish(struct bpe *bpe, struct vocabulary *v, struct talc_error *err);
+/* After all merges are there: builds the tables. A pair that is listed twice has its last rank, as in Hugging Face's
+ * `tokenizers`. */
+bool bpe_finish(struct bpe *bpe, const struct vocabulary *v, struct talc_error *err);
 void bpe_free(struct bpe *bpe);
 
-/* The ids of a word of n_bytes > 0: writes at most n_bytes of them to ids and their number to *n_ids. Fails when a byte
- * has no token, when the word is longer than BPE_MAX_WORD_BYTES, or out of memory. */
-bool bpe_encode_word(const struct bpe *bpe, const struct vocabulary *v, const char *word, size_t n_bytes, int32_t *ids,
-                     size_t *n_ids, struct talc_error *err);
+/* Room to work in, kept from word to word; all zero is none. For one thread. */
+struct bpe_scratch {
+    struct bpe_node *nodes;
+    uint64_t *heap;
+    size_t capacity; /* symbols */
+};
+void bpe_scratch_free(struct bpe_scratch *scratch);
+
+/* The ids of a text of n > 0 bytes by merges alone, all of it at once: writes at most n of them to ids and their number to
+ * *n_ids. Unknown symbols are not fused. Fails when a symbol has no token, or out of memory (a long text takes 32 bytes a
+ * byte). */
+bool bpe_merge_text(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch, const char *text,
+                    size_t n, int32_t *ids, size_t *n_ids, struct talc_error *err);
+
+/* True when the text of the two tokens is encoded as these two: no merge reaches over the border between them. */
+bool bpe_are_neighbours(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch, int32_t left,
+                        int32_t right);
+
+/* Bytes of a token that is the last of the encoding of text[0..n). */
+size_t bpe_token_bytes(const struct bpe *bpe, const struct vocabulary *v, int32_t id, const char *text, size_t n);
+
+/* Adds the merges of a vocabulary in which any two neighbours merge whose text is a token (tiktoken, SentencePiece).
+ * `order` lists the tokens by rank, lowest first, and ranks[i] is the rank of order[i]. Where merges of lower rank lead a
+ * token's own text to two parts, only these two ever make it: in any text, what happens inside the place of a token is
+ * what happens in its own text alone. */
+bool bpe_imply_merges(struct bpe *bpe, const struct vocabulary *v, const int32_t *order, const uint32_t *ranks,
+                      size_t n_tokens, struct talc_error *err);
 
 #endif

@@ -1,5 +1,7 @@
-/* byte_level.c - GPT-2's way of writing bytes as printable characters; see tokenizer_parts.h. */
-#include "text/tokenizer_parts.h"
+/* byte_level.c - GPT-2's way of writing bytes as printable characters; see byte_level.h. */
+#include "text/byte_level.h"
+
+#include "base/utf8.h"
 
 /* The 68 bytes that are written as U+0100 + i: 0-32, 127-160 and 173. */
 int32_t byte_level_character(unsigned char byte) {
@@ -14,4 +16,16 @@ int byte_level_byte(int32_t character) {
     int moved = character - 256;
     if (moved < 0 || moved > 67) return -1;
     return moved <= 32 ? moved : moved <= 66 ? 127 + (moved - 33) : 173;
+}
+
+bool byte_level_bytes(const char *text, size_t n, struct buffer *bytes) {
+    buffer_clear(bytes);
+    for (size_t i = 0; i < n;) {
+        int32_t codepoint;
+        i += (size_t)utf8_decode(text + i, n - i, &codepoint);
+        int byte = byte_level_byte(codepoint);
+        if (byte < 0) return false;
+        buffer_append_char(bytes, (char)byte);
+    }
+    return true;
 }

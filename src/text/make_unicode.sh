@@ -1,36 +1,45 @@
 #!/bin/sh
 # make_unicode.sh - writes unicode_tables.c from the Unicode Character Database.
 #   src/text/make_unicode.sh [FOLDER] > src/text/unicode_tables.c     FOLDER: Debian's unicode-data by default
-# One byte of classes for every codepoint, in two stages: a block number for each 256 codepoints, and the distinct blocks.
+# Bits of classes for every codepoint, in two stages: a block number for each 256 codepoints, and the distinct blocks.
 set -eu
 folder=${1:-/usr/share/unicode}
 version=$(sed -n 's/^# PropList-\(.*\)\.txt$/\1/p' "$folder/PropList.txt")
 
-# Lines "FIRST LAST CLASS" in decimal are made first, so that one program fills the table.
+# Lines "FIRST LAST BIT" in decimal are made first, so that one program fills the table.
 awk -F ';' '
 function hex(text,    i, value) {
     value = 0
     for (i = 1; i <= length(text); i++) value = value * 16 + index("0123456789ABCDEF", substr(text, i, 1)) - 1
     return value
 }
+function put(field, bit,    range) {
+    split(field, range, /[. ]+/)
+    print hex(range[1]), hex(range[2] == "" ? range[1] : range[2]), bit
+}
 BEGIN {
     bit["Lu"] = 1; bit["Ll"] = 2; bit["Lt"] = 4; bit["Lm"] = 8; bit["Lo"] = 16
     bit["Mn"] = bit["Mc"] = bit["Me"] = 32
     bit["Nd"] = bit["Nl"] = bit["No"] = 64
+    bit["Pc"] = bit["Pd"] = bit["Ps"] = bit["Pe"] = bit["Pi"] = bit["Pf"] = bit["Po"] = 256
+    bit["Sm"] = bit["Sc"] = bit["Sk"] = bit["So"] = 512
 }
 FILENAME ~ /UnicodeData/ {
     code = hex($1)
     if ($2 ~ /, First>$/) { first = code; next }
     if ($2 !~ /, Last>$/) first = code
     if ($3 in bit) print first, code, bit[$3]
+    if ($4 != 0) print first, code, 1024
+    if ($3 ~ /^(Mn|Mc|Me|Nd|Pc)$/) print first, code, 2048
     next
 }
-/; White_Space/ {
-    split($1, range, /[. ]+/)
-    print hex(range[1]), hex(range[2] == "" ? range[1] : range[2]), 128
-}' "$folder/UnicodeData.txt" "$folder/PropList.txt" |
+/; White_Space/ { put($1, 128) }
+/; NFC_QC; [NM]/ { put($1, 1024) }
+/; (Alphabetic|Join_Control) / { put($1, 2048) }
+' "$folder/UnicodeData.txt" "$folder/PropList.txt" "$folder/DerivedNormalizationProps.txt" \
+    "$folder/DerivedCoreProperties.txt" |
 awk -v version="$version" '
-{ for (code = $1; code <= $2; code++) class[code] += $3 }
+{ for (code = $1; code <= $2; code++) if (int(class[code] / $3) % 2 == 0) class[code] += $3 }
 END {
     n_blocks = 0
     for (page = 0; page < 4352; page++) {
@@ -51,7 +60,7 @@ END {
     for (page = 0; page < 4352; page++)
         printf "%s%d,%s", page % 32 ? "" : "    ", stage1[page], page % 32 == 31 ? "\n" : ""
     print "};\n"
-    print "const uint8_t unicode_block_classes[" n_blocks "][256] = {"
+    print "const uint16_t unicode_block_classes[" n_blocks "][256] = {"
     for (i = 0; i < n_blocks; i++) print "    {" blocks[i] "},"
     print "};"
     print "// clang-format on"

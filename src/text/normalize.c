@@ -1,53 +1,313 @@
-/* normalize.c - Unicode normal form C, for tokenizer files that ask for it; see tokenizer_parts.h. */
-#include "text/tokenizer_parts.h"
+/* normalize.c - see normalize.h. Normal form C looks for characters that it could change (a table knows them) and works
+ * only on these and the character before them. Marks are put in order by counting, not by exchanging neighbours, so that
+ * a text of nothing but marks takes no longer than any other. */
+#include "text/normalize.h"
 
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/utf8.h"
+#include "text/scan.h"
 
 #ifdef HAVE_UTF8PROC
 #include <utf8proc.h>
+#endif
 
-bool normalize_nfc_available(void) { return true; }
+bool normalizer_add(struct normalizer *normalizer, struct normalizer_step step, struct talc_error *err) {
+    if (normalizer->n_steps < NORMALIZER_MAX_STEPS) {
+        normalizer->steps[normalizer->n_steps++] = step;
+        return true;
+    }
+    free(step.what);
+    free(step.with);
+    regex_free(step.regex);
+    return talc_fail(err, "more than %d normalizers are not supported", NORMALIZER_MAX_STEPS);
+}
 
-/* Characters below U+0300 (lead bytes below 0xcc) never compose with each other. */
-static bool needs_no_work(const char *text, size_t n) {
+void normalizer_free(struct normalizer *normalizer) {
+    for (int i = 0; i < normalizer->n_steps; i++) {
+        free(normalizer->steps[i].what);
+        free(normalizer->steps[i].with);
+        regex_free(normalizer->steps[i].regex);
+    }
+    *normalizer = (struct normalizer){0};
+}
+
+/* ==== normal forms =============================================================================== */
+
+#ifdef HAVE_UTF8PROC
+
+bool normalizer_available(enum normalizer_kind kind) {
+    (void)kind;
+    return true;
+}
+
+struct codepoints {
+    int32_t *values;
+    size_t count, capacity;
+};
+
+static bool codepoints_reserve(struct codepoints *list, size_t extra) {
+    if (list->capacity - list->count >= extra) return true;
+    size_t capacity = list->capacity * 2 + extra + 64;
+    int32_t *values = realloc(list->values, capacity * sizeof *values);
+    if (!values) return false;
+    list->values = values;
+    list->capacity = capacity;
+    return true;
+}
+
+static bool decompose(const char *text, size_t n, utf8proc_option_t options, struct codepoints *list) {
+    int boundary = 0;
+    for (size_t i = 0; i < n;) {
+        int32_t codepoint;
+        i += (size_t)utf8_decode(text + i, n - i, &codepoint);
+        if (!codepoints_reserve(list, 32)) return false; /* no character has more than 18 */
+        utf8proc_ssize_t got =
+            utf8proc_decompose_char(codepoint, list->values + list->count, 32, options, &boundary);
+        if (got < 0 || got > 32) return false;
+        list->count += (size_t)got;
+    }
+    return true;
+}
+
+static int combining_class(int32_t codepoint) { return utf8proc_get_property(codepoint)->combining_class; }
+
+/* Orders a run of marks by combining class; those of one class keep their order. */
+static bool order_marks(int32_t *marks, size_t n) {
+    if (n < 24) {
+        for (size_t i = 1; i < n; i++) {
+            int32_t mark = marks[i];
+            size_t j = i;
+            for (; j > 0 && combining_class(marks[j - 1]) > combining_class(mark); j--) marks[j] = marks[j - 1];
+            marks[j] = mark;
+        }
+        return true;
+    }
+    size_t starts[257] = {0};
+    int32_t *ordered = malloc(n * sizeof *ordered);
+    if (!ordered) return false;
+    for (size_t i = 0; i < n; i++) starts[combining_class(marks[i]) + 1]++;
+    for (int i = 0; i < 256; i++) starts[i + 1] += starts[i];
+    for (size_t i = 0; i < n; i++) ordered[starts[combining_class(marks[i])]++] = marks[i];
+    memcpy(marks, ordered, n * sizeof *marks);
+    free(ordered);
+    return true;
+}
+
+static bool order_all_marks(struct codepoints *list) {
+    for (size_t i = 0; i < list->count;) {
+        size_t end = i;
+        while (end < list->count && combining_class(list->values[end]) != 0) end++;
+        if (end - i > 1 && !order_marks(list->values + i, end - i)) return false;
+        i = end + 1;
+    }
+    return true;
+}
+
+/* Appends a normal form of text, which is valid UTF-8. */
+static bool append_form(const char *text, size_t n, utf8proc_option_t options, struct buffer *out) {
+    struct codepoints list = {0};
+    bool ok = decompose(text, n, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE | (options & UTF8PROC_COMPAT), &list) &&
+              order_all_marks(&list);
+    if (ok && (options & UTF8PROC_COMPOSE)) {
+        utf8proc_ssize_t count = utf8proc_normalize_utf32(list.values, (utf8proc_ssize_t)list.count,
+                                                          UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+        ok = count >= 0;
+        list.count = ok ? (size_t)count : 0;
+    }
+    for (size_t i = 0; ok && i < list.count; i++) {
+        char character[4];
+        buffer_append(out, character, (size_t)utf8_encode(list.values[i], character));
+    }
+    free(list.values);
+    return ok;
+}
+
+/* Where the character that ends at text + i begins, if it is whole; else i. */
+static size_t character_before(const char *text, size_t i) {
+    for (size_t back = 1; back <= 4 && back <= i; back++) {
+        if (((unsigned char)text[i - back] & 0xc0) == 0x80) continue;
+        int32_t codepoint;
+        return (size_t)utf8_decode(text + i - back, back, &codepoint) == back && codepoint >= 0 ? i - back : i;
+    }
+    return i;
+}
+
+static bool apply_nfc(const char *text, size_t n, struct buffer *out) {
+    size_t done = 0;
+    for (size_t i = 0; i < n;) {
+        unsigned class;
+        if ((unsigned char)text[i] < 0xcc) { /* below U+0300 */
+            i++;
+            continue;
+        }
+        size_t length = scan_character(text, n, i, &class);
+        if (!(class & UNICODE_NFC_MAYBE)) {
+            i += length;
+            continue;
+        }
+        size_t begin = character_before(text, i);
+        if (begin < done) begin = i;
+        while (i < n) {
+            length = scan_character(text, n, i, &class);
+            if (!(class & UNICODE_NFC_MAYBE)) break;
+            i += length;
+        }
+        buffer_append(out, text + done, begin - done);
+        if (!append_form(text + begin, i - begin, UTF8PROC_COMPOSE, out)) return false;
+        done = i;
+    }
+    if (done) buffer_append(out, text + done, n - done);
+    return true;
+}
+
+static bool is_ascii(const char *text, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if ((unsigned char)text[i] >= 0xcc) return false;
+        if (text[i] & 0x80) return false;
     return true;
 }
 
-static bool normalize_valid(const char *text, size_t n, struct buffer *out, struct talc_error *err) {
-    utf8proc_uint8_t *result = NULL;
-    utf8proc_ssize_t length =
-        utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &result, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (length < 0) return talc_fail(err, "text cannot be normalised: %s", utf8proc_errmsg(length));
-    buffer_append(out, result, (size_t)length);
-    free(result);
-    return true;
-}
-
-bool normalize_nfc(const char *text, size_t n_bytes, struct buffer *out, struct talc_error *err) {
-    if (needs_no_work(text, n_bytes)) {
-        buffer_append(out, text, n_bytes);
-        n_bytes = 0;
-    }
-    for (size_t i = 0; i < n_bytes;) {
-        size_t valid = utf8_valid_prefix(text + i, n_bytes - i);
-        if (valid && !normalize_valid(text + i, valid, out, err)) return false;
+static bool apply_form(enum normalizer_kind kind, const char *text, size_t n, struct buffer *out) {
+    if (kind == NORMALIZER_NFC) return apply_nfc(text, n, out);
+    if (is_ascii(text, n)) return true;
+    utf8proc_option_t options = kind == NORMALIZER_NFKC   ? UTF8PROC_COMPAT | UTF8PROC_COMPOSE
+                                : kind == NORMALIZER_NFKD ? UTF8PROC_COMPAT
+                                                          : 0;
+    for (size_t i = 0; i < n;) {
+        size_t valid = utf8_valid_prefix(text + i, n - i);
+        if (!append_form(text + i, valid, options, out)) return false;
         i += valid;
-        if (i < n_bytes) buffer_append_char(out, text[i++]);
+        if (i < n) buffer_append_char(out, text[i++]);
     }
-    return buffer_ok(out) || talc_fail(err, "out of memory while normalising text");
+    return true;
+}
+
+static void apply_lowercase(const char *text, size_t n, struct buffer *out) {
+    for (size_t i = 0; i < n;) {
+        int32_t codepoint;
+        char character[4];
+        size_t length = (size_t)utf8_decode(text + i, n - i, &codepoint);
+        if (codepoint < 0)
+            buffer_append_char(out, text[i]);
+        else if (codepoint == 0x130) /* the one character whose lower case is two */
+            buffer_append(out, "i\xcc\x87", 3);
+        else
+            buffer_append(out, character, (size_t)utf8_encode(utf8proc_tolower(codepoint), character));
+        i += length;
+    }
 }
 
 #else
 
-bool normalize_nfc_available(void) { return false; }
+bool normalizer_available(enum normalizer_kind kind) { return kind > NORMALIZER_LOWERCASE; }
 
-bool normalize_nfc(const char *text, size_t n_bytes, struct buffer *out, struct talc_error *err) {
-    (void)text, (void)n_bytes, (void)out;
-    return talc_fail(err, "this talc was built without utf8proc and cannot normalise text (NFC)");
+static bool apply_form(enum normalizer_kind kind, const char *text, size_t n, struct buffer *out) {
+    (void)kind, (void)text, (void)n, (void)out;
+    return false;
 }
 
+static void apply_lowercase(const char *text, size_t n, struct buffer *out) { buffer_append(out, text, n); }
+
 #endif
+
+/* ==== the others ================================================================================= */
+
+static void apply_strip(const struct normalizer_step *step, const char **text, size_t *n) {
+    size_t begin = step->left ? scan_run(*text, *n, 0, UNICODE_SPACE) : 0, end = *n;
+    for (size_t at = begin, class_end; step->right && at < *n; at = class_end) {
+        class_end = scan_until(*text, *n, at, UNICODE_SPACE);
+        end = class_end;
+        class_end = scan_run(*text, *n, class_end, UNICODE_SPACE);
+    }
+    *text += begin;
+    *n = end > begin ? end - begin : 0;
+}
+
+static void apply_strip_accents(const char *text, size_t n, struct buffer *out) {
+    for (size_t i = 0; i < n;) {
+        size_t end = scan_until(text, n, i, UNICODE_MARK);
+        buffer_append(out, text + i, end - i);
+        i = scan_run(text, n, end, UNICODE_MARK);
+    }
+}
+
+static void apply_replace(const struct normalizer_step *step, const char *text, size_t n, struct buffer *out) {
+    size_t n_what = strlen(step->what), done = 0;
+    for (const char *found; (found = memmem(text + done, n - done, step->what, n_what));) {
+        size_t at = (size_t)(found - text);
+        buffer_append(out, text + done, at - done);
+        buffer_append_text(out, step->with);
+        done = at + n_what;
+    }
+    if (done) buffer_append(out, text + done, n - done);
+}
+
+static bool apply_replace_regex(const struct normalizer_step *step, const char *text, size_t n, struct buffer *out,
+                                struct talc_error *err) {
+    if (utf8_valid_prefix(text, n) < n)
+        return talc_fail(err, "the tokenizer replaces text by a regular expression, which needs valid UTF-8");
+    struct regex_matcher *matcher = regex_matcher_open(step->regex, err);
+    bool ok = matcher != NULL;
+    for (size_t done = 0, begin, end; ok && done < n; done = end) {
+        ok = regex_find(matcher, text, n, done, &begin, &end, err);
+        if (!ok) break;
+        buffer_append(out, text + done, begin - done);
+        if (begin < end) buffer_append_text(out, step->with);
+    }
+    regex_matcher_close(matcher);
+    return ok;
+}
+
+/* An empty *out means that nothing changes (or that nothing is left, when *emptied). */
+static bool apply_step(const struct normalizer_step *step, const char **text, size_t *n, struct buffer *out,
+                       bool *emptied, struct talc_error *err) {
+    switch (step->kind) {
+    case NORMALIZER_NFC:
+    case NORMALIZER_NFD:
+    case NORMALIZER_NFKC:
+    case NORMALIZER_NFKD:
+        return apply_form(step->kind, *text, *n, out) || talc_fail(err, "out of memory while normalising text");
+    case NORMALIZER_LOWERCASE: apply_lowercase(*text, *n, out); break;
+    case NORMALIZER_STRIP: apply_strip(step, text, n); break;
+    case NORMALIZER_STRIP_ACCENTS:
+        apply_strip_accents(*text, *n, out);
+        *emptied = out->length == 0;
+        break;
+    case NORMALIZER_PREPEND:
+        if (*n == 0) break;
+        buffer_append_text(out, step->with);
+        buffer_append(out, *text, *n);
+        break;
+    case NORMALIZER_REPLACE:
+        apply_replace(step, *text, *n, out);
+        *emptied = out->length == 0 && memmem(*text, *n, step->what, strlen(step->what));
+        break;
+    case NORMALIZER_REPLACE_REGEX:
+        if (!apply_replace_regex(step, *text, *n, out, err)) return false;
+        *emptied = out->length == 0;
+        break;
+    }
+    return true;
+}
+
+bool normalizer_apply(const struct normalizer *normalizer, const char **text, size_t *n_bytes, struct buffer *buffer,
+                      struct talc_error *err) {
+    for (int i = 0; i < normalizer->n_steps; i++) {
+        struct buffer out = {0};
+        bool emptied = false;
+        bool ok = apply_step(&normalizer->steps[i], text, n_bytes, &out, &emptied, err);
+        if (ok && !buffer_ok(&out)) ok = talc_fail(err, "out of memory while normalising text");
+        if (!ok || (out.length == 0 && !emptied)) {
+            buffer_free(&out);
+            if (!ok) return false;
+            continue;
+        }
+        buffer_free(buffer);
+        *buffer = out;
+        *text = out.data ? out.data : "";
+        *n_bytes = out.length;
+    }
+    return true;
+}

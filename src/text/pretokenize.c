@@ -1,103 +1,49 @@
 /* pretokenize.c - see pretokenize.h. The scanners walk the alternatives of each expression in order; where an
- * alternative backtracks (white space before a word), the place it backtracks to is remembered while walking. */
+ * alternative backtracks (white space before a word, capitals before small letters), the place it backtracks to is
+ * remembered while walking. */
 #include "text/pretokenize.h"
 
 #include <string.h>
 
-#include "base/utf8.h"
-#include "text/unicode.h"
+#include "text/scan.h"
+
+#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define OTHERS_AND_SPACES "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define CASED_WORDS(contractions)                                                                                      \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" contractions           \
+    "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" contractions
+#define CASED_END "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 struct pattern {
     const char *name;
-    int max_digits;         /* of one word; 0: any number (and GPT-2's rules) */
+    size_t (*next)(const struct pattern *pattern, const char *text, size_t n);
+    int max_digits;         /* of one word; 0: any number */
     bool end_is_one_word;   /* white space up to the end of the text is not cut at line ends */
-    const char *regexes[2]; /* the first is written to files; \z: Oniguruma's $ would match at every line end */
+    bool contractions;      /* of a cased word: 's and the like belong to it */
+    unsigned letter;        /* classes that words are made of */
+    const char *regexes[3]; /* the first is written to files; \z: Oniguruma's $ would match at every line end */
 };
 
-static const struct pattern patterns[PRETOKENIZER_COUNT] = {
-    [PRETOKENIZER_GPT2] = {"gpt2",
-                           0,
-                           true,
-                           {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"}},
-    [PRETOKENIZER_CL100K] = {"cl100k",
-                             3,
-                             true,
-                             {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
-                              "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"}},
-    [PRETOKENIZER_LLAMA3] = {"llama3",
-                             3,
-                             false,
-                             {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
-                              "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-                              "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
-                              "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
-    [PRETOKENIZER_QWEN2] = {"qwen2",
-                            1,
-                            false,
-                            {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
-                             "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
-};
+/* ==== pieces of the patterns ===================================================================== */
 
-const char *pretokenizer_name(enum pretokenizer pretokenizer) { return patterns[pretokenizer].name; }
+#define OTHER (UNICODE_LETTER | UNICODE_NUMBER | UNICODE_SPACE) /* [^\s\p{L}\p{N}] is what is none of these */
 
-const char *pretokenizer_regex(enum pretokenizer pretokenizer) { return patterns[pretokenizer].regexes[0]; }
+static inline bool is_line_end(char c) { return c == '\r' || c == '\n'; }
 
-bool pretokenizer_from_name(const char *name, enum pretokenizer *out) {
-    for (int i = 0; i < PRETOKENIZER_COUNT; i++) {
-        if (strcmp(name, patterns[i].name) != 0) continue;
-        *out = (enum pretokenizer)i;
-        return true;
-    }
-    return false;
+static size_t skip_line_ends(const char *text, size_t n, size_t i) {
+    while (i < n && is_line_end(text[i])) i++;
+    return i;
 }
 
-bool pretokenizer_from_regex(const char *regex, enum pretokenizer *out) {
-    for (int i = 0; i < PRETOKENIZER_COUNT; i++) {
-        for (int j = 0; j < 2; j++) {
-            const char *known = patterns[i].regexes[j];
-            if (!known || strcmp(regex, known) != 0) continue;
-            *out = (enum pretokenizer)i;
-            return true;
-        }
+static size_t skip_numbers(const char *text, size_t n, int limit) {
+    size_t i = 0;
+    for (unsigned class; i < n && limit > 0; limit--) {
+        size_t length = scan_character(text, n, i, &class);
+        if (!(class & UNICODE_NUMBER)) break;
+        i += length;
     }
-    return false;
+    return i;
 }
-
-/* ==== walking over characters ==================================================================== */
-
-/* Bytes of the character at text[i], i < n, and its classes. */
-static inline size_t char_at(const char *text, size_t n, size_t i, unsigned *class) {
-    unsigned char lead = (unsigned char)text[i];
-    if (lead < 0x80) {
-        *class = unicode_block_classes[unicode_block_of_page[0]][lead];
-        return 1;
-    }
-    int32_t codepoint;
-    size_t length = (size_t)utf8_decode(text + i, n - i, &codepoint);
-    *class = unicode_class(codepoint);
-    return length;
-}
-
-static inline bool is_letter(unsigned class) { return class & UNICODE_LETTER; }
-static inline bool is_number(unsigned class) { return class & UNICODE_NUMBER; }
-static inline bool is_space(unsigned class) { return class & UNICODE_SPACE; }
-/* [^\s\p{L}\p{N}] */
-static inline bool is_other(unsigned class) { return !(class & (UNICODE_LETTER | UNICODE_NUMBER | UNICODE_SPACE)); }
-
-/* The end of the run of such characters that begins at i, of at most `limit` of them. */
-#define DEFINE_SKIP(name, belongs)                                                                                     \
-    static size_t name(const char *text, size_t n, size_t i, size_t limit) {                                           \
-        for (unsigned class; i < n && limit > 0; limit--) {                                                            \
-            size_t length = char_at(text, n, i, &class);                                                               \
-            if (!belongs(class)) break;                                                                                \
-            i += length;                                                                                               \
-        }                                                                                                              \
-        return i;                                                                                                      \
-    }
-DEFINE_SKIP(skip_letters, is_letter)
-DEFINE_SKIP(skip_numbers, is_number)
-DEFINE_SKIP(skip_others, is_other)
-#undef DEFINE_SKIP
 
 struct spaces {
     size_t end;      /* of the run */
@@ -108,11 +54,11 @@ struct spaces {
 static struct spaces scan_spaces(const char *text, size_t n) {
     struct spaces s = {0};
     for (unsigned class; s.end < n;) {
-        size_t length = char_at(text, n, s.end, &class);
-        if (!is_space(class)) break;
+        size_t length = scan_character(text, n, s.end, &class);
+        if (!(class & UNICODE_SPACE)) break;
         s.last = s.end;
         s.end += length;
-        if (text[s.last] == '\n' || text[s.last] == '\r') s.line_end = s.end;
+        if (is_line_end(text[s.last])) s.line_end = s.end;
     }
     return s;
 }
@@ -120,6 +66,12 @@ static struct spaces scan_spaces(const char *text, size_t n) {
 /* \s+(?!\S)|\s+ : a run leaves its last character to the word that follows it, unless it has only that one. */
 static size_t spaces_before_word(const struct spaces *s, size_t n) {
     return s->end == n || s->last == 0 ? s->end : s->last;
+}
+
+/* \s*[\r\n]+|\s+(?!\S)|\s+ */
+static size_t next_spaces(const char *text, size_t n) {
+    struct spaces s = scan_spaces(text, n);
+    return s.line_end ? s.line_end : spaces_before_word(&s, n);
 }
 
 /* Bytes of a contraction at text ('s 't 're 've 'm 'll 'd), 0 for none. With any_case also U+017F for s, its other
@@ -139,42 +91,219 @@ static size_t contraction(const char *text, size_t n, bool any_case) {
 
 /* ==== the patterns =============================================================================== */
 
-static size_t next_gpt2(const char *text, size_t n) {
+static size_t next_gpt2(const struct pattern *pattern, const char *text, size_t n) {
+    (void)pattern;
+    size_t start = text[0] == ' ' && n > 1;
+    if (scan_is_ascii_letter(text[start])) return scan_letters(text, n, start + 1);
     size_t length = contraction(text, n, false);
     if (length) return length;
-    size_t start = text[0] == ' ' && n > 1;
     unsigned class;
-    char_at(text, n, start, &class);
-    if (is_letter(class)) return skip_letters(text, n, start, n);
-    if (is_number(class)) return skip_numbers(text, n, start, n);
-    if (is_other(class)) return skip_others(text, n, start, n);
+    length = scan_character(text, n, start, &class);
+    if (class & UNICODE_LETTER) return scan_letters(text, n, start + length);
+    if (class & UNICODE_NUMBER) return scan_run(text, n, start + length, UNICODE_NUMBER);
+    if (!(class & OTHER)) return scan_until(text, n, start + length, OTHER);
     struct spaces s = scan_spaces(text, n);
     return spaces_before_word(&s, n);
 }
 
+static inline size_t skip_word(const struct pattern *pattern, const char *text, size_t n, size_t i) {
+    return pattern->letter == UNICODE_LETTER ? scan_letters(text, n, i) : scan_run(text, n, i, pattern->letter);
+}
+
 static size_t next_cl100k(const struct pattern *pattern, const char *text, size_t n) {
+    if (text[0] == ' ' && n > 1 && scan_is_ascii_letter(text[1])) return skip_word(pattern, text, n, 2);
     size_t length = contraction(text, n, true);
     if (length) return length;
     unsigned class, after = 0;
-    length = char_at(text, n, 0, &class);
-    if (is_letter(class)) return skip_letters(text, n, 0, n);
-    if (is_number(class)) return skip_numbers(text, n, 0, (size_t)pattern->max_digits);
-    if (length < n) char_at(text, n, length, &after);
-    if (is_letter(after) && text[0] != '\r' && text[0] != '\n') return skip_letters(text, n, length, n);
-    if (is_other(class) || (text[0] == ' ' && length < n && is_other(after))) {
-        size_t end = skip_others(text, n, text[0] == ' ', n);
-        while (end < n && (text[end] == '\r' || text[end] == '\n')) end++;
-        return end;
-    }
+    length = scan_character(text, n, 0, &class);
+    if (class & pattern->letter) return skip_word(pattern, text, n, length);
+    if (class & UNICODE_NUMBER) return skip_numbers(text, n, pattern->max_digits);
+    if (length < n) scan_character(text, n, length, &after);
+    if ((after & pattern->letter) && !is_line_end(text[0])) return skip_word(pattern, text, n, length);
+    unsigned not_other = OTHER | pattern->letter;
+    if (!(class & not_other) || (text[0] == ' ' && length < n && !(after & not_other)))
+        return skip_line_ends(text, n, scan_until(text, n, text[0] == ' ', not_other));
     struct spaces s = scan_spaces(text, n);
     if (pattern->end_is_one_word && s.end == n) return n;
     return s.line_end ? s.line_end : spaces_before_word(&s, n);
 }
 
+#define BIG (UNICODE_UPPER | UNICODE_TITLE | UNICODE_MODIFIER | UNICODE_OTHER_LETTER | UNICODE_MARK)
+#define SMALL (UNICODE_LOWER | UNICODE_MODIFIER | UNICODE_OTHER_LETTER | UNICODE_MARK)
+
+/* BIG*SMALL+ from i on: its end, 0 when it does not match; *big_end is where BIG* ends before it gives anything back. */
+static size_t cased_word(const char *text, size_t n, size_t i, size_t *big_end) {
+    size_t last_both = 0;
+    unsigned class = 0;
+    while (i < n) {
+        size_t length = scan_character(text, n, i, &class);
+        if (!(class & BIG)) break;
+        i += length;
+        if (class & SMALL) last_both = i;
+    }
+    *big_end = i;
+    return i < n && (class & SMALL) ? scan_run(text, n, i, SMALL) : last_both;
+}
+
+/* The word of letters that begins with the prefix text[0..prefix); 0 for none. */
+static size_t cased_word_after(const char *text, size_t n, size_t prefix, bool starts_with_mark) {
+    size_t big_end = prefix, other_end;
+    size_t end = prefix < n ? cased_word(text, n, prefix, &big_end) : 0;
+    if (end) return end;
+    if (starts_with_mark) return cased_word(text, n, 0, &other_end); /* a mark may be the prefix or the word */
+    return big_end > prefix ? big_end : 0;                           /* BIG+SMALL* */
+}
+
+/* A word of ASCII letters, behind a space or not, that no other character can belong to; 0 when it is not so simple. */
+static size_t ascii_cased_word(const char *text, size_t n) {
+    size_t begin = text[0] == ' ', i = begin;
+    while (i < n && text[i] >= 'A' && text[i] <= 'Z') i++;
+    while (i < n && text[i] >= 'a' && text[i] <= 'z') i++;
+    return i > begin && (i == n || !(text[i] & 0x80)) ? i : 0;
+}
+
+static size_t next_o200k(const struct pattern *pattern, const char *text, size_t n) {
+    size_t simple = ascii_cased_word(text, n);
+    if (simple) return simple + (pattern->contractions ? contraction(text + simple, n - simple, true) : 0);
+    unsigned class, after = 0;
+    size_t length = scan_character(text, n, 0, &class), end = 0;
+    if (class & UNICODE_LETTER)
+        end = cased_word_after(text, n, 0, false);
+    else if (!(class & UNICODE_NUMBER) && !is_line_end(text[0]))
+        end = cased_word_after(text, n, length, class & UNICODE_MARK);
+    if (end) return end + (pattern->contractions ? contraction(text + end, n - end, true) : 0);
+    if (class & UNICODE_NUMBER) return skip_numbers(text, n, pattern->max_digits);
+    if (length < n) scan_character(text, n, length, &after);
+    if (!(class & OTHER) || (text[0] == ' ' && length < n && !(after & OTHER))) {
+        end = scan_until(text, n, text[0] == ' ', OTHER);
+        while (end < n && (is_line_end(text[end]) || text[end] == '/')) end++;
+        return end;
+    }
+    return next_spaces(text, n);
+}
+
+static size_t next_deepseek(const struct pattern *pattern, const char *text, size_t n) {
+    const unsigned letter = pattern->letter, sign = UNICODE_PUNCTUATION | UNICODE_SYMBOL;
+    unsigned class, after = 0;
+    size_t length = scan_character(text, n, 0, &class);
+    if (length < n) scan_character(text, n, length, &after);
+    bool is_ascii_sign = (class & sign) && !(text[0] & 0x80);
+    if (is_ascii_sign && length < n && scan_is_ascii_letter(text[1])) return scan_ascii_letters(text, n, 1);
+    if (class & letter) return scan_run(text, n, length, letter);
+    if (!(class & sign) && !is_line_end(text[0]) && (after & letter)) return scan_run(text, n, length, letter);
+    if ((class & sign) || (text[0] == ' ' && (after & sign)))
+        return skip_line_ends(text, n, scan_run(text, n, text[0] == ' ', sign));
+    return class & UNICODE_SPACE ? next_spaces(text, n) : 0;
+}
+
+static const struct pattern patterns[PRETOKENIZER_COUNT] = {
+    [PRETOKENIZER_GPT2] = {"gpt2",
+                           next_gpt2,
+                           0,
+                           true,
+                           false,
+                           UNICODE_LETTER,
+                           {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+                            "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"}},
+    [PRETOKENIZER_CL100K] = {"cl100k",
+                             next_cl100k,
+                             3,
+                             true,
+                             false,
+                             UNICODE_LETTER,
+                             {CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
+                                           "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"}},
+    [PRETOKENIZER_LLAMA3] = {"llama3",
+                             next_cl100k,
+                             3,
+                             false,
+                             false,
+                             UNICODE_LETTER,
+                             {CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" OTHERS_AND_SPACES,
+                              "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" OTHERS_AND_SPACES}},
+    [PRETOKENIZER_QWEN2] = {"qwen2",
+                            next_cl100k,
+                            1,
+                            false,
+                            false,
+                            UNICODE_LETTER,
+                            {CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" OTHERS_AND_SPACES}},
+    [PRETOKENIZER_O200K] = {"o200k",
+                            next_o200k,
+                            3,
+                            false,
+                            true,
+                            UNICODE_LETTER,
+                            {CASED_WORDS(CONTRACTIONS "?") "|\\p{N}{1,3}" CASED_END}},
+    [PRETOKENIZER_TEKKEN] = {"tekken",
+                             next_o200k,
+                             1,
+                             false,
+                             false,
+                             UNICODE_LETTER,
+                             {CASED_WORDS("") "|\\p{N}" CASED_END}},
+    [PRETOKENIZER_QWEN35] = {"qwen35",
+                             next_cl100k,
+                             1,
+                             false,
+                             false,
+                             UNICODE_LETTER | UNICODE_MARK,
+                             {CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}"
+                                           "| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
+    [PRETOKENIZER_NANOCHAT] = {"nanochat",
+                               next_cl100k,
+                               2,
+                               false,
+                               false,
+                               UNICODE_LETTER,
+                               {CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,2}" OTHERS_AND_SPACES,
+                                "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,2}"
+                                "| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"}},
+    [PRETOKENIZER_DEEPSEEK] = {"deepseek",
+                               next_deepseek,
+                               0,
+                               false,
+                               false,
+                               UNICODE_LETTER | UNICODE_MARK,
+                               {"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+"
+                                "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*"
+                                "|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+                                "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+"
+                                "|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*"
+                                "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
+};
+
+/* ==== which there are ============================================================================ */
+
+const char *pretokenizer_name(enum pretokenizer pretokenizer) { return patterns[pretokenizer].name; }
+
+const char *pretokenizer_regex(enum pretokenizer pretokenizer) { return patterns[pretokenizer].regexes[0]; }
+
+bool pretokenizer_covers_text(enum pretokenizer pretokenizer) { return pretokenizer != PRETOKENIZER_DEEPSEEK; }
+
+bool pretokenizer_from_name(const char *name, enum pretokenizer *out) {
+    for (int i = 0; i < PRETOKENIZER_COUNT; i++) {
+        if (strcmp(name, patterns[i].name) != 0 || !pretokenizer_covers_text((enum pretokenizer)i)) continue;
+        *out = (enum pretokenizer)i;
+        return true;
+    }
+    return false;
+}
+
+bool pretokenizer_from_regex(const char *regex, enum pretokenizer *out) {
+    for (int i = 0; i < PRETOKENIZER_COUNT; i++) {
+        for (int j = 0; j < 3; j++) {
+            const char *known = patterns[i].regexes[j];
+            if (!known || strcmp(regex, known) != 0) continue;
+            *out = (enum pretokenizer)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 size_t pretokenize_next(enum pretokenizer pretokenizer, const char *text, size_t n_bytes) {
-    if (n_bytes == 0) return 0;
-    if (pretokenizer == PRETOKENIZER_GPT2) return next_gpt2(text, n_bytes);
-    return next_cl100k(&patterns[pretokenizer], text, n_bytes);
+    return n_bytes ? patterns[pretokenizer].next(&patterns[pretokenizer], text, n_bytes) : 0;
 }
 
 size_t pretokenize_safe_cut(const char *text, size_t n_bytes, size_t from) {
@@ -183,7 +312,7 @@ size_t pretokenize_safe_cut(const char *text, size_t n_bytes, size_t from) {
         size_t start = i - 1; /* of the character before: step over at most 3 continuation bytes */
         while (start > 0 && i - start < 4 && ((unsigned char)text[start] & 0xc0) == 0x80) start--;
         unsigned class;
-        if (char_at(text, i, start, &class) == i - start && is_letter(class)) return i;
+        if (scan_character(text, i, start, &class) == i - start && (class & UNICODE_LETTER)) return i;
     }
     return n_bytes;
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/utf8.h"
 #include "text/tokenizer_parts.h"
 
 /* ==== lists of ids =============================================================================== */
@@ -47,43 +46,68 @@ struct tokenizer *tokenizer_new(struct talc_error *err) {
         talc_fail(err, "out of memory for a tokenizer");
         return NULL;
     }
-    tok->unknown_id = tok->bos_id = tok->eos_id = tok->end_of_text_id = tok->pad_id = -1;
+    memset(tok->bpe.byte_ids, 0xff, sizeof tok->bpe.byte_ids); /* -1 */
+    tok->unknown_id = tok->bpe.unknown_id = tok->bos_id = tok->eos_id = tok->end_of_text_id = tok->pad_id = -1;
     return tok;
 }
 
 void tokenizer_free(struct tokenizer *tok) {
     if (!tok) return;
+    encoders_free(tok);
+    json_decref(tok->sections.normalizer);
+    json_decref(tok->sections.pre_tokenizer);
+    json_decref(tok->sections.post_processor);
+    json_decref(tok->sections.decoder);
+    normalizer_free(&tok->normalizer);
+    split_free(&tok->split);
     vocabulary_free(&tok->vocabulary);
     bpe_free(&tok->bpe);
-    free(tok->added);
+    added_list_free(&tok->added);
     free(tok->chat_template);
     free(tok);
 }
 
+bool tokenizer_add_token(struct tokenizer *tok, struct added_token token, const char *text, size_t n_bytes,
+                         struct talc_error *err) {
+    if (!vocabulary_add(&tok->vocabulary, token.id, text, n_bytes, token.special ? TOKEN_SPECIAL : TOKEN_ADDED, err))
+        return false;
+    return added_list_add(&tok->added, token, text, n_bytes) || talc_fail(err, "out of memory for special tokens");
+}
+
 bool tokenizer_add_special(struct tokenizer *tok, const char *name, int64_t id, struct talc_error *err) {
-    return vocabulary_add(&tok->vocabulary, id, name, strlen(name), TOKEN_SPECIAL, err);
+    if (id < 0 || id >= VOCABULARY_MAX_SIZE) return vocabulary_add(&tok->vocabulary, id, name, 1, TOKEN_SPECIAL, err);
+    struct added_token token = {.id = (int32_t)id, .special = true};
+    return tokenizer_add_token(tok, token, name, strlen(name), err);
 }
 
-static int compare_added(const void *a, const void *b, void *context) {
-    const struct vocabulary *v = context;
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    uint32_t length_x = vocabulary_token(v, x)->n_bytes, length_y = vocabulary_token(v, y)->n_bytes;
-    if (length_x != length_y) return length_x > length_y ? -1 : 1;
-    return (x > y) - (x < y);
-}
-
-static bool list_added(struct tokenizer *tok, struct talc_error *err) {
-    const struct vocabulary *v = &tok->vocabulary;
-    for (int32_t id = 0; id < v->size; id++) tok->n_added += token_is_added(&v->tokens[id]);
-    tok->added = malloc((tok->n_added + 1) * sizeof *tok->added);
-    if (!tok->added) return talc_fail(err, "out of memory for special tokens");
-    size_t n = 0;
-    for (int32_t id = 0; id < v->size; id++) {
-        if (!token_is_added(&v->tokens[id])) continue;
-        tok->added[n++] = id;
-        tok->added_starts[(unsigned char)*vocabulary_bytes(v, &v->tokens[id])] = true;
+/* Tokens that are looked for in normalised text are normalised themselves. */
+static bool finish_added(struct tokenizer *tok, struct talc_error *err) {
+    for (size_t i = 0; i < tok->added.n_tokens; i++) {
+        struct added_token *token = &tok->added.tokens[i];
+        const char *text = token->text;
+        size_t n = token->n_bytes;
+        struct buffer normal = {0}, spaced = {0};
+        if (!token->normalized) continue;
+        bool ok = normalizer_apply(&tok->normalizer, &text, &n, &normal, err);
+        if (ok && tok->type == TOKENIZER_SPACE_BPE) {
+            ok = space_text(text, n, &spaced) || talc_fail(err, "out of memory for special tokens");
+            text = spaced.data;
+            n = spaced.length;
+        }
+        char *copy = ok && n ? malloc(n + 1) : NULL;
+        if (ok && !copy) ok = talc_fail(err, "the added token \"%s\" is empty when it is normalised", token->text);
+        if (copy) {
+            memcpy(copy, text, n);
+            copy[n] = 0;
+            free(token->text);
+            token->text = copy;
+            token->n_bytes = (uint32_t)n;
+        }
+        buffer_free(&normal);
+        buffer_free(&spaced);
+        if (!ok) return false;
     }
-    qsort_r(tok->added, n, sizeof *tok->added, compare_added, &tok->vocabulary);
+    added_list_finish(&tok->added);
     return true;
 }
 
@@ -115,11 +139,40 @@ static void hash_number(uint64_t *hash, uint32_t x) {
     hash_more(hash, bytes, sizeof bytes);
 }
 
+static void hash_section(uint64_t *hash, const json_t *section) {
+    char *text = section ? json_dumps(section, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    if (text) hash_more(hash, text, strlen(text));
+    free(text);
+}
+
+/* How text is treated: for what one scanner does its name (and NFC), else the sections as they are. */
+static void hash_treatment(uint64_t *hash, const struct tokenizer *tok) {
+    enum pretokenizer scanner;
+    bool nfc = tok->normalizer.n_steps == 1 && tok->normalizer.steps[0].kind == NORMALIZER_NFC;
+    bool plain = (nfc || tok->normalizer.n_steps == 0) && tok->prefix_space == PREFIX_NONE;
+    bool scanned = tok->type == TOKENIZER_BYTE_BPE && split_is_scanner(&tok->split, &scanner);
+    const char *pattern = tok->type == TOKENIZER_CHARACTER ? "characters"
+                          : scanned                        ? pretokenizer_name(scanner)
+                                                           : "sections";
+    hash_more(hash, pattern, strlen(pattern));
+    hash_number(hash, plain && nfc);
+    if (plain && (scanned || tok->type == TOKENIZER_CHARACTER)) return;
+    hash_section(hash, tok->sections.normalizer);
+    hash_section(hash, tok->sections.pre_tokenizer);
+}
+
+static void hash_added(uint64_t *hash, const struct added_list *list) {
+    for (size_t i = 0; i < list->n_tokens; i++) {
+        const struct added_token *t = &list->tokens[i];
+        if (!t->single_word && !t->lstrip && !t->rstrip && !t->normalized) continue;
+        hash_number(hash, (uint32_t)t->id);
+        hash_number(hash, t->single_word * 8u + t->lstrip * 4u + t->rstrip * 2u + t->normalized);
+    }
+}
+
 static uint64_t compute_hash(const struct tokenizer *tok) {
     uint64_t hash = 0xcbf29ce484222325u;
-    const char *pattern = tok->type == TOKENIZER_CHARACTER ? "characters" : pretokenizer_name(tok->pretokenizer);
-    hash_more(&hash, pattern, strlen(pattern));
-    hash_number(&hash, tok->normalize_nfc);
+    hash_treatment(&hash, tok);
     hash_number(&hash, tok->bpe.whole_words);
     hash_number(&hash, (uint32_t)tok->unknown_id);
     for (int32_t id = 0; id < tok->vocabulary.size; id++) {
@@ -132,122 +185,76 @@ static uint64_t compute_hash(const struct tokenizer *tok) {
         hash_number(&hash, (uint32_t)tok->bpe.merges[i].left);
         hash_number(&hash, (uint32_t)tok->bpe.merges[i].right);
     }
+    if (tok->bpe.fuse_unknown) hash_number(&hash, 1);
+    hash_added(&hash, &tok->added);
     return hash;
+}
+
+static bool has_symbol(const struct tokenizer *tok, char c) {
+    return vocabulary_find(&tok->vocabulary, &c, 1) >= 0 || tok->bpe.byte_ids[(unsigned char)c] >= 0;
+}
+
+/* Where no token has a space behind another character, words between spaces are encoded on their own; where none has a
+ * line end beside another character, so are lines. */
+static void find_borders(struct tokenizer *tok) {
+    const struct vocabulary *v = &tok->vocabulary;
+    tok->split_before_spaces = tok->type == TOKENIZER_SPACE_BPE && !tok->bpe.whole_words && has_symbol(tok, ' ');
+    tok->split_at_line_ends = tok->split_before_spaces && has_symbol(tok, '\n');
+    for (int32_t id = 0; tok->split_before_spaces && id < v->size; id++) {
+        const struct vocabulary_token *token = &v->tokens[id];
+        const char *bytes = vocabulary_bytes(v, token);
+        if (token->kind != TOKEN_TEXT) continue;
+        for (uint32_t i = 1; i < token->n_bytes; i++) {
+            if (bytes[i] == ' ' && bytes[i - 1] != ' ') tok->split_before_spaces = false;
+            if ((bytes[i] == '\n') != (bytes[i - 1] == '\n')) tok->split_at_line_ends = false;
+        }
+    }
+}
+
+static void describe(struct tokenizer *tok) {
+    enum pretokenizer scanner;
+    char cut[48];
+    const char *nfc = tok->normalizer.n_steps == 1 && tok->normalizer.steps[0].kind == NORMALIZER_NFC ? ", NFC"
+                      : tok->normalizer.n_steps && tok->type == TOKENIZER_BYTE_BPE                    ? ", normalised"
+                                                                                                      : "";
+    snprintf(cut, sizeof cut, "cut in %d steps", tok->split.n_steps);
+    if (split_is_scanner(&tok->split, &scanner)) snprintf(cut, sizeof cut, "pattern %s", pretokenizer_name(scanner));
+    if (tok->type == TOKENIZER_CHARACTER)
+        snprintf(tok->description, sizeof tok->description, "characters");
+    else if (tok->type == TOKENIZER_SPACE_BPE)
+        snprintf(tok->description, sizeof tok->description, "SentencePiece BPE%s",
+                 tok->bpe.byte_ids['\n'] >= 0 ? ", byte fallback" : "");
+    else
+        snprintf(tok->description, sizeof tok->description, "byte-level BPE, %s%s", cut, nfc);
 }
 
 bool tokenizer_finish(struct tokenizer *tok, struct talc_error *err) {
     if (tok->vocabulary.n_tokens == 0) return talc_fail(err, "the vocabulary is empty");
-    if (!bpe_finish(&tok->bpe, &tok->vocabulary, err) || !list_added(tok, err)) return false;
-    if (tok->type == TOKENIZER_CHARACTER)
-        snprintf(tok->description, sizeof tok->description, "characters");
-    else
-        snprintf(tok->description, sizeof tok->description, "byte-level BPE, pattern %s%s",
-                 pretokenizer_name(tok->pretokenizer), tok->normalize_nfc ? ", NFC" : "");
+    tok->bpe.unknown_id = tok->unknown_id;
+    if (tok->type != TOKENIZER_CHARACTER && !bpe_finish(&tok->bpe, &tok->vocabulary, err)) return false;
+    if (!finish_added(tok, err)) return false;
+    find_borders(tok);
+    describe(tok);
     tok->hash = compute_hash(tok);
     return true;
-}
-
-/* ==== encoding =================================================================================== */
-
-static bool encode_words(const struct tokenizer *tok, const char *text, size_t n, struct token_list *out,
-                         struct talc_error *err) {
-    while (n > 0) {
-        size_t length = pretokenize_next(tok->pretokenizer, text, n), n_ids = 0;
-        if (!token_list_reserve(out, length)) return talc_fail(err, "out of memory for tokens");
-        if (!bpe_encode_word(&tok->bpe, &tok->vocabulary, text, length, out->ids + out->count, &n_ids, err))
-            return false;
-        out->count += n_ids;
-        text += length;
-        n -= length;
-    }
-    return true;
-}
-
-static bool encode_characters(const struct tokenizer *tok, const char *text, size_t n, struct token_list *out,
-                              struct talc_error *err) {
-    for (size_t i = 0; i < n;) {
-        int32_t codepoint;
-        size_t length = (size_t)utf8_decode(text + i, n - i, &codepoint);
-        int32_t id = vocabulary_find(&tok->vocabulary, text + i, length);
-        if (id < 0) id = tok->unknown_id;
-        if (id < 0 && codepoint < 0)
-            return talc_fail(err, "byte 0x%02x at %zu is not valid UTF-8, and this tokenizer knows only characters",
-                             (unsigned char)text[i], i);
-        if (id < 0)
-            return talc_fail(err, "the character \"%.*s\" (U+%04X) at byte %zu is not among the %d of this tokenizer",
-                             (int)length, text + i, (unsigned)codepoint, i, (int)tok->vocabulary.n_tokens);
-        if (!token_list_append(out, id)) return talc_fail(err, "out of memory for tokens");
-        i += length;
-    }
-    return true;
-}
-
-/* Text without added tokens in it. */
-static bool encode_text(const struct tokenizer *tok, const char *text, size_t n, struct token_list *out,
-                        struct talc_error *err) {
-    if (n == 0) return true;
-    struct buffer normal = {0};
-    if (tok->normalize_nfc) {
-        if (!normalize_nfc(text, n, &normal, err)) {
-            buffer_free(&normal);
-            return false;
-        }
-        text = normal.data;
-        n = normal.length;
-    }
-    bool ok = tok->type == TOKENIZER_CHARACTER ? encode_characters(tok, text, n, out, err)
-                                               : encode_words(tok, text, n, out, err);
-    buffer_free(&normal);
-    return ok;
-}
-
-/* The longest added token that text begins with, -1 for none. */
-static int32_t added_at(const struct tokenizer *tok, const char *text, size_t n, bool parse_special) {
-    if (!tok->added_starts[(unsigned char)*text]) return -1;
-    for (size_t i = 0; i < tok->n_added; i++) {
-        const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, tok->added[i]);
-        if (token->n_bytes > n || (token->kind == TOKEN_SPECIAL && !parse_special)) continue;
-        if (memcmp(vocabulary_bytes(&tok->vocabulary, token), text, token->n_bytes) == 0) return tok->added[i];
-    }
-    return -1;
-}
-
-static bool encode_all(const struct tokenizer *tok, const char *text, size_t n, bool parse_special,
-                       struct token_list *out, struct talc_error *err) {
-    size_t start = 0;
-    for (size_t i = 0; tok->n_added && i < n;) {
-        int32_t id = added_at(tok, text + i, n - i, parse_special);
-        if (id < 0) {
-            i++;
-            continue;
-        }
-        if (!encode_text(tok, text + start, i - start, out, err)) return false;
-        if (!token_list_append(out, id)) return talc_fail(err, "out of memory for tokens");
-        start = i += vocabulary_token(&tok->vocabulary, id)->n_bytes;
-    }
-    return encode_text(tok, text + start, n - start, out, err);
-}
-
-bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
-                      struct token_list *out, struct talc_error *err) {
-    size_t before = out->count;
-    if (encode_all(tok, text, n_bytes, parse_special, out, err)) return true;
-    out->count = before;
-    return false;
 }
 
 /* ==== decoding and questions ===================================================================== */
 
 bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, bool skip_special, struct buffer *out,
                       struct talc_error *err) {
+    bool strip = tok->strip_space; /* until there is text */
     for (size_t i = 0; i < n; i++) {
         const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, ids[i]);
         if (token->kind == TOKEN_ABSENT)
             return talc_fail(
                 err, "token %zu of the list has id %d, which this tokenizer does not have (its ids are below %d)", i,
                 (int)ids[i], (int)tok->vocabulary.size);
-        if (!skip_special || token->kind != TOKEN_SPECIAL)
-            buffer_append(out, vocabulary_bytes(&tok->vocabulary, token), token->n_bytes);
+        if (skip_special && token->kind == TOKEN_SPECIAL) continue;
+        const char *bytes = vocabulary_bytes(&tok->vocabulary, token);
+        bool skip = strip && *bytes == ' ';
+        buffer_append(out, bytes + skip, token->n_bytes - skip);
+        strip = strip && token->kind == TOKEN_SPECIAL;
     }
     return buffer_ok(out) || talc_fail(err, "out of memory for text");
 }
@@ -266,13 +273,34 @@ bool tokenizer_is_special(const struct tokenizer *tok, int32_t id) {
 
 int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name) {
     size_t n = strlen(name);
-    for (size_t i = 0; i < tok->n_added; i++) {
-        const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, tok->added[i]);
+    for (size_t i = 0; i < tok->added.n_tokens; i++) {
+        const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, tok->added.tokens[i].id);
         if (token->n_bytes == n && memcmp(vocabulary_bytes(&tok->vocabulary, token), name, n) == 0)
-            return tok->added[i];
+            return tok->added.tokens[i].id;
     }
     return -1;
 }
+
+bool tokenizer_adds_bos(const struct tokenizer *tok) { return tok->add_bos && tok->bos_id >= 0; }
+bool tokenizer_adds_eos(const struct tokenizer *tok) { return tok->add_eos && tok->eos_id >= 0; }
+
+bool tokenizer_encode_prompt(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
+                             struct token_list *out, struct talc_error *err) {
+    size_t before = out->count;
+    bool bos = tokenizer_adds_bos(tok), eos = tokenizer_adds_eos(tok);
+    if (bos && !token_list_append(out, tok->bos_id)) return talc_fail(err, "out of memory for tokens");
+    bool ok = tokenizer_encode(tok, text, n_bytes, parse_special, out, err);
+    if (ok && bos && out->count > before + 1 && out->ids[before + 1] == tok->bos_id) { /* the text has its own */
+        memmove(out->ids + before, out->ids + before + 1, (out->count - before - 1) * sizeof *out->ids);
+        out->count--;
+    }
+    if (ok && eos && (out->count == before || out->ids[out->count - 1] != tok->eos_id))
+        ok = token_list_append(out, tok->eos_id) || talc_fail(err, "out of memory for tokens");
+    if (!ok) out->count = before;
+    return ok;
+}
+
+void tokenizer_use_cache(struct tokenizer *tok, bool use) { tok->no_cache = !use; }
 
 int32_t tokenizer_bos_id(const struct tokenizer *tok) { return tok->bos_id; }
 int32_t tokenizer_eos_id(const struct tokenizer *tok) { return tok->eos_id; }

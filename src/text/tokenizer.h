@@ -1,4 +1,4 @@
-/* tokenizer.h - text to token ids and back: byte-level BPE, or one token a character.
+/* tokenizer.h - text to token ids and back: byte-level BPE, SentencePiece BPE, or one token a character.
  *
  * A tokenizer is a vocabulary (id -> bytes), merges, a pattern that cuts text into words first (pretokenize.h), and
  * special tokens that stand for no text. It comes from a file (here) or is made from text (tokenizer_train.h). Once
@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/thread_pool.h"
 
 struct tokenizer;
 
@@ -33,9 +34,12 @@ bool token_list_reserve(struct token_list *list, size_t extra);
 void token_list_clear(struct token_list *list); /* count 0; keeps the memory */
 void token_list_free(struct token_list *list);
 
-/* Loads a Hugging Face folder (tokenizer.json, and where there tokenizer_config.json, special_tokens_map.json and
- * chat_template.jinja), a tokenizer.json alone, or a .tiktoken file whose name tells its pattern (r50k, p50k, gpt2,
- * cl100k). What talc cannot do exactly as the file asks is refused by name. NULL on failure. */
+/* Loads
+ *   a Hugging Face folder: tokenizer.json, or else tokenizer.model, or vocab.json and merges.txt; and where there are
+ *     tokenizer_config.json, special_tokens_map.json and chat_template.jinja;
+ *   a tokenizer.json alone; a GGUF file's tokenizer; a SentencePiece model (BPE);
+ *   a .tiktoken file (also one called tokenizer.model): its name, or the number of its tokens, tells its pattern.
+ * What talc cannot do exactly as the file asks is refused by name. NULL on failure. */
 struct tokenizer *tokenizer_load(const char *path, struct talc_error *err);
 void tokenizer_free(struct tokenizer *tok); /* NULL is fine */
 
@@ -52,8 +56,24 @@ bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, cons
 bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
                       struct token_list *out, struct talc_error *err);
 
-/* Appends the bytes of the ids to *out; skip_special leaves special tokens out. Fails at an id outside the vocabulary
- * (bytes before it are kept). */
+/* As tokenizer_encode, on all threads of a pool (NULL: alone): a long text is cut where that changes no word. The same ids
+ * for any number of threads. */
+bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *pool, const char *text, size_t n_bytes,
+                               bool parse_special, struct token_list *out, struct talc_error *err);
+
+/* As tokenizer_encode, with the BOS and EOS that the tokenizer's file puts around a text, but never a second one where
+ * the text (a rendered chat template) has its own. */
+bool tokenizer_encode_prompt(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
+                             struct token_list *out, struct talc_error *err);
+bool tokenizer_adds_bos(const struct tokenizer *tok);
+bool tokenizer_adds_eos(const struct tokenizer *tok);
+
+/* Whether words that were seen before are looked up (they are) or merged anew, for measurements. Not while other threads
+ * use the tokenizer. */
+void tokenizer_use_cache(struct tokenizer *tok, bool use);
+
+/* Appends the bytes of the ids to *out; skip_special leaves special tokens out. SentencePiece's space before the text is left out. Fails at an id outside the vocabulary (bytes before it are
+ * kept). */
 bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, bool skip_special, struct buffer *out,
                       struct talc_error *err);
 

@@ -1,38 +1,63 @@
-/* tokenizer_parts.h - what a tokenizer is made of. Only for the files that make, read and write tokenizers
- * (tokenizer*.c, tiktoken.c); everyone else uses tokenizer.h. */
+/* tokenizer_parts.h - what a tokenizer is made of. Only for the files that make, read, write and run tokenizers;
+ * everyone else uses tokenizer.h. */
 #ifndef TALC_TEXT_TOKENIZER_PARTS_H
 #define TALC_TEXT_TOKENIZER_PARTS_H
 
-#include "text/bpe.h"
-#include "text/pretokenize.h"
+#include <jansson.h>
+
+#include "text/added.h"
+#include "text/bpe_join.h"
+#include "text/normalize.h"
+#include "text/split.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary.h"
+#include "text/word_cache.h"
 
 enum tokenizer_type {
-    TOKENIZER_BYTE_BPE,  /* words by `pretokenizer`, then BPE over their bytes */
+    TOKENIZER_BYTE_BPE,  /* words by `split`, then BPE over their bytes */
     TOKENIZER_CHARACTER, /* one token a character; the vocabulary is a set of characters */
+    TOKENIZER_SPACE_BPE, /* SentencePiece's: spaces are characters of words (written U+2581), BPE over characters */
 };
+
+/* When a space goes before text that does not begin with one. */
+enum prefix_space {
+    PREFIX_NONE,
+    PREFIX_ALWAYS, /* also behind added tokens */
+    PREFIX_FIRST,  /* only where the whole text begins */
+};
+
+/* The sections of tokenizer.json that say how text is treated. Kept to be written back as they were read; NULL: null. */
+struct tokenizer_sections {
+    json_t *normalizer, *pre_tokenizer, *post_processor, *decoder;
+};
+
+#define TOKENIZER_IDLE_ENCODERS 16
 
 struct tokenizer {
     enum tokenizer_type type;
-    enum pretokenizer pretokenizer; /* byte-level BPE only */
-    bool normalize_nfc;             /* the file asks for Unicode normal form C first */
+    struct tokenizer_sections sections;
+    struct normalizer normalizer;
+    struct split split;
+    enum prefix_space prefix_space;
+    bool split_before_spaces; /* TOKENIZER_SPACE_BPE: no token goes on behind a space that follows another character */
+    bool split_at_line_ends;  /* ... and none has a line end beside another character */
+    bool strip_space;         /* decoding leaves out a space at the very beginning */
+    bool add_bos, add_eos;    /* what the file puts around a text */
     struct vocabulary vocabulary;
     struct bpe bpe;
-    int32_t *added; /* [n_added] ids of TOKEN_ADDED and TOKEN_SPECIAL, by length of their text, longest first */
-    size_t n_added;
-    bool added_starts[256]; /* bytes that one of them begins with */
-    int32_t unknown_id;     /* character tokenizer: for characters it does not have; -1: they are an error */
-    int32_t bos_id, eos_id, end_of_text_id, pad_id; /* -1: none */
+    struct added_list added;
+    int32_t bos_id, eos_id, end_of_text_id, pad_id, unknown_id; /* -1: none; unknown_id: for what has no token */
     char *chat_template;
-    char description[64];
+    char description[96];
     uint64_t hash;
+    bool no_cache; /* for measurements: every word is merged anew */
+    struct encoder *_Atomic idle[TOKENIZER_IDLE_ENCODERS]; /* that no thread uses at the moment */
 };
 
 /* An empty tokenizer without roles. NULL when out of memory. */
 struct tokenizer *tokenizer_new(struct talc_error *err);
 
-/* After the vocabulary and the merges are there: builds the tables and the hash. */
+/* After the vocabulary, the merges and the added tokens are there: builds the tables and the hash. */
 bool tokenizer_finish(struct tokenizer *tok, struct talc_error *err);
 
 /* Roles that are still -1 are read off the names that families of models use. */
@@ -41,17 +66,52 @@ void tokenizer_choose_roles(struct tokenizer *tok);
 /* Gives the special token `name` the id `id`. */
 bool tokenizer_add_special(struct tokenizer *tok, const char *name, int64_t id, struct talc_error *err);
 
-/* Reads a .tiktoken file: lines of base64 bytes and rank; the name of the file tells pattern and special tokens. */
+/* Adds a token to the vocabulary (unless it is there as an added one) and to the list; `token` says its id and rules. */
+bool tokenizer_add_token(struct tokenizer *tok, struct added_token token, const char *text, size_t n_bytes,
+                         struct talc_error *err);
+
+/* ==== sections (tokenizer_sections.c) ============================================================ */
+
+/* Reads the sections of a tokenizer.json: type, normalizer, split, prefix_space, strip_space. What talc does not do is
+ * refused by name. Each is borrowed or NULL. */
+bool tokenizer_read_sections(struct tokenizer *tok, json_t *normalizer, json_t *pre_tokenizer, json_t *post_processor,
+                             json_t *decoder, struct talc_error *err);
+
+/* Sections of a byte-level tokenizer: a known pattern; a list of regular expressions, each cutting what the one before
+ * left (n may be 0); with or without NFC. */
+bool tokenizer_use_pattern(struct tokenizer *tok, enum pretokenizer pattern, struct talc_error *err);
+bool tokenizer_use_regexes(struct tokenizer *tok, const char *const *regexes, size_t n, bool nfc,
+                           struct talc_error *err);
+
+/* Sections of a tokenizer of characters. */
+bool tokenizer_use_characters(struct tokenizer *tok, struct talc_error *err);
+
+/* Sections of SentencePiece BPE: with a space before every text or not. */
+bool tokenizer_use_spaces(struct tokenizer *tok, bool prefix, struct talc_error *err);
+
+/* ==== files ====================================================================================== */
+
+/* Each reads vocabulary, merges, added tokens and sections; tokenizer_finish is the caller's. */
 bool tiktoken_read(struct tokenizer *tok, const char *path, struct talc_error *err);
+bool sentencepiece_read(struct tokenizer *tok, const char *path, struct talc_error *err);
+bool gguf_tokenizer_read(struct tokenizer *tok, const char *path, struct talc_error *err);
+bool tokenizer_json_read(struct tokenizer *tok, const char *path, struct talc_error *err);
+bool vocab_merges_read(struct tokenizer *tok, const char *folder, struct talc_error *err);
 
-/* Unicode normal form C of text (invalid bytes are kept as they are), appended to *out. */
-bool normalize_nfc(const char *text, size_t n_bytes, struct buffer *out, struct talc_error *err);
-bool normalize_nfc_available(void); /* false: built without utf8proc, and normalize_nfc fails */
+/* True when the file begins as a .tiktoken (a SentencePiece model) does: both are called tokenizer.model. */
+bool tiktoken_recognise(const char *head, size_t n);
+bool sentencepiece_recognise(const char *head, size_t n);
 
-/* ==== byte-level text: how tokenizer.json writes bytes as characters that can be printed ========= */
+/* Merges of a SentencePiece vocabulary: scores[id] of every token, the highest first. */
+bool tokenizer_merges_from_scores(struct tokenizer *tok, const float *scores, struct talc_error *err);
 
-/* Bytes 33-126, 161-172 and 174-255 stand for themselves; the other 68, in order, are U+0100 and up. */
-int32_t byte_level_character(unsigned char byte);
-int byte_level_byte(int32_t character); /* -1: stands for no byte */
+/* SentencePiece: a piece as it stands in text, with a space for each U+2581. False: out of memory. */
+bool space_text(const char *piece, size_t n, struct buffer *out);
+/* The byte that "<0x0A>" stands for, -1 for any other text. */
+int byte_piece(const char *piece, size_t n);
+
+/* ==== encoding (encode.c) ======================================================================== */
+
+void encoders_free(struct tokenizer *tok);
 
 #endif

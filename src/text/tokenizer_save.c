@@ -6,19 +6,30 @@
 #include "base/utf8.h"
 #include "file/atomic.h"
 #include "file/json.h"
+#include "text/byte_level.h"
 #include "text/tokenizer_parts.h"
 
-/* A token as it is written in a file: byte-level text for what is made of bytes, else its own text. */
+/* A token as it is written in a file: byte-level text for what is made of bytes, U+2581 for the spaces of SentencePiece,
+ * else its own text. */
 static const char *written_form(const struct tokenizer *tok, const struct vocabulary_token *token, struct buffer *out) {
     const char *bytes = vocabulary_bytes(&tok->vocabulary, token);
     buffer_clear(out);
-    if (token->kind != TOKEN_TEXT || tok->type == TOKENIZER_CHARACTER) {
+    if (token->kind == TOKEN_BYTE) {
+        buffer_printf(out, "<0x%02X>", (unsigned char)*bytes);
+        return out->data;
+    }
+    if (token->kind == TOKEN_UNUSABLE || token_is_added(token) || tok->type == TOKENIZER_CHARACTER) {
         buffer_append(out, bytes, token->n_bytes);
         return out->data;
     }
     for (uint32_t i = 0; i < token->n_bytes; i++) {
         char character[4];
-        buffer_append(out, character, (size_t)utf8_encode(byte_level_character((unsigned char)bytes[i]), character));
+        if (tok->type == TOKENIZER_BYTE_BPE)
+            buffer_append(out, character, (size_t)utf8_encode(byte_level_character((unsigned char)bytes[i]), character));
+        else if (bytes[i] == ' ')
+            buffer_append_text(out, "\xe2\x96\x81");
+        else
+            buffer_append_char(out, bytes[i]);
     }
     return out->data;
 }
@@ -27,7 +38,7 @@ static const char *written_form(const struct tokenizer *tok, const struct vocabu
  * vocabulary has to list them. */
 static bool added_follow_vocabulary(const struct tokenizer *tok) {
     const struct vocabulary *v = &tok->vocabulary;
-    int32_t first_added = v->n_tokens - (int32_t)tok->n_added;
+    int32_t first_added = v->n_tokens - (int32_t)tok->added.n_tokens;
     for (int32_t id = 0; id < v->size; id++) {
         if (v->tokens[id].kind == TOKEN_ABSENT || token_is_added(&v->tokens[id]) != (id >= first_added)) return false;
     }
@@ -68,6 +79,12 @@ static json_t *merges_json(const struct tokenizer *tok, struct buffer *scratch) 
     return merges;
 }
 
+static bool has_byte_tokens(const struct tokenizer *tok) {
+    for (int32_t id = 0; id < tok->vocabulary.size; id++)
+        if (tok->vocabulary.tokens[id].kind == TOKEN_BYTE) return true;
+    return false;
+}
+
 static json_t *model_json(const struct tokenizer *tok) {
     struct buffer scratch = {0};
     json_t *unknown = json_null(), *vocab = vocabulary_json(tok, &scratch), *merges = merges_json(tok, &scratch);
@@ -75,47 +92,54 @@ static json_t *model_json(const struct tokenizer *tok) {
         unknown = json_string(written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch));
     buffer_free(&scratch);
     return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
-                     unknown, "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
-                     "ignore_merges", (int)tok->bpe.whole_words, "vocab", vocab, "merges", merges);
+                     unknown, "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", (int)tok->bpe.fuse_unknown, "byte_fallback",
+                     (int)has_byte_tokens(tok), "ignore_merges", (int)tok->bpe.whole_words, "vocab", vocab, "merges", merges);
 }
 
-static json_t *byte_level_json(bool use_regex) {
-    return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0, "use_regex",
-                     (int)use_regex);
-}
-
-static json_t *pre_tokenizer_json(const struct tokenizer *tok) {
-    if (tok->type == TOKENIZER_CHARACTER) return json_null();
-    if (tok->pretokenizer == PRETOKENIZER_GPT2) return byte_level_json(true);
-    json_t *split = json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex",
-                              pretokenizer_regex(tok->pretokenizer), "behavior", "Isolated", "invert", 0);
-    return json_pack("{s:s, s:[o, o]}", "type", "Sequence", "pretokenizers", split, byte_level_json(false));
-}
-
-/* {"content": ..., "special": ...}, with "id" when it is not negative. */
-static json_t *added_token_json(const struct tokenizer *tok, int32_t id, bool with_id) {
-    const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, id);
+/* {"content": ..., "special": ...}, with "id" when asked for. */
+static json_t *added_token_json(const struct tokenizer *tok, const struct added_token *added, bool with_id) {
+    const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, added->id);
     json_t *entry = json_pack("{s:s%, s:b, s:b, s:b, s:b, s:b}", "content", vocabulary_bytes(&tok->vocabulary, token),
-                              (size_t)token->n_bytes, "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0,
-                              "special", (int)(token->kind == TOKEN_SPECIAL));
-    if (entry && with_id) json_object_set_new(entry, "id", json_integer(id));
+                              (size_t)token->n_bytes, "single_word", (int)added->single_word, "lstrip",
+                              (int)added->lstrip, "rstrip", (int)added->rstrip, "normalized", (int)added->normalized,
+                              "special", (int)added->special);
+    if (entry && with_id) json_object_set_new(entry, "id", json_integer(added->id));
     return entry;
+}
+
+static int compare_ids(const void *a, const void *b) {
+    const struct added_token *x = *(const struct added_token *const *)a, *y = *(const struct added_token *const *)b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* The added tokens in order of id; NULL when out of memory. */
+static const struct added_token **added_by_id(const struct tokenizer *tok) {
+    const struct added_token **sorted = malloc((tok->added.n_tokens + 1) * sizeof *sorted);
+    if (!sorted) return NULL;
+    for (size_t i = 0; i < tok->added.n_tokens; i++) sorted[i] = &tok->added.tokens[i];
+    qsort(sorted, tok->added.n_tokens, sizeof *sorted, compare_ids);
+    return sorted;
 }
 
 /* In order of id, as readers number them in order. */
 static json_t *added_tokens_json(const struct tokenizer *tok) {
-    json_t *list = json_array();
-    for (int32_t id = 0; list && id < tok->vocabulary.size; id++)
-        if (token_is_added(&tok->vocabulary.tokens[id])) json_array_append_new(list, added_token_json(tok, id, true));
+    const struct added_token **sorted = added_by_id(tok);
+    json_t *list = sorted ? json_array() : NULL;
+    for (size_t i = 0; list && i < tok->added.n_tokens; i++)
+        json_array_append_new(list, added_token_json(tok, sorted[i], true));
+    free(sorted);
     return list;
 }
 
+/* A section as it was read; null when there was none. */
+static json_t *section_json(json_t *section) { return section ? json_incref(section) : json_null(); }
+
 static json_t *tokenizer_json(const struct tokenizer *tok) {
-    json_t *normalizer = tok->normalize_nfc ? json_pack("{s:s}", "type", "NFC") : json_null();
-    json_t *decoder = tok->type == TOKENIZER_CHARACTER ? json_pack("{s:s}", "type", "Fuse") : byte_level_json(true);
-    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding",
-                     "added_tokens", added_tokens_json(tok), "normalizer", normalizer, "pre_tokenizer",
-                     pre_tokenizer_json(tok), "post_processor", "decoder", decoder, "model", model_json(tok));
+    const struct tokenizer_sections *s = &tok->sections;
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding",
+                     "added_tokens", added_tokens_json(tok), "normalizer", section_json(s->normalizer), "pre_tokenizer",
+                     section_json(s->pre_tokenizer), "post_processor", section_json(s->post_processor), "decoder",
+                     section_json(s->decoder), "model", model_json(tok));
 }
 
 /* ==== tokenizer_config.json and special_tokens_map.json ========================================== */
@@ -137,13 +161,14 @@ static json_t *additional_json(const struct tokenizer *tok) {
 }
 
 static json_t *added_decoder_json(const struct tokenizer *tok) {
-    json_t *map = json_object();
-    for (int32_t id = 0; map && id < tok->vocabulary.size; id++) {
+    const struct added_token **sorted = added_by_id(tok);
+    json_t *map = sorted ? json_object() : NULL;
+    for (size_t i = 0; map && i < tok->added.n_tokens; i++) {
         char key[16];
-        snprintf(key, sizeof key, "%d", (int)id);
-        if (token_is_added(&tok->vocabulary.tokens[id]))
-            json_object_set_new(map, key, added_token_json(tok, id, false));
+        snprintf(key, sizeof key, "%d", (int)sorted[i]->id);
+        json_object_set_new(map, key, added_token_json(tok, sorted[i], false));
     }
+    free(sorted);
     return map;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/utf8.h"
 #include "text/bpe_train.h"
+#include "text/byte_level.h"
 #include "text/tokenizer_parts.h"
 #include "text/word_count.h"
 
@@ -173,13 +174,12 @@ static bool learn_bpe(struct tokenizer_trainer *t, struct tokenizer *tok, struct
     }
     word_counts_sort(all);
     if (all->n_words == 0) return talc_fail(err, "there is no text to learn a tokenizer from");
-    tok->pretokenizer = t->options.pretokenizer;
-    return add_bytes(&tok->vocabulary, err) && bpe_train(all, &options, &tok->vocabulary, &tok->bpe, err);
+    return tokenizer_use_pattern(tok, t->options.pretokenizer, err) && add_bytes(&tok->vocabulary, err) && bpe_train(all, &options, &tok->vocabulary, &tok->bpe, err);
 }
 
 static bool list_characters(struct tokenizer_trainer *t, struct tokenizer *tok, struct talc_error *err) {
     int32_t id = 0;
-    tok->type = TOKENIZER_CHARACTER;
+    if (!tokenizer_use_characters(tok, err)) return false;
     for (int32_t codepoint = 0; codepoint < N_CODEPOINTS; codepoint++) {
         char bytes[4];
         if (!t->seen[codepoint]) continue;

@@ -1,5 +1,5 @@
-/* unicode.h - the character classes that the patterns of tokenizers ask for: \p{L} and its kinds, \p{M}, \p{N}, \s.
- * The tables are made by make_unicode.sh from the Unicode Character Database. */
+/* unicode.h - the character classes that tokenizers ask for: \p{L} and its kinds, \p{M}, \p{N}, \p{P}, \p{S}, \s, \w,
+ * and what normal form C may change. The tables are made by make_unicode.sh from the Unicode Character Database. */
 #ifndef TALC_TEXT_UNICODE_H
 #define TALC_TEXT_UNICODE_H
 
@@ -14,11 +14,15 @@ enum unicode_class {
     UNICODE_MARK = 32,         /* Mn, Mc, Me */
     UNICODE_NUMBER = 64,       /* Nd, Nl, No */
     UNICODE_SPACE = 128,       /* White_Space */
+    UNICODE_PUNCTUATION = 256, /* Pc, Pd, Ps, Pe, Pi, Pf, Po */
+    UNICODE_SYMBOL = 512,      /* Sm, Sc, Sk, So */
+    UNICODE_NFC_MAYBE = 1024,  /* NFC_Quick_Check is not Yes, or the combining class is not 0 */
+    UNICODE_WORD = 2048,       /* \w of UTS #18: Alphabetic, M, Nd, Pc, Join_Control */
     UNICODE_LETTER = UNICODE_UPPER | UNICODE_LOWER | UNICODE_TITLE | UNICODE_MODIFIER | UNICODE_OTHER_LETTER,
 };
 
-extern const uint8_t unicode_block_of_page[4352];  /* codepoint / 256 -> block */
-extern const uint8_t unicode_block_classes[][256]; /* block, codepoint % 256 -> bits of enum unicode_class */
+extern const uint8_t unicode_block_of_page[4352];   /* codepoint / 256 -> block */
+extern const uint16_t unicode_block_classes[][256]; /* block, codepoint % 256 -> bits of enum unicode_class */
 
 /* The classes of a codepoint, 0 for none; a negative one (an invalid byte, as utf8_decode says it) has none. */
 static inline unsigned unicode_class(int32_t codepoint) {

@@ -56,7 +56,7 @@ static bool place_token(struct vocabulary *v, int32_t id, const char *bytes, siz
     size_t offset = v->bytes.length;
     buffer_append(&v->bytes, bytes, n_bytes);
     if (!buffer_ok(&v->bytes) || v->bytes.length > UINT32_MAX) return false;
-    v->tokens[id] = (struct vocabulary_token){(uint32_t)offset, (uint32_t)n_bytes, kind, false};
+    v->tokens[id] = (struct vocabulary_token){(uint32_t)offset, (uint32_t)n_bytes, kind};
     v->n_tokens++;
     if (kind == TOKEN_TEXT) {
         v->slots[find_slot(v, bytes, n_bytes)] = id;

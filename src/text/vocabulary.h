@@ -18,12 +18,12 @@ enum token_kind {
     TOKEN_UNUSABLE, /* in the file's vocabulary, but no text leads to it; it can only be decoded */
     TOKEN_ADDED,    /* found whole in the text before it is cut; an ordinary word for decoding (special: false) */
     TOKEN_SPECIAL,  /* stands for no text: found only where special tokens are asked for */
+    TOKEN_BYTE,     /* one byte of a character that has no token (SentencePiece's byte fallback) */
 };
 
 struct vocabulary_token {
     uint32_t offset, n_bytes; /* in `bytes` */
     enum token_kind kind;
-    bool direct; /* a word of exactly these bytes is this token (bpe.h finds out) */
 };
 
 struct vocabulary {

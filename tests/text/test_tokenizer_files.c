@@ -166,7 +166,7 @@ static void hostile_vocabularies_are_one_clear_error(void **state) {
         {"", "\"a\":\"0\"", "", "not a whole number"},
         {"", "\"a\":1.5", "", "not a whole number"},
         {"", "\"\":0", "", "empty"},
-        {"", "\"a\":0,\"a\":1", "", "duplicate"},
+        {"", "\"a\":0,\"a\":1", "", "two tokens are \"a\""},
         {"", "\"a\":0", "\"a b\"", "merge 0: its right part \"b\" is not in the vocabulary"},
         {"", "\"a\":0", "\"c a\"", "merge 0: its left part"},
         {"", "\"a\":0,\"b\":1", "\"a b\"", "merge 0: its result \"ab\""},
@@ -183,7 +183,8 @@ static void hostile_vocabularies_are_one_clear_error(void **state) {
         {"\"added_tokens\":[{\"id\":1,\"content\":\"a\"}],", "\"a\":0", "", "the vocabulary gives it 0"},
         {"\"added_tokens\":[{\"id\":1,\"content\":7}],", "\"a\":0", "", "\"content\" must be a string"},
         {"\"added_tokens\":[{\"id\":1e30,\"content\":\"<x>\"}],", "\"a\":0", "", "\"id\""},
-        {"\"added_tokens\":[{\"id\":1,\"content\":\"<x>\",\"lstrip\":true}],", "\"a\":0", "", "asks for lstrip"},
+        {"\"added_tokens\":[],\"added_tokens\":[],", "\"a\":0", "", "duplicate object key"},
+        {"\"added_tokens\":[{\"id\":1,\"content\":\"<x>\",\"lstrip\":1}],", "\"a\":0", "", "\"lstrip\""},
         {"\"added_tokens\":[{\"id\":1,\"content\":\"\"}],", "\"a\":0", "", "empty"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -195,20 +196,34 @@ static void what_is_not_supported_is_refused_by_name(void **state) {
     static const struct {
         const char *text, *what;
     } cases[] = {
-        {"[]", "model"},
+        {"[]", "an object is expected"},
+        {"{\"model\":[]}", "no \"model\""},
+        {"{\"model\":{},\"model\":{}}", "duplicate"},
+        {"{\"model\":{\"type\":\"BPE\"}} 7", "more text behind the end"},
+        {"{\"model\":{\"type\":}}", "not valid JSON"},
+        {"{\"model\":{\"a\":\"\\ud800\"}}", "not valid JSON"},
+        {"{\"model\":{\"dropout\":0.1}}", "dropout"},
+        {"{\"model\":{\"end_of_word_suffix\":\"</w>\"}}", "end_of_word_suffix"},
+        {"{\"normalizer\":{\"type\":\"Precompiled\"},\"model\":{}}", "\"Precompiled\""},
+        {"{\"post_processor\":{\"type\":\"BertProcessing\"},\"model\":{}}", "\"BertProcessing\""},
         {"{}", "no \"model\""},
         {"{\"model\":{\"type\":\"Unigram\"}}", "\"Unigram\""},
-        {"{\"model\":{\"byte_fallback\":true}}", "byte_fallback"},
+        {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"byte_fallback\":true}}", "byte_fallback"},
         {"{\"model\":{\"continuing_subword_prefix\":\"##\"}}", "continuing_subword_prefix"},
-        {"{\"pre_tokenizer\":{\"type\":\"Metaspace\"},\"model\":{}}", "\"Metaspace\""},
+        {"{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"_\"},\"model\":{}}", "Metaspace with \"_\""},
+        {"{\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{}}", "\"BertPreTokenizer\""},
         {"{\"pre_tokenizer\":7,\"model\":{}}", "pre_tokenizer"},
-        {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true},\"model\":{}}", "add_prefix_space"},
-        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[]},\"model\":{}}", "must be Split"},
+        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":"
+         "\"ByteLevel\",\"add_prefix_space\":true}]},\"model\":{}}",
+         "add_prefix_space"},
+        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[]},\"model\":{}}", "\"Sequence\" without"},
         {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
-         "\"\\\\w+\"},"
-         "\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]},\"model\":{}}",
-         "not supported: \\w+"},
-        {"{\"normalizer\":{\"type\":\"Lowercase\"},\"model\":{}}", "\"Lowercase\""},
+         "\"[a&&[b]]\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]},\"model\":{}}",
+         "sets in sets"},
+        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+         "\"(\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]},\"model\":{}}",
+         "regular expression \"(\""},
+        {"{\"normalizer\":{\"type\":\"BertNormalizer\"},\"model\":{}}", "\"BertNormalizer\""},
         {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":{}}", "\"WordPiece\""},
         {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{}}", "model.vocab"},
         {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"vocab\":{\"a\":0}}}", "model.merges"},

@@ -1,0 +1,377 @@
+/* encode.c - from text to ids: added tokens are found, what lies between is normalised, cut into words, and each word is
+ * looked up or merged. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "text/hash.h"
+#include "text/tokenizer_parts.h"
+
+#define BLOCK_BYTES ((size_t)64 << 10)  /* room for ids is made for so much text at once */
+#define CHUNK_BYTES ((size_t)256 << 10) /* of text, for one task of several threads */
+#define LONGEST_WORD_BYTES 18           /* of characters of three bytes */
+#define CUT_WORDS 32
+#define MIN_READABLE 16                 /* bytes that a key is read from */
+
+/* What a thread needs while it encodes. Kept by the tokenizer between uses: what it has learnt of words stays. */
+struct encoder {
+    struct bpe_scratch scratch;
+    struct word_cache cache;
+};
+
+struct encoding {
+    const struct tokenizer *tok;
+    struct encoder *encoder;
+    struct token_list *out;
+    struct talc_error *err;
+};
+
+static void encoder_close(struct encoder *e) {
+    if (!e) return;
+    bpe_scratch_free(&e->scratch);
+    word_cache_close(&e->cache);
+    free(e);
+}
+
+static struct encoder *encoder_open(struct talc_error *err) {
+    struct encoder *e = calloc(1, sizeof *e);
+    if (e && word_cache_open(&e->cache)) return e;
+    encoder_close(e);
+    talc_fail(err, "out of memory for encoding");
+    return NULL;
+}
+
+/* The tokenizer is const to its users: which encoder is idle changes nothing that they can see. */
+static struct encoder *encoder_take(const struct tokenizer *tok, struct talc_error *err) {
+    struct encoder *_Atomic *idle = ((struct tokenizer *)tok)->idle;
+    for (int i = 0; i < TOKENIZER_IDLE_ENCODERS; i++) {
+        struct encoder *e = atomic_exchange(&idle[i], NULL);
+        if (e) return e;
+    }
+    return encoder_open(err);
+}
+
+static void encoder_give(const struct tokenizer *tok, struct encoder *e) {
+    struct encoder *_Atomic *idle = ((struct tokenizer *)tok)->idle;
+    for (int i = 0; i < TOKENIZER_IDLE_ENCODERS; i++) {
+        struct encoder *none = NULL;
+        if (atomic_compare_exchange_strong(&idle[i], &none, e)) return;
+    }
+    encoder_close(e);
+}
+
+void encoders_free(struct tokenizer *tok) {
+    for (int i = 0; i < TOKENIZER_IDLE_ENCODERS; i++) encoder_close(tok->idle[i]);
+}
+
+/* ==== words ====================================================================================== */
+
+static bool merge_word(struct encoding *x, const char *word, size_t n, size_t *n_ids) {
+    struct token_list *out = x->out;
+    struct word_cache *cache = x->tok->no_cache ? NULL : &x->encoder->cache;
+    return bpe_encode_word(&x->tok->bpe, &x->tok->vocabulary, &x->encoder->scratch, cache, word, n,
+                           out->ids + out->count, n_ids, x->err);
+}
+
+/* A word that is not among the short ones of the cache. */
+static bool encode_other_word(struct encoding *x, const char *word, size_t n, struct word_key key) {
+    struct token_list *out = x->out;
+    struct word_cache *cache = &x->encoder->cache;
+    uint64_t hash = 0;
+    size_t n_ids = 0;
+    /* a sentence without spaces (Chinese, Thai) does not come again; its parts do, and bpe_encode_word keeps them */
+    bool sentence = n > LONGEST_WORD_BYTES && (unsigned char)word[*word == ' '] >= 0xe0;
+    bool keep = n <= WORD_CACHE_LONG_BYTES && !sentence && !x->tok->no_cache;
+    if (keep) {
+        hash = hash_bytes(word, n) | 1; /* parts of words have even ones */
+        n_ids = word_cache_find_long(cache, word, n, hash, out->ids + out->count);
+    }
+    if (n_ids == 0) {
+        if (!merge_word(x, word, n, &n_ids)) return false;
+        if (keep && n <= WORD_CACHE_SHORT_BYTES && n_ids <= WORD_CACHE_SHORT_IDS)
+            word_cache_add(cache, key, out->ids + out->count, n_ids);
+        else if (keep)
+            word_cache_add_long(cache, word, n, hash, out->ids + out->count, n_ids);
+    }
+    out->count += n_ids;
+    return true;
+}
+
+/* A word whose key is known (that of a longer one does not matter). `out` has room for n + WORD_CACHE_SHORT_IDS more
+ * ids. */
+static inline bool encode_keyed(struct encoding *x, const char *word, size_t n, struct word_key key) {
+    if (n <= WORD_CACHE_SHORT_BYTES && !x->tok->no_cache) {
+        const struct word_entry *entry = word_cache_find(&x->encoder->cache, key);
+        if (entry) {
+            struct token_list *out = x->out;
+            out->count += word_entry_ids(entry, out->ids + out->count);
+            return true;
+        }
+    }
+    return encode_other_word(x, word, n, key);
+}
+
+static inline bool encode_word(struct encoding *x, const char *word, size_t n, bool readable) {
+    struct word_key key = {0, 0};
+    if (n <= WORD_CACHE_SHORT_BYTES) key = word_key(word, n, readable);
+    return encode_keyed(x, word, n, key);
+}
+
+static bool make_room(struct encoding *x, size_t n) {
+    return token_list_reserve(x->out, n + WORD_CACHE_SHORT_IDS) || talc_fail(x->err, "out of memory for tokens");
+}
+
+/* ==== ways to cut text into words ================================================================ */
+
+/* Words are cut some at a time, so that their places in the cache are on the way from memory when they are looked up. */
+struct cut_word {
+    size_t begin, n;
+    struct word_key key;
+};
+
+static size_t cut_words(struct encoding *x, enum pretokenizer scanner, const char *text, size_t n, size_t *at,
+                        size_t stop, struct cut_word *words) {
+    size_t count = 0, i = *at;
+    for (; i < stop && count < CUT_WORDS; count++) {
+        struct cut_word *w = &words[count];
+        w->begin = i;
+        w->n = pretokenize_next(scanner, text + i, n - i);
+        if (w->n <= WORD_CACHE_SHORT_BYTES) {
+            w->key = word_key(text + i, w->n, n - i >= MIN_READABLE);
+            __builtin_prefetch(x->encoder->cache.buckets[word_bucket(w->key)]);
+        }
+        i += w->n;
+    }
+    *at = i;
+    return count;
+}
+
+static bool encode_scanned(struct encoding *x, enum pretokenizer scanner, const char *text, size_t n) {
+    struct cut_word words[CUT_WORDS];
+    for (size_t i = 0; i < n;) {
+        size_t stop = n - i > BLOCK_BYTES ? i + BLOCK_BYTES : n;
+        if (!make_room(x, stop - i)) return false;
+        while (i < stop) {
+            size_t count = cut_words(x, scanner, text, n, &i, stop, words);
+            if (i > stop && !make_room(x, i - words[0].begin)) return false;
+            for (size_t w = 0; w < count; w++)
+                if (!encode_keyed(x, text + words[w].begin, words[w].n, words[w].key)) return false;
+        }
+    }
+    return true;
+}
+
+static bool encode_split(struct encoding *x, const char *text, size_t n) {
+    struct split_cursor cursor;
+    if (!split_cursor_open(&cursor, &x->tok->split, text, n, x->err)) return false;
+    bool ok = true;
+    for (size_t begin, end; ok;) {
+        ok = split_cursor_next(&cursor, &begin, &end, x->err);
+        if (!ok || begin == end) break;
+        ok = make_room(x, end - begin) && encode_word(x, text + begin, end - begin, n - begin >= MIN_READABLE);
+    }
+    split_cursor_close(&cursor);
+    return ok;
+}
+
+/* Words are spaces and what follows them up to the next, or line ends: no merge reaches over these borders. */
+static bool encode_between_spaces(struct encoding *x, const char *text, size_t n) {
+    bool lines = x->tok->split_at_line_ends;
+    for (size_t i = 0; i < n;) {
+        size_t end = i;
+        if (lines && text[i] == '\n') {
+            while (end < n && text[end] == '\n') end++;
+        } else {
+            while (end < n && text[end] == ' ') end++;
+            while (end < n && text[end] != ' ' && !(lines && text[end] == '\n')) end++;
+        }
+        if (!make_room(x, end - i) || !encode_word(x, text + i, end - i, n - i >= MIN_READABLE)) return false;
+        i = end;
+    }
+    return true;
+}
+
+static bool encode_characters(struct encoding *x, const char *text, size_t n) {
+    const struct tokenizer *tok = x->tok;
+    for (size_t i = 0; i < n;) {
+        int32_t codepoint;
+        size_t length = (size_t)utf8_decode(text + i, n - i, &codepoint);
+        int32_t id = vocabulary_find(&tok->vocabulary, text + i, length);
+        if (id < 0) id = tok->unknown_id;
+        if (id < 0 && codepoint < 0)
+            return talc_fail(x->err, "byte 0x%02x at %zu is not valid UTF-8, and this tokenizer knows only characters",
+                             (unsigned char)text[i], i);
+        if (id < 0)
+            return talc_fail(x->err,
+                             "the character \"%.*s\" (U+%04X) at byte %zu is not among the %d of this tokenizer",
+                             (int)length, text + i, (unsigned)codepoint, i, (int)tok->vocabulary.n_tokens);
+        if (!token_list_append(x->out, id)) return talc_fail(x->err, "out of memory for tokens");
+        i += length;
+    }
+    return true;
+}
+
+static bool encode_words(struct encoding *x, const char *text, size_t n) {
+    const struct tokenizer *tok = x->tok;
+    enum pretokenizer scanner;
+    if (tok->type == TOKENIZER_CHARACTER) return encode_characters(x, text, n);
+    if (split_is_scanner(&tok->split, &scanner)) return encode_scanned(x, scanner, text, n);
+    if (tok->split.n_steps == 0 && tok->split_before_spaces) return encode_between_spaces(x, text, n);
+    return encode_split(x, text, n);
+}
+
+/* ==== text ======================================================================================= */
+
+/* Normalised text without added tokens in it. */
+static bool encode_piece(struct encoding *x, const char *text, size_t n, bool at_start) {
+    const struct tokenizer *tok = x->tok;
+    struct buffer copy = {0};
+    if (n == 0) return true;
+    bool prefix = tok->prefix_space == PREFIX_ALWAYS || (tok->prefix_space == PREFIX_FIRST && at_start);
+    if (prefix && text[0] != ' ') {
+        buffer_append_char(&copy, ' ');
+        buffer_append(&copy, text, n);
+        text = copy.data;
+        n = copy.length;
+    }
+    bool ok = buffer_ok(&copy) ? encode_words(x, text, n) : talc_fail(x->err, "out of memory for %zu bytes of text", n);
+    buffer_free(&copy);
+    return ok;
+}
+
+/* Text in which only added tokens that are looked for in normalised text may be left. */
+static bool encode_segment(struct encoding *x, const char *text, size_t n, bool parse_special, bool at_start) {
+    const struct tokenizer *tok = x->tok;
+    struct buffer normal = {0}, spaced = {0};
+    struct added_match match;
+    bool ok = n == 0 || normalizer_apply(&tok->normalizer, &text, &n, &normal, x->err);
+    if (ok && tok->type == TOKENIZER_SPACE_BPE && memmem(text, n, "\xe2\x96\x81", 3)) {
+        if (!space_text(text, n, &spaced)) ok = talc_fail(x->err, "out of memory for %zu bytes of text", n);
+        text = spaced.data;
+        n = spaced.length;
+    }
+    size_t at = 0;
+    while (ok && added_list_find(&tok->added, true, text, n, at, parse_special, &match)) {
+        ok = encode_piece(x, text + at, match.begin - at, at_start && at == 0) &&
+             (token_list_append(x->out, match.token->id) || talc_fail(x->err, "out of memory for tokens"));
+        at = match.end;
+    }
+    ok = ok && encode_piece(x, text + at, n - at, at_start && at == 0);
+    buffer_free(&normal);
+    buffer_free(&spaced);
+    return ok;
+}
+
+static bool encode_all(struct encoding *x, const char *text, size_t n, bool parse_special) {
+    struct added_match match;
+    size_t at = 0;
+    while (added_list_find(&x->tok->added, false, text, n, at, parse_special, &match)) {
+        if (!encode_segment(x, text + at, match.begin - at, parse_special, at == 0)) return false;
+        if (!token_list_append(x->out, match.token->id)) return talc_fail(x->err, "out of memory for tokens");
+        at = match.end;
+    }
+    return encode_segment(x, text + at, n - at, parse_special, at == 0);
+}
+
+bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
+                      struct token_list *out, struct talc_error *err) {
+    size_t before = out->count;
+    struct encoder *encoder = encoder_take(tok, err);
+    if (!encoder) return false;
+    struct encoding x = {tok, encoder, out, err};
+    bool ok = encode_all(&x, text, n_bytes, parse_special);
+    encoder_give(tok, encoder);
+    if (!ok) out->count = before;
+    return ok;
+}
+
+/* ==== several threads ============================================================================ */
+
+struct chunk {
+    size_t begin, end;
+    int32_t id; /* an added token, not text; -1: text */
+    struct token_list ids;
+    bool ok;
+};
+
+struct parallel {
+    const struct tokenizer *tok;
+    const char *text;
+    struct chunk *chunks;
+    size_t n_chunks, capacity;
+};
+
+static bool add_chunk(struct parallel *p, size_t begin, size_t end, int32_t id) {
+    if (p->n_chunks == p->capacity) {
+        size_t capacity = p->capacity ? p->capacity * 2 : 64;
+        struct chunk *chunks = realloc(p->chunks, capacity * sizeof *chunks);
+        if (!chunks) return false;
+        p->chunks = chunks;
+        p->capacity = capacity;
+    }
+    p->chunks[p->n_chunks++] = (struct chunk){.begin = begin, .end = end, .id = id};
+    return true;
+}
+
+static bool add_text_chunks(struct parallel *p, size_t begin, size_t end) {
+    while (begin < end) {
+        size_t cut = begin + pretokenize_safe_cut(p->text + begin, end - begin, CHUNK_BYTES);
+        if (!add_chunk(p, begin, cut, -1)) return false;
+        begin = cut;
+    }
+    return true;
+}
+
+static void encode_chunk(void *context, int i, int worker) {
+    (void)worker;
+    struct parallel *p = context;
+    struct chunk *chunk = &p->chunks[i];
+    struct encoder *encoder = chunk->id < 0 ? encoder_take(p->tok, NULL) : NULL;
+    chunk->ok = chunk->id >= 0;
+    if (!encoder) return;
+    struct encoding x = {p->tok, encoder, &chunk->ids, NULL};
+    chunk->ok = encode_segment(&x, p->text + chunk->begin, chunk->end - chunk->begin, false, chunk->begin == 0);
+    encoder_give(p->tok, encoder);
+}
+
+/* True when cutting at a letter before white space changes nothing. */
+static bool may_cut(const struct tokenizer *tok) {
+    bool nfc_only = tok->normalizer.n_steps == 0 ||
+                    (tok->normalizer.n_steps == 1 && tok->normalizer.steps[0].kind == NORMALIZER_NFC);
+    return tok->type == TOKENIZER_BYTE_BPE && nfc_only && tok->added.n_raw == tok->added.n_tokens &&
+           tok->prefix_space == PREFIX_NONE && split_cuts_anywhere(&tok->split);
+}
+
+bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *pool, const char *text, size_t n_bytes,
+                               bool parse_special, struct token_list *out, struct talc_error *err) {
+    if (!pool || n_bytes < 2 * CHUNK_BYTES || !may_cut(tok))
+        return tokenizer_encode(tok, text, n_bytes, parse_special, out, err);
+    struct parallel p = {.tok = tok, .text = text};
+    struct added_match match;
+    size_t at = 0, n_ids = 0;
+    bool ok = true;
+    while (ok && added_list_find(&tok->added, false, text, n_bytes, at, parse_special, &match)) {
+        ok = add_text_chunks(&p, at, match.begin) && add_chunk(&p, match.begin, match.end, match.token->id);
+        at = match.end;
+    }
+    ok = ok && add_text_chunks(&p, at, n_bytes);
+    if (ok) thread_pool_run(pool, (int)p.n_chunks, encode_chunk, &p);
+    for (size_t i = 0; i < p.n_chunks; i++) {
+        ok = ok && p.chunks[i].ok;
+        n_ids += p.chunks[i].ids.count + (p.chunks[i].id >= 0);
+    }
+    bool room = !ok || token_list_reserve(out, n_ids);
+    for (size_t i = 0; i < p.n_chunks; i++) {
+        struct chunk *chunk = &p.chunks[i];
+        if (ok && room && chunk->id >= 0) out->ids[out->count++] = chunk->id;
+        if (ok && room && chunk->ids.count) {
+            memcpy(out->ids + out->count, chunk->ids.ids, chunk->ids.count * sizeof *out->ids);
+            out->count += chunk->ids.count;
+        }
+        token_list_free(&chunk->ids);
+    }
+    free(p.chunks);
+    if (!room) return talc_fail(err, "out of memory for tokens");
+    return ok || tokenizer_encode(tok, text, n_bytes, parse_special, out, err); /* for the message */
+}

@@ -1,0 +1,103 @@
+/* word_cache.h - the ids of words that were encoded before. Texts repeat their words: most are found here. Bounded: new
+ * words push out old ones. For one thread.
+ *
+ * Words of up to 15 bytes that are up to 4 tokens lie in buckets of two entries, one cache line: a new word
+ * replaces the second, and a word that comes again moves to the first. Longer ones share a store that is emptied when it is full. */
+#ifndef TALC_TEXT_WORD_CACHE_H
+#define TALC_TEXT_WORD_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define WORD_CACHE_SHORT_BYTES 15
+#define WORD_CACHE_SHORT_IDS 4
+#define WORD_CACHE_LONG_BYTES 256
+#define WORD_CACHE_BUCKETS 32768     /* 2 MiB */
+#define WORD_CACHE_LONG_SLOTS 16384  /* at most half of them are used */
+#define WORD_CACHE_STORE_BYTES ((size_t)1 << 20)
+
+struct word_key {
+    uint64_t low, high; /* the bytes, then zeros; the last byte is their number */
+};
+
+struct word_entry {
+    struct word_key key;
+    uint32_t ids[WORD_CACHE_SHORT_IDS]; /* ids[0]: their number in the top byte */
+};
+
+struct long_slot {
+    uint64_t hash; /* 0: empty */
+    uint32_t offset;
+    uint16_t n_bytes, n_ids;
+};
+
+struct word_cache {
+    void *memory; /* of the buckets, not aligned */
+    struct word_entry (*buckets)[2];
+    struct long_slot *slots;
+    char *store; /* of long words: ids, then bytes */
+    size_t n_store, n_slots_used;
+};
+
+/* False: out of memory. Memory that is never used is never touched. */
+bool word_cache_open(struct word_cache *cache);
+void word_cache_close(struct word_cache *cache);
+
+/* The key of a word of 1 to 15 bytes; `readable`: 16 bytes from its start on may be read. */
+static inline struct word_key word_key(const char *word, size_t n, bool readable) {
+    struct word_key key = {0, 0};
+    if (readable) {
+        memcpy(&key, word, sizeof key);
+        if (n >= 8) {
+            key.high &= ((uint64_t)1 << (n - 8) * 8) - 1;
+        } else {
+            key.low &= ((uint64_t)1 << n * 8) - 1;
+            key.high = 0;
+        }
+    } else {
+        memcpy(&key, word, n);
+    }
+    key.high |= (uint64_t)n << 56;
+    return key;
+}
+
+static inline size_t word_bucket(struct word_key key) {
+    uint64_t h = (key.low ^ (key.high * 0x9e3779b97f4a7c15u)) * 0xff51afd7ed558ccdu;
+    return (size_t)(h >> 40) & (WORD_CACHE_BUCKETS - 1);
+}
+
+/* The entry of a short word, NULL when it is not there. What is found in the second place of a bucket, where new words
+ * come in and go out again, moves to the first. */
+static inline const struct word_entry *word_cache_find(const struct word_cache *cache, struct word_key key) {
+    struct word_entry *entry = cache->buckets[word_bucket(key)];
+    if (entry[0].key.low == key.low && entry[0].key.high == key.high) return &entry[0];
+    if (entry[1].key.low != key.low || entry[1].key.high != key.high) return NULL;
+    struct word_entry found = entry[1];
+    entry[1] = entry[0];
+    entry[0] = found;
+    return &entry[0];
+}
+
+/* Copies the ids of an entry, WORD_CACHE_SHORT_IDS places, and returns how many count. */
+static inline size_t word_entry_ids(const struct word_entry *entry, int32_t *ids) {
+    memcpy(ids, entry->ids, sizeof entry->ids);
+    ids[0] &= 0xffffff;
+    return entry->ids[0] >> 24;
+}
+
+/* Keeps a short word of 1 to 4 ids. */
+static inline void word_cache_add(struct word_cache *cache, struct word_key key, const int32_t *ids, size_t n_ids) {
+    struct word_entry *entry = &cache->buckets[word_bucket(key)][1];
+    entry->key = key;
+    for (size_t i = 0; i < WORD_CACHE_SHORT_IDS; i++) entry->ids[i] = i < n_ids ? (uint32_t)ids[i] : 0;
+    entry->ids[0] |= (uint32_t)n_ids << 24;
+}
+
+/* Copies the ids of a longer word (16 to 256 bytes, or more than 4 ids) to ids; 0 when it is not there. */
+size_t word_cache_find_long(const struct word_cache *cache, const char *word, size_t n, uint64_t hash, int32_t *ids);
+void word_cache_add_long(struct word_cache *cache, const char *word, size_t n, uint64_t hash, const int32_t *ids,
+                         size_t n_ids);
+
+#endif
