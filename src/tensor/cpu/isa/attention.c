@@ -1,7 +1,7 @@
 /* attention.c - flash attention (Dao et al. 2022; backward as in FlashAttention-2): scores live a tile of keys at a time.
  *
  * A task owns one (sequence, key/value head) with all query heads that share it - forward perhaps only some of its rows - so
- * that nothing is added by two threads. It packs keys and values into panels, then takes its queries QUERIES at a time: every
+ * that nothing is added by two threads. It packs keys and values into panels, then takes its queries in blocks: every
  * product of a block of queries with a tile of keys is a small matrix product by the micro-kernel of matmul.
  *
  * Queries are multiplied by the scale and by log2(e) when they are loaded, so that weights are powers of 2.
@@ -16,10 +16,13 @@
 #include "tensor/cpu/isa/pack.h"
 
 #define TILE ATTENTION_KEY_TILE
-#define QUERIES 24 /* a multiple of TILE_ROWS: enough to share the tile's loads, few enough for the first-level cache */
+/* Queries of a block, multiples of TILE_ROWS: many share the loads of a tile; backward has more in the first-level cache. */
+#define FORWARD_QUERIES 72
+#define BACKWARD_QUERIES 24
+#define QUERIES FORWARD_QUERIES /* that there is room for */
 #define VECTORS 2
 #define PANEL (VECTORS * VF_LANES)
-_Static_assert(QUERIES % TILE_ROWS == 0 && TILE % PANEL == 0, "whole tiles and panels");
+_Static_assert(FORWARD_QUERIES % TILE_ROWS == 0 && BACKWARD_QUERIES % TILE_ROWS == 0 && TILE % PANEL == 0, "whole tiles and panels");
 
 struct attention {
     struct stream *stream;
@@ -68,11 +71,11 @@ static int64_t tiles_up(int64_t n) { return (n + TILE - 1) / TILE; }
 
 static size_t packed_floats(const struct attention *a) {
     size_t keys = (size_t)tiles_up(a->o->max_length) * TILE, width = (size_t)a->width;
-    return keys * width * (a->g ? 5 : 2) + TILE * width + 4 * QUERIES * width + 2 * QUERIES * TILE + SIDE;
+    return keys * width * (a->g ? 5 : 2) + TILE * width + 4 * (QUERIES + TILE_ROWS) * width + 2 * QUERIES * TILE + SIDE;
 }
 
 static void lay_out(const struct attention *a, struct packed *p, float *memory) {
-    size_t block = (size_t)tiles_up(p->n_keys - p->first_key) * TILE * (size_t)a->width, rows = QUERIES * (size_t)a->width;
+    size_t block = (size_t)tiles_up(p->n_keys - p->first_key) * TILE * (size_t)a->width, rows = (QUERIES + TILE_ROWS) * (size_t)a->width;
     float **forward[] = {&p->k_turned, &p->v}, **backward[] = {&p->k_turned, &p->v_turned, &p->k, &p->dk, &p->dv};
     for (int i = 0; i < (a->g ? 5 : 2); i++, memory += block) *(a->g ? backward : forward)[i] = memory;
     p->gathered = memory;
@@ -193,13 +196,14 @@ static int64_t n_queries(const struct attention *a, const struct packed *p) {
     return a->o->n_heads / a->o->n_kv_heads * p->n_rows;
 }
 
-/* Queries are numbered head by head, in a head row by row. */
-static void begin_block(const struct attention *a, struct packed *p, int64_t first) {
+/* Queries are numbered head by head, in a head row by row. Backward always fills its block, forward the last tile of rows. */
+static void begin_block(const struct attention *a, struct packed *p, int64_t first, int size) {
     const int32_t *positions = a->t->positions.data;
     int64_t left = n_queries(a, p) - first, head = first / p->n_rows, row = first % p->n_rows;
-    p->n = left < QUERIES ? (int)left : QUERIES;
+    p->n = left < size ? (int)left : size;
     p->seen_by_any = (struct keys){0, 0};
-    for (int i = 0; i < QUERIES; i++) {
+    int filled = a->g ? size : (p->n + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    for (int i = 0; i < filled; i++) {
         struct query *q = &p->queries[i];
         struct keys *group = &p->seen[i / TILE_ROWS];
         q->row = p->first_row + row;
@@ -208,7 +212,7 @@ static void begin_block(const struct attention *a, struct packed *p, int64_t fir
         *group = i % TILE_ROWS ? join(*group, q->seen) : q->seen;
         p->seen_by_any = join(p->seen_by_any, q->seen);
         load_row(a, a->t->q, q->row, q->head, a->o->scale * LOG2_E, p->q + i * a->width);
-        fetch_row(a, a->t->q, q->row + QUERIES, q->head);
+        fetch_row(a, a->t->q, q->row + size, q->head);
         if (i + 1 < p->n && ++row == p->n_rows) {
             row = 0;
             head++;
@@ -349,11 +353,11 @@ static void forward_task(void *context, int task, int worker) {
     const struct attention *a = context;
     struct packed p;
     if (!begin_task(a, task, worker, &p)) return;
-    for (int64_t first = 0; first < n_queries(a, &p); first += QUERIES) {
-        struct softmax_state state[QUERIES];
-        begin_block(a, &p, first);
-        for (int i = 0; i < QUERIES; i++) state[i] = (struct softmax_state){-INFINITY, 0};
-        memset(p.out, 0, QUERIES * (size_t)a->width * sizeof(float));
+    for (int64_t first = 0; first < n_queries(a, &p); first += FORWARD_QUERIES) {
+        struct softmax_state state[QUERIES + TILE_ROWS];
+        begin_block(a, &p, first, FORWARD_QUERIES);
+        for (int i = 0; i < p.n + TILE_ROWS; i++) state[i] = (struct softmax_state){-INFINITY, 0};
+        memset(p.out, 0, (size_t)(p.n + TILE_ROWS) * (size_t)a->width * sizeof(float));
         for (int64_t tile = p.seen_by_any.low / TILE; tile < tiles_up(p.seen_by_any.high); tile++)
             for (int i = 0; i < p.n; i += TILE_ROWS) forward_tile(a, &p, i, tile, state);
         store_queries(a, &p, state);
@@ -364,20 +368,20 @@ static void forward_task(void *context, int task, int worker) {
 
 /* What backward needs of each query besides q and d_out: dot = d_out . out. */
 struct query_facts {
-    float lse[QUERIES], dot[QUERIES]; /* lse to base 2, as the scores are */
+    float lse[BACKWARD_QUERIES], dot[BACKWARD_QUERIES]; /* lse to base 2, as the scores are */
 };
 
 /* Dots are summed as scores are: where out is one value's row, d_out . v - dot is then exactly 0. */
 static void load_facts(const struct attention *a, struct packed *p, struct query_facts *f) {
-    for (int i = 0; i < QUERIES; i++) {
+    for (int i = 0; i < BACKWARD_QUERIES; i++) {
         const struct query *q = &p->queries[i];
         load_row(a, a->g->d_out, q->row, q->head, 1, p->d_out + i * a->width);
         load_row(a, a->t->out, q->row, q->head, 1, p->out + i * a->width);
-        fetch_row(a, a->g->d_out, q->row + QUERIES, q->head);
-        fetch_row(a, a->t->out, q->row + QUERIES, q->head);
+        fetch_row(a, a->g->d_out, q->row + BACKWARD_QUERIES, q->head);
+        fetch_row(a, a->t->out, q->row + BACKWARD_QUERIES, q->head);
         f->lse[i] = ((const float *)a->t->lse.data)[q->row * a->t->lse.stride + q->head] * LOG2_E;
     }
-    for (int first = 0; first < QUERIES; first += 8) {
+    for (int first = 0; first < BACKWARD_QUERIES; first += 8) {
         vf sums[8];
         for (int i = 0; i < 8; i++) sums[i] = vf_set(0);
         for (int c = 0; c < a->o->head_dim; c++)
@@ -415,23 +419,27 @@ static inline void slopes_row(const struct attention *a, const struct query *q, 
     }
 }
 
-/* sums[k] += weights[..][k] by the block's rows, queries in ascending order, for the span's keys. */
+/* sums[k] += weights[..][k] by the block's rows, queries in ascending order, for keys k from `first` on. */
+INLINE void add_outer_rows(const struct attention *a, const float *weights, const float *rows, int first, float *sums,
+                           const int n) {
+    for (int c = 0; c < a->width; c += PANEL)
+        small_product(START_OUT, NULL, weights + first, 1, TILE, rows + c, a->width, BACKWARD_QUERIES,
+                      sums + first * a->width + c, a->width, n);
+}
+
+/* The keys of a span of whole panels, which is a multiple of 2, if not of TILE_ROWS. */
 static void add_outer(const struct attention *a, const float *weights, const float *rows, struct span s, float *sums) {
-    for (int c = 0; c < a->width; c += PANEL) {
-        int k = s.low;
-        for (; k + TILE_ROWS <= s.high; k += TILE_ROWS)
-            small_product(START_OUT, NULL, weights + k, 1, TILE, rows + c, a->width, QUERIES, sums + k * a->width + c, a->width,
-                          TILE_ROWS);
-        for (; k < s.high; k++)
-            small_product(START_OUT, NULL, weights + k, 1, TILE, rows + c, a->width, QUERIES, sums + k * a->width + c, a->width, 1);
-    }
+    int k = s.low;
+    for (; k + TILE_ROWS <= s.high; k += TILE_ROWS) add_outer_rows(a, weights, rows, k, sums, TILE_ROWS);
+    if (k + 4 <= s.high) add_outer_rows(a, weights, rows, k, sums, 4), k += 4;
+    if (k + 2 <= s.high) add_outer_rows(a, weights, rows, k, sums, 2);
 }
 
 static void backward_tile(const struct attention *a, struct packed *p, const struct query_facts *f, int64_t tile) {
     struct span all = span_in(p->seen_by_any, tile);
     int64_t at = tile * TILE * a->width;
     if (all.high == 0) return;
-    for (int first = 0; first < QUERIES; first += TILE_ROWS) {
+    for (int first = 0; first < BACKWARD_QUERIES; first += TILE_ROWS) {
         struct span some = span_in(p->seen[first / TILE_ROWS], tile);
         float *weights = p->weights + first * TILE, *slopes = p->slopes + first * TILE;
         score_products(a, p->q + first * a->width, p->k_turned + at, some, weights);
@@ -461,10 +469,10 @@ static void backward_task(void *context, int task, int worker) {
     if (!begin_task(a, task, worker, &p)) return;
     memset(p.dk, 0, (size_t)tiles_up(p.n_keys) * TILE * (size_t)a->width * sizeof(float));
     memset(p.dv, 0, (size_t)tiles_up(p.n_keys) * TILE * (size_t)a->width * sizeof(float));
-    for (int64_t first = 0; first < n_queries(a, &p); first += QUERIES) {
-        begin_block(a, &p, first);
+    for (int64_t first = 0; first < n_queries(a, &p); first += BACKWARD_QUERIES) {
+        begin_block(a, &p, first, BACKWARD_QUERIES);
         load_facts(a, &p, &facts);
-        memset(p.dq, 0, QUERIES * (size_t)a->width * sizeof(float));
+        memset(p.dq, 0, BACKWARD_QUERIES * (size_t)a->width * sizeof(float));
         for (int64_t tile = p.seen_by_any.low / TILE; tile < tiles_up(p.seen_by_any.high); tile++) backward_tile(a, &p, &facts, tile);
         for (int i = 0; i < p.n; i++)
             store_scaled(a, a->g->d_q, p.queries[i].row, p.queries[i].head, a->o->scale, p.dq + i * a->width);
