@@ -228,27 +228,23 @@ double plan_ffn_params(const struct plan_model *m, int width) {
     return (m->gated ? 3.0 : 2.0) * m->hidden * width + (m->biases ? (double)width + m->hidden : 0);
 }
 
-bool plan_layer_has_experts(const struct plan_model *m, int layer) {
-    return m->experts > 0 && layer >= m->dense_layers;
-}
-
 static double block_params(const struct plan_model *m, int experts_counted) {
-    double total = 0, norms = (m->biases ? 4.0 : 2.0) * m->hidden;
-    for (int l = 0; l < m->layers; l++) {
-        total += plan_attention_params(m) + norms;
-        if (plan_layer_has_experts(m, l))
-            total += experts_counted * plan_ffn_params(m, m->expert_ffn) + (double)m->hidden * m->experts +
-                     (m->shared_ffn ? plan_ffn_params(m, m->shared_ffn) : 0);
-        else
-            total += plan_ffn_params(m, m->ffn);
-    }
-    return total + norms / 2;
+    double norms = (m->biases ? 4.0 : 2.0) * m->hidden, each = plan_attention_params(m) + norms;
+    int dense = !m->experts ? m->layers : m->dense_layers < m->layers ? m->dense_layers : m->layers;
+    double of_experts = experts_counted * plan_ffn_params(m, m->expert_ffn) + (double)m->hidden * m->experts +
+                        (m->shared_ffn ? plan_ffn_params(m, m->shared_ffn) : 0);
+    return m->layers * each + dense * plan_ffn_params(m, m->ffn) + (m->layers - dense) * of_experts + norms / 2;
 }
 
 static double table_params(const struct plan_model *m) {
     return (m->tied ? 1.0 : 2.0) * m->vocab * m->hidden + (m->learned_positions ? (double)m->context * m->hidden : 0);
 }
 
+double plan_expert_params(const struct plan_model *m) {
+    return m->experts && m->layers > m->dense_layers
+               ? (double)(m->layers - m->dense_layers) * plan_ffn_params(m, m->expert_ffn) * m->experts
+               : 0;
+}
 double plan_model_params(const struct plan_model *m) { return block_params(m, m->experts) + table_params(m); }
 double plan_model_active_params(const struct plan_model *m) { return block_params(m, m->active) + table_params(m); }
 

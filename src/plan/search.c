@@ -36,45 +36,64 @@ struct search {
     struct plan_ranking *ranking;
 };
 
-static void try_layout(struct search *s, const struct plan_layout *l) {
+/* Times the memory there is: what needs more is not worth timing. */
+#define HOPELESS 3
+
+/* False when it needs hopelessly much memory. */
+static bool try_layout(struct search *s, const struct plan_layout *l) {
     struct plan_candidate c = {.layout = *l, .chips = s->job->chips};
-    if (!plan_layout_check(s->job, l, NULL)) return;
+    struct plan_ranking *ranking = s->ranking;
+    if (!plan_layout_check(s->job, l, NULL)) return true;
     c.memory = plan_memory_of(s->job, l);
     c.fits = s->wish->ignore_memory || c.memory.total <= plan_memory_limit(s->job->chip);
+    if (ranking->n_tried++ == 0 || c.memory.total < ranking->smallest.memory.total) ranking->smallest = c;
+    if (!c.fits && c.memory.total > HOPELESS * plan_memory_limit(s->job->chip)) return false;
     c.step = plan_step_of(s->job, l, s->constants);
     c.tokens_per_second = (double)plan_true_batch(s->job, l) * s->job->sequence / c.step.seconds;
-    if (s->ranking->n_tried++ == 0 || c.memory.total < s->ranking->smallest.memory.total) s->ranking->smallest = c;
-    s->ranking->n_fit += c.fits;
+    ranking->n_fit += c.fits;
     if (c.fits)
-        keep(s->ranking->best, &s->ranking->n_best, &c);
+        keep(ranking->best, &ranking->n_best, &c);
     else
-        keep(s->ranking->lost, &s->ranking->n_lost, &c);
+        keep(ranking->lost, &ranking->n_lost, &c);
+    return true;
 }
 
-static bool allowed(int wish, int value) { return wish == 0 || wish == value; }
+/* Every division of a stage's layers into chunks. False once even one chunk is hopeless: larger micro-batches are too.
+ */
+static bool try_chunks(struct search *s, struct plan_layout l) {
+    static const int chunks[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20};
+    int layers = (s->job->model->layers + l.pp - 1) / l.pp;
+    if (s->wish->vpp) {
+        l.vpp = s->wish->vpp;
+        return try_layout(s, &l);
+    }
+    for (size_t k = 0; k < sizeof chunks / sizeof *chunks; k++) {
+        l.vpp = chunks[k];
+        if (l.vpp > 1 && (!s->job->software->interleave || l.pp == 1)) break;
+        if (layers % l.vpp == 0 && !try_layout(s, &l)) return l.vpp > 1;
+    }
+    return true;
+}
 
+static void try_micro_batches(struct search *s, struct plan_layout l) {
+    static const int sizes[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        l.micro_batch = s->wish->micro_batch ? s->wish->micro_batch : sizes[i];
+        if ((int64_t)l.micro_batch * l.dp > s->job->batch * 1.1 || !try_chunks(s, l) || s->wish->micro_batch) break;
+    }
+}
+
+/* ZeRO-2 is left to those who ask: with pipelines it reduces gradients every micro-batch, without them stage 3 needs
+ * less. */
 static void try_details(struct search *s, struct plan_layout l) {
-    static const int micro_batches[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64},
-                     chunks[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20};
     const struct plan_wish *w = s->wish;
-    for (int zero = 0; zero <= 3; zero++) {
-        if (w->zero >= 0 ? zero != w->zero : zero == 0 || zero == 2 || (zero == 3 && l.pp > 1)) continue;
+    l.offload = w->offload > 0;
+    for (l.zero = 0; l.zero <= 3; l.zero++) {
+        bool usual = l.zero == 1 || (l.zero == 3 && l.pp == 1);
+        if (w->zero >= 0 ? l.zero != w->zero : !usual) continue;
         for (int r = RECOMPUTE_NONE; r <= RECOMPUTE_FULL; r++) {
-            if (w->recompute >= 0 && r != w->recompute) continue;
-            for (size_t i = 0; i < sizeof micro_batches / sizeof *micro_batches; i++) {
-                int mb = w->micro_batch ? w->micro_batch : micro_batches[i];
-                if ((int64_t)mb * l.dp > s->job->batch * 1.1) break;
-                for (size_t k = 0; k < sizeof chunks / sizeof *chunks; k++) {
-                    int v = w->vpp ? w->vpp : chunks[k];
-                    if (v > 1 && !w->vpp && (!s->job->software->interleave || l.pp == 1)) break;
-                    if (v > 1 && !w->vpp && (s->job->model->layers + l.pp - 1) / l.pp % v) continue;
-                    l.zero = zero, l.recompute = (enum plan_recompute)r, l.micro_batch = mb, l.vpp = v,
-                    l.offload = w->offload > 0;
-                    try_layout(s, &l);
-                    if (w->vpp) break;
-                }
-                if (w->micro_batch) break;
-            }
+            l.recompute = (enum plan_recompute)r;
+            if (w->recompute < 0 || r == w->recompute) try_micro_batches(s, l);
         }
     }
 }
@@ -89,6 +108,8 @@ static void try_experts(struct search *s, struct plan_layout l) {
     for (l.ep = 1; l.ep <= m->experts && l.ep <= l.dp * l.cp; l.ep *= 2)
         if (m->experts % l.ep == 0 && l.dp * l.cp % l.ep == 0) try_details(s, l);
 }
+
+static bool allowed(int wish, int value) { return wish == 0 || wish == value; }
 
 /* Whether so many stages are worth leaving chips idle for: they share the layers evenly, or nearly. */
 static bool even_stages(int layers, int pp) {
@@ -136,7 +157,7 @@ bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const
     }
     try_all(&s);
     if (ranking->n_best > 0) return true;
-    if (ranking->n_lost > 0) {
+    if (ranking->n_tried > 0) {
         char text[128];
         plan_layout_text(&ranking->smallest.layout, text);
         return talc_fail(err,

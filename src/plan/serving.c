@@ -21,9 +21,7 @@ static double weight_size(enum plan_precision p) {
 static double read_params(const struct plan_model *m, int batch) {
     double all = plan_model_params(m);
     if (!m->experts) return all;
-    double expert = 0;
-    for (int l = 0; l < m->layers; l++)
-        expert += plan_layer_has_experts(m, l) ? plan_ffn_params(m, m->expert_ffn) * m->experts : 0;
+    double expert = plan_expert_params(m);
     return all - expert + expert * (1 - pow(1 - (double)m->active / m->experts, batch));
 }
 

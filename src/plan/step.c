@@ -200,8 +200,8 @@ static struct pass layer_pass(const struct step *s, bool experts, bool backward)
     if (experts && s->layout->ep > 1) {
         double wire =
             s->job->precision >= PRECISION_FP8 && !backward ? 1.5 : 2; /* dispatched in FP8, combined in bf16 */
-        p.expert = 2 * all_to_all_seconds(&s->expert, wire * s->tokens * m->active * m->hidden / s->layout->tp, m->active,
-                                          s->job->software->tp_overlap);
+        p.expert = 2 * all_to_all_seconds(&s->expert, wire * s->tokens * m->active * m->hidden / s->layout->tp,
+                                          m->active, s->job->software->tp_overlap);
         p.expert = overlapped(s, p.expert, p.matmul + p.attention);
     }
     if (s->layout->cp > 1) { /* keys and values go round the ring; their gradients come back */
@@ -294,9 +294,7 @@ static struct stage stage_time(const struct step *s, int index) {
 static double stage_parameters(const struct step *s) {
     const struct plan_layout *l = s->layout;
     const struct plan_model *m = s->job->model;
-    double experts = 0;
-    for (int i = 0; i < m->layers; i++)
-        experts += plan_layer_has_experts(m, i) ? plan_ffn_params(m, m->expert_ffn) * m->experts : 0;
+    double experts = plan_expert_params(m);
     double most = (double)plan_stage_layers(s->job, l, l->pp > 1 ? 1 : 0) / m->layers;
     double dense = plan_model_params(m) - experts;
     if (l->pp > 1) dense -= (double)m->vocab * m->hidden * (m->tied ? 1 : 2);
