@@ -169,6 +169,9 @@ bool plan_model_check(const struct plan_model *m, struct talc_error *err) {
         m->vocab < 1 || m->context < 1)
         return talc_fail(
             err, "%s: layers, hidden, heads, kv_heads, head_dim, ffn, vocab and context must all be above 0", m->name);
+    if (m->layers > 10000 || m->hidden > 1 << 24 || m->heads > 1 << 14 || m->head_dim > 1 << 14 || m->ffn > 1 << 26 ||
+        m->vocab > 1 << 26 || m->context > 1 << 28)
+        return talc_fail(err, "%s: no model has such a size", m->name);
     if (m->heads % m->kv_heads)
         return talc_fail(err, "%s: %d heads cannot share %d key and value heads", m->name, m->heads, m->kv_heads);
     if (m->experts && (m->active < 1 || m->active > m->experts || m->expert_ffn < 1))
@@ -224,7 +227,7 @@ double plan_attention_params(const struct plan_model *m) {
     return m->hidden * (2 * q + 2 * kv) + (m->biases ? q + 2 * kv + m->hidden : 0);
 }
 
-double plan_ffn_params(const struct plan_model *m, int width) {
+double plan_ffn_params(const struct plan_model *m, double width) {
     return (m->gated ? 3.0 : 2.0) * m->hidden * width + (m->biases ? (double)width + m->hidden : 0);
 }
 

@@ -32,7 +32,7 @@ double plan_model_params(const struct plan_model *model);
 double plan_model_active_params(const struct plan_model *model);
 /* Of one layer: the attention's matrices; a dense feed-forward layer's; one expert's; the router's. */
 double plan_attention_params(const struct plan_model *model);
-double plan_ffn_params(const struct plan_model *model, int width);
+double plan_ffn_params(const struct plan_model *model, double width);
 double plan_expert_params(const struct plan_model *model); /* of all routed experts of all layers */
 
 /* Floating-point operations of training on one token by each convention that papers use. */

@@ -1,6 +1,7 @@
 /* host.c - this machine, measured; see host.h. */
 #include "plan/host.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,8 +72,13 @@ static double copy_rate(struct thread_pool *pool) {
 
 bool host_measure(struct stream *s, struct thread_pool *pool, struct plan_chip *out, struct talc_error *err) {
     struct tensor a, b, c;
-    *out = (struct plan_chip){.name = HOST_CHIP, .software = "talc", .network = "one-machine", .year = 2020, .units = thread_pool_size(pool),
-                              .scale_up_rate = 1e9, .source = "measured just now"};
+    *out = (struct plan_chip){.name = HOST_CHIP,
+                              .software = "talc",
+                              .network = "one-machine",
+                              .year = 2020,
+                              .units = thread_pool_size(pool),
+                              .scale_up_rate = 1e9,
+                              .source = "measured just now"};
     bool ok = take(s, &a, M, K, err);
     ok = take(s, &b, N, K, ok ? err : NULL) && ok;
     ok = take(s, &c, M, N, ok ? err : NULL) && ok;
@@ -91,10 +97,15 @@ bool host_measure(struct stream *s, struct thread_pool *pool, struct plan_chip *
 }
 
 struct plan_memory host_memory(const struct arch *arch, int micro_batch, int row_tokens) {
+    if ((int64_t)micro_batch * row_tokens > 1 << 28) return (struct plan_memory){.total = INFINITY};
     int tokens = micro_batch * row_tokens;
     struct run_options o = {.max_tokens = tokens, .max_sequences = tokens, .training = true};
     struct memory_table t = model_memory(arch, &o);
-    return (struct plan_memory){.weights = (double)t.parameters, .gradients = (double)t.gradients, .optimizer = (double)t.optimizer,
-                                .activations = (double)t.activations, .logits = (double)t.logits, .buffers = (double)t.workspace,
+    return (struct plan_memory){.weights = (double)t.parameters,
+                                .gradients = (double)t.gradients,
+                                .optimizer = (double)t.optimizer,
+                                .activations = (double)t.activations,
+                                .logits = (double)t.logits,
+                                .buffers = (double)t.workspace,
                                 .total = (double)t.total};
 }

@@ -21,8 +21,8 @@ int plan_true_batch(const struct plan_job *job, const struct plan_layout *l) {
 /* The last stage's layers when the vocabulary counts as layers; 0 where that would not help. */
 static int balanced_last(const struct plan_job *job, const struct plan_layout *l) {
     const struct plan_model *m = job->model;
-    double layer =
-        plan_attention_params(m) + plan_ffn_params(m, m->experts ? m->active * m->expert_ffn + m->shared_ffn : m->ffn);
+    double layer = plan_attention_params(m) +
+                   plan_ffn_params(m, m->experts ? (double)m->active * m->expert_ffn + m->shared_ffn : m->ffn);
     double head = (double)m->vocab * m->hidden / layer;
     int each = (int)ceil((m->layers + head) / l->pp), last = each - (int)ceil(head - 0.25);
     int others = (m->layers - last + l->pp - 2) / (l->pp - 1);

@@ -28,7 +28,7 @@ double matmul_seconds(const struct matmul_rates *r, double count, double m, doub
         double seconds = waves * (2.0 * t->m * t->n * k / (per_unit * t->share) + r->fill) + r->operands * operands;
         if (seconds < best) best = seconds;
     }
-    best *= 1 / alignment_factor(r->misaligned, (int)ceil(k)) > 1 ? 1 / alignment_factor(r->misaligned, (int)ceil(k)) : 1;
+    best /= alignment_factor(r->misaligned, (int)ceil(k));
     double traffic = count * ((m * k + k * n) * r->bytes_in + m * n * r->bytes_out) / r->memory_rate;
     return best > traffic ? best : traffic;
 }

@@ -41,7 +41,7 @@ double plan_layer_activations(const struct plan_job *job, const struct plan_layo
 double plan_layers_in_flight(const struct plan_job *job, const struct plan_layout *l, int stage) {
     int m = plan_micro_batches(job, l), layers = plan_stage_layers(job, l, stage);
     double in_flight = m < l->pp - stage ? m : l->pp - stage;
-    if (l->vpp > 1) in_flight = (l->pp - stage) + (l->pp - 1.0) / l->vpp - (stage > 0 ? 0 : 0);
+    if (l->vpp > 1) in_flight = (l->pp - stage) + (l->pp - 1.0) / l->vpp;
     return in_flight * layers;
 }
 
@@ -101,8 +101,8 @@ struct plan_memory plan_stage_memory(const struct plan_job *job, const struct pl
                            (l->sequence_parallel ? l->tp : 1);
     if (stage == l->pp - 1)
         out.logits = 4 * tokens * (m->hidden + (double)m->vocab) / l->tp + 2 * tokens * m->vocab / l->tp;
-    double layer =
-        plan_attention_params(m) + plan_ffn_params(m, m->experts ? m->expert_ffn * m->experts / l->ep : m->ffn);
+    double layer = plan_attention_params(m) +
+                   (m->experts ? plan_ffn_params(m, m->expert_ffn) * m->experts / l->ep : plan_ffn_params(m, m->ffn));
     if (l->zero >= 3) out.buffers += 2 * 2 * layer / l->tp + job->software->grad_bytes * layer / l->tp;
     out.buffers += FRAGMENTATION * (out.weights + out.gradients + out.optimizer + out.activations + out.logits);
     int communicators = (l->tp > 1) + (l->pp > 1) + (l->dp > 1) + (l->cp > 1) + (l->ep > 1);

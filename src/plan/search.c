@@ -133,7 +133,7 @@ static void try_stages(struct search *s, int chips, int tp, int cp, int pp) {
 static void try_all(struct search *s) {
     const struct plan_wish *w = s->wish;
     int chips = s->job->chips, island = s->job->network->island;
-    int tp_most = w->tp ? w->tp : w->tp_most ? w->tp_most : island < 16 ? island : 16;
+    int tp_most = w->tp ? w->tp : island < 16 ? island : 16;
     for (int tp = 1; tp <= tp_most; tp++) {
         if (!allowed(w->tp, tp) || s->job->model->heads % tp || (!w->tp && (tp & (tp - 1)))) continue;
         for (int cp = 1; cp <= 64; cp++) {

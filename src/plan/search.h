@@ -9,7 +9,6 @@
 struct plan_wish {
     int tp, pp, vpp, dp, cp, ep, micro_batch; /* 0: any */
     int zero, recompute, offload;             /* -1: any */
-    int tp_most;                              /* 0: one island */
     bool all_chips;     /* none may stay idle; else up to 5% may, where that gives a better layout */
     bool ignore_memory; /* for runs that are known to have fitted */
 };

@@ -54,7 +54,8 @@ refused 'does not fit' --preset gpt3-175b --gpu v100-16 --gpus 4
 refused 'wants a number' --tokens many
 refused 'no fp8' --gpu a100-80 --precision fp8
 refused 'users' --serve
-refused 'no layout' --gpus 8 --tp 5
+refused 'no layout as wished' --gpus 8 --tp 5
+refused 'never end' --gpus 100000000 --batch 100000000
 refused 'price date' --price-date soon
 refused 'no network' --network tin-cans
 refused 'above 0' --preset gpt3-1.3b --heads 7 --hidden 3
