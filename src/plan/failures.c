@@ -105,6 +105,7 @@ struct failure_plan failures_plan(const struct failure_model *m, double chips, d
     p.goodput = tau / (mttf * exp(m->restart_seconds / mttf) * expm1((tau + c) / mttf));
     p.wall_seconds = work / p.goodput;
     p.failures = p.wall_seconds / mttf;
+    if (p.goodput < 0.01) return p; /* it never ends: there is nothing to simulate */
     simulate_all(m, &p, work);
     return p;
 }

@@ -24,7 +24,7 @@ static bool take(struct stream *s, struct tensor *t, int64_t rows, int64_t cols,
     return memory || talc_fail(err, "out of memory to measure this machine");
 }
 
-/* The best of what fits in 0.1 s: other work on the machine only ever slows a product down. */
+/* The best of what fits in 0.05 s: other work on the machine only ever slows a product down. */
 static double product_rate(struct stream *s, struct tensor c, struct tensor a, struct tensor b, enum dtype compute) {
     struct matmul_options o = {.layout = MATMUL_NT, .compute = compute};
     double start = clock_seconds(), best = 1e30;
@@ -34,7 +34,7 @@ static double product_rate(struct stream *s, struct tensor c, struct tensor a, s
         s->backend->synchronize(s, NULL);
         double seconds = clock_seconds() - begin;
         if (seconds < best) best = seconds;
-    } while (clock_seconds() - start < 0.1);
+    } while (clock_seconds() - start < 0.05);
     return 2.0 * M * N * K / best;
 }
 
@@ -52,7 +52,7 @@ static void copy_part(void *context, int i, int worker) {
 /* Bytes read and written by copying what no cache holds. */
 static double copy_rate(struct thread_pool *pool) {
     int n = thread_pool_size(pool);
-    struct copy c = {.part = (size_t)64 << 20};
+    struct copy c = {.part = (size_t)32 << 20};
     double best = 1e30;
     c.to = malloc((size_t)n * c.part), c.from = malloc((size_t)n * c.part);
     if (c.to && c.from) {

@@ -8,7 +8,7 @@
 
 #define HOST_CHIP "this-machine"
 
-/* Multiplies matrices and copies memory on the stream's device for some 0.3 s, and fills `out` with the rates, the memory that is
+/* Multiplies matrices and copies memory on the stream's device for some 0.2 s, and fills `out` with the rates, the memory that is
  * there and the names of the network (one machine) and software (talc) that go with it. */
 bool host_measure(struct stream *stream, struct thread_pool *pool, struct plan_chip *out, struct talc_error *err);
 

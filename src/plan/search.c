@@ -165,10 +165,10 @@ bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const
                          job->model->name, job->chips, job->chip->name, ranking->n_tried, text,
                          ranking->smallest.memory.total / (1 << 30), plan_memory_limit(job->chip) / (1 << 30));
     }
-    return talc_fail(err,
-                     "no layout: %d chips, a batch of %d sequences, %d layers and %d heads have no common division%s",
-                     job->chips, job->batch, job->model->layers, job->model->heads,
-                     wish->tp || wish->pp || wish->dp || wish->micro_batch ? " that is as wished" : "");
+    bool wished = wish->tp || wish->pp || wish->dp || wish->micro_batch || wish->vpp || wish->ep;
+    return talc_fail(err, "no layout%s keeps %d chips at work on a batch of %d sequences, %d layers and %d heads; %s",
+                     wished ? " as wished" : "", job->chips, job->batch, job->model->layers, job->model->heads,
+                     wished ? "fix less, or what divides them" : "take a larger --batch, or fewer --gpus");
 }
 
 void plan_ranking_free(struct plan_ranking *r) {

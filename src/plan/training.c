@@ -49,6 +49,13 @@ bool plan_training(const struct plan_request *r, struct training_plan *p, struct
     p->compute_seconds = p->steps * step->seconds;
     p->failures = failures_plan(&r->failures, p->job.chips, p->compute_seconds,
                                 CHECKPOINT_BYTES_A_PARAMETER * plan_model_params(p->job.model));
+    if (p->failures.goodput < 0.01) {
+        training_plan_free(p);
+        return talc_fail(err,
+                         "with a failure every %.0f s and %.0f s to restart the run would never end; --no-failures plans "
+                         "without them",
+                         p->failures.mttf_seconds, r->failures.restart_seconds);
+    }
     p->cost = cost_of(r, p->job.chips, p->failures.wall_seconds);
     double available = step->seconds * p->job.chips * p->job.chip->peak[p->job.precision];
     p->mfu = step->model_flops / available, p->hfu = step->hardware_flops / available;
