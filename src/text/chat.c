@@ -93,17 +93,13 @@ struct encoder {
 };
 
 static bool list_special(struct encoder *e) {
-    int32_t n = tokenizer_vocab_size(e->tok);
-    for (int pass = 0; pass < 2; pass++) {
-        e->n_special = 0;
-        for (int32_t id = 0; id < n; id++)
-            if (tokenizer_is_special(e->tok, id)) {
-                if (pass) e->special[e->n_special] = id;
-                e->n_special++;
-            }
-        if (!pass && !(e->special = calloc(e->n_special + 1, sizeof *e->special))) return false;
+    size_t n = tokenizer_added_count(e->tok);
+    e->special = calloc(n + 1, sizeof *e->special);
+    for (size_t i = 0; e->special && i < n; i++) {
+        int32_t id = tokenizer_added_id(e->tok, i);
+        if (tokenizer_is_special(e->tok, id)) e->special[e->n_special++] = id;
     }
-    return true;
+    return e->special != NULL;
 }
 
 /* The longest special token that text begins with, or -1. */

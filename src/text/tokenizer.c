@@ -271,6 +271,9 @@ bool tokenizer_is_special(const struct tokenizer *tok, int32_t id) {
     return vocabulary_token(&tok->vocabulary, id)->kind == TOKEN_SPECIAL;
 }
 
+size_t tokenizer_added_count(const struct tokenizer *tok) { return tok->added.n_tokens; }
+int32_t tokenizer_added_id(const struct tokenizer *tok, size_t i) { return tok->added.tokens[i].id; }
+
 int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name) {
     size_t n = strlen(name);
     for (size_t i = 0; i < tok->added.n_tokens; i++) {

@@ -86,6 +86,10 @@ int32_t tokenizer_vocab_size(const struct tokenizer *tok);
 
 bool tokenizer_is_special(const struct tokenizer *tok, int32_t id);
 
+/* The added tokens, all special ones among them: how many, and the id of one. */
+size_t tokenizer_added_count(const struct tokenizer *tok);
+int32_t tokenizer_added_id(const struct tokenizer *tok, size_t i);
+
 /* The id of an added token ("<|im_end|>"), special or not; -1: there is none of this name. */
 int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name);
 
