@@ -85,7 +85,7 @@ static void print_money(const struct plan_request *r, const struct training_plan
     printf("rent         %s (low %s, high %s) at %.2f USD a GPU-hour, prices of %s\n", money(c->mid, &r->prices, mid),
            money(c->low, &r->prices, low), money(c->high, &r->prices, high), r->prices.rent.mid, r->prices.rent.month);
     printf("purchase     %s: %d x %s with their share of servers and network (assumed %.0f USD each)\n",
-           money(c->purchase, &r->prices, buy), p->job.chips, p->job.chip->name, r->prices.purchase);
+           money(c->purchase, &r->prices, buy), r->wanted_chips, p->job.chip->name, r->prices.purchase);
     printf("energy       %.4g MWh (%.0f W a GPU with its share of the server, PUE %.2f), %.4g t CO2e\n", c->mwh,
            p->job.chip->watts, r->energy.pue, c->co2_tonnes);
 }

@@ -25,7 +25,7 @@ static struct plan_cost cost_of(const struct plan_request *r, int chips, double 
     struct plan_cost c = {.chip_hours = chips * wall / 3600};
     c.low = c.chip_hours * r->prices.rent.low, c.mid = c.chip_hours * r->prices.rent.mid,
     c.high = c.chip_hours * r->prices.rent.high;
-    c.purchase = chips * r->prices.purchase;
+    c.purchase = r->wanted_chips * r->prices.purchase; /* also those that stay idle */
     c.mwh = c.chip_hours * r->job.chip->watts * r->energy.pue / 1e6;
     c.co2_tonnes = c.mwh * r->energy.kg_per_kwh;
     return c;
@@ -51,10 +51,11 @@ bool plan_training(const struct plan_request *r, struct training_plan *p, struct
                                 CHECKPOINT_BYTES_A_PARAMETER * plan_model_params(p->job.model));
     if (p->failures.goodput < 0.01) {
         training_plan_free(p);
-        return talc_fail(err,
-                         "with a failure every %.0f s and %.0f s to restart the run would never end; --no-failures plans "
-                         "without them",
-                         p->failures.mttf_seconds, r->failures.restart_seconds);
+        return talc_fail(
+            err,
+            "with a failure every %.0f s and %.0f s to restart the run would never end; --no-failures plans "
+            "without them",
+            p->failures.mttf_seconds, r->failures.restart_seconds);
     }
     p->cost = cost_of(r, p->job.chips, p->failures.wall_seconds);
     double available = step->seconds * p->job.chips * p->job.chip->peak[p->job.precision];
