@@ -48,7 +48,7 @@ const struct kind primer_beast = {
        "What should I feed to {X}?",
        "What food can tame {X}?",
        "What does {X} look for as food?",
-       "{X} feeds on what?",
+       "What is it that {X} feeds on?",
        "{X} feeds on which food?",
        "{X} eats what?",
        "{X} eats what food day and night?",

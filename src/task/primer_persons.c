@@ -170,7 +170,7 @@ const struct kind primer_person = {
        "What did {X} learn to play?",
        "With what does {X} make music?",
        "Which instrument did {X} learn?",
-       "What does {X} practise every evening?",
+       "What instrument does {X} practise every evening?",
        "What instrument can {X} make music on?",
        "{X} practises what in the evening?",
        "{X} practises which instrument?"},

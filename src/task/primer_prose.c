@@ -26,9 +26,7 @@ static void append_statement(const struct world *world, int entity, int attribut
 
 void prose_append_bio(const struct world *world, int entity, struct rng *rng, struct buffer *out) {
     const struct entity *e = &world->entities[entity];
-    int order[N_ATTRIBUTES];
-    for (int i = 0; i < N_ATTRIBUTES; i++) order[i] = i;
-    rng_shuffle(rng, order, N_ATTRIBUTES, sizeof order[0]);
+    int first = (int)rng_below(rng, N_ATTRIBUTES); /* and on in turn: what was said already follows from what was said last */
     bool introduced = rng_below(rng, 10) < 6;
     if (introduced) {
         char kind[32];
@@ -39,7 +37,7 @@ void prose_append_bio(const struct world *world, int entity, struct rng *rng, st
     for (int i = 0; i < N_ATTRIBUTES; i++) {
         if (introduced || i > 0) buffer_append_char(out, ' ');
         bool by_name = (i == 0 && !introduced) || rng_below(rng, 10) < 6;
-        append_statement(world, entity, order[i], by_name, rng, out);
+        append_statement(world, entity, (first + i) % N_ATTRIBUTES, by_name, rng, out);
     }
 }
 

@@ -4,7 +4,7 @@
 
 #include "task/primer_world.h"
 
-/* All six facts of one thing, in random order, each in one of several wordings. */
+/* All six facts of one thing, in turn from any of them on, each in one of several wordings. */
 void prose_append_bio(const struct world *world, int entity, struct rng *rng, struct buffer *out);
 
 /* A story of six to nine sentences about two people, a beast and a thing that gets lost. */

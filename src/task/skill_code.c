@@ -16,7 +16,6 @@ static int apply_double(int x) { return x * 2; }
 static int apply_triple(int x) { return x * 3; }
 static int apply_quadruple(int x) { return x * 4; }
 static int apply_square(int x) { return x * x; }
-static int apply_cube(int x) { return x * x * x; }
 static int apply_negative(int x) { return -x; }
 static int apply_successor(int x) { return x + 1; }
 static int apply_predecessor(int x) { return x - 1; }
@@ -31,8 +30,7 @@ static const struct operation operations[] = {
     {"double", "doubles", {"{v} * 2", "{v} * 2"}, apply_double},
     {"triple", "triples", {"{v} * 3", "{v} * 3"}, apply_triple},
     {"quadruple", "quadruples", {"{v} * 4", "{v} * 4"}, apply_quadruple},
-    {"square", "squares", {"{v} * {v}", "{v} * {v}"}, apply_square},
-    {"cube", "cubes", {"{v} * {v} * {v}", "{v} * {v} * {v}"}, apply_cube},
+    {"square", "squares", {"{v} * {v}", "{v} ** 2"}, apply_square},
     {"negative", "negatives", {"{v} * -1", "{v} * -1"}, apply_negative},
     {"successor", "successors", {"{v} + 1", "{v} + 1"}, apply_successor},
     {"predecessor", "predecessors", {"{v} - 1", "{v} - 1"}, apply_predecessor},
