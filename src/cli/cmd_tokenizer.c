@@ -122,7 +122,7 @@ static int train(struct training *t, const struct command_line *line) {
     if (!t->out) return cli_usage("tokenizer train", "needs --out DIR");
     if (!characters && strcmp(t->type, "bpe") != 0) return cli_usage("tokenizer train", "--type is bpe or char");
     if (!pretokenizer_from_name(t->pattern, &options.pretokenizer))
-        return cli_usage("tokenizer train", "--pattern is qwen2, gpt2, cl100k or llama3, not '%s'", t->pattern);
+        return cli_usage("tokenizer train", "--pattern is qwen2, gpt2, cl100k, llama3, o200k, tekken, qwen35 or nanochat, not '%s'", t->pattern);
     if (t->specials.n) {
         options.special_tokens = t->specials.items;
         options.n_special_tokens = (size_t)t->specials.n;
@@ -160,7 +160,7 @@ static int run_train(int argc, char **argv) {
          .kind = OPTION_TEXT,
          .value = &t.pattern,
          .argument = "NAME",
-         .help = "how words are cut: qwen2 (default), gpt2, cl100k, llama3"},
+         .help = "how words are cut: qwen2 (default), gpt2, cl100k, llama3, o200k, tekken, qwen35, nanochat"},
         {.name = "special",
          .kind = OPTION_LIST,
          .value = &t.specials,
@@ -333,7 +333,7 @@ static int run_subcommand(const struct subcommand *sub, int argc, char **argv) {
          .kind = OPTION_TEXT,
          .value = &use.tokenizer,
          .argument = "TOK",
-         .help = "a folder, a tokenizer.json or a .tiktoken file"},
+         .help = "a folder, or a tokenizer.json, GGUF, SentencePiece or .tiktoken file"},
         {.name = "no-special", .kind = OPTION_FLAG, .value = &use.no_special, .help = sub->no_special_help},
         {.name = "json", .kind = OPTION_FLAG, .value = &use.json, .help = "the ids as a JSON array"},
     };
