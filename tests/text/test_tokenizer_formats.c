@@ -208,6 +208,20 @@ static void sentencepiece_models_are_read(void **state) {
     buffer_free(&model);
 }
 
+static void pieces_of_unknown_characters_are_never_made(void **state) {
+    (void)state;
+    struct buffer model = {0};
+    put_piece(&model, "<unk>", 0, 2);
+    put_piece(&model, "a", -1, 1);
+    put_piece(&model, "az", -2, 1);
+    put_piece(&model, "zaz", -3, 1);
+    put_specs(&model, 2, false, false);
+    struct tokenizer *tok = load(put("tokenizer.model", model.data, model.length));
+    assert_ids(tok, "azaz", IDS(1, 0, 1, 0));
+    tokenizer_free(tok);
+    buffer_free(&model);
+}
+
 static void other_sentencepiece_models_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -424,6 +438,7 @@ int main(void) {
         IN_FOLDER(sections_give_the_ids_of_hugging_face),
 #endif
         IN_FOLDER(sentencepiece_models_are_read),
+        IN_FOLDER(pieces_of_unknown_characters_are_never_made),
         IN_FOLDER(other_sentencepiece_models_are_refused),
         IN_FOLDER(byte_level_tokenizers_of_gguf_are_read),
         IN_FOLDER(sentencepiece_tokenizers_of_gguf_are_read),
