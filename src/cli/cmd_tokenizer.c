@@ -206,7 +206,7 @@ static int run_train(int argc, char **argv) {
 
 struct use {
     const char *tokenizer;
-    bool json, no_special;
+    bool json, no_special, offsets;
 };
 
 static bool read_stdin(struct buffer *text, struct talc_error *err) {
@@ -224,9 +224,20 @@ static bool encode(const struct use *use, const struct tokenizer *tok, const str
                    struct talc_error *err) {
     struct token_list ids = {0};
     bool ok = tokenizer_encode(tok, text->data, text->length, !use->no_special, &ids, err);
+    size_t *begins = use->offsets ? malloc((ids.count + 1) * sizeof *begins) : NULL;
+    if (ok && use->offsets)
+        ok = begins ? tokenizer_offsets(tok, text->data, text->length, ids.ids, ids.count, begins, err)
+                    : talc_fail(err, "out of memory for offsets");
     if (ok && use->json) putchar('[');
-    for (size_t i = 0; ok && i < ids.count; i++) printf("%s%d", i == 0 ? "" : use->json ? ", " : " ", (int)ids.ids[i]);
+    for (size_t i = 0; ok && i < ids.count; i++) {
+        fputs(i == 0 ? "" : use->json ? ", " : " ", stdout);
+        if (begins)
+            printf(use->json ? "[%d, %zu, %zu]" : "%d:%zu-%zu", (int)ids.ids[i], begins[i], begins[i + 1]);
+        else
+            printf("%d", (int)ids.ids[i]);
+    }
     if (ok) puts(use->json ? "]" : "");
+    free(begins);
     token_list_free(&ids);
     return ok;
 }
@@ -336,13 +347,17 @@ static int run_subcommand(const struct subcommand *sub, int argc, char **argv) {
          .help = "a folder, or a tokenizer.json, GGUF, SentencePiece or .tiktoken file"},
         {.name = "no-special", .kind = OPTION_FLAG, .value = &use.no_special, .help = sub->no_special_help},
         {.name = "json", .kind = OPTION_FLAG, .value = &use.json, .help = "the ids as a JSON array"},
+        {.name = "offsets",
+         .kind = OPTION_FLAG,
+         .value = &use.offsets,
+         .help = "with each id the bytes of text that it stands for: ID:BEGIN-END"},
     };
     struct command_line line = {.command = sub->command,
                                 .summary = sub->summary,
                                 .arguments = "",
                                 .example = sub->example,
                                 .options = options,
-                                .n_options = OPTIONS_COUNT(options) - (sub->run != encode)};
+                                .n_options = OPTIONS_COUNT(options) - 2 * (sub->run != encode)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
     code = use_tokenizer(sub, &use);

@@ -238,6 +238,27 @@ static void other_sentencepiece_models_are_refused(void **state) {
     }
 }
 
+static void offsets_tell_the_bytes_of_each_token(void **state) {
+    (void)state;
+    struct buffer model = {0};
+    const char *text = "ab  ab" MARK "ab\n<s>";
+    static const size_t expected[] = {0, 2, 3, 6, 11, 12, 15};
+    size_t begins[16];
+    struct token_list ids = {0};
+    put_pieces(&model);
+    put_specs(&model, 2, false, true);
+    struct tokenizer *tok = load(put("tokenizer.model", model.data, model.length));
+    assert_true(tokenizer_encode(tok, text, strlen(text), true, &ids, NULL));
+    assert_int_equal(ids.count, 6);
+    assert_true(tokenizer_offsets(tok, text, strlen(text), ids.ids, ids.count, begins, NULL));
+    for (size_t i = 0; i < 7; i++) assert_int_equal(begins[i], expected[i]);
+    assert_false(tokenizer_offsets(tok, "ba", 2, ids.ids, ids.count, begins, NULL));
+    assert_false(tokenizer_offsets(tok, text, strlen(text), ids.ids, 2, begins, NULL));
+    token_list_free(&ids);
+    tokenizer_free(tok);
+    buffer_free(&model);
+}
+
 /* ==== GGUF ======================================================================================= */
 
 static void put_u32(struct buffer *b, uint32_t x) { buffer_append(b, &x, 4); }
@@ -439,6 +460,7 @@ int main(void) {
 #endif
         IN_FOLDER(sentencepiece_models_are_read),
         IN_FOLDER(pieces_of_unknown_characters_are_never_made),
+        IN_FOLDER(offsets_tell_the_bytes_of_each_token),
         IN_FOLDER(other_sentencepiece_models_are_refused),
         IN_FOLDER(byte_level_tokenizers_of_gguf_are_read),
         IN_FOLDER(sentencepiece_tokenizers_of_gguf_are_read),
