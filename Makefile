@@ -77,7 +77,7 @@ TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(BUILD)/%.o)
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 
-.PHONY: demo chat bench test-long test-clients
+.PHONY: fuzz fuzz-run demo chat bench test-long test-clients
 .PHONY: all help test test-bin asan tsan clean format lint install deps
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -162,6 +162,19 @@ test-clients: talc
 ## make asan       build with address and undefined-behaviour checks in build/asan; make asan test: the tests with it
 ## make tsan       the same with checks for data races, in build/tsan
 asan tsan: $(BUILD)/talc
+
+## make fuzz       each target of tests/fuzz for FUZZ_SECONDS (30) under clang's libFuzzer; what it finds stays in build/fuzz
+FUZZ_SECONDS ?= 30
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_FLAGS = -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
+fuzz:
+	@$(MAKE) fuzz-run CC=clang BUILD=build/fuzz OPTIMIZE="$(FUZZ_FLAGS)"
+fuzz-run: $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
+	@for t in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do mkdir -p $(BUILD)/corpus/$$t && \
+	  $(BUILD)/fuzz_$$t -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 -verbosity=0 \
+	    -artifact_prefix=$(BUILD)/found-$$t- $(BUILD)/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libtalc.a
+	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(BUILD)/libtalc.a $(LIBS)
 
 ## make lint       floors, sizes, warnings of two compilers, shell scripts
 lint:

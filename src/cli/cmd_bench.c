@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/bench.h"
+#include "cli/bench_tokenizer.h"
 
 static const struct part {
     const char *name;
@@ -22,6 +23,7 @@ static bool choose_compute(struct bench *b, struct talc_error *err) {
 }
 
 int cmd_bench(int argc, char **argv) {
+    if (argc > 0 && strcmp(argv[0], "tokenizer") == 0) return bench_tokenizer(argc - 1, argv + 1);
     struct bench b = {.depth = 4, .vocab_size = 1024, .steps = 20, .dtype = "f32"};
     struct option options[] = {
         {.name = "depth", .kind = OPTION_INT, .value = &b.depth, .argument = "N", .help = "train, memory: the shape (default 4)", .min = 1, .max = 512},
@@ -35,7 +37,7 @@ int cmd_bench(int argc, char **argv) {
         {.name = "json", .kind = OPTION_FLAG, .value = &b.json, .help = "one JSON object a row"},
         OPTION_DEVICE(b.device, b.threads),
     };
-    struct command_line line = {.command = "bench", .summary = "measure training, its kernels and its memory (medians)", .arguments = "train|gemm|attention|memory",
+    struct command_line line = {.command = "bench", .summary = "measure training, its kernels and its memory (medians)", .arguments = "train|gemm|attention|memory|tokenizer",
                                 .example = "talc bench train --preset gpt2-124m --batch 4 --context 64", .options = options,
                                 .n_options = OPTIONS_COUNT(options), .min_operands = 1, .max_operands = 1};
     int code = options_parse(&line, argc, argv);
@@ -43,7 +45,7 @@ int cmd_bench(int argc, char **argv) {
     struct talc_error err = {0};
     const struct part *part = find_part(line.operands[0]);
     if (!part) {
-        code = cli_usage("bench", "measures train, gemm, attention or memory, not '%s'", line.operands[0]);
+        code = cli_usage("bench", "measures train, gemm, attention, memory or tokenizer, not '%s'", line.operands[0]);
     } else if (!choose_compute(&b, &err) || !cli_device_open(&b.opened, b.device, b.threads, &err)) {
         code = cli_fail("bench", &err);
     } else {

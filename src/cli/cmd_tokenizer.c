@@ -122,7 +122,7 @@ static int train(struct training *t, const struct command_line *line) {
     if (!t->out) return cli_usage("tokenizer train", "needs --out DIR");
     if (!characters && strcmp(t->type, "bpe") != 0) return cli_usage("tokenizer train", "--type is bpe or char");
     if (!pretokenizer_from_name(t->pattern, &options.pretokenizer))
-        return cli_usage("tokenizer train", "--pattern is qwen2, gpt2, cl100k or llama3, not '%s'", t->pattern);
+        return cli_usage("tokenizer train", "--pattern is qwen2, gpt2, cl100k, llama3, o200k, tekken, qwen35 or nanochat, not '%s'", t->pattern);
     if (t->specials.n) {
         options.special_tokens = t->specials.items;
         options.n_special_tokens = (size_t)t->specials.n;
@@ -160,7 +160,7 @@ static int run_train(int argc, char **argv) {
          .kind = OPTION_TEXT,
          .value = &t.pattern,
          .argument = "NAME",
-         .help = "how words are cut: qwen2 (default), gpt2, cl100k, llama3"},
+         .help = "how words are cut: qwen2 (default), gpt2, cl100k, llama3, o200k, tekken, qwen35, nanochat"},
         {.name = "special",
          .kind = OPTION_LIST,
          .value = &t.specials,
@@ -206,7 +206,7 @@ static int run_train(int argc, char **argv) {
 
 struct use {
     const char *tokenizer;
-    bool json, no_special;
+    bool json, no_special, offsets;
 };
 
 static bool read_stdin(struct buffer *text, struct talc_error *err) {
@@ -224,9 +224,20 @@ static bool encode(const struct use *use, const struct tokenizer *tok, const str
                    struct talc_error *err) {
     struct token_list ids = {0};
     bool ok = tokenizer_encode(tok, text->data, text->length, !use->no_special, &ids, err);
+    size_t *begins = use->offsets ? malloc((ids.count + 1) * sizeof *begins) : NULL;
+    if (ok && use->offsets)
+        ok = begins ? tokenizer_offsets(tok, text->data, text->length, ids.ids, ids.count, begins, err)
+                    : talc_fail(err, "out of memory for offsets");
     if (ok && use->json) putchar('[');
-    for (size_t i = 0; ok && i < ids.count; i++) printf("%s%d", i == 0 ? "" : use->json ? ", " : " ", (int)ids.ids[i]);
+    for (size_t i = 0; ok && i < ids.count; i++) {
+        fputs(i == 0 ? "" : use->json ? ", " : " ", stdout);
+        if (begins)
+            printf(use->json ? "[%d, %zu, %zu]" : "%d:%zu-%zu", (int)ids.ids[i], begins[i], begins[i + 1]);
+        else
+            printf("%d", (int)ids.ids[i]);
+    }
     if (ok) puts(use->json ? "]" : "");
+    free(begins);
     token_list_free(&ids);
     return ok;
 }
@@ -333,16 +344,20 @@ static int run_subcommand(const struct subcommand *sub, int argc, char **argv) {
          .kind = OPTION_TEXT,
          .value = &use.tokenizer,
          .argument = "TOK",
-         .help = "a folder, a tokenizer.json or a .tiktoken file"},
+         .help = "a folder, or a tokenizer.json, GGUF, SentencePiece or .tiktoken file"},
         {.name = "no-special", .kind = OPTION_FLAG, .value = &use.no_special, .help = sub->no_special_help},
         {.name = "json", .kind = OPTION_FLAG, .value = &use.json, .help = "the ids as a JSON array"},
+        {.name = "offsets",
+         .kind = OPTION_FLAG,
+         .value = &use.offsets,
+         .help = "with each id the bytes of text that it stands for: ID:BEGIN-END"},
     };
     struct command_line line = {.command = sub->command,
                                 .summary = sub->summary,
                                 .arguments = "",
                                 .example = sub->example,
                                 .options = options,
-                                .n_options = OPTIONS_COUNT(options) - (sub->run != encode)};
+                                .n_options = OPTIONS_COUNT(options) - 2 * (sub->run != encode)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
     code = use_tokenizer(sub, &use);

@@ -17,9 +17,28 @@ static bool fail_here(const struct json_scan *s, const char *what, struct talc_e
     return talc_fail(err, "not valid JSON at line %zu, column %zu: %s", line, s->at - start + 1, what);
 }
 
+/* Bytes up to the first that is not UTF-8. Most are ASCII, and are skipped eight at a time. */
+static size_t valid_prefix(const char *text, size_t n) {
+    size_t i = 0;
+    while (i < n) {
+        uint64_t eight;
+        int32_t codepoint;
+        for (; n - i >= sizeof eight; i += sizeof eight) {
+            memcpy(&eight, text + i, sizeof eight);
+            if (eight & 0x8080808080808080u) break;
+        }
+        for (size_t end = n - i < sizeof eight ? n : i + sizeof eight; i < end;) {
+            int length = utf8_decode(text + i, n - i, &codepoint);
+            if (codepoint < 0) return i;
+            i += (size_t)length;
+        }
+    }
+    return n;
+}
+
 bool json_scan_open(struct json_scan *s, const char *text, size_t n_bytes, struct talc_error *err) {
     *s = (struct json_scan){.text = text, .n_bytes = n_bytes, .first = true};
-    s->at = utf8_valid_prefix(text, n_bytes);
+    s->at = valid_prefix(text, n_bytes);
     if (s->at < n_bytes) return fail_here(s, "not UTF-8", err);
     s->at = 0;
     return true;

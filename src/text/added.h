@@ -13,6 +13,7 @@ struct added_token {
     bool single_word;    /* not beside a letter, mark, digit or _ */
     bool lstrip, rstrip; /* takes the white space before (behind) it */
     bool normalized;     /* looked for in normalised text */
+    bool as_written;     /* ... and its own text is not normalised first (SentencePiece) */
     char *text;          /* what is looked for: normalised where `normalized` says so; owned */
     uint32_t n_bytes;
 };

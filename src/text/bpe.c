@@ -440,8 +440,8 @@ bool bpe_imply_merges(struct bpe *bpe, const struct vocabulary *v, const int32_t
         const struct vocabulary_token *token = vocabulary_token(v, order[i]);
         bool tied = (i > 0 && ranks[i - 1] == ranks[i]) || (i + 1 < n_tokens && ranks[i + 1] == ranks[i]);
         size_t n_ids = 0;
-        if (!tied)
-            bpe_merge_text(bpe, v, &scratch, vocabulary_bytes(v, token), token->n_bytes, ids, &n_ids, NULL);
+        if (tied || !bpe_merge_text(bpe, v, &scratch, vocabulary_bytes(v, token), token->n_bytes, ids, &n_ids, NULL))
+            n_ids = 0; /* also where a symbol of it has no token */
         ok = n_ids == 2   ? imply_merge(bpe, ids[0], ids[1], order[i], ranks[i])
              : n_ids == 1 ? true
                           : imply_all_pairs(bpe, v, order[i], ranks[i]);

@@ -20,12 +20,18 @@ int byte_level_byte(int32_t character) {
 
 bool byte_level_bytes(const char *text, size_t n, struct buffer *bytes) {
     buffer_clear(bytes);
+    if (!buffer_reserve(bytes, n)) return false;
     for (size_t i = 0; i < n;) {
         int32_t codepoint;
+        if (text[i] > 32 && text[i] < 127) {
+            bytes->data[bytes->length++] = text[i++]; /* there is room for n */
+            continue;
+        }
         i += (size_t)utf8_decode(text + i, n - i, &codepoint);
         int byte = byte_level_byte(codepoint);
         if (byte < 0) return false;
-        buffer_append_char(bytes, (char)byte);
+        bytes->data[bytes->length++] = (char)byte;
     }
+    bytes->data[bytes->length] = 0;
     return true;
 }

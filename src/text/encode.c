@@ -291,15 +291,20 @@ bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_by
 struct chunk {
     size_t begin, end;
     int32_t id; /* an added token, not text; -1: text */
-    struct token_list ids;
+    int worker; /* that encoded it: its ids are workers[worker].ids[first..first + count) */
+    size_t first, count;
+    size_t place; /* of its ids in the whole */
     bool ok;
 };
 
+/* Each worker appends to one list: memory is asked for seldom. */
 struct parallel {
     const struct tokenizer *tok;
     const char *text;
     struct chunk *chunks;
     size_t n_chunks, capacity;
+    struct token_list *workers;
+    int32_t *out;
 };
 
 static bool add_chunk(struct parallel *p, size_t begin, size_t end, int32_t id) {
@@ -324,15 +329,28 @@ static bool add_text_chunks(struct parallel *p, size_t begin, size_t end) {
 }
 
 static void encode_chunk(void *context, int i, int worker) {
-    (void)worker;
     struct parallel *p = context;
     struct chunk *chunk = &p->chunks[i];
+    struct token_list *ids = &p->workers[worker];
     struct encoder *encoder = chunk->id < 0 ? encoder_take(p->tok, NULL) : NULL;
-    chunk->ok = chunk->id >= 0;
-    if (!encoder) return;
-    struct encoding x = {p->tok, encoder, &chunk->ids, NULL};
-    chunk->ok = encode_segment(&x, p->text + chunk->begin, chunk->end - chunk->begin, false, chunk->begin == 0);
-    encoder_give(p->tok, encoder);
+    chunk->worker = worker;
+    chunk->first = ids->count;
+    if (encoder) {
+        struct encoding x = {p->tok, encoder, ids, NULL};
+        chunk->ok = encode_segment(&x, p->text + chunk->begin, chunk->end - chunk->begin, false, chunk->begin == 0);
+        encoder_give(p->tok, encoder);
+    } else {
+        chunk->ok = chunk->id >= 0 && token_list_append(ids, chunk->id);
+    }
+    chunk->count = ids->count - chunk->first;
+}
+
+static void gather_chunk(void *context, int i, int worker) {
+    (void)worker;
+    struct parallel *p = context;
+    const struct chunk *chunk = &p->chunks[i];
+    if (chunk->count)
+        memcpy(p->out + chunk->place, p->workers[chunk->worker].ids + chunk->first, chunk->count * sizeof *p->out);
 }
 
 /* True when cutting at a letter before white space changes nothing. */
@@ -347,31 +365,30 @@ bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *
                                bool parse_special, struct token_list *out, struct talc_error *err) {
     if (!pool || n_bytes < 2 * CHUNK_BYTES || !may_cut(tok))
         return tokenizer_encode(tok, text, n_bytes, parse_special, out, err);
-    struct parallel p = {.tok = tok, .text = text};
+    int n_workers = thread_pool_size(pool);
+    struct parallel p = {.tok = tok, .text = text, .workers = calloc((size_t)n_workers, sizeof *p.workers)};
     struct added_match match;
     size_t at = 0, n_ids = 0;
-    bool ok = true;
+    bool ok = p.workers;
     while (ok && added_list_find(&tok->added, false, text, n_bytes, at, parse_special, &match)) {
         ok = add_text_chunks(&p, at, match.begin) && add_chunk(&p, match.begin, match.end, match.token->id);
         at = match.end;
     }
     ok = ok && add_text_chunks(&p, at, n_bytes);
     if (ok) thread_pool_run(pool, (int)p.n_chunks, encode_chunk, &p);
-    for (size_t i = 0; i < p.n_chunks; i++) {
-        ok = ok && p.chunks[i].ok;
-        n_ids += p.chunks[i].ids.count + (p.chunks[i].id >= 0);
+    for (size_t i = 0; ok && i < p.n_chunks; i++) {
+        ok = p.chunks[i].ok;
+        p.chunks[i].place = n_ids;
+        n_ids += p.chunks[i].count;
     }
-    bool room = !ok || token_list_reserve(out, n_ids);
-    for (size_t i = 0; i < p.n_chunks; i++) {
-        struct chunk *chunk = &p.chunks[i];
-        if (ok && room && chunk->id >= 0) out->ids[out->count++] = chunk->id;
-        if (ok && room && chunk->ids.count) {
-            memcpy(out->ids + out->count, chunk->ids.ids, chunk->ids.count * sizeof *out->ids);
-            out->count += chunk->ids.count;
-        }
-        token_list_free(&chunk->ids);
+    ok = ok && token_list_reserve(out, n_ids);
+    if (ok) {
+        p.out = out->ids + out->count;
+        thread_pool_run(pool, (int)p.n_chunks, gather_chunk, &p);
+        out->count += n_ids;
     }
+    for (int i = 0; p.workers && i < n_workers; i++) token_list_free(&p.workers[i]);
+    free(p.workers);
     free(p.chunks);
-    if (!room) return talc_fail(err, "out of memory for tokens");
     return ok || tokenizer_encode(tok, text, n_bytes, parse_special, out, err); /* for the message */
 }

@@ -104,7 +104,7 @@ static enum gguf_token_type token_type(const struct reading *r, uint64_t i) {
 
 static bool add_named_token(struct reading *r, int32_t id, bool special, const char *text, size_t n,
                             struct talc_error *err) {
-    struct added_token token = {.id = id, .special = special};
+    struct added_token token = {.id = id, .special = special, .as_written = true};
     token.normalized = !special && r->tok->type == TOKENIZER_SPACE_BPE;
     return tokenizer_add_token(r->tok, token, text, n, err);
 }

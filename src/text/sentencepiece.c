@@ -166,7 +166,8 @@ static bool check_model(const struct model *model, struct talc_error *err) {
 
 static bool add_piece(struct tokenizer *tok, int32_t id, const char *text, size_t n, uint64_t type,
                       struct talc_error *err) {
-    struct added_token token = {.id = id, .special = type != USER_DEFINED, .normalized = type == USER_DEFINED};
+    struct added_token token = {.id = id, .special = type != USER_DEFINED, .normalized = type == USER_DEFINED,
+                                .as_written = true};
     struct buffer bytes = {0};
     if (type == UNKNOWN) tok->unknown_id = id;
     if (type == UNKNOWN || type == CONTROL || type == USER_DEFINED) return tokenizer_add_token(tok, token, text, n, err);

@@ -1,6 +1,7 @@
 /* tokenizer.c - text to ids and back; see tokenizer.h. */
 #include "text/tokenizer.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +89,7 @@ static bool finish_added(struct tokenizer *tok, struct talc_error *err) {
         size_t n = token->n_bytes;
         struct buffer normal = {0}, spaced = {0};
         if (!token->normalized) continue;
-        bool ok = normalizer_apply(&tok->normalizer, &text, &n, &normal, err);
+        bool ok = token->as_written || normalizer_apply(&tok->normalizer, &text, &n, &normal, err);
         if (ok && tok->type == TOKENIZER_SPACE_BPE) {
             ok = space_text(text, n, &spaced) || talc_fail(err, "out of memory for special tokens");
             text = spaced.data;
@@ -257,6 +258,41 @@ bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n,
         strip = strip && token->kind == TOKEN_SPECIAL;
     }
     return buffer_ok(out) || talc_fail(err, "out of memory for text");
+}
+
+/* Bytes of text that a token's bytes are, from the start on; SIZE_MAX when they are others. SentencePiece has a space for
+ * U+2581. */
+static size_t token_extent(const struct tokenizer *tok, const char *text, size_t n, const char *bytes,
+                           size_t n_token) {
+    size_t at = 0;
+    for (size_t i = 0; i < n_token; i++) {
+        bool mark = tok->type == TOKENIZER_SPACE_BPE && bytes[i] == ' ' && n - at >= 3 &&
+                    memcmp(text + at, "\xe2\x96\x81", 3) == 0;
+        if (!mark && (at >= n || text[at] != bytes[i])) return SIZE_MAX;
+        at += mark ? 3 : 1;
+    }
+    return at;
+}
+
+bool tokenizer_offsets(const struct tokenizer *tok, const char *text, size_t n_bytes, const int32_t *ids, size_t n_ids,
+                       size_t *begins, struct talc_error *err) {
+    size_t at = 0;
+    for (size_t i = 0; i < n_ids; i++) {
+        const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, ids[i]);
+        const char *bytes = vocabulary_bytes(&tok->vocabulary, token);
+        size_t n = token->n_bytes, extent = token_extent(tok, text + at, n_bytes - at, bytes, n);
+        bool may_prefix = (tok->strip_space || tok->prefix_space != PREFIX_NONE) && n && *bytes == ' ';
+        if (extent == SIZE_MAX && may_prefix) /* the space that encoding put before the text */
+            extent = token_extent(tok, text + at, n_bytes - at, bytes + 1, n - 1);
+        if (extent == SIZE_MAX || token->kind == TOKEN_ABSENT)
+            return talc_fail(err, "token %zu of the list does not stand in the text at byte %zu: the tokenizer changed "
+                                  "it, or the ids are of another text",
+                             i, at);
+        begins[i] = at;
+        at += extent;
+    }
+    begins[n_ids] = at;
+    return at == n_bytes || talc_fail(err, "the tokens end at byte %zu of %zu", at, n_bytes);
 }
 
 const char *tokenizer_token_bytes(const struct tokenizer *tok, int32_t id, size_t *n_bytes) {

@@ -77,6 +77,11 @@ void tokenizer_use_cache(struct tokenizer *tok, bool use);
 bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, bool skip_special, struct buffer *out,
                       struct talc_error *err);
 
+/* Where each of the ids that text was encoded as begins in text: begins[0..n_ids), and begins[n_ids] = n_bytes. Fails where
+ * the tokenizer changed the text (a normal form, an unknown character), so that a token's bytes are not to be found. */
+bool tokenizer_offsets(const struct tokenizer *tok, const char *text, size_t n_bytes, const int32_t *ids, size_t n_ids,
+                       size_t *begins, struct talc_error *err);
+
 /* The bytes of one token (a special token: its name), not NUL-terminated, owned by the tokenizer; NULL and 0 when no
  * token has this id. Streaming decode appends these and shows utf8_complete_prefix of what there is. */
 const char *tokenizer_token_bytes(const struct tokenizer *tok, int32_t id, size_t *n_bytes);

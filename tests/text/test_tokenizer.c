@@ -237,6 +237,37 @@ static void an_unknown_character_is_named_and_nothing_is_appended(void **state) 
     tokenizer_trainer_close(trainer);
 }
 
+static void threads_give_the_same_ids(void **state) {
+    (void)state;
+    struct tokenizer *tok = load(GOLDEN "qwen2.json");
+    json_t *texts = golden_texts(), *value;
+    struct thread_pool *pool = thread_pool_open(3, NULL);
+    struct buffer text = {0};
+    struct token_list alone = {0}, together = {0};
+    size_t i;
+    while (text.length < 3000000) {
+        json_array_foreach(texts, i, value) {
+            buffer_append(&text, json_string_value(value), json_string_length(value));
+            buffer_append_text(&text, i % 7 ? "word word\n" : TOKEN_IM_START);
+        }
+    }
+    for (int special = 0; special < 2; special++) {
+        encode(tok, text.data, text.length, special, &alone);
+        assert_true(token_list_append(&together, 7)); /* what is there already stays */
+        assert_true(tokenizer_encode_parallel(tok, pool, text.data, text.length, special, &together, NULL));
+        assert_int_equal(together.count, alone.count + 1);
+        assert_int_equal(together.ids[0], 7);
+        assert_memory_equal(together.ids + 1, alone.ids, alone.count * sizeof *alone.ids);
+        token_list_clear(&together);
+    }
+    token_list_free(&alone);
+    token_list_free(&together);
+    buffer_free(&text);
+    thread_pool_close(pool);
+    json_decref(texts);
+    tokenizer_free(tok);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_those_of_hugging_face_gpt2_pattern),
@@ -249,6 +280,7 @@ int main(void) {
         cmocka_unit_test(a_megabyte_without_a_break_is_quick),
         cmocka_unit_test(several_threads_may_encode_at_once),
         cmocka_unit_test(an_unknown_character_is_named_and_nothing_is_appended),
+        cmocka_unit_test(threads_give_the_same_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

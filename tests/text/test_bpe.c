@@ -1,0 +1,220 @@
+/* Byte pair encoding: parts put together give what merging the whole text gives, whatever the merges; long words without
+ * a break take no longer a byte than ordinary text. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "base/utf8.h"
+#include "text/bpe_join.h"
+#include "text/tokenizer.h"
+#include "text/tokenizer_train.h"
+
+#define N_LETTERS 4
+#define MAX_TOKENS 60
+
+/* A vocabulary over a few letters and one character of two bytes, with merges in no sensible order. */
+static void random_bpe(struct rng *rng, struct vocabulary *v, struct bpe *bpe, enum bpe_symbols symbols) {
+    static const char *const letters[N_LETTERS] = {"a", "b", "c", "\xc3"};
+    *v = (struct vocabulary){0};
+    *bpe = (struct bpe){.symbols = symbols, .unknown_id = -1};
+    memset(bpe->byte_ids, 0xff, sizeof bpe->byte_ids);
+    int32_t n = symbols == BPE_BYTES ? N_LETTERS : N_LETTERS - 1, n_ids = 0;
+    for (int32_t i = 0; i < n; i++) assert_true(vocabulary_add(v, n_ids++, letters[i], 1, TOKEN_TEXT, NULL));
+    if (symbols == BPE_CHARACTERS) {
+        assert_true(vocabulary_add(v, n_ids, "?", 1, TOKEN_SPECIAL, NULL));
+        bpe->unknown_id = n_ids++;
+    }
+    uint32_t rank = 0;
+    for (int tries = 0; tries < 200 && v->n_tokens < MAX_TOKENS; tries++) {
+        int32_t left = (int32_t)rng_below(rng, (uint64_t)v->size), right = (int32_t)rng_below(rng, (uint64_t)v->size);
+        const struct vocabulary_token *a = vocabulary_token(v, left), *b = vocabulary_token(v, right);
+        char text[64];
+        if (left == bpe->unknown_id || right == bpe->unknown_id || a->n_bytes + b->n_bytes > 12) continue;
+        memcpy(text, vocabulary_bytes(v, a), a->n_bytes);
+        memcpy(text + a->n_bytes, vocabulary_bytes(v, b), b->n_bytes);
+        int32_t id = vocabulary_find(v, text, a->n_bytes + b->n_bytes);
+        if (id < 0) {
+            id = v->size;
+            assert_true(vocabulary_add(v, id, text, a->n_bytes + b->n_bytes, TOKEN_TEXT, NULL));
+        }
+        rank += (uint32_t)rng_below(rng, 3); /* some ranks are shared */
+        assert_true(bpe_add_merge(bpe, (struct bpe_merge){left, right, id, rank}));
+    }
+    assert_true(bpe_finish(bpe, v, NULL));
+}
+
+static void random_word(struct rng *rng, enum bpe_symbols symbols, char *text, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t kind = rng_below(rng, 8);
+        text[i] = kind < 3 ? 'a' : kind < 5 ? 'b' : kind < 7 ? 'c' : symbols == BPE_BYTES ? '\xc3' : 'd';
+        if (i && rng_below(rng, 3) == 0) text[i] = text[i - 1];
+    }
+}
+
+static void parts_give_what_the_whole_gives(void **state) {
+    (void)state;
+    struct rng rng = rng_make(3, 0);
+    struct word_cache cache;
+    for (int round = 0; round < 400; round++) {
+        struct vocabulary v;
+        struct bpe bpe;
+        struct bpe_scratch scratch = {0};
+        enum bpe_symbols symbols = round % 2 ? BPE_BYTES : BPE_CHARACTERS;
+        random_bpe(&rng, &v, &bpe, symbols);
+        assert_true(word_cache_open(&cache));
+        for (int word = 0; word < 30; word++) {
+            char text[400];
+            int32_t whole[404], joined[404];
+            size_t n = 1 + rng_below(&rng, sizeof text - 1), n_whole, n_joined;
+            random_word(&rng, symbols, text, n);
+            assert_true(bpe_merge_text(&bpe, &v, &scratch, text, n, whole, &n_whole, NULL));
+            for (int cached = 0; cached < 2; cached++) {
+                assert_true(bpe_encode_word(&bpe, &v, &scratch, cached ? &cache : NULL, text, n, joined, &n_joined,
+                                            NULL));
+                if (n_joined != n_whole || memcmp(whole, joined, n_whole * sizeof *whole) != 0)
+                    fail_msg("round %d, word %d (%zu bytes): %zu tokens, all at once %zu", round, word, n, n_joined,
+                             n_whole);
+            }
+        }
+        word_cache_close(&cache);
+        bpe_scratch_free(&scratch);
+        bpe_free(&bpe);
+        vocabulary_free(&v);
+    }
+}
+
+/* Any two neighbours whose text is a token merge; only the pairs that can come up are kept. */
+static void implied_merges_are_all_that_are_needed(void **state) {
+    (void)state;
+    struct rng rng = rng_make(5, 0);
+    for (int round = 0; round < 300; round++) {
+        struct vocabulary v = {0};
+        struct bpe pruned = {.unknown_id = -1}, full = {.unknown_id = -1};
+        struct bpe_scratch scratch = {0};
+        int32_t order[64];
+        uint32_t ranks[64];
+        size_t n = 0;
+        for (int32_t id = 0; id < 3; id++) assert_true(vocabulary_add(&v, id, &"abc"[id], 1, TOKEN_TEXT, NULL));
+        while (v.size < 40) {
+            char text[6];
+            size_t length = 2 + rng_below(&rng, 5);
+            random_word(&rng, BPE_BYTES, text, length);
+            for (size_t i = 0; i < length; i++) text[i] = text[i] < 0 ? 'a' : text[i];
+            if (vocabulary_find(&v, text, length) >= 0) continue;
+            order[n] = v.size;
+            ranks[n++] = (uint32_t)v.size;
+            assert_true(vocabulary_add(&v, v.size, text, length, TOKEN_TEXT, NULL));
+        }
+        for (size_t i = 0; i < n; i++) {
+            const struct vocabulary_token *token = vocabulary_token(&v, order[i]);
+            const char *bytes = vocabulary_bytes(&v, token);
+            for (uint32_t cut = 1; cut < token->n_bytes; cut++) {
+                int32_t left = vocabulary_find(&v, bytes, cut), right = vocabulary_find(&v, bytes + cut, token->n_bytes - cut);
+                if (left >= 0 && right >= 0) bpe_add_merge(&full, (struct bpe_merge){left, right, order[i], ranks[i]});
+            }
+        }
+        assert_true(bpe_imply_merges(&pruned, &v, order, ranks, n, NULL));
+        assert_true(bpe_finish(&pruned, &v, NULL) && bpe_finish(&full, &v, NULL));
+        assert_true(pruned.n_merges <= full.n_merges);
+        for (int word = 0; word < 50; word++) {
+            char text[50];
+            int32_t a[50], b[50];
+            size_t n_a, n_b;
+            random_word(&rng, BPE_BYTES, text, sizeof text);
+            for (size_t i = 0; i < sizeof text; i++) text[i] = text[i] < 0 ? 'c' : text[i];
+            assert_true(bpe_merge_text(&full, &v, &scratch, text, sizeof text, a, &n_a, NULL));
+            assert_true(bpe_merge_text(&pruned, &v, &scratch, text, sizeof text, b, &n_b, NULL));
+            assert_int_equal(n_a, n_b);
+            assert_memory_equal(a, b, n_a * sizeof *a);
+        }
+        bpe_scratch_free(&scratch);
+        bpe_free(&pruned);
+        bpe_free(&full);
+        vocabulary_free(&v);
+    }
+}
+
+/* ==== worst cases ================================================================================ */
+
+static double cpu_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Seconds a byte, the best of five with a new tokenizer each time: nothing of the text is known yet. */
+static double seconds_a_byte(const char *path, const struct buffer *text, size_t *n_ids) {
+    double best = 1e9;
+    for (int i = 0; i < 5; i++) {
+        struct tokenizer *tok = tokenizer_load(path, NULL);
+        struct token_list ids = {0};
+        assert_non_null(tok);
+        double start = cpu_seconds();
+        assert_true(tokenizer_encode(tok, text->data, text->length, false, &ids, NULL));
+        double seconds = (cpu_seconds() - start) / (double)text->length;
+        if (seconds < best) best = seconds;
+        *n_ids = ids.count;
+        token_list_free(&ids);
+        tokenizer_free(tok);
+    }
+    return best;
+}
+
+static void repeat(struct buffer *text, const char *piece, size_t n_bytes) {
+    buffer_clear(text);
+    while (text->length < n_bytes) buffer_append_text(text, piece);
+}
+
+/* Words as frequent as those of a language: the k-th of them 1/k as often as the first. */
+static void ordinary_text(struct buffer *text, size_t n_bytes) {
+    struct rng rng = rng_make(11, 0);
+    while (text->length < n_bytes) {
+        uint64_t word = rng_below(&rng, 1 + rng_below(&rng, 1 + rng_below(&rng, 60000)));
+        struct rng spelling = rng_make(word, 1);
+        for (uint64_t i = 2 + rng_below(&spelling, 8); i-- > 0;)
+            buffer_append_char(text, (char)('a' + rng_below(&spelling, 1 + rng_below(&spelling, 26))));
+        buffer_append_text(text, rng_below(&rng, 12) ? " " : ".\n");
+    }
+}
+
+static void long_words_take_no_longer_than_ordinary_text(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *piece;
+    } cases[] = {{"one letter", "a"},
+                 {"spaces", " "},
+                 {"exclamation marks", "!"},
+                 {"one Chinese character", "\xe4\xb8\xad"},
+                 {"an emoji chain", "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7\xe2\x80\x8d"},
+                 {"combining marks", "\xcc\x81"},
+                 {"marks out of order", "\xcc\x81\xcc\xa3"}};
+    const char *path = TEST_DIR "/golden/tokenizer/qwen2.json";
+    struct buffer text = {0};
+    size_t n_ids;
+    ordinary_text(&text, 1000000);
+    double ordinary = seconds_a_byte(path, &text, &n_ids);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        repeat(&text, cases[i].piece, 1000000);
+        double seconds = seconds_a_byte(path, &text, &n_ids);
+        assert_true(n_ids > 1000);
+        if (seconds > 3 * ordinary)
+            fail_msg("1 MB of %s: %.1f ns a byte, ordinary text %.1f", cases[i].name, seconds * 1e9, ordinary * 1e9);
+    }
+    buffer_free(&text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_give_what_the_whole_gives),
+        cmocka_unit_test(implied_merges_are_all_that_are_needed),
+        cmocka_unit_test(long_words_take_no_longer_than_ordinary_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,472 @@
+/* Tokenizers of other kinds and formats: sections of tokenizer.json against Hugging Face's ids, SentencePiece models, GGUF,
+ * vocab.json with merges.txt; BOS; hostile files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/buffer.h"
+#include "base/rng.h"
+#include "file/atomic.h"
+#include "file/gguf.h"
+#include "file/json.h"
+#include "text/tokenizer.h"
+
+#define GOLDEN TEST_DIR "/golden/tokenizer/"
+
+static char folder[] = "/tmp/talc-formats-XXXXXX";
+
+static int make_folder(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/talc-formats-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    return folder_remove(folder, NULL) ? 0 : -1;
+}
+
+static const char *put(const char *name, const char *data, size_t n) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_true(atomic_write_file(path, data, n, NULL));
+    return path;
+}
+
+static struct tokenizer *load(const char *path) {
+    struct talc_error err = {0};
+    struct tokenizer *tok = tokenizer_load(path, &err);
+    if (!tok) fail_msg("%s", err.message);
+    return tok;
+}
+
+static void expect_failure(const char *path, const char *what) {
+    struct talc_error err = {0};
+    struct tokenizer *tok = tokenizer_load(path, &err);
+    if (tok) fail_msg("loaded, though it should say \"%s\"", what);
+    if (!strstr(err.message, what)) fail_msg("\"%s\" does not say \"%s\"", err.message, what);
+}
+
+static void assert_ids(const struct tokenizer *tok, const char *text, const int32_t *expected, size_t n) {
+    struct token_list ids = {0};
+    struct talc_error err = {0};
+    if (!tokenizer_encode(tok, text, strlen(text), true, &ids, &err)) fail_msg("%s", err.message);
+    for (size_t i = 0; i < ids.count && i < n; i++)
+        if (ids.ids[i] != expected[i]) fail_msg("\"%s\": id %zu is %d, not %d", text, i, ids.ids[i], expected[i]);
+    assert_int_equal(ids.count, n);
+    token_list_free(&ids);
+}
+#define IDS(...) (const int32_t[]){__VA_ARGS__}, sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t)
+
+static void assert_text(const struct tokenizer *tok, const int32_t *ids, size_t n, const char *expected) {
+    struct buffer text = {0};
+    assert_true(tokenizer_decode(tok, ids, n, false, &text, NULL));
+    assert_string_equal(text.data ? text.data : "", expected);
+    buffer_free(&text);
+}
+
+/* ==== sections of tokenizer.json ================================================================= */
+
+static void compare_row(const struct tokenizer *tok, const char *name, const json_t *texts, const json_t *expected) {
+    struct token_list ids = {0};
+    const json_t *text;
+    size_t i;
+    json_array_foreach(texts, i, text) {
+        const json_t *row = json_array_get(expected, i);
+        struct talc_error err = {0};
+        token_list_clear(&ids);
+        if (!tokenizer_encode(tok, json_string_value(text), json_string_length(text), true, &ids, &err))
+            fail_msg("%s: %s", name, err.message);
+        bool same = ids.count == json_array_size(row);
+        for (size_t j = 0; same && j < ids.count; j++) same = ids.ids[j] == json_integer_value(json_array_get(row, j));
+        if (!same) fail_msg("%s: text %zu \"%s\" has other ids", name, i, json_string_value(text));
+    }
+    token_list_free(&ids);
+}
+
+static void sections_give_the_ids_of_hugging_face(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    json_t *root = json_read_file(GOLDEN "sections.json", 0, &err);
+    if (!root) fail_msg("%s", err.message);
+    const json_t *row, *texts = json_object_get(root, "texts");
+    size_t i;
+    json_array_foreach(json_object_get(root, "tokenizers"), i, row) {
+        const char *name = json_string_value(json_object_get(row, "name"));
+        char path[128];
+        snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+        assert_true(json_write_file(path, json_object_get(row, "tokenizer"), NULL));
+        put("tokenizer_config.json", "{}", 2);
+        put("special_tokens_map.json", "{}", 2);
+        struct tokenizer *tok = load(folder);
+        compare_row(tok, name, texts, json_object_get(row, "ids"));
+        assert_true(tokenizer_save_folder(tok, folder, NULL, NULL)); /* what is written has the same ids */
+        struct tokenizer *back = load(folder);
+        compare_row(back, name, texts, json_object_get(row, "ids"));
+        assert_true(tokenizer_hash(tok) == tokenizer_hash(back));
+        tokenizer_free(back);
+        tokenizer_free(tok);
+    }
+    assert_true(i > 10);
+    json_decref(root);
+}
+
+/* ==== SentencePiece ============================================================================== */
+
+static void put_varint(struct buffer *b, uint64_t x) {
+    for (; x > 127; x >>= 7) buffer_append_char(b, (char)(x | 128));
+    buffer_append_char(b, (char)x);
+}
+
+static void put_field(struct buffer *b, uint32_t number, const struct buffer *message) {
+    put_varint(b, number << 3 | 2);
+    put_varint(b, message->length);
+    buffer_append(b, message->data, message->length);
+}
+
+static void put_piece(struct buffer *model, const char *text, float score, int type) {
+    struct buffer piece = {0}, name = {0};
+    buffer_append_text(&name, text);
+    put_field(&piece, 1, &name);
+    put_varint(&piece, 2 << 3 | 5);
+    buffer_append(&piece, &score, 4);
+    put_varint(&piece, 3 << 3);
+    put_varint(&piece, (uint64_t)type);
+    put_field(model, 1, &piece);
+    buffer_free(&piece);
+    buffer_free(&name);
+}
+
+/* Specs of a model: its type, and whether white space is collapsed. */
+static void put_specs(struct buffer *model, int type, bool collapse, bool prefix) {
+    struct buffer spec = {0};
+    put_varint(&spec, 3 << 3);
+    put_varint(&spec, (uint64_t)type);
+    put_field(model, 2, &spec);
+    buffer_clear(&spec);
+    put_varint(&spec, 3 << 3);
+    put_varint(&spec, prefix);
+    put_varint(&spec, 4 << 3);
+    put_varint(&spec, collapse);
+    put_field(model, 3, &spec);
+    buffer_free(&spec);
+}
+
+#define MARK "\xe2\x96\x81"
+
+/* <unk> <s> </s>, 256 bytes, then: ▁ 259, a 260, b 261, ab 262, ▁ab 263, ▁▁ 264, <x> 265 */
+static void put_pieces(struct buffer *model) {
+    char byte[8];
+    put_piece(model, "<unk>", 0, 2);
+    put_piece(model, "<s>", 0, 3);
+    put_piece(model, "</s>", 0, 3);
+    for (int i = 0; i < 256; i++) {
+        snprintf(byte, sizeof byte, "<0x%02X>", i);
+        put_piece(model, byte, 0, 6);
+    }
+    put_piece(model, MARK, -10, 1);
+    put_piece(model, "a", -11, 1);
+    put_piece(model, "b", -12, 1);
+    put_piece(model, "ab", -1, 1);
+    put_piece(model, MARK "ab", -2, 1);
+    put_piece(model, MARK MARK, -3, 1);
+    put_piece(model, "<x>", 0, 4);
+}
+
+static void sentencepiece_models_are_read(void **state) {
+    (void)state;
+    struct buffer model = {0};
+    put_pieces(&model);
+    put_specs(&model, 2, false, true);
+    struct tokenizer *tok = load(put("tokenizer.model", model.data, model.length));
+    assert_ids(tok, "ab", IDS(263));
+    assert_ids(tok, "ab ab", IDS(263, 263));
+    assert_ids(tok, "  ab", IDS(264, 263));
+    assert_ids(tok, MARK "ab", IDS(259, 263));
+    assert_ids(tok, "aab\n", IDS(259, 260, 262, 13));
+    assert_ids(tok, "b<x>\xc3\xa9\xff", IDS(259, 261, 265, 3 + 0xc3, 3 + 0xa9, 3 + 0xff));
+    assert_ids(tok, "", NULL, 0);
+    assert_text(tok, IDS(263, 263, 13, 3 + 0xc3, 3 + 0xa9), "ab ab\n\xc3\xa9");
+    assert_text(tok, IDS(1, 263), "<s>ab");
+    assert_int_equal(tokenizer_bos_id(tok), 1);
+    assert_int_equal(tokenizer_eos_id(tok), 2);
+    struct token_list ids = {0};
+    assert_true(tokenizer_encode(tok, "<s>", 3, false, &ids, NULL));
+    assert_true(ids.count > 1); /* a user's text makes no special token */
+    token_list_free(&ids);
+    assert_true(tokenizer_save_folder(tok, folder, NULL, NULL));
+    struct tokenizer *back = load(folder); /* tokenizer.json comes before tokenizer.model */
+    assert_ids(back, "  aab", IDS(264, 259, 260, 262));
+    tokenizer_free(back);
+    tokenizer_free(tok);
+    buffer_free(&model);
+}
+
+static void pieces_of_unknown_characters_are_never_made(void **state) {
+    (void)state;
+    struct buffer model = {0};
+    put_piece(&model, "<unk>", 0, 2);
+    put_piece(&model, "a", -1, 1);
+    put_piece(&model, "az", -2, 1);
+    put_piece(&model, "zaz", -3, 1);
+    put_specs(&model, 2, false, false);
+    struct tokenizer *tok = load(put("tokenizer.model", model.data, model.length));
+    assert_ids(tok, "azaz", IDS(1, 0, 1, 0));
+    tokenizer_free(tok);
+    buffer_free(&model);
+}
+
+static void other_sentencepiece_models_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        int type;
+        bool collapse;
+        const char *what;
+    } cases[] = {{1, false, "UNIGRAM"}, {3, false, "WORD"}, {2, true, "remove_extra_whitespaces"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buffer model = {0};
+        put_pieces(&model);
+        put_specs(&model, cases[i].type, cases[i].collapse, true);
+        expect_failure(put("tokenizer.model", model.data, model.length), cases[i].what);
+        buffer_free(&model);
+    }
+}
+
+static void offsets_tell_the_bytes_of_each_token(void **state) {
+    (void)state;
+    struct buffer model = {0};
+    const char *text = "ab  ab" MARK "ab\n<s>";
+    static const size_t expected[] = {0, 2, 3, 6, 11, 12, 15};
+    size_t begins[16];
+    struct token_list ids = {0};
+    put_pieces(&model);
+    put_specs(&model, 2, false, true);
+    struct tokenizer *tok = load(put("tokenizer.model", model.data, model.length));
+    assert_true(tokenizer_encode(tok, text, strlen(text), true, &ids, NULL));
+    assert_int_equal(ids.count, 6);
+    assert_true(tokenizer_offsets(tok, text, strlen(text), ids.ids, ids.count, begins, NULL));
+    for (size_t i = 0; i < 7; i++) assert_int_equal(begins[i], expected[i]);
+    assert_false(tokenizer_offsets(tok, "ba", 2, ids.ids, ids.count, begins, NULL));
+    assert_false(tokenizer_offsets(tok, text, strlen(text), ids.ids, 2, begins, NULL));
+    token_list_free(&ids);
+    tokenizer_free(tok);
+    buffer_free(&model);
+}
+
+/* ==== GGUF ======================================================================================= */
+
+static void put_u32(struct buffer *b, uint32_t x) { buffer_append(b, &x, 4); }
+static void put_u64(struct buffer *b, uint64_t x) { buffer_append(b, &x, 8); }
+static void put_string(struct buffer *b, const char *text) {
+    put_u64(b, strlen(text));
+    buffer_append_text(b, text);
+}
+static void put_text(struct buffer *b, const char *key, const char *value) {
+    put_string(b, key);
+    put_u32(b, GGUF_STRING);
+    put_string(b, value);
+}
+static void put_strings(struct buffer *b, const char *key, const char *const *values, size_t n) {
+    put_string(b, key);
+    put_u32(b, GGUF_ARRAY);
+    put_u32(b, GGUF_STRING);
+    put_u64(b, n);
+    for (size_t i = 0; i < n; i++) put_string(b, values[i]);
+}
+static void put_numbers(struct buffer *b, const char *key, enum gguf_type type, const void *values, size_t n) {
+    put_string(b, key);
+    put_u32(b, GGUF_ARRAY);
+    put_u32(b, type);
+    put_u64(b, n);
+    buffer_append(b, values, n * 4);
+}
+
+static void put_header(struct buffer *b, uint64_t n_values) {
+    buffer_append_text(b, "GGUF");
+    put_u32(b, 3);
+    put_u64(b, 0);
+    put_u64(b, n_values);
+}
+
+static void byte_level_gguf(struct buffer *b, const char *pre) {
+    static const char *const tokens[] = {"a", "b", "\xc4\xa0", "1", "ab", "\xc4\xa0" "ab", "11", "<end>", "<think>"};
+    static const char *const merges[] = {"a b", "\xc4\xa0 ab", "1 1"};
+    static const int32_t types[] = {1, 1, 1, 1, 1, 1, 1, 3, 4};
+    put_header(b, 7);
+    put_text(b, "tokenizer.ggml.model", "gpt2");
+    put_text(b, "tokenizer.ggml.pre", pre);
+    put_strings(b, "tokenizer.ggml.tokens", tokens, 9);
+    put_numbers(b, "tokenizer.ggml.token_type", GGUF_I32, types, 9);
+    put_strings(b, "tokenizer.ggml.merges", merges, 3);
+    put_string(b, "tokenizer.ggml.eos_token_id");
+    put_u32(b, GGUF_U32);
+    put_u32(b, 7);
+    put_text(b, "tokenizer.chat_template", "{{ x }}");
+}
+
+static void byte_level_tokenizers_of_gguf_are_read(void **state) {
+    (void)state;
+    struct buffer b = {0};
+    byte_level_gguf(&b, "gpt-2");
+    struct tokenizer *tok = load(put("model.gguf", b.data, b.length));
+    assert_ids(tok, "ab ab11<think><end>", IDS(4, 5, 6, 8, 7));
+    assert_int_equal(tokenizer_eos_id(tok), 7);
+    assert_string_equal(tokenizer_chat_template(tok), "{{ x }}");
+    assert_false(tokenizer_adds_bos(tok));
+    tokenizer_free(tok);
+    buffer_clear(&b);
+    byte_level_gguf(&b, "starcoder"); /* cuts digits one by one first */
+    tok = load(put("model.gguf", b.data, b.length));
+    assert_ids(tok, "ab 11", IDS(4, 2, 3, 3));
+    assert_true(tokenizer_save_folder(tok, folder, NULL, NULL));
+    struct tokenizer *back = load(folder);
+    assert_ids(back, "ab 11", IDS(4, 2, 3, 3));
+    tokenizer_free(back);
+    tokenizer_free(tok);
+    buffer_clear(&b);
+    byte_level_gguf(&b, "gpt-5");
+    expect_failure(put("model.gguf", b.data, b.length), "\"gpt-5\" is not supported");
+    buffer_free(&b);
+}
+
+static void sentencepiece_gguf(struct buffer *b, const char *model) {
+    static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x0A>", MARK, "a", "b", "ab", MARK "ab"};
+    static const float scores[] = {0, 0, 0, 0, -10, -11, -12, -1, -2};
+    static const int32_t types[] = {2, 3, 3, 6, 1, 1, 1, 1, 1};
+    put_header(b, 5);
+    put_text(b, "tokenizer.ggml.model", model);
+    put_strings(b, "tokenizer.ggml.tokens", tokens, 9);
+    put_numbers(b, "tokenizer.ggml.scores", GGUF_F32, scores, 9);
+    put_numbers(b, "tokenizer.ggml.token_type", GGUF_I32, types, 9);
+    put_string(b, "tokenizer.ggml.bos_token_id");
+    put_u32(b, GGUF_U32);
+    put_u32(b, 1);
+}
+
+static void sentencepiece_tokenizers_of_gguf_are_read(void **state) {
+    (void)state;
+    struct buffer b = {0};
+    struct token_list ids = {0};
+    sentencepiece_gguf(&b, "llama");
+    struct tokenizer *tok = load(put("model.gguf", b.data, b.length));
+    assert_ids(tok, "ab aab\nzz", IDS(8, 4, 5, 7, 3, 0)); /* unknown characters side by side are one token */
+    assert_true(tokenizer_adds_bos(tok));
+    assert_true(tokenizer_encode_prompt(tok, "ab", 2, true, &ids, NULL));
+    assert_int_equal(ids.count, 2);
+    assert_int_equal(ids.ids[0], 1);
+    token_list_clear(&ids);
+    assert_true(tokenizer_encode_prompt(tok, "<s>ab", 5, true, &ids, NULL)); /* never a second BOS */
+    assert_int_equal(ids.count, 2);
+    assert_int_equal(ids.ids[0], 1);
+    token_list_free(&ids);
+    tokenizer_free(tok);
+    buffer_clear(&b);
+    sentencepiece_gguf(&b, "t5");
+    expect_failure(put("model.gguf", b.data, b.length), "\"t5\" is not supported");
+    buffer_free(&b);
+}
+
+/* Cuts, and flips bits; whatever still opens must encode. */
+static void damage(const char *name, const struct buffer *whole) {
+    struct rng rng = rng_make(9, 0);
+    char *copy = malloc(whole->length), path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    for (size_t round = 0; round < whole->length + 600; round++) {
+        size_t n = round < whole->length ? round : whole->length;
+        memcpy(copy, whole->data, n);
+        for (int i = 0; round >= whole->length && i < 4; i++)
+            copy[rng_below(&rng, n)] ^= (char)(1 << rng_below(&rng, 8));
+        struct token_list ids = {0};
+        FILE *f = fopen(path, "wb");
+        assert_true(f && fwrite(copy, 1, n, f) == n && fclose(f) == 0);
+        struct tokenizer *tok = tokenizer_load(path, NULL);
+        if (tok) tokenizer_encode(tok, " ab 11<x>\n\xff", 12, true, &ids, NULL);
+        token_list_free(&ids);
+        tokenizer_free(tok);
+    }
+    free(copy);
+}
+
+static void damaged_files_do_no_harm(void **state) {
+    (void)state;
+    struct buffer b = {0};
+    byte_level_gguf(&b, "llama-bpe");
+    damage("model.gguf", &b);
+    buffer_clear(&b);
+    sentencepiece_gguf(&b, "llama");
+    damage("model.gguf", &b);
+    buffer_clear(&b);
+    put_piece(&b, "<unk>", 0, 2);
+    put_piece(&b, "a", -1, 1);
+    put_piece(&b, "aa", -2, 1);
+    put_specs(&b, 2, false, true);
+    damage("tokenizer.model", &b);
+    buffer_free(&b);
+}
+
+static void absurd_numbers_in_gguf_are_refused(void **state) {
+    (void)state;
+    struct buffer b = {0};
+    put_header(&b, UINT64_MAX);
+    expect_failure(put("model.gguf", b.data, b.length), "too many");
+    buffer_clear(&b);
+    put_header(&b, 1);
+    put_u64(&b, UINT64_MAX); /* a key of so many bytes */
+    expect_failure(put("model.gguf", b.data, b.length), "ends inside its metadata");
+    buffer_clear(&b);
+    put_header(&b, 1);
+    put_string(&b, "x");
+    put_u32(&b, GGUF_ARRAY);
+    put_u32(&b, GGUF_F64);
+    put_u64(&b, (uint64_t)1 << 29);
+    expect_failure(put("model.gguf", b.data, b.length), "ends inside \"x\"");
+    buffer_clear(&b);
+    buffer_append_text(&b, "GGUF");
+    put_u32(&b, 0x03000000);
+    expect_failure(put("model.gguf", b.data, b.length), "big-endian");
+    buffer_free(&b);
+}
+
+/* ==== vocab.json and merges.txt ================================================================== */
+
+static void vocab_and_merges_are_read(void **state) {
+    (void)state;
+    const char *vocab = "{\"a\":0,\"b\":1,\"\xc4\xa0\":2,\"ab\":3,\"\xc4\xa0" "ab\":4,\"<|endoftext|>\":5}";
+    const char *merges = "#version: 0.2\na b\n\xc4\xa0 ab\n";
+    put("vocab.json", vocab, strlen(vocab));
+    put("merges.txt", merges, strlen(merges));
+    struct tokenizer *tok = load(folder);
+    assert_ids(tok, "ab ab<|endoftext|>", IDS(3, 4, 5));
+    tokenizer_free(tok);
+    const char *other = "{\"tokenizer_class\": \"XTokenizer\"}";
+    put("tokenizer_config.json", other, strlen(other));
+    expect_failure(folder, "\"XTokenizer\"");
+    put("tokenizer_config.json", "{}", 2);
+    put("merges.txt", "a c\n", 4);
+    expect_failure(folder, "merges.txt, line 1");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+#if defined(HAVE_PCRE2) && defined(HAVE_UTF8PROC)
+        IN_FOLDER(sections_give_the_ids_of_hugging_face),
+#endif
+        IN_FOLDER(sentencepiece_models_are_read),
+        IN_FOLDER(pieces_of_unknown_characters_are_never_made),
+        IN_FOLDER(offsets_tell_the_bytes_of_each_token),
+        IN_FOLDER(other_sentencepiece_models_are_refused),
+        IN_FOLDER(byte_level_tokenizers_of_gguf_are_read),
+        IN_FOLDER(sentencepiece_tokenizers_of_gguf_are_read),
+        IN_FOLDER(damaged_files_do_no_harm),
+        IN_FOLDER(absurd_numbers_in_gguf_are_refused),
+        IN_FOLDER(vocab_and_merges_are_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
