@@ -9,8 +9,8 @@ BUILD ?= build/$(or $(SANITIZE),release)
 OPTIMIZE_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPTIMIZE_tsan := -O1 -g -fsanitize=thread
 # The kills take minutes under a sanitizer and find nothing there; threads are what tsan is for.
-TEST_SCRIPTS_asan := tests/e2e/test_resume.sh
-TEST_SCRIPTS_tsan := tests/e2e/test_resume.sh tests/e2e/test_bad_input.sh
+TEST_SCRIPTS_asan := tests/e2e/test_resume.sh tests/e2e/test_bench.sh
+TEST_SCRIPTS_tsan := tests/e2e/test_resume.sh tests/e2e/test_bad_input.sh tests/e2e/test_bench.sh
 # make V=1 shows the commands.
 V ?=
 Q := $(if $(V),,@)

@@ -111,7 +111,7 @@ void profile_print(const struct profile *p, const struct bench *b, int64_t steps
         if (left[longest] <= 0) return;
         left[longest] = 0;
         char name[64];
-        snprintf(name, sizeof name, "  %s, %lld calls", names[longest], (long long)(p->calls[longest] / steps));
+        snprintf(name, sizeof name, "%s, %lld calls", names[longest], (long long)(p->calls[longest] / steps));
         bench_row(b, name, p->seconds[longest] / (double)steps * 1e3, "ms", total / (double)steps * 1e3);
     }
 }

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "support/op_devices.h"
 #include "support/op_table.h"
 #include "tensor/ref/ref.h"
@@ -187,6 +188,35 @@ static void memory_is_zeroed_and_aligned(void **state) {
     }
 }
 
+/* A peak that is measured is one that a product of the same moment does not pass: 20% are for a clock that wanders. */
+static void products_do_not_pass_the_measured_peak(void **state) {
+    struct op_devices *d = *state;
+    const int n = 192;
+    int n_measured = 0;
+    for (int i = 0; i < d->n_devices; i++) {
+        struct stream *s = &d->devices[i].streams[THREADS_1];
+        if (!s->backend->peak_flops) continue;
+        float *memory = s->backend->memory_take(s, sizeof(float) * 3 * n * n, NULL);
+        assert_non_null(memory);
+        struct tensor a = tensor_view(memory, DTYPE_F32, n, n), b = a, c = a;
+        b.data = memory + n * n;
+        c.data = memory + 2 * n * n;
+        struct matmul_options o = {.layout = MATMUL_NN};
+        double peak = 0, best = 0;
+        for (int round = 0; round < 10; round++) {
+            double start = clock_seconds(), now;
+            s->ops->matmul(s, &o, c, a, b);
+            best = fmax(best, 2.0 * n * n * n / (clock_seconds() - start));
+            now = s->backend->peak_flops(s);
+            peak = fmax(peak, now);
+        }
+        assert_true(peak > 0 && best < 1.2 * peak);
+        s->backend->memory_give(s, memory);
+        n_measured++;
+    }
+    assert_true(n_measured > 0);
+}
+
 static void names_that_do_not_exist_are_refused(void **state) {
     (void)state;
     static const char *const names[] = {"", "gpu", "cp", "cpux", "cpu:", "cpu:mmx", "ref:avx2"};
@@ -218,6 +248,7 @@ int main(void) {
         cmocka_unit_test(bf16_products_are_near_fp32_and_not_fp32),
         cmocka_unit_test(a_token_outside_the_vocabulary_latches_an_error),
         cmocka_unit_test(memory_is_zeroed_and_aligned),
+        cmocka_unit_test(products_do_not_pass_the_measured_peak),
         cmocka_unit_test(names_that_do_not_exist_are_refused),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);

@@ -24,10 +24,10 @@ static const struct instruction_set {
     float (*multiply_adds)(int64_t n);
 } instruction_sets[] = {
 #if defined(__x86_64__)
-    {"avx512", "AVX-512, 16 floats at a time", has_avx512, &cpu_ops_avx512, cpu_multiply_adds_avx512},
-    {"avx2", "AVX2 with FMA, 8 floats at a time", has_avx2, &cpu_ops_avx2, cpu_multiply_adds_avx2},
+    {"avx512", "AVX-512, 16 floats at a time, products in tiles of 8 x 48", has_avx512, &cpu_ops_avx512, cpu_multiply_adds_avx512},
+    {"avx2", "AVX2 with FMA, 8 floats at a time, products in tiles of 6 x 16", has_avx2, &cpu_ops_avx2, cpu_multiply_adds_avx2},
 #endif
-    {"portable", "portable C", always, &cpu_ops_portable, cpu_multiply_adds_portable},
+    {"portable", "portable C, 4 floats at a time, products in tiles of 4 x 8", always, &cpu_ops_portable, cpu_multiply_adds_portable},
 };
 
 static const struct instruction_set *choose(const char *variant, struct talc_error *err) {

@@ -249,18 +249,18 @@ enum start { START_ZERO, START_OUT, START_OUT_SCALED }; /* what the sums begin w
 INLINE void small_product(enum start start, const float *factor, const float *a, int64_t row, int64_t step, const float *b,
                           int64_t b_step, int64_t depth, float *out, int64_t stride, const int rows) {
     tile_sums sums;
-#pragma GCC unroll 8
+UNROLL
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
+UNROLL
         for (int v = 0; v < VECTORS; v++) {
             sums[r][v] = vf_set(0);
             if (start != START_ZERO) sums[r][v] = vf_load(out + r * stride + v * VF_LANES);
             if (start == START_OUT_SCALED) sums[r][v] = sums[r][v] * vf_set(factor[r]);
         }
     tile_multiply(sums, a, row, step, b, b_step, depth, rows, VECTORS);
-#pragma GCC unroll 8
+UNROLL
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
+UNROLL
         for (int v = 0; v < VECTORS; v++) vf_store(out + r * stride + v * VF_LANES, sums[r][v]);
 }
 
@@ -385,7 +385,7 @@ static void load_facts(const struct attention *a, struct packed *p, struct query
         vf sums[8];
         for (int i = 0; i < 8; i++) sums[i] = vf_set(0);
         for (int c = 0; c < a->o->head_dim; c++)
-#pragma GCC unroll 8
+UNROLL
             for (int i = 0; i < 8; i++) {
                 int64_t at = (int64_t)(first + i) * a->width + c;
                 sums[i] = vf_fma(vf_set(p->d_out[at]), vf_set(p->out[at]), sums[i]);

@@ -49,9 +49,9 @@ struct block {
 INLINE void store_tile(tile_sums acc, float *c, int64_t stride, int64_t width, const struct block *block,
                        const float *bias, const int rows) {
     if (width >= TILE_COLS) {
-#pragma GCC unroll 8
+UNROLL
         for (int r = 0; r < rows; r++)
-#pragma GCC unroll 3
+UNROLL
             for (int v = 0; v < TILE_VECTORS; v++) {
                 float *to = c + r * stride + v * VF_LANES;
                 vf x = acc[r][v];
@@ -62,9 +62,9 @@ INLINE void store_tile(tile_sums acc, float *c, int64_t stride, int64_t width, c
         return;
     }
     float row[TILE_COLS];
-#pragma GCC unroll 8
+UNROLL
     for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 3
+UNROLL
         for (int v = 0; v < TILE_VECTORS; v++) vf_store(row + v * VF_LANES, acc[r][v]);
         float *to = c + r * stride;
         for (int64_t j = 0; j < width; j++) {
@@ -79,11 +79,11 @@ INLINE void store_tile(tile_sums acc, float *c, int64_t stride, int64_t width, c
 INLINE void tile_of(const float *a, int64_t row, int64_t step, const float *panel, float *c, int64_t stride, int64_t width,
                     const struct block *block, const float *bias, const int rows) {
     tile_sums acc;
-#pragma GCC unroll 8
+UNROLL
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 3
+UNROLL
         for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = vf_set(0);
-#pragma GCC unroll 8
+UNROLL
     for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * stride, 1);
     tile_multiply(acc, a, row, step, panel, TILE_COLS, block->depth, rows, TILE_VECTORS);
     store_tile(acc, c, stride, width, block, bias, rows);

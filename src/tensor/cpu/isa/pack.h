@@ -127,10 +127,10 @@ INLINE void pack_straight(enum source source, const void *data, int64_t at, int6
  * overwritten later. */
 INLINE void turn_block(enum source source, const void *data, int64_t at, int64_t stride, int rows, int padded, float *out) {
     side r[SIDE];
-#pragma GCC unroll 8
+UNROLL
     for (int i = 0; i < SIDE; i++) r[i] = source_side(source, data, at + (i < rows ? i : rows - 1) * stride);
     side_turn(r);
-#pragma GCC unroll 8
+UNROLL
     for (int i = 0; i < SIDE; i++) side_store(out + (int64_t)i * padded, r[i]);
 }
 

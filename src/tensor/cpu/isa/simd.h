@@ -2,6 +2,15 @@
 #ifndef TALC_TENSOR_CPU_ISA_SIMD_H
 #define TALC_TENSOR_CPU_ISA_SIMD_H
 
+/* Before a short loop over registers: repeated, not looped, early enough that arrays of vectors become registers. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_BY_4 _Pragma("clang loop unroll_count(4)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_BY_4 _Pragma("GCC unroll 4")
+#endif
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

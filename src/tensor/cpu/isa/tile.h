@@ -23,15 +23,15 @@ typedef vf tile_sums[TILE_ROWS][TILE_MOST_VECTORS];
 INLINE void tile_multiply(tile_sums sums, const float *a, int64_t row, int64_t step, const float *b, int64_t b_step,
                           int64_t depth, const int rows, const int vectors) {
     const float *base[3] = {a, a + (rows > 3 ? 3 * row : 0), a + (rows > 6 ? 6 * row : 0)};
-#pragma GCC unroll 4
+UNROLL_BY_4
     for (int64_t k = 0; k < depth; k++) {
         vf column[TILE_MOST_VECTORS];
-#pragma GCC unroll 3
+UNROLL
         for (int v = 0; v < vectors; v++) column[v] = vf_load(b + v * VF_LANES);
-#pragma GCC unroll 8
+UNROLL
         for (int r = 0; r < rows; r++) {
             vf x = vf_set(base[r / 3][r % 3 * row]);
-#pragma GCC unroll 3
+UNROLL
             for (int v = 0; v < vectors; v++) sums[r][v] = vf_fma(x, column[v], sums[r][v]);
         }
         base[0] += step;

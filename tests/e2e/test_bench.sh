@@ -1,0 +1,33 @@
+#!/bin/sh
+# talc bench: rows that a program can read, a memory table that the process keeps to, and bench/compare.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# value ROW FIELD: of the last output.
+value() { sed -n "s/^{\"name\": \"$1\".*\"$2\": \([-+.0-9e]*\).*/\1/p" "$work/out"; }
+
+must "$TALC" bench train --depth 1 --batch 1 --context 32 --steps 2 --profile --json
+grep -vq '^{"name": ".*", "value": [0-9.e+-]*, "unit": "[^"]*"\(, "limit": [0-9.e+-]*, "share": [0-9.]*\)\{0,1\}}$' "$work/out" &&
+    fail "a row is not {name, value, unit, limit, share}: $(cat "$work/out")"
+for row in 'training step' 'training' 'arithmetic' 'matmul, [0-9]* calls'; do
+    grep -q "\"name\": \"$row\"" "$work/out" || fail "no row '$row'"
+done
+[ -n "$(value arithmetic share)" ] || fail "arithmetic has no share of the measured peak"
+
+# The plan is the whole truth: what the process holds at its peak is that, within 5%.
+must "$TALC" bench memory --depth 6 --batch 4 --json
+share=$(value 'resident at the peak, of a step' share)
+awk -v x="$share" 'BEGIN { exit !(x > 0.95 && x < 1.05) }' || fail "the process held $share of the planned memory"
+
+refuses 'not .speed' "$TALC" bench speed
+refuses 'f32 or bf16' "$TALC" bench gemm --dtype f8
+
+compare=$(dirname "$0")/../../bench/compare
+must "$compare" --runs 3 --row training --peer 'echo 5' \
+    --talc "echo '{\"name\": \"training step\", \"value\": 1}'; echo '{\"name\": \"training\", \"value\": 12.5}'"
+grep -q 'peer 5, talc 12.5, talc is 2.5 times' "$work/out" || fail "compare says: $(cat "$work/out")"
+must "$compare" --runs 1 --less --peer 'echo 8 s; echo 6' --talc 'echo 3'
+grep -q 'talc is 2 times' "$work/out" || fail "compare --less says: $(cat "$work/out")"
+"$compare" --runs 1 --peer false --talc 'echo 1' 2>/dev/null && fail "compare goes on after a command that failed"
+
+finish
