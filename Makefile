@@ -148,6 +148,7 @@ chat: talc
 ## make bench      how fast this machine trains and multiplies matrices
 bench: talc
 	./talc bench gemm
+	./talc bench attention
 	./talc bench train --depth 4
 	./talc bench train --preset gpt2-124m --batch 4 --context 64 --steps 5
 
