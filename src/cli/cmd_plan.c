@@ -125,7 +125,10 @@ static bool find_prices(struct planner *p, struct talc_error *err) {
         snprintf(prices->rent.month, sizeof prices->rent.month, "none");
     } else if (!catalog_price(&p->catalog, p->chip.name, o->price_date, &prices->rent, err))
         return false;
-    snprintf(prices->currency, sizeof prices->currency, "%.7s", o->currency);
+    size_t letters = strspn(o->currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+    if (letters == 0 || letters > 7 || o->currency[letters])
+        return talc_fail(err, "--currency is a few letters such as RMB, not '%.20s'", o->currency);
+    snprintf(prices->currency, sizeof prices->currency, "%s", o->currency);
     prices->purchase = p->chip.purchase;
     prices->per_usd = o->exchange_rate;
     return o->exchange_rate > 0 || catalog_currency(&p->catalog, o->currency, &prices->per_usd, err);
@@ -133,15 +136,12 @@ static bool find_prices(struct planner *p, struct talc_error *err) {
 
 static bool find_rates(struct planner *p, struct talc_error *err) {
     struct plan_request *r = &p->request;
-    int grid = table_find(&p->catalog.grids, p->o.grid), failures = table_find(&p->catalog.failures, p->o.failures);
-    if (grid < 0) return talc_fail(err, "there is no electricity grid '%.40s'; --list shows the tables", p->o.grid);
-    if (failures < 0)
-        return talc_fail(err, "there is no rate of failures '%.40s'; --list shows the tables", p->o.failures);
     r->failures = FAILURE_MODEL_DEFAULT;
-    if (!table_number(&p->catalog.grids, grid, "kg_per_kwh", 0.4, &r->energy.kg_per_kwh, err) ||
-        !table_number(&p->catalog.grids, grid, "pue", 1.1, &r->energy.pue, err) ||
-        !table_number(&p->catalog.failures, failures, "per_1000_node_days", 3.8, &r->failures.per_1000_node_days, err))
+    if (!catalog_grid(&p->catalog, p->o.grid, &r->energy, err) ||
+        !catalog_failures(&p->catalog, p->o.failures, &r->failures.per_1000_node_days, err))
         return false;
+    if (p->o.pue > 0 && p->o.pue < 1)
+        return talc_fail(err, "--pue is what the building draws for each watt of the machines: 1 or more, not %g", p->o.pue);
     if (p->o.pue > 0) r->energy.pue = p->o.pue;
     if (p->o.no_failures) r->failures.per_1000_node_days = 0;
     return true;
@@ -337,6 +337,10 @@ static bool answer(struct planner *p, struct talc_error *err) {
     if (p->o.tables && !folder_exists(p->o.tables)) return talc_fail(err, "%s: no such folder of tables", p->o.tables);
     if (!catalog_open(&p->catalog, p->has_folder ? p->folder : NULL, err)) return false;
     if (p->o.list) return list_all(p), true;
+    if (p->o.serve + p->o.rlhf + p->o.what_fits > 1)
+        return talc_fail(err, "--serve, --rlhf and --what-fits are different questions; ask one");
+    if (p->o.html && (p->o.serve || p->o.rlhf || p->o.what_fits))
+        return talc_fail(err, "--html reports a training run; there is no page of --serve, --rlhf or --what-fits");
     if (p->o.what_fits) return answer_what_fits(p, err);
     if (!find_job(p, err)) return false;
     if (p->o.serve) return answer_serving(p, err);

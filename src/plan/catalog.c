@@ -266,7 +266,9 @@ struct plan_flops plan_model_flops(const struct plan_model *m, int sequence) {
 
 static int months_of(const char *month) {
     int year, in_year;
-    return sscanf(month, "%4d-%2d", &year, &in_year) == 2 ? year * 12 + in_year : -1;
+    char rest;
+    if (sscanf(month, "%4d-%2d%c", &year, &in_year, &rest) != 2 || year < 1900 || in_year < 1 || in_year > 12) return -1;
+    return year * 12 + in_year;
 }
 
 bool catalog_price(const struct catalog *catalog, const char *chip, const char *month, struct plan_price *out,
@@ -276,7 +278,10 @@ bool catalog_price(const struct catalog *catalog, const char *chip, const char *
     if (wanted < 0) return talc_fail(err, "a price date is written as 2026-05, not '%.20s'", month);
     for (int r = 0; r < t->n_rows; r++) {
         int of_row = months_of(table_text(t, r, "month"));
-        if (strcasecmp(table_text(t, r, "chip"), chip) != 0 || of_row < 0) continue;
+        if (strcasecmp(table_text(t, r, "chip"), chip) != 0) continue;
+        if (of_row < 0)
+            return talc_fail(err, "prices of %s: a month is written as 2026-05, not '%.20s'", chip,
+                             table_text(t, r, "month"));
         if (best < 0 || abs(of_row - wanted) <= distance) best = r, distance = abs(of_row - wanted);
     }
     if (best < 0)
@@ -287,6 +292,9 @@ bool catalog_price(const struct catalog *catalog, const char *chip, const char *
     out->low = cell(&row, "low", out->mid, 0, 1e9);
     out->high = cell(&row, "high", out->mid, 0, 1e9);
     snprintf(out->month, sizeof out->month, "%s", table_text(t, best, "month"));
+    if (row.ok && (out->low > out->mid || out->mid > out->high))
+        return talc_fail(err, "prices of %s in %s: low %g, mid %g, high %g are not in order", chip, out->month, out->low,
+                         out->mid, out->high);
     return row.ok;
 }
 
@@ -294,5 +302,20 @@ bool catalog_currency(const struct catalog *catalog, const char *name, double *p
     struct row row;
     if (!open_row(&row, &catalog->currencies, "currency", name, err)) return false;
     *per_usd = cell(&row, "per_usd", 1, 1e-9, 1e12);
+    return row.ok;
+}
+
+bool catalog_grid(const struct catalog *catalog, const char *name, struct plan_grid *out, struct talc_error *err) {
+    struct row row;
+    if (!open_row(&row, &catalog->grids, "electricity grid", name, err)) return false;
+    *out = (struct plan_grid){.pue = cell(&row, "pue", 1.1, 1, 10), .kg_per_kwh = cell(&row, "kg_per_kwh", 0.4, 0, 10)};
+    return row.ok;
+}
+
+bool catalog_failures(const struct catalog *catalog, const char *name, double *per_1000_node_days,
+                      struct talc_error *err) {
+    struct row row;
+    if (!open_row(&row, &catalog->failures, "rate of failures", name, err)) return false;
+    *per_1000_node_days = cell(&row, "per_1000_node_days", 3.8, 0, 1e9);
     return row.ok;
 }

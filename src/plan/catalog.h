@@ -78,6 +78,10 @@ struct plan_price {
     const char *source;
 };
 
+struct plan_grid {
+    double pue, kg_per_kwh; /* of the building; CO2e of its electricity */
+};
+
 struct catalog {
     struct table chips, networks, software, models, prices, currencies, failures, grids;
 };
@@ -97,5 +101,8 @@ bool plan_model_check(const struct plan_model *model, struct talc_error *err);
 bool catalog_price(const struct catalog *catalog, const char *chip, const char *month, struct plan_price *out,
                    struct talc_error *err);
 bool catalog_currency(const struct catalog *catalog, const char *name, double *per_usd, struct talc_error *err);
+bool catalog_grid(const struct catalog *catalog, const char *name, struct plan_grid *out, struct talc_error *err);
+bool catalog_failures(const struct catalog *catalog, const char *name, double *per_1000_node_days,
+                      struct talc_error *err);
 
 #endif

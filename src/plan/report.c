@@ -197,7 +197,6 @@ static void plot(struct buffer *b, const struct plan_point *points, int n, bool 
 }
 
 static void scaling(struct buffer *b, const struct plan_request *r, const struct plan_point *points, int n) {
-    double ideal = 0;
     buffer_append_text(b, "<h2>Days over the number of GPUs</h2>");
     plot(b, points, n, false, 1, "days");
     buffer_append_text(b, "<h2>Rent over the number of GPUs</h2>");
@@ -205,15 +204,20 @@ static void scaling(struct buffer *b, const struct plan_request *r, const struct
     buffer_printf(b,
                   "<p class=\"note\">Assumed beside: the same batch of %d sequences of %d at every size (where it "
                   "cannot feed the GPUs, more of them stop helping), the best layout "
-                  "of each, %s, %s, %s; failures and checkpoints counted. No point: it does not fit.</p><table><tr><th "
-                  "class=\"n\">GPUs<th class=\"n\">days<th class=\"n\">rent, %s"
-                  "<th class=\"n\">MFU (6ND)<th>layout",
-                  r->job.batch, r->job.sequence, r->job.chip->name, r->job.network->name, r->job.software->name,
+                  "of each; failures and checkpoints counted. No point: it does not fit. ",
+                  r->job.batch, r->job.sequence);
+    const char *const names[] = {r->job.chip->name, r->job.network->name, r->job.software->name};
+    for (int i = 0; i < 3; i++) {
+        if (i) buffer_append_text(b, ", ");
+        escape(b, names[i]);
+    }
+    buffer_printf(b,
+                  "</p><table><tr><th class=\"n\">GPUs<th class=\"n\">days<th class=\"n\">rent, %s<th "
+                  "class=\"n\">MFU (6ND)<th>layout",
                   r->prices.currency);
     for (int i = 0; i < n; i++) {
         char layout[128];
         if (points[i].days <= 0) continue;
-        if (ideal <= 0) ideal = points[i].days * points[i].chips;
         plan_layout_text(&points[i].layout, layout);
         buffer_printf(b, "<tr><td class=\"n\">%d<td class=\"n\">%.4g<td class=\"n\">%.4g<td class=\"n\">%.1f%%<td>%s",
                       points[i].chips, points[i].days, points[i].cost_mid * r->prices.per_usd, 100 * points[i].mfu,
@@ -260,10 +264,12 @@ static void summary(struct buffer *b, const struct plan_request *r, const struct
     buffer_printf(b, " on %d &times; ", p->job.chips);
     escape(b, p->job.chip->name);
     buffer_printf(b,
-                  "</h1><p>%.4g tokens in %s; batch %d sequences of %d; network %s; software %s. Layout: "
-                  "<b>%s</b></p><div class=\"cards\">",
-                  r->tokens, precision_names[p->job.precision], plan_true_batch(&p->job, &p->best.layout),
-                  p->job.sequence, p->job.network->name, p->job.software->name, layout);
+                  "</h1><p>%.4g tokens in %s; batch %d sequences of %d; network ", r->tokens,
+                  precision_names[p->job.precision], plan_true_batch(&p->job, &p->best.layout), p->job.sequence);
+    escape(b, p->job.network->name);
+    buffer_append_text(b, "; software ");
+    escape(b, p->job.software->name);
+    buffer_printf(b, ". Layout: <b>%s</b></p><div class=\"cards\">", layout);
     card(b, "time", p->failures.wall_seconds / 86400, "days", "simulated, 10 .. 90%:", p->failures.wall_p10 / 86400,
          p->failures.wall_p90 / 86400);
     card(b, "rent", c->mid * per, r->prices.currency, "low .. high:", c->low * per, c->high * per);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/utf8.h"
 #include "file/atomic.h"
 #include "plan/tables.h"
 
@@ -47,6 +48,15 @@ static bool add_row(struct table *t, char *line, int number, const char *where, 
     return true;
 }
 
+/* Whether a line is text that every report can show: UTF-8 without control characters but tabs. */
+static bool is_text(const char *line) {
+    size_t n = strlen(line);
+    if (utf8_valid_prefix(line, n) != n) return false;
+    for (; *line; line++)
+        if (((unsigned char)*line < ' ' && *line != '\t') || *line == 0x7f) return false;
+    return true;
+}
+
 bool table_parse(struct table *table, const char *text, const char *where, struct talc_error *err) {
     *table = (struct table){.texts = {strdup(text)}};
     bool ok = table->texts[0] ? true : talc_fail(err, "out of memory for a table");
@@ -56,7 +66,10 @@ bool table_parse(struct table *table, const char *text, const char *where, struc
         if (end) *end = 0;
         size_t length = strlen(line);
         if (length && line[length - 1] == '\r') line[length - 1] = 0;
-        if (is_row(line)) ok = add_row(table, line, number, where, err);
+        if (is_row(line) && !is_text(line))
+            ok = talc_fail(err, "%s:%d: not UTF-8 text, or with control characters", where, number);
+        else if (is_row(line))
+            ok = add_row(table, line, number, where, err);
         line = end ? end + 1 : NULL;
     }
     if (ok && !table->columns) ok = talc_fail(err, "%s: an empty table", where);

@@ -13,17 +13,13 @@ struct plan_prices {
     char currency[8];
 };
 
-struct plan_energy {
-    double pue, kg_per_kwh;
-};
-
 struct plan_request {
     struct plan_job job; /* job.chips: those there are; a plan may use fewer */
     struct plan_wish wish;
     double tokens;
     struct failure_model failures;
     struct plan_prices prices;
-    struct plan_energy energy;
+    struct plan_grid energy;
     const char *preset_note; /* of the model's source; NULL: none */
     int wanted_chips;
 };

@@ -37,6 +37,10 @@ ask --what-fits --gpu h100 --gpus 8 --json; has '"fits":true'
 mkdir -p "$folder/plan"
 printf 'name\tbf16_tf\tmemory_gb\thbm_tbs\tscale_up_gbs\tnetwork\tsoftware\nmine\t100\t48\t1\t50\tpcie-8\ttalc\n' >"$folder/plan/chips.tsv"
 ask --preset gpt3-1.3b --gpu mine --gpus 8 --price 1.5; has '8 x mine'
+# Names of the user's are text in the page, never markup.
+printf 'name\tbf16_tf\tmemory_gb\thbm_tbs\tscale_up_gbs\tnetwork\tsoftware\n<b>x\t100\t48\t1\t50\tpcie-8\ttalc\n' >"$folder/plan/chips.tsv"
+ask --preset gpt3-1.3b --gpu '<b>x' --gpus 8 --price 1.5 --html "$folder/report.html"
+! grep -q '<b>x' "$folder/report.html" || fail 'markup from a table in the report'
 printf 'name\tbf16_tf\nmine\t100\t48\n' >"$folder/plan/chips.tsv"
 
 refused() {
@@ -61,4 +65,11 @@ refused 'no network' --network tin-cans
 refused 'above 0' --preset gpt3-1.3b --heads 7 --hidden 3
 refused 'this-machine' --gpu this-machine --gpus 4
 refused 'No such file\|no such\|cannot' --html "$folder/absent/deeper/x.html" --tables "$folder/none"
+refused 'ask one' --serve --users 5 --rlhf
+refused 'no page' --serve --users 5 --html "$folder/report.html"
+refused 'few letters' --currency '<b>' --exchange-rate 2
+refused '1 or more' --pue 0.1
+# This machine costs nothing to rent, and the page shows it.
+ask --preset gpt3-125m --gpu this-machine --tokens 1M --batch 8 --html "$folder/report.html"
+! grep -qiw 'nan\|inf' "$folder/report.html" || fail 'no number in the report of this machine'
 echo ok

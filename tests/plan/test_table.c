@@ -32,6 +32,9 @@ static void what_is_no_table_is_refused(void **state) {
     assert_false(table_parse(&t, "# only a comment\n", "here", &err));
     assert_false(table_parse(&t, "a\tb\n1\t2\t3\n", "here", &err));
     assert_non_null(strstr(err.message, "here:2"));
+    assert_false(table_parse(&t, "name\tv\nfine\t1\nbr\xffoken\t2\n", "here", &err));
+    assert_non_null(strstr(err.message, "here:3"));
+    assert_false(table_parse(&t, "name\tv\n\x1b[31mred\t2\n", "here", &err));
     char many[1000];
     memset(many, '\t', sizeof many - 1);
     many[sizeof many - 1] = 0;
@@ -83,6 +86,39 @@ static void rows_of_the_user_count(void **state) {
     assert_true(folder_remove(folder, NULL));
 }
 
+/* Rates and prices that no one can have are refused when they are asked for, with the row and the column. */
+static void absurd_numbers_are_refused(void **state) {
+    (void)state;
+    char folder[] = "/tmp/talc-plan-XXXXXX";
+    struct catalog c;
+    struct plan_price price;
+    struct plan_grid grid;
+    struct talc_error err = {0};
+    double rate;
+    assert_non_null(mkdtemp(folder));
+    write_file(folder, "grids.tsv", "name\tkg_per_kwh\tpue\nminus\t-3\t1.1\nfree\t0.1\t0\ngood\t0.1\t1.2\n");
+    write_file(folder, "failures.tsv", "name\tper_1000_node_days\nnever\t-1\n");
+    write_file(folder, "currencies.tsv", "currency\tper_usd\nNEG\t-3\nHUGE\t1e308\n");
+    write_file(folder, "prices.tsv",
+               "chip\tmonth\tlow\tmid\thigh\nh100\t2030-01\t5\t2\t1\nh200\t2030-13\t1\t2\t3\nb200\t2030-01\t-1\t2\t3\n");
+    assert_true(catalog_open(&c, folder, &err));
+    assert_false(catalog_grid(&c, "minus", &grid, &err));
+    assert_non_null(strstr(err.message, "kg_per_kwh"));
+    assert_false(catalog_grid(&c, "free", &grid, &err));
+    assert_true(catalog_grid(&c, "good", &grid, &err) && grid.pue == 1.2);
+    assert_false(catalog_failures(&c, "never", &rate, &err));
+    assert_false(catalog_currency(&c, "NEG", &rate, &err));
+    assert_false(catalog_currency(&c, "HUGE", &rate, &err));
+    assert_false(catalog_price(&c, "h100", NULL, &price, &err));
+    assert_non_null(strstr(err.message, "order"));
+    assert_false(catalog_price(&c, "h200", NULL, &price, &err));
+    assert_non_null(strstr(err.message, "2030-13"));
+    assert_false(catalog_price(&c, "b200", NULL, &price, &err));
+    assert_false(catalog_price(&c, "v100-32", "2020-99", &price, &err));
+    catalog_close(&c);
+    assert_true(folder_remove(folder, NULL));
+}
+
 static void every_row_is_usable(void **state) {
     (void)state;
     struct catalog c;
@@ -124,6 +160,7 @@ int main(void) {
         cmocka_unit_test(cells_are_found),
         cmocka_unit_test(what_is_no_table_is_refused),
         cmocka_unit_test(rows_of_the_user_count),
+        cmocka_unit_test(absurd_numbers_are_refused),
         cmocka_unit_test(every_row_is_usable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
