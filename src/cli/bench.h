@@ -31,5 +31,6 @@ bool bench_gemm(struct bench *b, struct talc_error *err);
 bool bench_attention(struct bench *b, struct talc_error *err);
 bool bench_train(struct bench *b, struct talc_error *err);
 bool bench_memory(struct bench *b, struct talc_error *err);
+bool bench_machine(struct bench *b, struct talc_error *err);
 
 #endif

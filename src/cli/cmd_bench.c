@@ -7,7 +7,8 @@
 static const struct part {
     const char *name;
     bool (*run)(struct bench *b, struct talc_error *err);
-} parts[] = {{"train", bench_train}, {"gemm", bench_gemm}, {"attention", bench_attention}, {"memory", bench_memory}};
+} parts[] = {{"train", bench_train}, {"gemm", bench_gemm}, {"attention", bench_attention}, {"memory", bench_memory},
+           {"machine", bench_machine}};
 
 static const struct part *find_part(const char *name) {
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -37,7 +38,7 @@ int cmd_bench(int argc, char **argv) {
         {.name = "json", .kind = OPTION_FLAG, .value = &b.json, .help = "one JSON object a row"},
         OPTION_DEVICE(b.device, b.threads),
     };
-    struct command_line line = {.command = "bench", .summary = "measure training, its kernels and its memory (medians)", .arguments = "train|gemm|attention|memory|tokenizer",
+    struct command_line line = {.command = "bench", .summary = "measure training, its kernels and its memory (medians)", .arguments = "train|gemm|attention|memory|machine|tokenizer",
                                 .example = "talc bench train --preset gpt2-124m --batch 4 --context 64", .options = options,
                                 .n_options = OPTIONS_COUNT(options), .min_operands = 1, .max_operands = 1};
     int code = options_parse(&line, argc, argv);
@@ -45,7 +46,7 @@ int cmd_bench(int argc, char **argv) {
     struct talc_error err = {0};
     const struct part *part = find_part(line.operands[0]);
     if (!part) {
-        code = cli_usage("bench", "measures train, gemm, attention, memory or tokenizer, not '%s'", line.operands[0]);
+        code = cli_usage("bench", "measures train, gemm, attention, memory, machine or tokenizer, not '%s'", line.operands[0]);
     } else if (!choose_compute(&b, &err) || !cli_device_open(&b.opened, b.device, b.threads, &err)) {
         code = cli_fail("bench", &err);
     } else {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/progress.h"
+#include "plan/host.h"
 
 /* 174.6B, 300B, 1.5T: how the field counts parameters and tokens. */
 static const char *count(double n, char out[32]) {
@@ -109,6 +110,10 @@ void plan_text_training(const struct plan_request *r, const struct training_plan
     printf("%s (%s parameters) on %d x %s, %s tokens in %s\n", job->model->name,
            count(plan_model_params(job->model), n), job->chips, job->chip->name, count(r->tokens, t),
            precision_names[job->precision]);
+    if (strcmp(job->chip->name, HOST_CHIP) == 0)
+        printf("measured     %.3g GFLOP/s in %s, %.3g GB/s of memory, %.1f GiB (as talc bench machine does)\n",
+               job->chip->matmul[job->precision] / 1e9, precision_names[job->precision], job->chip->memory_rate / 1e9,
+               job->chip->memory / (1 << 30));
     printf("assumed      batch %d sequences of %d (%s tokens), network %s, software %s\n\n", batch, job->sequence,
            count((double)batch * job->sequence, b), job->network->name, job->software->name);
     printf("layout       %s\n", layout);

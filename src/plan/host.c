@@ -78,7 +78,7 @@ bool host_measure(struct stream *s, struct thread_pool *pool, struct plan_chip *
                               .year = 2020,
                               .units = thread_pool_size(pool),
                               .scale_up_rate = 1e9,
-                              .source = "measured just now"};
+                              .source = "measured just now, as talc bench machine does"};
     bool ok = take(s, &a, M, K, err);
     ok = take(s, &b, N, K, ok ? err : NULL) && ok;
     ok = take(s, &c, M, N, ok ? err : NULL) && ok;

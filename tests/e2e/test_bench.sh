@@ -19,6 +19,12 @@ must "$TALC" bench memory --depth 6 --batch 4 --json
 share=$(value 'resident at the peak, of a step' share)
 awk -v x="$share" 'BEGIN { exit !(x > 0.95 && x < 1.05) }' || fail "the process held $share of the planned memory"
 
+# What the planner counts with on this machine.
+must "$TALC" bench machine --json
+for row in 'matrix product, f32' 'copying memory, read and written' memory; do
+    awk -v x="$(value "$row" value)" 'BEGIN { exit !(x > 0) }' || fail "no '$row' of this machine: $(cat "$work/out")"
+done
+
 refuses 'not .speed' "$TALC" bench speed
 refuses 'f32 or bf16' "$TALC" bench gemm --dtype f8
 

@@ -26,7 +26,7 @@ ask --preset deepseek-v3 --gpu h100 --gpus 2048 --tokens 14.8T --precision fp8 -
 ask --preset llama3-70b --gpu h100 --precision fp8 --serve --users 10000; has 'a million'
 ask --preset opt-13b --critic opt-1.3b --rlhf --gpu a100-80 --gpus 8 --software deepspeed-zero; has 'PPO'
 ask --list; has 'gb300'
-ask --preset gpt3-125m --gpu this-machine --tokens 1M --batch 8; has 'this-machine'
+ask --preset gpt3-125m --gpu this-machine --tokens 1M --batch 8; has 'this-machine'; has 'measured  .* GFLOP/s in fp32'
 
 ask --preset gpt3-175b --gpu v100 --gpus 10000 --json
 for key in days gpu_hours cost_usd memory_bytes_per_gpu step_seconds mfu layout warnings; do has "\"$key\":"; done
