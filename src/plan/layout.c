@@ -39,6 +39,14 @@ int plan_stage_layers(const struct plan_job *job, const struct plan_layout *l, i
     return most;
 }
 
+int plan_expert_tp(const struct plan_layout *l) { return l->dp * l->cp % l->ep == 0 ? l->tp : 1; }
+
+double plan_layer_share(const struct plan_model *m, const struct plan_layout *l) {
+    double attention = plan_attention_params(m) / l->tp;
+    if (!m->experts) return attention + plan_ffn_params(m, m->ffn) / l->tp;
+    return attention + plan_ffn_params(m, m->expert_ffn) * m->experts / ((double)l->ep * plan_expert_tp(l));
+}
+
 static bool divides(int part, int whole, const char *what, struct talc_error *err) {
     return part > 0 && whole % part == 0 ? true : talc_fail(err, "%s: %d does not divide %d", what, part, whole);
 }
@@ -59,7 +67,7 @@ bool plan_layout_check(const struct plan_job *job, const struct plan_layout *l, 
     if (l->vpp > 1 && plan_micro_batches(job, l) % l->pp)
         return talc_fail(err, "interleaving needs micro-batches in multiples of PP %d", l->pp);
     if (l->ep > 1 && (!m->experts || !divides(l->ep, m->experts, "EP and experts", err) ||
-                      !divides(l->ep, l->dp * l->cp, "EP and DP", err)))
+                      !divides(l->ep, l->dp * l->cp * l->tp, "EP and TP x DP", err)))
         return m->experts ? false : talc_fail(err, "EP %d: the model has no experts", l->ep);
     int batch = plan_true_batch(job, l);
     if (batch > 1.1 * job->batch || batch < 0.9 * job->batch)

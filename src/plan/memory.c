@@ -56,7 +56,7 @@ static void stage_params(const struct plan_job *job, const struct plan_layout *l
     if (m->experts)
         *dense +=
             with * ((double)m->hidden * m->experts + (m->shared_ffn ? plan_ffn_params(m, m->shared_ffn) / l->tp : 0));
-    *experts = m->experts ? with * plan_ffn_params(m, m->expert_ffn) * m->experts / ((double)l->ep * l->tp) : 0;
+    *experts = m->experts ? with * plan_ffn_params(m, m->expert_ffn) * m->experts / ((double)l->ep * plan_expert_tp(l)) : 0;
     double table = (double)m->vocab * m->hidden / l->tp;
     bool first = stage == 0, last = stage == l->pp - 1;
     if (first) *dense += table + (m->learned_positions ? (double)m->context * m->hidden : 0);
@@ -88,7 +88,7 @@ struct plan_memory plan_stage_memory(const struct plan_job *job, const struct pl
     double dense, experts, tokens = (double)l->micro_batch * job->sequence / l->cp, ranks = (double)l->dp * l->cp;
     stage_params(job, l, stage, &dense, &experts);
     add_states(&out, job, l, dense, ranks);
-    add_states(&out, job, l, experts, ranks / l->ep > 1 ? ranks / l->ep : 1);
+    add_states(&out, job, l, experts, ranks * l->tp / ((double)l->ep * plan_expert_tp(l)));
     out.activations = plan_layer_activations(job, l) * plan_layers_in_flight(job, l, stage);
     if (l->recompute == RECOMPUTE_FULL) { /* the layer that is being recomputed */
         struct plan_layout whole = *l;
@@ -101,9 +101,7 @@ struct plan_memory plan_stage_memory(const struct plan_job *job, const struct pl
                            (l->sequence_parallel ? l->tp : 1);
     if (stage == l->pp - 1)
         out.logits = 4 * tokens * (m->hidden + (double)m->vocab) / l->tp + 2 * tokens * m->vocab / l->tp;
-    double layer = plan_attention_params(m) +
-                   (m->experts ? plan_ffn_params(m, m->expert_ffn) * m->experts / l->ep : plan_ffn_params(m, m->ffn));
-    if (l->zero >= 3) out.buffers += 2 * 2 * layer / l->tp + job->software->grad_bytes * layer / l->tp;
+    if (l->zero >= 3) out.buffers += (2 * 2 + job->software->grad_bytes) * plan_layer_share(m, l);
     out.buffers += FRAGMENTATION * (out.weights + out.gradients + out.optimizer + out.activations + out.logits);
     int communicators = (l->tp > 1) + (l->pp > 1) + (l->dp > 1) + (l->cp > 1) + (l->ep > 1);
     out.context = CONTEXT_BYTES + communicators * COMMUNICATOR_BYTES;

@@ -105,8 +105,8 @@ static void try_experts(struct search *s, struct plan_layout l) {
         try_details(s, l);
         return;
     }
-    for (l.ep = 1; l.ep <= m->experts && l.ep <= l.dp * l.cp; l.ep *= 2)
-        if (m->experts % l.ep == 0 && l.dp * l.cp % l.ep == 0) try_details(s, l);
+    for (l.ep = 1; l.ep <= m->experts && l.ep <= l.dp * l.cp * l.tp; l.ep *= 2)
+        if (m->experts % l.ep == 0 && l.dp * l.cp * l.tp % l.ep == 0) try_details(s, l);
 }
 
 static bool allowed(int wish, int value) { return wish == 0 || wish == value; }

@@ -91,7 +91,7 @@ static struct step begin(const struct plan_job *job, const struct plan_layout *l
     s.tensor = group_of(&s, l->tp, 1);
     s.context = group_of(&s, l->cp, l->tp);
     s.data = group_of(&s, l->dp * l->cp, l->tp);
-    s.expert = group_of(&s, l->ep, l->tp);
+    s.expert = group_of(&s, l->ep, plan_expert_tp(l));
     s.pipeline = group_of(&s, l->pp, l->tp * l->cp * l->dp);
     s.data.one_ring = job->software->one_ring;
     return s;
@@ -124,13 +124,14 @@ static double layer_products(const struct step *s, bool experts, bool backward) 
         seconds += product(&s->wide, 1, s->tokens, q + 2 * kv, h, backward);
         seconds += product(&s->wide, 1, s->tokens, h, q, backward);
     }
-    double widths[2] = {experts ? m->expert_ffn : m->ffn, experts ? m->shared_ffn : 0};
+    double cut = experts ? plan_expert_tp(s->layout) : t; /* ranks that share an expert, or the layer */
+    double widths[2] = {(experts ? m->expert_ffn : m->ffn) / cut, experts ? m->shared_ffn / t : 0};
     double counts[2] = {experts ? (double)m->experts / s->layout->ep : 1, 1};
-    double rows[2] = {experts ? s->tokens * m->active * s->layout->ep / m->experts : s->tokens, s->tokens};
+    double rows[2] = {experts ? s->tokens * m->active * s->layout->ep / m->experts * cut / t : s->tokens, s->tokens};
     for (int i = 0; i < 2; i++) {
         if (widths[i] <= 0) continue;
-        seconds += product(&s->wide, counts[i], rows[i], up * widths[i] / t, h, backward);
-        seconds += product(&s->wide, counts[i], rows[i], h, widths[i] / t, backward);
+        seconds += product(&s->wide, counts[i], rows[i], up * widths[i], h, backward);
+        seconds += product(&s->wide, counts[i], rows[i], h, widths[i], backward);
     }
     return seconds;
 }
@@ -196,7 +197,9 @@ static struct pass layer_pass(const struct step *s, bool experts, bool backward)
                      .attention = layer_attention(s, backward),
                      .elementwise = layer_traffic(s, experts, backward) / s->memory_rate};
     double bytes = 2 * s->tokens * m->hidden; /* all-reduced behind each half of the block */
-    p.tensor = overlapped(s, (m->parallel_block ? 1 : 2) * all_reduce_seconds(&s->tensor, bytes), p.matmul);
+    /* Whole experts on every rank leave nothing to add up behind the feed-forward half, but for a shared expert. */
+    bool once = m->parallel_block || (experts && !m->shared_ffn && plan_expert_tp(s->layout) < s->layout->tp);
+    p.tensor = overlapped(s, (once ? 1 : 2) * all_reduce_seconds(&s->tensor, bytes), p.matmul);
     if (experts && s->layout->ep > 1) {
         double wire =
             s->job->precision >= PRECISION_FP8 && !backward ? 1.5 : 2; /* dispatched in FP8, combined in bf16 */
@@ -249,12 +252,8 @@ static void add_head(const struct step *s, struct stage *stage) {
 /* Adding the gradients of a micro-batch to those before: by the product itself, behind its arithmetic, where the
  * software is fused so far, else by a pass of its own. */
 static double accumulation(const struct step *s, int layers) {
-    const struct plan_model *m = s->job->model;
-    double layer =
-        plan_attention_params(m) +
-        (m->experts ? plan_ffn_params(m, m->expert_ffn) * m->experts / s->layout->ep : plan_ffn_params(m, m->ffn));
     double bytes = s->job->software->fusion == FUSION_COMPILED ? 0 : 2.0 * s->job->software->grad_bytes + 2;
-    return layers * layer / s->layout->tp * bytes / (s->layout->zero >= 2 ? s->layout->dp * s->layout->cp : 1) /
+    return layers * plan_layer_share(s->job->model, s->layout) * bytes / (s->layout->zero >= 2 ? s->layout->dp * s->layout->cp : 1) /
            s->memory_rate;
 }
 
@@ -298,7 +297,7 @@ static double stage_parameters(const struct step *s) {
     double most = (double)plan_stage_layers(s->job, l, l->pp > 1 ? 1 : 0) / m->layers;
     double dense = plan_model_params(m) - experts;
     if (l->pp > 1) dense -= (double)m->vocab * m->hidden * (m->tied ? 1 : 2);
-    return most * (dense + experts / l->ep) / l->tp;
+    return most * (dense / l->tp + experts / ((double)l->ep * plan_expert_tp(l)));
 }
 
 /* Reducing gradients and gathering weights: what of it the step waits for. */

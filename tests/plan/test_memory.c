@@ -196,6 +196,37 @@ static void experts_and_context_are_shared(void **state) {
     assert_float_equal(plan_layer_activations(&job, &l), activations_of / 4, 1);
 }
 
+/* Expert parallelism that spans tensor-parallel ranks: whole experts a rank instead of slices, the same bytes. */
+static void experts_span_tensor_parallel_ranks(void **state) {
+    struct fixture *f = *state;
+    struct plan_model m;
+    struct talc_error err = {0};
+    assert_true(catalog_model(&f->catalog, "qwen3-235b-a22b", &m, &err));
+    struct plan_job job = {.model = &m,
+                           .chip = &f->chip,
+                           .network = &f->network,
+                           .software = &f->software,
+                           .precision = PRECISION_BF16,
+                           .chips = 256,
+                           .batch = 1024,
+                           .sequence = 4096};
+    struct plan_layout across = {.tp = 2, .pp = 8, .vpp = 1, .dp = 16, .cp = 1, .ep = 16, .micro_batch = 1, .zero = 1},
+                       spanning = across;
+    spanning.ep = 32;
+    assert_true(plan_layout_check(&job, &across, &err) && plan_layout_check(&job, &spanning, &err));
+    assert_int_equal(plan_expert_tp(&across), 2);
+    assert_int_equal(plan_expert_tp(&spanning), 1);
+    struct plan_memory a = plan_memory_of(&job, &across), b = plan_memory_of(&job, &spanning);
+    assert_float_equal(a.weights, b.weights, 1);
+    assert_float_equal(a.optimizer, b.optimizer, 1);
+    struct plan_step sliced = plan_step_of(&job, &across, &plan_fitted),
+                     whole = plan_step_of(&job, &spanning, &plan_fitted);
+    assert_true(whole.matmul < sliced.matmul);           /* of twice the width */
+    assert_true(whole.tensor_comm < sliced.tensor_comm); /* nothing to add up */
+    spanning.ep = 64;
+    assert_false(plan_layout_check(&job, &spanning, &err));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(korthikanti_activations_are_exact),
@@ -203,6 +234,7 @@ int main(void) {
         cmocka_unit_test(zero_stages_share_out),
         cmocka_unit_test(stages_add_up),
         cmocka_unit_test(experts_and_context_are_shared),
+        cmocka_unit_test(experts_span_tensor_parallel_ranks),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }
