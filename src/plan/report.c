@@ -6,13 +6,16 @@
 #include <string.h>
 
 static const char page_start[] = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
-                                 "content=\"width=device-width\"><title>talc plan</title><style>"
+                                 "content=\"width=device-width,initial-scale=1\"><title>talc plan</title><style>"
                                  "body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 "
                                  "1em;color:#222;background:#fff}h1{font-size:1.5em}h2{font-size:1.15em;"
                                  "margin-top:2em}table{border-collapse:collapse;width:100%}td,th{text-align:left;"
                                  "padding:.25em .6em;border-bottom:1px solid #ddd;vertical-align:top}"
                                  "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}svg{width:100%;height:"
                                  "auto;background:#fafafa;border:1px solid #eee}"
+                                 /* A phone scrolls a plot or a table sideways, not the page. */
+                                 ".wide{overflow-x:auto}.wide svg{min-width:720px}@media(max-width:640px){body{margin:1em "
+                                 "auto}table{display:block;overflow-x:auto}}"
                                  ".big{font-size:1.5em;font-weight:600}.cards{display:flex;flex-wrap:wrap;gap:1em}."
                                  "cards div{flex:1 1 150px;background:#f4f6f8;padding:.7em 1em;border-radius:6px}"
                                  ".note{color:#666;font-size:.9em}.warn{background:#fff6e0;padding:.4em "
@@ -52,7 +55,7 @@ static void bar(struct buffer *b, const struct part *parts, int n, double limit,
     double total = 0, x = 20;
     for (int i = 0; i < n; i++) total += parts[i].value;
     double most = limit > total ? limit : total, scale = 920 / most;
-    buffer_printf(b, "<svg viewBox=\"0 0 960 %d\">", 74 + 18 * ((n + 3) / 4));
+    buffer_printf(b, "<div class=\"wide\"><svg viewBox=\"0 0 960 %d\">", 74 + 18 * ((n + 3) / 4));
     for (int i = 0; i < n; i++) {
         double width = parts[i].value * scale;
         buffer_printf(
@@ -71,7 +74,7 @@ static void bar(struct buffer *b, const struct part *parts, int n, double limit,
                       "%s (%.0f%%)</text>",
                       20 + 235 * (i % 4), 66 + 18 * (i / 4), colours[i % 12], 36 + 235 * (i % 4), 76 + 18 * (i / 4),
                       parts[i].name, parts[i].value / by, unit, 100 * parts[i].value / total);
-    buffer_append_text(b, "</svg>");
+    buffer_append_text(b, "</svg></div>");
 }
 
 static void memory_bar(struct buffer *b, const struct training_plan *p) {
@@ -127,7 +130,7 @@ static void timeline(struct buffer *b, const struct training_plan *p) {
     }
     buffer_printf(b,
                   "<h2>Pipeline</h2><p class=\"note\">%d of %d stages, %d of %d micro-batches, plain 1F1B%s; blue "
-                  "forward, green backward.</p><svg viewBox=\"0 0 960 %d\">",
+                  "forward, green backward.</p><div class=\"wide\"><svg viewBox=\"0 0 960 %d\">",
                   stages, l->pp, m, plan_micro_batches(&p->job, l),
                   l->vpp > 1 ? " (the plan interleaves, which shortens the ends)" : "", 20 + 20 * stages);
     for (int i = 0; i < stages; i++) {
@@ -142,7 +145,7 @@ static void timeline(struct buffer *b, const struct training_plan *p) {
                           20 + 920 * (backward_end[i][k] - r) / end, 10 + 20 * i, 920 * r / end - 0.4, i, k);
         }
     }
-    buffer_append_text(b, "</svg>");
+    buffer_append_text(b, "</svg></div>");
 }
 
 /* ---- scaling ---------------------------------------------------------------------------------------------------- */
@@ -158,7 +161,7 @@ static void plot(struct buffer *b, const struct plan_point *points, int n, bool 
     }
     if (high <= 0) return;
     double y0 = floor(log10(low)), y1 = fmax(ceil(log10(high)), y0 + 1), x1 = 5;
-    buffer_append_text(b, "<svg viewBox=\"0 0 960 330\">");
+    buffer_append_text(b, "<div class=\"wide\"><svg viewBox=\"0 0 960 330\">");
     for (double d = y0; d <= y1; d++) {
         double y = PLOT_BOTTOM - (d - y0) / (y1 - y0) * (PLOT_BOTTOM - PLOT_TOP);
         buffer_printf(b,
@@ -192,7 +195,7 @@ static void plot(struct buffer *b, const struct plan_point *points, int n, bool 
         }
         if (pass == 0) buffer_append_text(b, "\"/>");
     }
-    buffer_printf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">GPUs</text><text x=\"%d\" y=\"14\">%s</text></svg>",
+    buffer_printf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">GPUs</text><text x=\"%d\" y=\"14\">%s</text></svg></div>",
                   PLOT_RIGHT, PLOT_BOTTOM + 34, PLOT_LEFT, unit);
 }
 

@@ -21,6 +21,10 @@ ask --what-fits --gpu h100 --gpus 8; has 'gpt3-13b'; has 'does not fit'
 ask --preset gpt3-175b --gpu a100-80 --gpus 10000 --currency RMB; has 'purchase     1.0.B RMB'
 ask --preset llama3-405b --gpu h100 --gpus 16384 --network llama3-roce --tokens 15.6T --html "$folder/report.html"
 grep -q '<svg' "$folder/report.html" || fail 'no plot in the report'
+[ "$(grep -o '<div class="wide"><svg' "$folder/report.html" | wc -l)" -eq "$(grep -o '<svg' "$folder/report.html" | wc -l)" ] ||
+    fail 'a plot that a narrow screen cannot scroll'
+[ "$(grep -o '</svg></div>' "$folder/report.html" | wc -l)" -eq "$(grep -o '<svg' "$folder/report.html" | wc -l)" ] ||
+    fail 'a plot that is not closed'
 ! grep -q 'http' "$folder/report.html" || fail 'the report fetches something'
 ask --preset deepseek-v3 --gpu h100 --gpus 2048 --tokens 14.8T --precision fp8 --batch 15360 --context 4096; has 'EP'
 ask --preset llama3-70b --gpu h100 --precision fp8 --serve --users 10000; has 'a million'
