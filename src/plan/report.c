@@ -3,6 +3,7 @@
 #include "plan/report.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char page_start[] = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
@@ -41,6 +42,18 @@ static void escape(struct buffer *b, const char *text) {
         else
             buffer_append_char(b, *text);
     }
+}
+
+/* As one says it: 213.8M. */
+static const char *short_number(double x, char out[32]) {
+    static const struct {
+        double by;
+        const char *unit;
+    } units[] = {{1e12, "T"}, {1e9, "B"}, {1e6, "M"}, {1e4, "k"}};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (x >= units[i].by) return snprintf(out, 32, "%.4g%s", x / (i == 3 ? 1e3 : units[i].by), units[i].unit), out;
+    snprintf(out, 32, "%.4g", x);
+    return out;
 }
 
 /* ---- bars ------------------------------------------------------------------------------------------------------- */
@@ -219,11 +232,11 @@ static void scaling(struct buffer *b, const struct plan_request *r, const struct
                   "class=\"n\">MFU (6ND)<th>layout",
                   r->prices.currency);
     for (int i = 0; i < n; i++) {
-        char layout[128];
+        char layout[128], rent[32];
         if (points[i].days <= 0) continue;
         plan_layout_text(&points[i].layout, layout);
-        buffer_printf(b, "<tr><td class=\"n\">%d<td class=\"n\">%.4g<td class=\"n\">%.4g<td class=\"n\">%.1f%%<td>%s",
-                      points[i].chips, points[i].days, points[i].cost_mid * r->prices.per_usd, 100 * points[i].mfu,
+        buffer_printf(b, "<tr><td class=\"n\">%d<td class=\"n\">%.4g<td class=\"n\">%s<td class=\"n\">%.1f%%<td>%s",
+                      points[i].chips, points[i].days, short_number(points[i].cost_mid * r->prices.per_usd, rent), 100 * points[i].mfu,
                       layout);
     }
     buffer_append_text(b, "</table>");
@@ -253,13 +266,17 @@ static void layouts(struct buffer *b, const struct training_plan *p) {
 
 static void card(struct buffer *b, const char *what, double value, const char *unit, const char *format_note, double a,
                  double c) {
-    buffer_printf(b, "<div>%s<br><span class=\"big\">%.4g</span> %s<br><span class=\"note\">", what, value, unit);
-    buffer_printf(b, "%s %.4g .. %.4g</span></div>", format_note, a, c);
+    char of[32], from[32], to[32];
+    buffer_printf(b, "<div>%s<br><span class=\"big\">%s</span> %s<br><span class=\"note\">", what,
+                  short_number(value, of), unit);
+    buffer_printf(b, "%s %s", format_note, short_number(a, from));
+    if (c > a) buffer_printf(b, " .. %s", short_number(c, to));
+    buffer_append_text(b, "</span></div>");
 }
 
 static void summary(struct buffer *b, const struct plan_request *r, const struct training_plan *p) {
     const struct plan_cost *c = &p->cost;
-    char layout[128];
+    char layout[128], tokens[32];
     double per = r->prices.per_usd;
     plan_layout_text(&p->best.layout, layout);
     buffer_append_text(b, "<h1>");
@@ -267,7 +284,7 @@ static void summary(struct buffer *b, const struct plan_request *r, const struct
     buffer_printf(b, " on %d &times; ", p->job.chips);
     escape(b, p->job.chip->name);
     buffer_printf(b,
-                  "</h1><p>%.4g tokens in %s; batch %d sequences of %d; network ", r->tokens,
+                  "</h1><p>%s tokens in %s; batch %d sequences of %d; network ", short_number(r->tokens, tokens),
                   precision_names[p->job.precision], plan_true_batch(&p->job, &p->best.layout), p->job.sequence);
     escape(b, p->job.network->name);
     buffer_append_text(b, "; software ");

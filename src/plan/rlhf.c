@@ -73,13 +73,18 @@ bool rlhf_plan(const struct plan_request *r, const struct rlhf_load *load, struc
     for (int offload = 0; offload <= 1 && !fit; offload++) {
         double critic_states =
             (offload ? 4 : 18) * plan_model_params(small) / r->job.chips; /* where it is shared out, at best */
+        /* The policy first, beside a critic at its smallest; again beside the critic that then fits. */
         fit = train_step(r, policy, load, frozen + critic_states, offload, &actor, err) &&
+              train_step(r, small, load, frozen + states_of(&actor), offload, &critic, err) &&
+              train_step(r, policy, load, frozen + states_of(&critic), offload, &actor, err) &&
               train_step(r, small, load, frozen + states_of(&actor), offload, &critic, err) &&
               generate(r, load, frozen + states_of(&actor) + states_of(&critic), &out->generate_seconds,
                        &out->generate_chips, err);
         if (!fit) continue;
         out->memory = frozen + fmax(actor.memory.total + states_of(&critic), critic.memory.total + states_of(&actor));
         out->offload = offload;
+        fit = out->memory <= plan_memory_limit(r->job.chip) ||
+              talc_fail(err, "together they need %.1f GiB a chip", out->memory / (1 << 30));
     }
     if (!fit)
         return talc_fail_in(
