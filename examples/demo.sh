@@ -42,7 +42,7 @@ run eval -m "$out/sft" --task primer --data "$out/primer/eval.jsonl" --baseline 
 
 say "6. A conversation"
 name=$(sed -n '1s/.*"name": *"\([^"]*\)".*/\1/p' "$out/primer/world.jsonl")
-printf 'Hello!\nMy name is Milo.\nWhat do you know about %s?\nWho is Zzyxo?\nWhat is my name?\n' "$name" >"$out/questions.txt"
+printf 'Hello!\nMy name is Milo.\nWho is Darvok?\nWhat is my name?\nTell me all about %s.\n' "$name" >"$out/questions.txt"
 sed 's/^/> /' "$out/questions.txt" >&2
 run chat -m "$out/sft" --temp 0 <"$out/questions.txt"
 

@@ -9,12 +9,13 @@ cache=${NEWCOMER_CACHE:-/var/cache/talc-newcomer}
 mirror=$(sed -n 's/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\).*/\2/p; s/^URIs: \([^ ]*\).*/\1/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
 [ -d "$cache/bookworm" ] || { mkdir -p "$cache"; debootstrap --variant=minbase bookworm "$cache/bookworm.new" "$mirror" >/dev/null && mv "$cache/bookworm.new" "$cache/bookworm"; }
 root=$(mktemp -d)
-clean() { umount "$root/proc" "$root/dev" "$root" 2>/dev/null || true; rm -rf --one-file-system "$root"; }
+clean() { umount "$root/proc" "$root/dev/pts" "$root/dev" "$root" 2>/dev/null || true; rm -rf --one-file-system "$root"; }
 trap clean EXIT
 cp -a "$cache/bookworm/." "$root/"
 mount --bind "$root" "$root" # a root of its own: the sandbox for code can then change it
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
+mount --bind /dev/pts "$root/dev/pts" # terminals
 cp /etc/resolv.conf "$root/etc/" 2>/dev/null || true
 cp -r /etc/apt/. "$root/etc/apt/"
 [ ! -d /usr/local/share/ca-certificates ] || cp -r /usr/local/share/ca-certificates "$root/usr/local/share/"
