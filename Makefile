@@ -135,7 +135,7 @@ test-bin: $(TEST_BIN)
 
 ## make test       everything that needs no network and no Python, under 5 minutes
 test: $(BUILD)/talc test-bin
-	@BUILD=$(BUILD) TALC=$(BUILD)/talc tests/run.sh $(TEST_BIN) $(TEST_SCRIPTS)
+	@BUILD=$(BUILD) TALC=$(BUILD)/talc SLOW=$(SANITIZE) tests/run.sh $(TEST_BIN) $(TEST_SCRIPTS)
 
 ## make demo       the whole road: corpus, tokenizer, pretraining, SFT, tests, a conversation (DEMO_MINUTES=10)
 demo: talc
