@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -90,17 +91,25 @@ static void *worker_main(void *argument) {
     }
 }
 
+/* What ends or interrupts the program is for the thread that opened the pool: workers inherit a mask that blocks it. */
 static bool start_workers(struct thread_pool *pool, struct talc_error *err) {
-    for (int i = 1; i < pool->n_threads; i++) {
+    bool ok = true;
+    sigset_t blocked, before;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    for (int i = 1; ok && i < pool->n_threads; i++) {
         struct worker_start *start = malloc(sizeof *start);
         if (start) *start = (struct worker_start){pool, i};
         if (!start || pthread_create(&pool->threads[i - 1], NULL, worker_main, start) != 0) {
             free(start);
             pool->n_threads = i;
-            return talc_fail(err, "cannot start thread %d; try --threads %d", i + 1, i);
+            ok = talc_fail(err, "cannot start thread %d; try --threads %d", i + 1, i);
         }
     }
-    return true;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ok;
 }
 
 struct thread_pool *thread_pool_open(int n_threads, struct talc_error *err) {

@@ -164,7 +164,7 @@ static bool say(struct chat *c, const struct buffer *message, bool terminal, str
 
 static bool converse(struct chat *c, struct talc_error *err) {
     bool terminal = isatty(0);
-    struct line_input *input = line_input_open("> ");
+    struct line_input *input = line_input_open("> ", c->interrupted);
     struct buffer line = {0}, message = {0};
     bool ok = input ? true : talc_fail(err, "out of memory");
     if (terminal) fprintf(stderr, "Talk to %s. /help lists commands, Ctrl-D leaves.\n", c->model);

@@ -2,15 +2,20 @@
 #ifndef TALC_CLI_LINE_INPUT_H
 #define TALC_CLI_LINE_INPUT_H
 
+#include <signal.h>
+
 #include "base/buffer.h"
 
 struct line_input;
 
-struct line_input *line_input_open(const char *prompt);
+/* `interrupted` becomes nonzero in a signal handler (cli_catch_interrupt). Sets LC_CTYPE to a UTF-8 locale: what is typed
+ * is UTF-8. NULL: out of memory. */
+struct line_input *line_input_open(const char *prompt, const volatile sig_atomic_t *interrupted);
 void line_input_close(struct line_input *input);
 
 enum line_result { LINE_READ, LINE_INTERRUPTED, LINE_END };
-/* One line without its end, into *line (cleared first). Ctrl-C gives LINE_INTERRUPTED, end of file LINE_END. */
+/* One line without its end, into *line (cleared first). End of file gives LINE_END; SIGINT and SIGTERM give
+ * LINE_INTERRUPTED, whenever they come: also when they came just before the call. */
 enum line_result line_input_read(struct line_input *input, struct buffer *line);
 
 #endif

@@ -11,43 +11,57 @@ make_corpus "$work/text.txt"
 printf '{"messages": [{"role": "user", "content": "Who sang?"}, {"role": "assistant", "content": "The miller sang by the river."}]}\n' >"$work/chats.jsonl"
 must "$TALC" tokenizer train --vocab-size 300 --out "$work/tok" "$work/text.txt"
 must "$TALC" prepare -t "$work/tok" --out "$work/data" --val-fraction 0.1 "$work/text.txt"
-must "$TALC" train --data "$work/data" --out "$work/base" --depth 1 --context 4096 --batch 1 --steps 1 --quiet
-must "$TALC" train --data "$work/data" --out "$work/short_base" --depth 1 --context 64 --batch 1 --steps 1 --quiet
-for m in '' short_; do
-    must "$TALC" sft -m "$work/${m}base" --data "$work/chats.jsonl" --out "$work/${m}sft" --steps 1 --val-fraction 0 --quiet
-done
+# One model that answers, in a context of 64 tokens, and one that has learnt to say the same without end.
+must "$TALC" train --data "$work/data" --out "$work/base" --depth 1 --context 64 --batch 1 --steps 1 --quiet
+must "$TALC" train --data "$work/data" --out "$work/long_base" --depth 1 --context 16384 --batch 1 --steps 1 --quiet
+must "$TALC" sft -m "$work/base" --data "$work/chats.jsonl" --out "$work/sft" --steps 1 --val-fraction 0 --quiet
+awk 'BEGIN {
+    printf "{\"messages\": [{\"role\": \"user\", \"content\": \"Who sang?\"}, {\"role\": \"assistant\", \"content\": \""
+    for (i = 0; i < 900; i++) printf "The miller sang. "
+    print "\"}]}" }' >"$work/endless.jsonl"
+must "$TALC" sft -m "$work/long_base" --data "$work/endless.jsonl" --out "$work/endless" --steps 2 --val-fraction 0 --quiet
 
-# on_terminal OPTIONS: plays the lines of stdin (each "SECONDS TEXT") to a chat; what it shows goes to $work/seen.
+# on_terminal OPTIONS: plays the lines of stdin to a chat, each "PATTERN|TEXT": TEXT is typed as soon as PATTERN is seen in what
+# was shown since the last. What it shows goes to $work/seen.
 on_terminal() {
-    while read -r seconds text; do
-        sleep "$seconds"
+    : >"$work/seen"
+    : >"$work/missed"
+    shown=0
+    while IFS='|' read -r pattern text; do
+        tries=0
+        until tail -c +$((shown + 1)) "$work/seen" | grep -q -- "$pattern"; do
+            tries=$((tries + 1))
+            [ $tries -lt 600 ] || { echo "$pattern" >"$work/missed"; exit; }
+            sleep 0.1
+        done
+        shown=$(wc -c <"$work/seen")
         printf '%b' "$text"
     done | script -qefc "$TALC chat $1" /dev/null >"$work/seen" 2>&1
     status=$?
+    [ ! -s "$work/missed" ] || fail "not seen in a minute: $(cat "$work/missed")"
 }
-seen() { grep -q -- "$1" "$work/seen" || { fail "not seen: $1"; cat "$work/seen" >&2; }; }
+seen() { grep -q -- "$1" "$work/seen" || { fail "not seen: $1"; cut -c 1-300 "$work/seen" >&2; }; }
 
 if [ $terminal = yes ]; then
-# An untrained model babbles until the context is full: there is time to stop it.
-on_terminal "-m $work/sft --temp 2 --top-p 1 --threads 1 --verbose" <<'LINES'
-1 Who sang?\n
-0.2 \003
-0.5 /nonsense\n
-0.3 half a line\003
-0.3 \003
-0.3 /exit\n
-0.5
+on_terminal "-m $work/endless --temp 0 --threads 1 --verbose" <<LINES
+^> |Who sang?\n
+miller|\003
+tokens/s|/nonsense\n
+clear *forget|half a line\003
+^> |\003
+^> |/system Gr\303\274\303\237e\n
+^> |/save $work/greeting.jsonl\n
+added to|/exit\n
 LINES
 [ "$status" = 0 ] || fail "exit $status after Ctrl-C and /exit"
-seen '/clear *forget the conversation'
 n=$(sed -n 's/.*(\([0-9]*\) tokens, .* tokens\/s.*/\1/p' "$work/seen")
-[ "${n:-0}" -gt 0 ] && [ "${n:-0}" -lt 4000 ] || fail "the answer was not stopped: ${n:-no} tokens"
+[ "${n:-0}" -gt 0 ] && [ "${n:-0}" -lt 16000 ] || fail "the answer was not stopped: ${n:-no} tokens"
+grep -q 'Grüße' "$work/greeting.jsonl" || fail "what is typed is not UTF-8 text"
 
-on_terminal "-m $work/short_sft --temp 2 --top-p 1" <<'LINES'
-1 Who sang?\n
-0.5 And then?\n
-0.5 \004
-0.5
+on_terminal "-m $work/sft --temp 2 --top-p 1 --min-p 0" <<'LINES'
+^> |Who sang?\n
+the context of 64 tokens is full|And then?\n
+the conversation has|\004
 LINES
 [ "$status" = 0 ] || fail "exit $status after Ctrl-D"
 seen 'the context of 64 tokens is full and the answer ends here'
@@ -79,7 +93,7 @@ refuses 'UTF-8' sh -c "echo '$bad' | $TALC chat -m $work/sft"
 refuses 'UTF-8' "$TALC" chat -m "$work/sft" --system "$bad"
 refuses 'no chat template' "$TALC" chat -m "$work/base"
 refuses 'UTF-8' "$TALC" generate -m "$work/base" -p "$bad"
-refuses 'the context holds 64' sh -c "head -c 1000 $work/text.txt | tr '\n' ' ' | $TALC chat -m $work/short_sft"
+refuses 'the context holds 64' sh -c "head -c 1000 $work/text.txt | tr '\n' ' ' | $TALC chat -m $work/sft"
 
 # What a user writes is text, whatever it looks like: no token of the template's own is in it.
 "$TALC" sft -m "$work/base" --show-mask --data "$work/chats.jsonl" | grep -o '[0-9]* tokens' >"$work/plain"
