@@ -17,6 +17,7 @@ struct eval {
     const char *model, *task, *data, *device, *answers, *baseline;
     struct option_list vocabulary;
     int64_t streams, max_tokens, free_text, seed, threads;
+    size_t n_too_long; /* tests without room for an answer */
     bool json, quiet;
     /* opened */
     struct assistant assistant;
@@ -46,9 +47,14 @@ static bool begin_attempt(struct eval *e, struct attempt *a, size_t item, struct
     if (!assistant_encode_chat(&e->assistant, e->tests.items[item].messages, &a->prompt, err)) return false;
     a->generation = (struct generation){.prompt = a->prompt.ids, .n_prompt = (int)a->prompt.count,
                                         .max_new_tokens = (int)e->max_tokens,
-                                        .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1}};
-    a->active = engine_submit(e->assistant.engine, &a->generation, err);
-    return a->active;
+                                        .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1},
+                                        .stream = -1};
+    if (a->generation.n_prompt >= engine_context_length(e->assistant.engine)) {
+        a->generation.finish = FINISH_CONTEXT; /* no room for an answer: there is none */
+        e->n_too_long++;
+        return a->active = true;
+    }
+    return a->active = engine_submit(e->assistant.engine, &a->generation, err);
 }
 
 static void note_answer(struct eval *e, const struct checker_item *item, const char *answer, const struct checker_result *r) {
@@ -90,6 +96,9 @@ static bool run_tests(struct eval *e, struct talc_error *err) {
         progress_update(&progress, (double)done, NULL);
     }
     progress_clear(&progress);
+    if (ok && e->n_too_long)
+        cli_say(e->quiet, "talc eval: %zu tests do not fit in the context of %d tokens and count as wrong\n", e->n_too_long,
+                engine_context_length(e->assistant.engine));
     for (int i = 0; attempts && i < e->streams; i++) {
         if (attempts[i].active) engine_cancel(e->assistant.engine, &attempts[i].generation);
         end_attempt(&attempts[i]);

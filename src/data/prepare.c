@@ -7,14 +7,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/rng.h"
+#include "data/permutation.h"
 #include "data/text_reader.h"
 #include "data/token_source.h"
 #include "file/atomic.h"
 #include "file/token_shard.h"
 
 #define DEFAULT_SHARD_TOKENS 100000000
-#define MIN_VAL_DOCUMENTS 10 /* expected; with fewer every document is divided instead */
+/* With fewer documents, or fewer for validation and long ones, every document is divided instead. */
+#define MIN_DOCUMENTS 20
+#define MIN_VAL_DOCUMENTS 10
+#define LONG_DOCUMENT_BYTES 32768 /* on average */
 #define BATCH_BYTES ((size_t)4 << 20)
 #define BATCH_PIECES 2048
 
@@ -45,6 +48,8 @@ struct preparation {
     uint64_t *document_bytes; /* of each file that is one document */
     uint64_t n_documents, n_total;
     bool divide_documents; /* the last part of each is for validation */
+    struct permutation order; /* of the documents; the first n_val_documents of it are for validation */
+    uint64_t n_val_documents;
 
     /* Where reading is. */
     size_t file;
@@ -58,6 +63,17 @@ struct preparation {
 };
 
 /* ---- first pass -------------------------------------------------------------------------------------------------- */
+
+/* What is set apart: whole documents, unless there are only a few long ones. */
+static void choose_validation(struct preparation *p) {
+    double expected = (double)p->n_documents * p->options->val_fraction;
+    bool are_long = p->n_total >= p->n_documents * LONG_DOCUMENT_BYTES;
+    p->divide_documents = p->n_documents < MIN_DOCUMENTS || (expected < MIN_VAL_DOCUMENTS && are_long);
+    if (p->divide_documents || expected == 0) return;
+    p->order = permutation_make(p->n_documents, p->options->seed, 0);
+    p->n_val_documents = expected < 1 ? 1 : (uint64_t)(expected + 0.5);
+    if (p->n_val_documents == p->n_documents) p->n_val_documents--; /* something to train on */
+}
 
 static bool survey(struct preparation *p, struct talc_error *err) {
     const struct prepare_options *o = p->options;
@@ -74,7 +90,7 @@ static bool survey(struct preparation *p, struct talc_error *err) {
         p->n_documents += n;
         p->n_total += stat(o->paths[i], &st) == 0 ? (uint64_t)st.st_size : 0;
     }
-    p->divide_documents = (double)p->n_documents * o->val_fraction < MIN_VAL_DOCUMENTS;
+    choose_validation(p);
     return true;
 }
 
@@ -164,8 +180,7 @@ static bool gather(struct preparation *p, const char *text, size_t n_bytes, bool
 /* ---- dividing ---------------------------------------------------------------------------------------------------- */
 
 static bool is_for_validation(const struct preparation *p, uint64_t document) {
-    struct rng rng = rng_make(p->options->seed, document);
-    return rng_uniform(&rng) < p->options->val_fraction;
+    return p->n_val_documents > 0 && permutation_at(&p->order, document) < p->n_val_documents;
 }
 
 /* Takes a piece of a document of n_document bytes whose last part is for validation. */

@@ -140,6 +140,42 @@ static void few_documents_are_each_divided(void **state) {
     free(b);
 }
 
+/* n documents of `length` bytes. */
+static char *write_documents(const char *name, int n, int length) {
+    struct buffer lines = {0};
+    for (int i = 0; i < n; i++) buffer_printf(&lines, "{\"text\":\"%0*d\"}\n", length, i);
+    char *path = write_file(name, lines.data, lines.length);
+    buffer_free(&lines);
+    return path;
+}
+
+static void long_documents_are_divided_where_few_are_for_validation(void **state) {
+    (void)state;
+    enum { N = 30, BYTES = 40000 };
+    char *path = write_documents("a.jsonl", N, BYTES);
+    struct data_info info = prepare((const char *const[]){path}, 1, 0.25, 0);
+    assert_int_equal(info.train.n_documents, N);
+    assert_int_equal(info.val.n_documents, N);
+    assert_int_equal(info.val.n_bytes, N * BYTES / 4);
+    free(path);
+}
+
+/* Short ones stay whole: at least one is for validation, at least one for training. */
+static void short_documents_stay_whole(void **state) {
+    (void)state;
+    enum { N = 30, BYTES = 9 };
+    char *path = write_documents("a.jsonl", N, BYTES);
+    const double fractions[] = {0, 0.001, 0.2, 0.99};
+    const int n_val[] = {0, 1, 6, N - 1};
+    for (int i = 0; i < 4; i++) {
+        struct data_info info = prepare((const char *const[]){path}, 1, fractions[i], 0);
+        assert_int_equal(info.val.n_documents, n_val[i]);
+        assert_int_equal(info.val.n_bytes, BYTES * n_val[i]);
+        assert_int_equal(info.train.n_bytes, BYTES * (N - n_val[i]));
+    }
+    free(path);
+}
+
 /* Training text that ends just where a piece of a long text does still ends with a separator. */
 static void document_divided_between_pieces_is_ended(void **state) {
     (void)state;
@@ -186,7 +222,7 @@ static void many_documents_go_whole_to_one_side(void **state) {
         free(text);
     }
     for (int i = 0; i < 1000; i++) assert_int_equal(seen[i], 1);
-    assert_in_range(info.val.n_documents, 160, 240);
+    assert_int_equal(info.val.n_documents, 200);
     assert_int_equal(info.train.n_documents + info.val.n_documents, 1000);
     buffer_free(&lines);
     free(path);
@@ -324,6 +360,8 @@ int main(void) {
         TEST(one_document_is_divided_at_its_end),
         TEST(a_character_is_never_divided),
         TEST(few_documents_are_each_divided),
+        TEST(long_documents_are_divided_where_few_are_for_validation),
+        TEST(short_documents_stay_whole),
         TEST(document_divided_between_pieces_is_ended),
         TEST(without_a_fraction_all_is_for_training),
         TEST(many_documents_go_whole_to_one_side),

@@ -77,6 +77,14 @@ says "\"loss\":" talc perplexity -m one_run --json val.txt
 awk -v want="$want" -v got="$(sed 's/.*"loss":\([0-9.]*\).*/\1/' out)" 'BEGIN { exit !(got - want < 1e-5 && want - got < 1e-5) }' ||
     fail "perplexity $(cat out), training $want"
 
+# a test that leaves no room for an answer is a wrong one, and is said
+awk 'BEGIN {
+    for (i = 0; i < 3000; i++) text = text "far "
+    printf "{\"skill\": \"unknown\", \"messages\": [{\"role\": \"user\", \"content\": \"%s\"}], \"answer\": \"no\", ", text
+    print "\"check\": {\"type\": \"unknown\", \"thing\": \"far\"}}" }' >long.jsonl
+says '"score":0.0,.*"n":1}' talc eval -m sft/ --data long.jsonl --json
+grep -q '1 tests do not fit in the context' err || fail "a test that does not fit is not told: $(cat err)"
+
 refuses '--words FILE' talc eval -m sft/ --data nothing --free-text 2
 
 # results that nobody can read
