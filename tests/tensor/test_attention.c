@@ -70,6 +70,21 @@ static int fill_batch(struct op_case *c, const struct scene *x, const struct pie
     return n;
 }
 
+/* What no token has been written to may hold anything. */
+static void spoil_unused(struct op_case *c, const struct scene *x, const struct piece *pieces, int n_pieces, struct tensor k,
+                         struct tensor v) {
+    const struct tensor *table = &c->operands[BLOCKS].view;
+    const int32_t *blocks = table->data;
+    for (int i = 0; i < n_pieces; i++)
+        for (int64_t j = pieces[i].length; j < table->cols * x->block_tokens; j++) {
+            int64_t slot = (int64_t)blocks[i * table->cols + j / x->block_tokens] * x->block_tokens + j % x->block_tokens;
+            for (int64_t d = 0; d < k.cols; d++) {
+                ref_store(k, slot, d, NAN);
+                ref_store(v, slot, d, NAN);
+            }
+        }
+}
+
 /* The batch of the pieces, where number `ours` is of the scene's text and the others are of noise. Without a table the
  * keys lie in order. */
 static void make_batch(struct op_case *c, const struct scene *x, const struct piece *pieces, int n_pieces, int ours,
@@ -92,6 +107,7 @@ static void make_batch(struct op_case *c, const struct scene *x, const struct pi
         copy_row(k, slot, x->k, j);
         copy_row(v, slot, x->v, j);
     }
+    if (table) spoil_unused(c, x, pieces, n_pieces, k, v);
     op_case_say(c, " H=%d G=%d d=%d window=%d block=%d %s, %d rows of %d among %d sequences%s", x->n_heads,
                 x->n_kv_heads, x->head_dim, x->window, x->block_tokens, dtype_name(x->dtype), pieces[ours].n_rows,
                 pieces[ours].length, n_pieces, table ? ", table" : "");
