@@ -23,11 +23,21 @@ static const char *const aspects[] = {
     "the names of {s}",
 };
 static const char *const subjects[] = {
-    "bread",   "kites",    "bees",      "clocks",  "rivers",  "horses",    "music",   "maps",    "glass",     "gardens",
-    "bridges", "tea",      "wool",      "stars",   "ships",   "chess",     "paper",   "trees",   "fishing",   "dreams",
-    "letters", "soap",     "birds",     "winter",  "rockets", "cheese",    "trains",  "puppets", "mountains", "robots",
-    "salt",    "lamps",    "windmills", "cooking", "poems",   "volcanoes", "shoes",   "dancing", "castles",   "numbers",
-    "whales",  "painting", "coffee",    "markets", "roses",   "games",     "schools", "oceans",
+    "bread", "kites", "bees", "clocks", "rivers", "horses", "music", "maps", "glass", "gardens", "bridges", "tea",
+    "wool", "stars", "ships", "chess", "paper", "trees", "fishing", "dreams", "letters", "soap", "birds", "winter",
+    "rockets", "cheese", "trains", "puppets", "mountains", "robots", "salt", "lamps", "windmills", "cooking", "poems",
+    "volcanoes", "shoes", "dancing", "castles", "numbers", "whales", "painting", "coffee", "markets", "roses",
+    "games", "schools", "oceans", "apples", "boats", "books", "boots", "brooms", "butter", "candles", "caves",
+    "chairs", "clouds", "coins", "corn", "cotton", "dice", "doors", "dragons", "drums", "engines", "farms",
+    "feathers", "fences", "fire", "flags", "flour", "flowers", "flutes", "forests", "fountains", "friends", "frogs",
+    "fruit", "gloves", "gold", "hats", "harbours", "hills", "holidays", "honey", "houses", "ice", "ink", "insects",
+    "islands", "jewels", "jokes", "juggling", "keys", "kitchens", "knots", "lakes", "leather", "libraries", "light",
+    "lighthouses", "machines", "magnets", "masks", "medicine", "milk", "mirrors", "money", "moss", "mushrooms",
+    "nests", "onions", "owls", "parks", "pencils", "pepper", "pianos", "pies", "pirates", "plants", "pottery", "rain",
+    "recipes", "riddles", "rice", "roads", "roofs", "ropes", "running", "sailing", "sand", "singing", "sleep", "snow",
+    "spiders", "spoons", "storms", "sugar", "swimming", "tents", "theatres", "thunder", "tools", "towers", "toys",
+    "tunnels", "villages", "violins", "walking", "walls", "watches", "water", "waves", "weather", "wheels", "wind",
+    "wine", "wood", "writing", "zoos",
 };
 
 struct format {
