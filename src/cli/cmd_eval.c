@@ -13,6 +13,10 @@
 #include "task/sandbox.h"
 #include "task/sandbox_code.h"
 
+struct free_text {
+    size_t n, repeats, n_words, n_known;
+};
+
 struct eval {
     const char *model, *task, *data, *device, *answers, *baseline;
     struct option_list vocabulary;
@@ -25,15 +29,25 @@ struct eval {
     struct score_table scores, baseline_scores;
     struct code_runner runner;
     FILE *answers_file;
+    struct word_set *words; /* that are known */
+    struct free_text samples;
     const volatile sig_atomic_t *stop;
 };
 
-/* A test on its way through the engine. */
+/* A text on its way through the engine: the answer of a test, or a sample of free text. */
 struct attempt {
     struct generation generation;
     struct token_list prompt;
     size_t item;
     bool active;
+};
+
+/* Many of them: begin sets prompt and generation of a->item, finish looks at what came. */
+struct attempts {
+    const char *what, *unit;
+    size_t n_items;
+    bool (*begin)(struct eval *e, struct attempt *a, struct talc_error *err);
+    bool (*finish)(struct eval *e, struct attempt *a, struct talc_error *err);
 };
 
 static void end_attempt(struct attempt *a) {
@@ -42,19 +56,56 @@ static void end_attempt(struct attempt *a) {
     *a = (struct attempt){0};
 }
 
-static bool begin_attempt(struct eval *e, struct attempt *a, size_t item, struct talc_error *err) {
+static bool begin_attempt(struct eval *e, const struct attempts *all, struct attempt *a, size_t item, struct talc_error *err) {
     a->item = item;
-    if (!assistant_encode_chat(&e->assistant, e->tests.items[item].messages, &a->prompt, err)) return false;
-    a->generation = (struct generation){.prompt = a->prompt.ids, .n_prompt = (int)a->prompt.count,
-                                        .max_new_tokens = (int)e->max_tokens,
-                                        .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1},
-                                        .stream = -1};
-    if (a->generation.n_prompt >= engine_context_length(e->assistant.engine)) {
-        a->generation.finish = FINISH_CONTEXT; /* no room for an answer: there is none */
-        e->n_too_long++;
-        return a->active = true;
+    a->active = true;
+    if (!all->begin(e, a, err)) return false;
+    a->generation.prompt = a->prompt.ids;
+    a->generation.n_prompt = (int)a->prompt.count;
+    a->generation.stream = -1;
+    if (a->generation.n_prompt < engine_context_length(e->assistant.engine))
+        return engine_submit(e->assistant.engine, &a->generation, err);
+    a->generation.finish = FINISH_CONTEXT; /* no room for an answer: there is none */
+    e->n_too_long++;
+    return true;
+}
+
+/* As many at a time as the engine has streams; each is looked at as it ends. */
+static bool run_attempts(struct eval *e, const struct attempts *all, struct talc_error *err) {
+    size_t next = 0, done = 0;
+    struct progress progress;
+    struct attempt *attempts = calloc((size_t)e->streams, sizeof *attempts);
+    bool ok = attempts ? true : talc_fail(err, "out of memory");
+    progress_start(&progress, all->what, all->unit, 0, (double)all->n_items, e->quiet);
+    while (ok && done < all->n_items) {
+        int running;
+        for (int i = 0; ok && i < e->streams && next < all->n_items; i++)
+            if (!attempts[i].active) ok = begin_attempt(e, all, &attempts[i], next++, err);
+        ok = ok && engine_step(e->assistant.engine, &running, err);
+        for (int i = 0; ok && i < e->streams; i++)
+            if (attempts[i].active && attempts[i].generation.finish != FINISH_NONE) {
+                ok = all->finish(e, &attempts[i], err);
+                end_attempt(&attempts[i]);
+                done++;
+            }
+        if (ok && *e->stop) ok = talc_fail(err, "interrupted after %zu of %zu %ss", done, all->n_items, all->unit);
+        progress_update(&progress, (double)done, NULL);
     }
-    return a->active = engine_submit(e->assistant.engine, &a->generation, err);
+    progress_clear(&progress);
+    for (int i = 0; attempts && i < e->streams; i++) {
+        if (attempts[i].active) engine_cancel(e->assistant.engine, &attempts[i].generation);
+        end_attempt(&attempts[i]);
+    }
+    free(attempts);
+    return ok;
+}
+
+/* ---- tests -------------------------------------------------------------------------------------------------------------- */
+
+static bool begin_test(struct eval *e, struct attempt *a, struct talc_error *err) {
+    a->generation = (struct generation){.max_new_tokens = (int)e->max_tokens,
+                                        .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1}};
+    return assistant_encode_chat(&e->assistant, e->tests.items[a->item].messages, &a->prompt, err);
 }
 
 static void note_answer(struct eval *e, const struct checker_item *item, const char *answer, const struct checker_result *r) {
@@ -65,7 +116,7 @@ static void note_answer(struct eval *e, const struct checker_item *item, const c
     cli_print_json(e->answers_file, o, NULL); /* whether it could be written is asked when the file is closed */
 }
 
-static bool judge(struct eval *e, const struct attempt *a, struct talc_error *err) {
+static bool finish_test(struct eval *e, struct attempt *a, struct talc_error *err) {
     const struct checker_item *item = &e->tests.items[a->item];
     const char *answer = a->generation.text.data ? a->generation.text.data : "";
     struct checker_result result;
@@ -74,37 +125,13 @@ static bool judge(struct eval *e, const struct attempt *a, struct talc_error *er
     return score_table_add(&e->scores, item, &result) ? true : talc_fail(err, "the tests have too many skills");
 }
 
-/* All tests, as many at a time as the engine has streams; each is judged as it ends. */
 static bool run_tests(struct eval *e, struct talc_error *err) {
-    size_t next = 0, done = 0;
-    struct progress progress;
-    struct attempt *attempts = calloc((size_t)e->streams, sizeof *attempts);
-    bool ok = attempts ? true : talc_fail(err, "out of memory");
-    progress_start(&progress, "eval", "test", 0, (double)e->tests.n_items, e->quiet);
-    while (ok && done < e->tests.n_items) {
-        int running;
-        for (int i = 0; ok && i < e->streams && next < e->tests.n_items; i++)
-            if (!attempts[i].active) ok = begin_attempt(e, &attempts[i], next++, err);
-        ok = ok && engine_step(e->assistant.engine, &running, err);
-        for (int i = 0; ok && i < e->streams; i++)
-            if (attempts[i].active && attempts[i].generation.finish != FINISH_NONE) {
-                ok = judge(e, &attempts[i], err);
-                end_attempt(&attempts[i]);
-                done++;
-            }
-        if (ok && *e->stop) ok = talc_fail(err, "interrupted after %zu tests", done);
-        progress_update(&progress, (double)done, NULL);
-    }
-    progress_clear(&progress);
-    if (ok && e->n_too_long)
+    const struct attempts all = {"eval", "test", e->tests.n_items, begin_test, finish_test};
+    if (!run_attempts(e, &all, err)) return false;
+    if (e->n_too_long)
         cli_say(e->quiet, "talc eval: %zu tests do not fit in the context of %d tokens and count as wrong\n", e->n_too_long,
                 engine_context_length(e->assistant.engine));
-    for (int i = 0; attempts && i < e->streams; i++) {
-        if (attempts[i].active) engine_cancel(e->assistant.engine, &attempts[i].generation);
-        end_attempt(&attempts[i]);
-    }
-    free(attempts);
-    return ok;
+    return true;
 }
 
 /* The same tests answered by the most similar training prompt: what a skill is worth that only remembers. */
@@ -129,37 +156,35 @@ static bool run_baseline(struct eval *e, struct talc_error *err) {
 
 /* ---- free text ---------------------------------------------------------------------------------------------------------- */
 
-struct free_text {
-    size_t n, repeats, n_words, n_known;
-};
-
-static bool sample_text(struct eval *e, const struct word_set *words, int64_t seed, struct free_text *f, struct talc_error *err) {
+static bool begin_sample(struct eval *e, struct attempt *a, struct talc_error *err) {
     int32_t start = tokenizer_end_of_text_id(e->assistant.tokenizer);
-    struct generation g = {.prompt = &start, .n_prompt = 1, .max_new_tokens = 150, .sampling = sampling_defaults()};
-    struct text_quality quality = {0};
-    g.sampling.seed = (uint64_t)seed;
     if (start < 0) return talc_fail(err, "this model has no token that begins a text");
-    bool ok = engine_generate(e->assistant.engine, &g, err);
-    if (ok && !text_quality_measure(words, g.text.data ? g.text.data : "", g.text.length, g.finish != FINISH_STOP, &quality))
-        ok = talc_fail(err, "out of memory");
-    f->n++;
-    f->repeats += quality.repeats;
-    f->n_words += quality.n_words;
-    f->n_known += quality.n_known;
-    generation_free(&g);
-    return ok;
+    a->generation = (struct generation){.max_new_tokens = 150, .sampling = sampling_defaults()};
+    a->generation.sampling.seed = (uint64_t)e->seed + a->item;
+    token_list_append(&a->prompt, start);
+    return true;
 }
 
-static bool run_free_text(struct eval *e, struct free_text *f, struct talc_error *err) {
-    struct word_set *words = e->free_text > 0 ? word_set_open() : NULL;
-    bool ok = e->free_text == 0 || words ? true : talc_fail(err, "out of memory");
-    for (int i = 0; ok && i < e->vocabulary.n && words; i++) ok = word_set_add_file(words, e->vocabulary.items[i], err);
-    for (int64_t i = 0; ok && i < e->free_text; i++) {
-        ok = sample_text(e, words, e->seed + i, f, err);
-        if (ok && *e->stop) ok = talc_fail(err, "interrupted after %lld samples", (long long)i);
-    }
-    if (words) word_set_close(words);
-    return ok;
+static bool finish_sample(struct eval *e, struct attempt *a, struct talc_error *err) {
+    struct text_quality quality = {0};
+    const struct buffer *text = &a->generation.text;
+    bool cut = a->generation.finish != FINISH_STOP;
+    if (!text_quality_measure(e->words, text->data ? text->data : "", text->length, cut, &quality))
+        return talc_fail(err, "out of memory");
+    e->samples.n++;
+    e->samples.repeats += quality.repeats;
+    e->samples.n_words += quality.n_words;
+    e->samples.n_known += quality.n_known;
+    return true;
+}
+
+static bool run_free_text(struct eval *e, struct talc_error *err) {
+    if (e->free_text == 0) return true;
+    const struct attempts all = {"free text", "sample", (size_t)e->free_text, begin_sample, finish_sample};
+    e->words = word_set_open();
+    bool ok = e->words ? true : talc_fail(err, "out of memory");
+    for (int i = 0; ok && i < e->vocabulary.n; i++) ok = word_set_add_file(e->words, e->vocabulary.items[i], err);
+    return ok && run_attempts(e, &all, err);
 }
 
 /* ---- results ------------------------------------------------------------------------------------------------------------ */
@@ -180,7 +205,8 @@ static const struct skill_score *baseline_of(const struct eval *e, const char *s
     return NULL;
 }
 
-static void print_table(const struct eval *e, const struct free_text *f) {
+static void print_table(const struct eval *e) {
+    const struct free_text *f = &e->samples;
     printf("%-12s %7s %17s %6s%s\n", "skill", "right", "95% interval", "tests", e->baseline ? "  nearest neighbour" : "");
     for (int i = 0; i < e->scores.n_skills; i++) {
         const struct skill_score *s = &e->scores.skills[i];
@@ -200,7 +226,8 @@ static void print_table(const struct eval *e, const struct free_text *f) {
                f->n_words ? 100.0 * (double)f->n_known / (double)f->n_words : 0, f->n_words, f->repeats, f->n);
 }
 
-static void print_json(const struct eval *e, const struct free_text *f) {
+static void print_json(const struct eval *e) {
+    const struct free_text *f = &e->samples;
     size_t n;
     json_t *parts = json_object(), *intervals = json_object(), *baseline = json_object();
     double score = overall(&e->scores, &n);
@@ -238,21 +265,21 @@ static bool close_answers(struct eval *e, struct talc_error *err) {
 }
 
 static bool evaluate(struct eval *e, struct stream *stream, struct talc_error *err) {
-    struct free_text f = {0};
     open_runner(e);
     if (!checker_load(&e->tests, e->data, err)) return false;
     if (!assistant_open(&e->assistant, e->model, stream, &(struct engine_options){.n_streams = (int)e->streams}, err)) return false;
     if (e->answers && !(e->answers_file = fopen(e->answers, "w"))) return talc_fail_errno(err, "cannot write %s", e->answers);
     bool ok = run_tests(e, err) && close_answers(e, err) && (!e->baseline || run_baseline(e, err)) &&
-              run_free_text(e, &f, err);
-    if (ok && e->json) print_json(e, &f);
-    else if (ok) print_table(e, &f);
+              run_free_text(e, err);
+    if (ok && e->json) print_json(e);
+    else if (ok) print_table(e);
     return ok;
 }
 
 static void close_all(struct eval *e) {
     assistant_close(&e->assistant);
     checker_free(&e->tests);
+    if (e->words) word_set_close(e->words);
     if (e->answers_file) fclose(e->answers_file);
 }
 

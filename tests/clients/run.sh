@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the tests against other people's programs, in a Python environment under build/venv (made on the first run; CPU wheels
-# of PyTorch are some 200 MB). PYTHON names another interpreter that has the packages.
+# Runs the tests against other people's programs, in a Python environment under build/venv (made on the first run: gigabytes,
+# most of them PyTorch). PYTHON names another interpreter that has the packages.
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-build/venv/bin/python}
