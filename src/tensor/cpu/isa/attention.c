@@ -192,18 +192,20 @@ static bool begin_task(const struct attention *a, int task, int worker, struct p
 
 /* ---- blocks of queries ------------------------------------------------------------------------------------------------- */
 
+/* Queries of a block and what stands in for missing ones: whole tiles of rows. */
+static int filled_up(const struct packed *p) { return (p->n + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
+
 static int64_t n_queries(const struct attention *a, const struct packed *p) {
     return a->o->n_heads / a->o->n_kv_heads * p->n_rows;
 }
 
-/* Queries are numbered head by head, in a head row by row. Backward always fills its block, forward the last tile of rows. */
+/* Queries are numbered head by head, in a head row by row. The last tile of rows is filled up. */
 static void begin_block(const struct attention *a, struct packed *p, int64_t first, int size) {
     const int32_t *positions = a->t->positions.data;
     int64_t left = n_queries(a, p) - first, head = first / p->n_rows, row = first % p->n_rows;
     p->n = left < size ? (int)left : size;
     p->seen_by_any = (struct keys){0, 0};
-    int filled = a->g ? size : (p->n + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
-    for (int i = 0; i < filled; i++) {
+    for (int i = 0; i < filled_up(p); i++) {
         struct query *q = &p->queries[i];
         struct keys *group = &p->seen[i / TILE_ROWS];
         q->row = p->first_row + row;
@@ -291,23 +293,27 @@ static inline vi lanes_between(int v, int low, int high) {
     return (lanes >= low) & (lanes < high);
 }
 
-/* Turns a row of scores into weights, moves the state on, returns what the output so far is multiplied by. */
-static inline float softmax_row(struct softmax_state *s, float *row, struct span seen) {
+/* Whether all lanes of vector v of a tile's row lie in a span. */
+static inline bool holds_vector(struct span s, int v) { return s.low <= v * VF_LANES && (v + 1) * VF_LANES <= s.high; }
+
+/* Turns a row of scores into weights, moves the state on, returns what the output so far is multiplied by. The row is read and
+ * written where the span `all` goes, which holds `seen`. */
+static inline float softmax_row(struct softmax_state *s, float *row, struct span seen, struct span all) {
+    int first = all.low / VF_LANES, end = (all.high + VF_LANES - 1) / VF_LANES;
     if (seen.high == 0) {
-        memset(row, 0, TILE * sizeof *row);
+        memset(row + first * VF_LANES, 0, (size_t)(end - first) * VF_LANES * sizeof *row);
         return 1;
     }
     vf most = vf_set(-INFINITY), sum = vf_set(0);
-    bool whole = seen.low == 0 && seen.high == TILE;
-    for (int v = 0; v < TILE / VF_LANES; v++) {
+    for (int v = first; v < end; v++) {
         vf x = vf_load(row + v * VF_LANES);
-        if (!whole) x = vf_choose(lanes_between(v, seen.low, seen.high), x, vf_set(-INFINITY));
+        if (!holds_vector(seen, v)) x = vf_choose(lanes_between(v, seen.low, seen.high), x, vf_set(-INFINITY));
         most = vf_max(most, x);
     }
     float max = vf_larger(vf_largest(most), s->max);
-    for (int v = 0; v < TILE / VF_LANES; v++) {
+    for (int v = first; v < end; v++) {
         vf p = vf_exp2(vf_load(row + v * VF_LANES) - vf_set(max));
-        if (!whole) p = vf_choose(lanes_between(v, seen.low, seen.high), p, vf_set(0));
+        if (!holds_vector(seen, v)) p = vf_choose(lanes_between(v, seen.low, seen.high), p, vf_set(0));
         vf_store(row + v * VF_LANES, p);
         sum = sum + p;
     }
@@ -330,7 +336,7 @@ static void forward_tile(const struct attention *a, struct packed *p, int first,
     score_products(a, p->q + first * a->width, p->k_turned + at, all, p->weights);
     for (int r = 0; r < TILE_ROWS; r++) {
         struct span own = span_in(p->queries[first + r].seen, tile);
-        factor[r] = softmax_row(&state[first + r], p->weights + r * TILE, own);
+        factor[r] = softmax_row(&state[first + r], p->weights + r * TILE, own, all);
         if (a->o->dropout > 0) drop_weights(a, &p->queries[first + r], tile, own, p->weights + r * TILE);
     }
     weighted_sums(a, START_OUT_SCALED, factor, p->weights, p->v + at, all, p->out + first * a->width);
@@ -342,7 +348,8 @@ static void store_queries(const struct attention *a, const struct packed *p, con
         const struct query *q = &p->queries[i];
         float *out = (float *)a->t->out.data + q->row * a->t->out.stride + (int64_t)q->head * d;
         float inverse = s[i].sum > 0 ? 1 / s[i].sum : 0; /* a query that sees no key: 0, and lse -inf */
-        for (int c = 0; c < d; c++) out[c] = p->out[i * a->width + c] * inverse;
+        for (int c = 0; c < d; c += VF_LANES)
+            vf_store_some(out + c, d - c, vf_load(p->out + i * a->width + c) * vf_set(inverse));
         if (tensor_present(a->t->lse))
             ((float *)a->t->lse.data)[q->row * a->t->lse.stride + q->head] =
                 s[i].sum > 0 ? s[i].max * LN_2 + logf(s[i].sum) : -INFINITY;
@@ -373,7 +380,7 @@ struct query_facts {
 
 /* Dots are summed as scores are: where out is one value's row, d_out . v - dot is then exactly 0. */
 static void load_facts(const struct attention *a, struct packed *p, struct query_facts *f) {
-    for (int i = 0; i < BACKWARD_QUERIES; i++) {
+    for (int i = 0; i < filled_up(p); i++) {
         const struct query *q = &p->queries[i];
         load_row(a, a->g->d_out, q->row, q->head, 1, p->d_out + i * a->width);
         load_row(a, a->t->out, q->row, q->head, 1, p->out + i * a->width);
@@ -381,7 +388,7 @@ static void load_facts(const struct attention *a, struct packed *p, struct query
         fetch_row(a, a->t->out, q->row + BACKWARD_QUERIES, q->head);
         f->lse[i] = ((const float *)a->t->lse.data)[q->row * a->t->lse.stride + q->head] * LOG2_E;
     }
-    for (int first = 0; first < BACKWARD_QUERIES; first += 8) {
+    for (int first = 0; first < filled_up(p); first += 8) { /* rows of earlier blocks may lie behind the last */
         vf sums[8];
         for (int i = 0; i < 8; i++) sums[i] = vf_set(0);
         for (int c = 0; c < a->o->head_dim; c++)
@@ -419,27 +426,28 @@ static inline void slopes_row(const struct attention *a, const struct query *q, 
     }
 }
 
-/* sums[k] += weights[..][k] by the block's rows, queries in ascending order, for keys k from `first` on. */
-INLINE void add_outer_rows(const struct attention *a, const float *weights, const float *rows, int first, float *sums,
-                           const int n) {
+/* sums[k] += weights[..][k] by the block's n_rows rows, queries in ascending order, for keys k from `first` on. */
+INLINE void add_outer_rows(const struct attention *a, const float *weights, const float *rows, int n_rows, int first,
+                           float *sums, const int n) {
     for (int c = 0; c < a->width; c += PANEL)
-        small_product(START_OUT, NULL, weights + first, 1, TILE, rows + c, a->width, BACKWARD_QUERIES,
-                      sums + first * a->width + c, a->width, n);
+        small_product(START_OUT, NULL, weights + first, 1, TILE, rows + c, a->width, n_rows, sums + first * a->width + c,
+                      a->width, n);
 }
 
 /* The keys of a span of whole panels, which is a multiple of 2, if not of TILE_ROWS. */
-static void add_outer(const struct attention *a, const float *weights, const float *rows, struct span s, float *sums) {
+static void add_outer(const struct attention *a, const float *weights, const float *rows, int n_rows, struct span s,
+                      float *sums) {
     int k = s.low;
-    for (; k + TILE_ROWS <= s.high; k += TILE_ROWS) add_outer_rows(a, weights, rows, k, sums, TILE_ROWS);
-    if (k + 4 <= s.high) add_outer_rows(a, weights, rows, k, sums, 4), k += 4;
-    if (k + 2 <= s.high) add_outer_rows(a, weights, rows, k, sums, 2);
+    for (; k + TILE_ROWS <= s.high; k += TILE_ROWS) add_outer_rows(a, weights, rows, n_rows, k, sums, TILE_ROWS);
+    if (k + 4 <= s.high) add_outer_rows(a, weights, rows, n_rows, k, sums, 4), k += 4;
+    if (k + 2 <= s.high) add_outer_rows(a, weights, rows, n_rows, k, sums, 2);
 }
 
 static void backward_tile(const struct attention *a, struct packed *p, const struct query_facts *f, int64_t tile) {
     struct span all = span_in(p->seen_by_any, tile);
     int64_t at = tile * TILE * a->width;
     if (all.high == 0) return;
-    for (int first = 0; first < BACKWARD_QUERIES; first += TILE_ROWS) {
+    for (int first = 0; first < p->n; first += TILE_ROWS) {
         struct span some = span_in(p->seen[first / TILE_ROWS], tile);
         float *weights = p->weights + first * TILE, *slopes = p->slopes + first * TILE;
         score_products(a, p->q + first * a->width, p->k_turned + at, some, weights);
@@ -452,8 +460,8 @@ static void backward_tile(const struct attention *a, struct packed *p, const str
     }
     all.low = all.low / PANEL * PANEL;
     all.high = (all.high + PANEL - 1) / PANEL * PANEL;
-    add_outer(a, p->slopes, p->q, all, p->dk + at);
-    add_outer(a, p->weights, p->d_out, all, p->dv + at);
+    add_outer(a, p->slopes, p->q, filled_up(p), all, p->dk + at);
+    add_outer(a, p->weights, p->d_out, filled_up(p), all, p->dv + at);
 }
 
 static void store_scaled(const struct attention *a, struct tensor t, int64_t row, int head, float scale, const float *x) {
