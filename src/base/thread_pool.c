@@ -1,7 +1,8 @@
 /* thread_pool.c - workers that spin briefly for the next job, then sleep; see thread_pool.h.
  *
- * A job is published by raising `epoch`. Tasks are claimed from one 64-bit word that holds (epoch, next task): a worker
- * that wakes late cannot claim a task of a job it did not see, because the epoch in the word would differ. */
+ * A job is published by raising `epoch`. Its tasks are cut into one run a thread. Tasks of a run are claimed from a 64-bit
+ * word that holds (epoch, next task): a worker that wakes late cannot claim a task of a job it did not see, because the epoch
+ * in the word would differ. */
 #include "base/thread_pool.h"
 
 #include <pthread.h>
@@ -22,13 +23,18 @@ struct job {
     atomic_int n_tasks;
 };
 
+/* Each in cache lines of its own: a thread that claims from its run disturbs no other. */
+struct run {
+    _Alignas(128) atomic_ullong claim; /* epoch << 32 | next task to hand out */
+};
+
 struct thread_pool {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    atomic_uint epoch;        /* number of the current job */
-    atomic_ullong claim;      /* epoch << 32 | next task to hand out */
-    atomic_int unfinished;    /* tasks of the current job that have not returned */
-    struct job job;           /* written before `claim` carries the new epoch */
+    atomic_uint epoch;     /* number of the current job */
+    struct run *runs;      /* [n_threads] */
+    atomic_int unfinished; /* tasks of the current job that have not returned */
+    struct job job;        /* written before the claims carry the new epoch */
     atomic_int sleepers;
     atomic_bool stop;
     int n_threads;
@@ -49,20 +55,30 @@ static void relax(void) {
 #endif
 }
 
-/* Claims and runs tasks of job `epoch` until none is left. */
-static void work(struct thread_pool *pool, unsigned epoch, int worker) {
-    unsigned long long claim = atomic_load(&pool->claim);
+static int run_begin(int n_tasks, int n_runs, int run) { return (int)((int64_t)n_tasks * run / n_runs); }
+
+/* Claims and does tasks of a run of job `epoch` until none is left; how many. */
+static int work_through(struct thread_pool *pool, unsigned epoch, int run, int worker) {
+    int done = 0;
+    unsigned long long claim = atomic_load(&pool->runs[run].claim);
     for (;;) {
-        if ((unsigned)(claim >> 32) != epoch) return;
+        if ((unsigned)(claim >> 32) != epoch) return done;
         void (*task)(void *, int, int) = atomic_load(&pool->job.task);
         void *context = atomic_load(&pool->job.context);
         int i = (int)(claim & 0xffffffffu);
-        if (i >= atomic_load(&pool->job.n_tasks)) return;
-        if (!atomic_compare_exchange_weak(&pool->claim, &claim, claim + 1)) continue;
+        if (i >= run_begin(atomic_load(&pool->job.n_tasks), pool->n_threads, run + 1)) return done;
+        if (!atomic_compare_exchange_weak(&pool->runs[run].claim, &claim, claim + 1)) continue;
         task(context, i, worker);
-        atomic_fetch_sub(&pool->unfinished, 1);
-        claim = atomic_load(&pool->claim);
+        done++;
+        claim = atomic_load(&pool->runs[run].claim);
     }
+}
+
+/* A thread's own run first, then what others have left. */
+static void work(struct thread_pool *pool, unsigned epoch, int worker) {
+    int done = 0;
+    for (int i = 0; i < pool->n_threads; i++) done += work_through(pool, epoch, (worker + i) % pool->n_threads, worker);
+    if (done) atomic_fetch_sub(&pool->unfinished, done);
 }
 
 static void *worker_main(void *argument) {
@@ -117,13 +133,16 @@ struct thread_pool *thread_pool_open(int n_threads, struct talc_error *err) {
     if (n_threads <= 0) n_threads = cores;
     struct thread_pool *pool = calloc(1, sizeof *pool);
     if (pool) pool->threads = calloc((size_t)n_threads, sizeof *pool->threads);
-    if (!pool || !pool->threads) {
+    if (pool) pool->runs = aligned_alloc(_Alignof(struct run), (size_t)n_threads * sizeof *pool->runs);
+    if (!pool || !pool->threads || !pool->runs) {
+        if (pool) free(pool->threads), free(pool->runs);
         free(pool);
         talc_fail(err, "out of memory for %d threads", n_threads);
         return NULL;
     }
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
+    for (int i = 0; i < n_threads; i++) atomic_init(&pool->runs[i].claim, 0);
     pool->n_threads = n_threads;
     pool->spins = n_threads <= cores ? SPINS_BEFORE_SLEEP : 1; /* spinning would steal the core of a worker */
     if (!start_workers(pool, err)) {
@@ -143,6 +162,7 @@ void thread_pool_close(struct thread_pool *pool) {
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->mutex);
     free(pool->threads);
+    free(pool->runs);
     free(pool);
 }
 
@@ -156,12 +176,13 @@ void thread_pool_run(struct thread_pool *pool, int n_tasks, void (*task)(void *,
     }
     unsigned epoch = atomic_load(&pool->epoch) + 1;
     /* Close the old job first: a late worker must not claim a task of the new one under the old number. */
-    atomic_store(&pool->claim, (unsigned long long)epoch << 32 | 0xffffffffu);
+    for (int i = 0; i < pool->n_threads; i++) atomic_store(&pool->runs[i].claim, (unsigned long long)epoch << 32 | 0x7fffffffu);
     atomic_store(&pool->job.task, task);
     atomic_store(&pool->job.context, context);
     atomic_store(&pool->job.n_tasks, n_tasks);
     atomic_store(&pool->unfinished, n_tasks);
-    atomic_store(&pool->claim, (unsigned long long)epoch << 32);
+    for (int i = 0; i < pool->n_threads; i++)
+        atomic_store(&pool->runs[i].claim, (unsigned long long)epoch << 32 | (unsigned)run_begin(n_tasks, pool->n_threads, i));
     atomic_store(&pool->epoch, epoch);
     if (atomic_load(&pool->sleepers)) {
         pthread_mutex_lock(&pool->mutex);

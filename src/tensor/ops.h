@@ -119,6 +119,12 @@ enum update_step {
     STEP_MOMENTUM, /* of Muon */
     UPDATE_STEP
 };
+/* A parameter (or a piece of one) with what steps it. All F32, of one shape. */
+struct adamw_part {
+    struct adamw_options options;
+    struct tensor parameter, gradient, m, v;
+    struct tensor step; /* [1, UPDATE_STEP] */
+};
 
 struct ops {
     /* ---- moving ---------------------------------------------------------------------------------------------- */
@@ -187,9 +193,8 @@ struct ops {
     /* ---- optimizer ------------------------------------------------------------------------------------------- */
     /* sum F64 [1,1] += sum of x^2, squared and summed in double, in a fixed order; not finite if any element is not. */
     void (*sum_of_squares)(struct stream *s, struct tensor sum, struct tensor x);
-    /* One pass over parameter, m and v (F32); step is F32 [1, UPDATE_STEP]; the gradient is multiplied by its scale. */
-    void (*adamw)(struct stream *s, struct adamw_options o, struct tensor parameter, struct tensor gradient,
-                  struct tensor m, struct tensor v, struct tensor step);
+    /* One pass over all parts, which do not overlap; a gradient is multiplied by the step's scale and then set to 0. */
+    void (*adamw)(struct stream *s, const struct adamw_part *parts, int n_parts);
     /* The parts of Muon (train/muon.h) that are not matrix products. Nesterov's momentum, g the scaled gradient and u the
      * momentum of the step: m = u m + (1 - u) g; out = u m + (1 - u) g. */
     void (*nesterov)(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m, struct tensor step);

@@ -22,7 +22,7 @@ static void plan_optimizers(struct trainer *t, struct arena *arena, const struct
     int64_t n = layout_floats(arch);
     t->m = tensor_view(arena_take(arena, (size_t)n * sizeof(float)), DTYPE_F32, 1, n);
     t->v = tensor_view(arena_take(arena, (size_t)n * sizeof(float)), DTYPE_F32, 1, n);
-    t->step = tensor_view(arena_take(arena, UPDATE_STEP * sizeof(float)), DTYPE_F32, 1, UPDATE_STEP);
+    t->steps = tensor_view(arena_take(arena, PARAMETER_ROLES * UPDATE_STEP * sizeof(float)), DTYPE_F32, PARAMETER_ROLES, UPDATE_STEP);
     t->norm = tensor_view(arena_take(arena, sizeof(double)), DTYPE_F64, 1, 1);
     if (t->options.use_muon) muon_workspace_take(&t->muon, arena, arch);
 }
@@ -64,7 +64,8 @@ bool trainer_open(struct trainer *t, struct model *model, const struct trainer_o
     t->starts = calloc((size_t)run.max_tokens + 1, sizeof *t->starts);
     t->head_rows = calloc((size_t)run.max_tokens, sizeof *t->head_rows);
     t->targets = calloc((size_t)run.max_tokens, sizeof *t->targets);
-    if (!t->stats || !t->stat_grads || !t->head_stats || !t->starts || !t->head_rows || !t->targets) {
+    t->parts = calloc((size_t)model->n_parameters, sizeof *t->parts);
+    if (!t->stats || !t->stat_grads || !t->head_stats || !t->starts || !t->head_rows || !t->targets || !t->parts) {
         trainer_close(t);
         return talc_fail(err, "out of memory for the statistics of %d tokens", run.max_tokens);
     }
@@ -84,6 +85,7 @@ void trainer_close(struct trainer *t) {
     free(t->starts);
     free(t->head_rows);
     free(t->targets);
+    free(t->parts);
     *t = (struct trainer){0};
 }
 
@@ -235,32 +237,47 @@ bool trainer_measure(struct trainer *t, const struct row_batch *batch, const str
     bool ok = norm_of(t, t->model->gradients, &norm, err);
     t->model->stream->ops->zero(t->model->stream, t->model->gradients);
     ok = ok && stream_synchronize(t->model->stream, err);
-    /* AdamW reads four vectors and writes three where these two read one and write one. */
-    *seconds = micro * (double)batch->n_rows / n + (1 + 7 / 2.0) * (clock_seconds() - start);
+    /* AdamW reads and writes four vectors where these two read one and write one. */
+    *seconds = micro * (double)batch->n_rows / n + (1 + 8 / 2.0) * (clock_seconds() - start);
     return ok;
+}
+
+/* A row of numbers for each role. */
+static void write_steps(struct trainer *t, double factor, double scale) {
+    const struct trainer_options *o = &t->options;
+    float steps[PARAMETER_ROLES][UPDATE_STEP];
+    double time = (double)t->updates;
+    for (int role = 0; role < PARAMETER_ROLES; role++) {
+        steps[role][STEP_LEARNING_RATE] = (float)((double)o->groups[role].learning_rate * factor);
+        steps[role][STEP_CORRECTION1] = (float)(1 / (1 - pow((double)o->beta1, time)));
+        steps[role][STEP_CORRECTION2] = (float)(1 / (1 - pow((double)o->beta2, time)));
+        steps[role][STEP_GRAD_SCALE] = (float)scale;
+        steps[role][STEP_MOMENTUM] = muon_momentum(&o->muon, t->updates);
+    }
+    t->model->stream->backend->copy_in(t->model->stream, t->steps.data, steps, sizeof steps);
 }
 
 static void step_parameters(struct trainer *t, double factor, double scale) {
     struct stream *s = t->model->stream;
     const struct trainer_options *o = &t->options;
-    double time = (double)++t->updates;
-    float first = (float)(1 / (1 - pow((double)o->beta1, time))), second = (float)(1 / (1 - pow((double)o->beta2, time)));
+    int n = 0;
+    t->updates++;
+    write_steps(t, factor, scale);
     for (int i = 0; i < t->model->n_parameters; i++) {
         struct parameter *p = &t->model->parameters[i];
-        const struct group_options *group = &o->groups[p->role];
-        float step[UPDATE_STEP] = {[STEP_LEARNING_RATE] = (float)((double)group->learning_rate * factor),
-                                  [STEP_CORRECTION1] = first,
-                                  [STEP_CORRECTION2] = second,
-                                  [STEP_GRAD_SCALE] = (float)scale,
-                                  [STEP_MOMENTUM] = muon_momentum(&o->muon, t->updates)};
-        s->backend->copy_in(s, t->step.data, step, sizeof step);
-        struct adamw_options options = {o->beta1, o->beta2, o->epsilon, group->weight_decay};
         int64_t offset = (float *)p->value.data - (float *)t->model->values.data;
         struct tensor m = tensor_view((float *)t->m.data + offset, DTYPE_F32, p->value.rows, p->value.cols);
         struct tensor v = tensor_view((float *)t->v.data + offset, DTYPE_F32, p->value.rows, p->value.cols);
-        if (o->use_muon && p->role == ROLE_MATRIX) muon_step(&t->muon, s, p, m, group->weight_decay, t->step);
-        else s->ops->adamw(s, options, p->value, p->gradient, m, v, t->step);
+        struct tensor step = tensor_rows(t->steps, (int64_t)p->role, 1);
+        float decay = o->groups[p->role].weight_decay;
+        if (o->use_muon && p->role == ROLE_MATRIX) {
+            muon_step(&t->muon, s, p, m, decay, step);
+            s->ops->zero(s, p->gradient);
+        } else {
+            t->parts[n++] = (struct adamw_part){{o->beta1, o->beta2, o->epsilon, decay}, p->value, p->gradient, m, v, step};
+        }
     }
+    s->ops->adamw(s, t->parts, n);
 }
 
 bool trainer_update(struct trainer *t, double factor, struct update_report *report, struct talc_error *err) {
@@ -273,7 +290,6 @@ bool trainer_update(struct trainer *t, double factor, struct update_report *repo
     if (t->options.gradient_clip > 0 && norm > (double)t->options.gradient_clip)
         scale = (double)t->options.gradient_clip / norm;
     step_parameters(t, factor, scale);
-    s->ops->zero(s, t->model->gradients);
     if (report) *report = (struct update_report){.loss = loss, .gradient_norm = norm};
     return stream_synchronize(s, err);
 }

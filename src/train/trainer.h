@@ -33,7 +33,8 @@ struct trainer {
     struct run run;
     struct tensor m, v;       /* AdamW's moments, laid out like model->values (of Muon's matrices v is not used) */
     struct muon_workspace muon;
-    struct tensor step, norm; /* small device tensors */
+    struct tensor steps, norm; /* small device tensors; steps: a row of update_step numbers for each role */
+    struct adamw_part *parts;  /* [n_parameters], filled anew by each update */
     void *memory;
     int64_t updates;          /* done so far: the optimizers' t */
     /* Host, a micro-batch. The model sees only tokens whose loss counts as its head rows; objectives see all tokens, with
@@ -57,7 +58,7 @@ void trainer_close(struct trainer *trainer);
 bool trainer_accumulate(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
                         struct talc_error *err);
 
-/* Clips, steps the optimizer at learning_rate_factor of each group's peak, zeroes the gradients. A loss or gradient that is
+/* Clips, steps the optimizer at learning_rate_factor of each group's peak; gradients are then 0. A loss or gradient that is
  * not finite fails and names the tensor; nothing is changed then. */
 bool trainer_update(struct trainer *trainer, double learning_rate_factor, struct update_report *report,
                     struct talc_error *err);

@@ -383,10 +383,21 @@ static void make_squares(struct op_case *c) {
     if (special < 5) op_case_say(c, " one is %g", specials[special]);
 }
 
-enum { ADAM_PARAMETER, ADAM_GRADIENT, ADAM_M, ADAM_V, ADAM_STEP };
+enum { ADAM_PARAMETER, ADAM_GRADIENT, ADAM_M, ADAM_V, ADAM_STEPS };
 
+/* Two parts: the first rows, and the others with another decay and step. */
 static void adamw_call(struct stream *s, const struct op_case *c, const struct tensor *t) {
-    s->ops->adamw(s, c->adamw, t[ADAM_PARAMETER], t[ADAM_GRADIENT], t[ADAM_M], t[ADAM_V], t[ADAM_STEP]);
+    int64_t rows = t[ADAM_PARAMETER].rows, first = rows / 3;
+    struct adamw_part parts[2];
+    for (int i = 0; i < 2; i++) {
+        int64_t begin = i ? first : 0, n = i ? rows - first : first;
+        struct adamw_options options = c->adamw;
+        if (i) options.weight_decay = 0.2f;
+        parts[i] = (struct adamw_part){options, tensor_rows(t[ADAM_PARAMETER], begin, n), tensor_rows(t[ADAM_GRADIENT], begin, n),
+                                       tensor_rows(t[ADAM_M], begin, n), tensor_rows(t[ADAM_V], begin, n),
+                                       tensor_rows(t[ADAM_STEPS], i, 1)};
+    }
+    s->ops->adamw(s, parts, 2);
 }
 
 static void make_adamw(struct op_case *c) {
@@ -395,16 +406,18 @@ static void make_adamw(struct op_case *c) {
     c->adamw = (struct adamw_options){0.9f, 0.95f, 1e-8f, op_case_coin(c) ? 0.1f : 0};
     c->forward = adamw_call;
     operand_numbers(c, ADAM_PARAMETER, "parameter", OPERAND_INOUT, DTYPE_F32, rows, cols);
-    operand_numbers(c, ADAM_GRADIENT, "gradient", OPERAND_IN, DTYPE_F32, rows, cols);
+    operand_numbers(c, ADAM_GRADIENT, "gradient", OPERAND_INOUT, DTYPE_F32, rows, cols);
     operand_numbers(c, ADAM_M, "m", OPERAND_INOUT, DTYPE_F32, rows, cols);
     struct tensor v = operand_numbers(c, ADAM_V, "v", OPERAND_INOUT, DTYPE_F32, rows, cols)->view;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < cols; i++) ref_store(v, r, i, fabs(ref_load(v, r, i)));
-    struct tensor numbers = operand_numbers(c, ADAM_STEP, "step", OPERAND_IN, DTYPE_F32, 1, UPDATE_STEP)->view;
-    ref_store(numbers, 0, STEP_LEARNING_RATE, 0.01);
-    ref_store(numbers, 0, STEP_CORRECTION1, 1 / (1 - pow((double)c->adamw.beta1, step)));
-    ref_store(numbers, 0, STEP_CORRECTION2, 1 / (1 - pow((double)c->adamw.beta2, step)));
-    ref_store(numbers, 0, STEP_GRAD_SCALE, op_case_coin(c) ? 1 : 0.3);
+    struct tensor steps = operand_numbers(c, ADAM_STEPS, "steps", OPERAND_IN, DTYPE_F32, 2, UPDATE_STEP)->view;
+    for (int i = 0; i < 2; i++) {
+        ref_store(steps, i, STEP_LEARNING_RATE, 0.01 + 0.02 * i);
+        ref_store(steps, i, STEP_CORRECTION1, 1 / (1 - pow((double)c->adamw.beta1, step)));
+        ref_store(steps, i, STEP_CORRECTION2, 1 / (1 - pow((double)c->adamw.beta2, step)));
+        ref_store(steps, i, STEP_GRAD_SCALE, op_case_coin(c) ? 1 : 0.3);
+    }
     op_case_say(c, " [%d, %d] step %d decay %g", rows, cols, step, (double)c->adamw.weight_decay);
 }
 

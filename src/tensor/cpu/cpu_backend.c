@@ -1,6 +1,7 @@
 /* cpu_backend.c - opens the CPU back end: picks the instruction set, owns the scratch memory. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/checked.h"
 #include "base/clock.h"
@@ -97,15 +98,21 @@ bool cpu_scratch_reserve(struct stream *s, size_t n_bytes_each) {
     return true;
 }
 
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* Large pieces lie in huge pages where the system has them: rows of matrices are often a page or more apart. */
 static void *cpu_memory_take(struct stream *stream, size_t n_bytes, struct talc_error *err) {
     (void)stream;
-    size_t size = round_up_size(n_bytes ? n_bytes : 1, 64);
-    void *memory = size >= n_bytes ? aligned_alloc(64, size) : NULL;
+    size_t alignment = n_bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 64, size = round_up_size(n_bytes ? n_bytes : 1, alignment);
+    void *memory = size >= n_bytes ? aligned_alloc(alignment, size) : NULL;
+#ifdef MADV_HUGEPAGE
+    if (memory && alignment == HUGE_PAGE) madvise(memory, size, MADV_HUGEPAGE);
+#endif
     if (!memory) {
         talc_fail(err, "out of memory: %.1f MiB are needed; use a smaller model, batch or context", (double)n_bytes / 1048576);
         return NULL;
     }
-    memset(memory, 0, size);
+    memset(memory, 0, n_bytes);
     return memory;
 }
 

@@ -89,7 +89,6 @@ void ref_normalize(struct stream *s, struct tensor x, struct tensor sum, float s
 void ref_scale_add(struct stream *s, struct tensor dst, float a, struct tensor src, float b);
 void ref_descend(struct stream *s, struct tensor parameter, struct tensor update, float scale, float weight_decay,
                  struct tensor step);
-void ref_adamw(struct stream *s, struct adamw_options o, struct tensor parameter, struct tensor gradient,
-               struct tensor m, struct tensor v, struct tensor step);
+void ref_adamw(struct stream *s, const struct adamw_part *parts, int n_parts);
 
 #endif

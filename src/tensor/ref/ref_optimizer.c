@@ -11,22 +11,25 @@ void ref_sum_of_squares(struct stream *s, struct tensor sum, struct tensor x) {
     ref_add(sum, 0, 0, total);
 }
 
-void ref_adamw(struct stream *s, struct adamw_options o, struct tensor parameter, struct tensor gradient,
-               struct tensor m, struct tensor v, struct tensor step) {
+static void step_element(const struct adamw_part *a, int64_t r, int64_t c) {
+    double beta1 = a->options.beta1, beta2 = a->options.beta2, learning_rate = ref_load(a->step, 0, STEP_LEARNING_RATE);
+    double g = ref_load(a->gradient, r, c) * ref_load(a->step, 0, STEP_GRAD_SCALE), p = ref_load(a->parameter, r, c);
+    double mean = beta1 * ref_load(a->m, r, c) + (1 - beta1) * g;
+    double square = beta2 * ref_load(a->v, r, c) + (1 - beta2) * g * g;
+    double mean_hat = mean * ref_load(a->step, 0, STEP_CORRECTION1);
+    double square_hat = square * ref_load(a->step, 0, STEP_CORRECTION2);
+    double update = mean_hat / (sqrt(square_hat) + (double)a->options.epsilon) + (double)a->options.weight_decay * p;
+    ref_store(a->m, r, c, mean);
+    ref_store(a->v, r, c, square);
+    ref_store(a->parameter, r, c, p - learning_rate * update);
+    ref_store(a->gradient, r, c, 0);
+}
+
+void ref_adamw(struct stream *s, const struct adamw_part *parts, int n_parts) {
     if (s->failed) return;
-    double beta1 = o.beta1, beta2 = o.beta2, learning_rate = ref_load(step, 0, STEP_LEARNING_RATE);
-    for (int64_t r = 0; r < parameter.rows; r++)
-        for (int64_t c = 0; c < parameter.cols; c++) {
-            double g = ref_load(gradient, r, c) * ref_load(step, 0, STEP_GRAD_SCALE), p = ref_load(parameter, r, c);
-            double mean = beta1 * ref_load(m, r, c) + (1 - beta1) * g;
-            double square = beta2 * ref_load(v, r, c) + (1 - beta2) * g * g;
-            double mean_hat = mean * ref_load(step, 0, STEP_CORRECTION1);
-            double square_hat = square * ref_load(step, 0, STEP_CORRECTION2);
-            double update = mean_hat / (sqrt(square_hat) + (double)o.epsilon) + (double)o.weight_decay * p;
-            ref_store(m, r, c, mean);
-            ref_store(v, r, c, square);
-            ref_store(parameter, r, c, p - learning_rate * update);
-        }
+    for (int i = 0; i < n_parts; i++)
+        for (int64_t r = 0; r < parts[i].parameter.rows; r++)
+            for (int64_t c = 0; c < parts[i].parameter.cols; c++) step_element(&parts[i], r, c);
 }
 
 void ref_nesterov(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m, struct tensor step) {

@@ -22,6 +22,7 @@
 #define QUERIES FORWARD_QUERIES /* that there is room for */
 #define VECTORS 2
 #define PANEL (VECTORS * VF_LANES)
+_Static_assert(PANEL % TILE_ROWS == 0 || PANEL % TILE_ROWS == 4, "what add_outer expects of whole panels");
 _Static_assert(FORWARD_QUERIES % TILE_ROWS == 0 && BACKWARD_QUERIES % TILE_ROWS == 0 && TILE % PANEL == 0, "whole tiles and panels");
 
 struct attention {
@@ -94,23 +95,27 @@ static int64_t key_row(const struct attention *a, int seq, int64_t j) {
     return (int64_t)blocks[j / a->o->block_tokens] * a->o->block_tokens + j % a->o->block_tokens;
 }
 
-/* A head of a row as floats, times `scale`; zeros up to the padded width. */
-static void load_row(const struct attention *a, struct tensor t, int64_t row, int head, float scale, float *out) {
-    int d = a->o->head_dim;
-    int64_t at = row * t.stride + (int64_t)head * d;
-    enum source source = t.dtype == DTYPE_BF16 ? SOURCE_BF16 : t.dtype == DTYPE_F16 ? SOURCE_F16 : SOURCE_F32;
-    const float *x = (const float *)t.data + at;
-    for (int c = 0; source == SOURCE_F32 && c < a->width; c += VF_LANES)
-        vf_store(out + c, vf_load_some(x + c, d > c ? d - c : 0) * vf_set(scale));
-    for (int c = 0; source != SOURCE_F32 && c < a->width; c++)
-        out[c] = c < d ? source_one(source, t.data, at + c) * scale : 0;
+/* A head of n rows from `row` on, F32, times `scale`, as rows of the padded width with zeros at the end. Rows of a head are
+ * far apart and few lines long, which the hardware does not foresee: those that come `ahead` rows later are fetched. */
+static void load_rows(const struct attention *a, struct tensor t, int64_t row, int head, int n, int ahead, float scale, float *out) {
+    int d = a->o->head_dim, whole = d / VF_LANES * VF_LANES, width = a->width;
+    const float *x = (const float *)t.data + row * t.stride + (int64_t)head * d;
+    int64_t left = t.rows - row - ahead, n_fetched = left < n ? left : n;
+    for (int i = 0; i < n_fetched; i++)
+        for (int c = 0; c < d; c += 16) __builtin_prefetch(x + (i + ahead) * t.stride + c);
+    for (int i = 0; i < n; i++, x += t.stride, out += width) {
+        for (int c = 0; c < whole; c += VF_LANES) vf_store(out + c, vf_load(x + c) * vf_set(scale));
+        for (int c = whole; c < width; c += VF_LANES) vf_store(out + c, vf_load_part(x + c, d > c ? d - c : 0, 0) * vf_set(scale));
+    }
 }
 
-/* Rows of a head are far apart and few lines long, which the hardware does not foresee: fetched a block ahead. */
-static void fetch_row(const struct attention *a, struct tensor t, int64_t row, int head) {
-    const char *at = (const char *)t.data + (row * t.stride + (int64_t)head * a->o->head_dim) * (int64_t)dtype_size(t.dtype);
-    if (row >= t.rows) return;
-    for (int i = 0; i < a->o->head_dim * (int)dtype_size(t.dtype); i += 64) __builtin_prefetch(at + i);
+/* A head of a row of a cache, as floats; zeros up to the padded width. */
+static void load_cached(const struct attention *a, struct tensor t, int64_t row, int head, float *out) {
+    int64_t at = row * t.stride + (int64_t)head * a->o->head_dim;
+    enum source source = t.dtype == DTYPE_BF16 ? SOURCE_BF16 : t.dtype == DTYPE_F16 ? SOURCE_F16 : SOURCE_F32;
+    if (source == SOURCE_F32) load_rows(a, t, row, head, 1, 0, 1, out);
+    for (int c = 0; source != SOURCE_F32 && c < a->width; c++)
+        out[c] = c < a->o->head_dim ? source_one(source, t.data, at + c) : 0;
 }
 
 /* A tile's rows of k or v: where they lie, if they lie there as floats, one after the other; or gathered. */
@@ -121,7 +126,7 @@ static const float *tile_rows(const struct attention *a, const struct packed *p,
     if (t.dtype == DTYPE_F32 && !tensor_present(a->t->blocks))
         return (const float *)t.data + key_row(a, p->seq, first) * t.stride + (int64_t)p->kv_head * a->o->head_dim;
     *stride = a->width;
-    for (int i = 0; i < n; i++) load_row(a, t, key_row(a, p->seq, first + i), p->kv_head, 1, p->gathered + i * a->width);
+    for (int i = 0; i < n; i++) load_cached(a, t, key_row(a, p->seq, first + i), p->kv_head, p->gathered + i * a->width);
     return p->gathered;
 }
 
@@ -192,32 +197,48 @@ static bool begin_task(const struct attention *a, int task, int worker, struct p
 
 /* ---- blocks of queries ------------------------------------------------------------------------------------------------- */
 
+/* Queries of a block and what stands in for missing ones: whole tiles of rows. */
+static int filled_up(const struct packed *p) { return (p->n + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
+
 static int64_t n_queries(const struct attention *a, const struct packed *p) {
     return a->o->n_heads / a->o->n_kv_heads * p->n_rows;
 }
 
-/* Queries are numbered head by head, in a head row by row. Backward always fills its block, forward the last tile of rows. */
-static void begin_block(const struct attention *a, struct packed *p, int64_t first, int size) {
+/* The rows of a block in t, a head a run: rows follow each other within a head. Then the last again, to fill its tile. */
+static void load_queries(const struct attention *a, const struct packed *p, struct tensor t, float scale, float *out) {
+    int size = a->g ? BACKWARD_QUERIES : FORWARD_QUERIES, n;
+    for (int i = 0; i < p->n; i += n) {
+        const struct query *q = &p->queries[i];
+        int64_t left = p->first_row + p->n_rows - q->row;
+        n = left < p->n - i ? (int)left : p->n - i;
+        load_rows(a, t, q->row, q->head, n, size, scale, out + i * a->width);
+    }
+    for (int i = p->n; i < filled_up(p); i++)
+        memcpy(out + i * a->width, out + (p->n - 1) * a->width, (size_t)a->width * sizeof *out);
+}
+
+/* Queries are numbered head by head, in a head row by row. The last tile of rows is filled up. */
+static void begin_block(const struct attention *a, struct packed *p, int64_t first) {
     const int32_t *positions = a->t->positions.data;
+    int size = a->g ? BACKWARD_QUERIES : FORWARD_QUERIES, group = a->o->n_heads / a->o->n_kv_heads;
     int64_t left = n_queries(a, p) - first, head = first / p->n_rows, row = first % p->n_rows;
     p->n = left < size ? (int)left : size;
-    p->seen_by_any = (struct keys){0, 0};
-    int filled = a->g ? size : (p->n + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
-    for (int i = 0; i < filled; i++) {
-        struct query *q = &p->queries[i];
-        struct keys *group = &p->seen[i / TILE_ROWS];
-        q->row = p->first_row + row;
-        q->head = p->kv_head * (a->o->n_heads / a->o->n_kv_heads) + (int)head;
-        q->seen = visible(a, positions[q->row], p->n_keys);
-        *group = i % TILE_ROWS ? join(*group, q->seen) : q->seen;
-        p->seen_by_any = join(p->seen_by_any, q->seen);
-        load_row(a, a->t->q, q->row, q->head, a->o->scale * LOG2_E, p->q + i * a->width);
-        fetch_row(a, a->t->q, q->row + size, q->head);
+    for (int i = 0; i < filled_up(p); i++) {
+        int64_t at = p->first_row + row;
+        p->queries[i] = (struct query){at, p->kv_head * group + (int)head, visible(a, positions[at], p->n_keys)};
         if (i + 1 < p->n && ++row == p->n_rows) {
             row = 0;
             head++;
         }
     }
+    p->seen_by_any = (struct keys){0, 0};
+    for (int i = 0; i < p->n; i += TILE_ROWS) {
+        struct keys *seen = &p->seen[i / TILE_ROWS];
+        *seen = p->queries[i].seen;
+        for (int r = 1; r < TILE_ROWS; r++) *seen = join(*seen, p->queries[i + r].seen);
+        p->seen_by_any = join(p->seen_by_any, *seen);
+    }
+    load_queries(a, p, a->t->q, a->o->scale * LOG2_E, p->q);
 }
 
 /* The part of a range that lies in a tile, counted from the tile's first key; 0 to 0 where there is none. */
@@ -291,26 +312,32 @@ static inline vi lanes_between(int v, int low, int high) {
     return (lanes >= low) & (lanes < high);
 }
 
-/* Turns a row of scores into weights, moves the state on, returns what the output so far is multiplied by. */
-static inline float softmax_row(struct softmax_state *s, float *row, struct span seen) {
+/* x in the keys of vectors [first, end) of a tile's row that lie outside a span. */
+static inline void fill_outside(float *row, int first, int end, struct span s, float x) {
+    for (int v = first; v * VF_LANES < s.low; v++)
+        vf_store(row + v * VF_LANES, vf_choose(lanes_between(v, s.low, s.high), vf_load(row + v * VF_LANES), vf_set(x)));
+    for (int v = s.high / VF_LANES; v < end; v++)
+        vf_store(row + v * VF_LANES, vf_choose(lanes_between(v, s.low, s.high), vf_load(row + v * VF_LANES), vf_set(x)));
+}
+
+/* Turns a row of scores into weights, moves the state on, returns what the output so far is multiplied by. The row is read and
+ * written where the span `all` goes, which holds `seen`. A key that is not seen adds 2^-126 to a sum of at least 1: nothing. */
+static inline float softmax_row(struct softmax_state *s, float *row, struct span seen, struct span all) {
+    int first = all.low / VF_LANES, end = (all.high + VF_LANES - 1) / VF_LANES;
     if (seen.high == 0) {
-        memset(row, 0, TILE * sizeof *row);
+        memset(row + first * VF_LANES, 0, (size_t)(end - first) * VF_LANES * sizeof *row);
         return 1;
     }
     vf most = vf_set(-INFINITY), sum = vf_set(0);
-    bool whole = seen.low == 0 && seen.high == TILE;
-    for (int v = 0; v < TILE / VF_LANES; v++) {
-        vf x = vf_load(row + v * VF_LANES);
-        if (!whole) x = vf_choose(lanes_between(v, seen.low, seen.high), x, vf_set(-INFINITY));
-        most = vf_max(most, x);
-    }
+    fill_outside(row, first, end, seen, -INFINITY);
+    for (int v = first; v < end; v++) most = vf_max(most, vf_load(row + v * VF_LANES));
     float max = vf_larger(vf_largest(most), s->max);
-    for (int v = 0; v < TILE / VF_LANES; v++) {
+    for (int v = first; v < end; v++) {
         vf p = vf_exp2(vf_load(row + v * VF_LANES) - vf_set(max));
-        if (!whole) p = vf_choose(lanes_between(v, seen.low, seen.high), p, vf_set(0));
         vf_store(row + v * VF_LANES, p);
         sum = sum + p;
     }
+    fill_outside(row, first, end, seen, 0);
     float factor = s->max == max ? 1 : s->max == -INFINITY ? 0 : vf_exp2(vf_set(s->max - max))[0];
     s->sum = s->sum * factor + vf_sum(sum);
     s->max = max;
@@ -330,7 +357,7 @@ static void forward_tile(const struct attention *a, struct packed *p, int first,
     score_products(a, p->q + first * a->width, p->k_turned + at, all, p->weights);
     for (int r = 0; r < TILE_ROWS; r++) {
         struct span own = span_in(p->queries[first + r].seen, tile);
-        factor[r] = softmax_row(&state[first + r], p->weights + r * TILE, own);
+        factor[r] = softmax_row(&state[first + r], p->weights + r * TILE, own, all);
         if (a->o->dropout > 0) drop_weights(a, &p->queries[first + r], tile, own, p->weights + r * TILE);
     }
     weighted_sums(a, START_OUT_SCALED, factor, p->weights, p->v + at, all, p->out + first * a->width);
@@ -342,7 +369,8 @@ static void store_queries(const struct attention *a, const struct packed *p, con
         const struct query *q = &p->queries[i];
         float *out = (float *)a->t->out.data + q->row * a->t->out.stride + (int64_t)q->head * d;
         float inverse = s[i].sum > 0 ? 1 / s[i].sum : 0; /* a query that sees no key: 0, and lse -inf */
-        for (int c = 0; c < d; c++) out[c] = p->out[i * a->width + c] * inverse;
+        for (int c = 0; c < d; c += VF_LANES)
+            vf_store_some(out + c, d - c, vf_load(p->out + i * a->width + c) * vf_set(inverse));
         if (tensor_present(a->t->lse))
             ((float *)a->t->lse.data)[q->row * a->t->lse.stride + q->head] =
                 s[i].sum > 0 ? s[i].max * LN_2 + logf(s[i].sum) : -INFINITY;
@@ -355,7 +383,7 @@ static void forward_task(void *context, int task, int worker) {
     if (!begin_task(a, task, worker, &p)) return;
     for (int64_t first = 0; first < n_queries(a, &p); first += FORWARD_QUERIES) {
         struct softmax_state state[QUERIES + TILE_ROWS];
-        begin_block(a, &p, first, FORWARD_QUERIES);
+        begin_block(a, &p, first);
         for (int i = 0; i < p.n + TILE_ROWS; i++) state[i] = (struct softmax_state){-INFINITY, 0};
         memset(p.out, 0, (size_t)(p.n + TILE_ROWS) * (size_t)a->width * sizeof(float));
         for (int64_t tile = p.seen_by_any.low / TILE; tile < tiles_up(p.seen_by_any.high); tile++)
@@ -373,15 +401,13 @@ struct query_facts {
 
 /* Dots are summed as scores are: where out is one value's row, d_out . v - dot is then exactly 0. */
 static void load_facts(const struct attention *a, struct packed *p, struct query_facts *f) {
-    for (int i = 0; i < BACKWARD_QUERIES; i++) {
+    load_queries(a, p, a->g->d_out, 1, p->d_out);
+    load_queries(a, p, a->t->out, 1, p->out);
+    for (int i = 0; i < filled_up(p); i++) {
         const struct query *q = &p->queries[i];
-        load_row(a, a->g->d_out, q->row, q->head, 1, p->d_out + i * a->width);
-        load_row(a, a->t->out, q->row, q->head, 1, p->out + i * a->width);
-        fetch_row(a, a->g->d_out, q->row + BACKWARD_QUERIES, q->head);
-        fetch_row(a, a->t->out, q->row + BACKWARD_QUERIES, q->head);
         f->lse[i] = ((const float *)a->t->lse.data)[q->row * a->t->lse.stride + q->head] * LOG2_E;
     }
-    for (int first = 0; first < BACKWARD_QUERIES; first += 8) {
+    for (int first = 0; first < filled_up(p); first += 8) { /* rows of earlier blocks may lie behind the last */
         vf sums[8];
         for (int i = 0; i < 8; i++) sums[i] = vf_set(0);
         for (int c = 0; c < a->o->head_dim; c++)
@@ -419,27 +445,34 @@ static inline void slopes_row(const struct attention *a, const struct query *q, 
     }
 }
 
-/* sums[k] += weights[..][k] by the block's rows, queries in ascending order, for keys k from `first` on. */
-INLINE void add_outer_rows(const struct attention *a, const float *weights, const float *rows, int first, float *sums,
-                           const int n) {
+/* sums[k] += weights[..][k] by the block's n_rows rows, queries in ascending order, for keys k from `first` on. */
+INLINE void add_outer_rows(const struct attention *a, const float *weights, const float *rows, int n_rows, int first,
+                           float *sums, const int n) {
     for (int c = 0; c < a->width; c += PANEL)
-        small_product(START_OUT, NULL, weights + first, 1, TILE, rows + c, a->width, BACKWARD_QUERIES,
-                      sums + first * a->width + c, a->width, n);
+        small_product(START_OUT, NULL, weights + first, 1, TILE, rows + c, a->width, n_rows, sums + first * a->width + c,
+                      a->width, n);
 }
 
-/* The keys of a span of whole panels, which is a multiple of 2, if not of TILE_ROWS. */
-static void add_outer(const struct attention *a, const float *weights, const float *rows, struct span s, float *sums) {
-    int k = s.low;
-    for (; k + TILE_ROWS <= s.high; k += TILE_ROWS) add_outer_rows(a, weights, rows, k, sums, TILE_ROWS);
-    if (k + 4 <= s.high) add_outer_rows(a, weights, rows, k, sums, 4), k += 4;
-    if (k + 2 <= s.high) add_outer_rows(a, weights, rows, k, sums, 2);
+/* The keys of a span of whole panels of a tile: a multiple of TILE_ROWS, or 2 or 4 more. Queries before the first that
+ * sees any of a few keys are left out: on the diagonal that is half of them. */
+static void add_outer(const struct attention *a, const struct packed *p, const float *weights, const float *rows, int64_t tile,
+                      struct span s, float *sums) {
+    int skipped = 0;
+    for (int k = s.low; k < s.high; k += TILE_ROWS) {
+        while (skipped < p->n && p->seen[skipped / TILE_ROWS].high <= tile * TILE + k) skipped += TILE_ROWS;
+        const float *w = weights + skipped * TILE, *x = rows + skipped * a->width;
+        int n_rows = filled_up(p) - skipped;
+        if (k + TILE_ROWS <= s.high) add_outer_rows(a, w, x, n_rows, k, sums, TILE_ROWS);
+        else if (k + 4 <= s.high) add_outer_rows(a, w, x, n_rows, k, sums, 4);
+        else add_outer_rows(a, w, x, n_rows, k, sums, 2);
+    }
 }
 
 static void backward_tile(const struct attention *a, struct packed *p, const struct query_facts *f, int64_t tile) {
     struct span all = span_in(p->seen_by_any, tile);
     int64_t at = tile * TILE * a->width;
     if (all.high == 0) return;
-    for (int first = 0; first < BACKWARD_QUERIES; first += TILE_ROWS) {
+    for (int first = 0; first < p->n; first += TILE_ROWS) {
         struct span some = span_in(p->seen[first / TILE_ROWS], tile);
         float *weights = p->weights + first * TILE, *slopes = p->slopes + first * TILE;
         score_products(a, p->q + first * a->width, p->k_turned + at, some, weights);
@@ -452,8 +485,8 @@ static void backward_tile(const struct attention *a, struct packed *p, const str
     }
     all.low = all.low / PANEL * PANEL;
     all.high = (all.high + PANEL - 1) / PANEL * PANEL;
-    add_outer(a, p->slopes, p->q, all, p->dk + at);
-    add_outer(a, p->weights, p->d_out, all, p->dv + at);
+    add_outer(a, p, p->slopes, p->q, tile, all, p->dk + at);
+    add_outer(a, p, p->weights, p->d_out, tile, all, p->dv + at);
 }
 
 static void store_scaled(const struct attention *a, struct tensor t, int64_t row, int head, float scale, const float *x) {
@@ -470,7 +503,7 @@ static void backward_task(void *context, int task, int worker) {
     memset(p.dk, 0, (size_t)tiles_up(p.n_keys) * TILE * (size_t)a->width * sizeof(float));
     memset(p.dv, 0, (size_t)tiles_up(p.n_keys) * TILE * (size_t)a->width * sizeof(float));
     for (int64_t first = 0; first < n_queries(a, &p); first += BACKWARD_QUERIES) {
-        begin_block(a, &p, first, BACKWARD_QUERIES);
+        begin_block(a, &p, first);
         load_facts(a, &p, &facts);
         memset(p.dq, 0, BACKWARD_QUERIES * (size_t)a->width * sizeof(float));
         for (int64_t tile = p.seen_by_any.low / TILE; tile < tiles_up(p.seen_by_any.high); tile++) backward_tile(a, &p, &facts, tile);

@@ -49,8 +49,7 @@ void ISA_NAME(cpu_normalize)(struct stream *s, struct tensor x, struct tensor su
 void ISA_NAME(cpu_scale_add)(struct stream *s, struct tensor dst, float a, struct tensor src, float b);
 void ISA_NAME(cpu_descend)(struct stream *s, struct tensor parameter, struct tensor update, float scale,
                            float weight_decay, struct tensor step);
-void ISA_NAME(cpu_adamw)(struct stream *s, struct adamw_options o, struct tensor parameter, struct tensor gradient,
-                         struct tensor m, struct tensor v, struct tensor step);
+void ISA_NAME(cpu_adamw)(struct stream *s, const struct adamw_part *parts, int n_parts);
 void ISA_NAME(cpu_sum_of_squares)(struct stream *s, struct tensor sum, struct tensor x);
 
 #endif

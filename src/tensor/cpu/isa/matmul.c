@@ -3,7 +3,8 @@
  * A task owns a rectangle of c. It goes through K in blocks of BLOCK_K; for each it packs its columns of b into panels of
  * TILE_COLS (a panel stays in the first-level cache, all of them in the second), and multiplies tile after tile of TILE_ROWS
  * rows by them, keeping a TILE_ROWS x TILE_COLS piece of c in registers over the whole block. Rows of a whose numbers lie side
- * by side along K are read where they are; others are packed too. No task waits for another.
+ * by side along K are read where they are; others are packed too. No task waits for another; one that follows another of the
+ * same columns on the same thread finds them packed.
  *
  * Every element of c is a chain of fused multiply-adds over ascending k within a block, and the blocks are added in order:
  * the bits depend on nothing else. */
@@ -25,6 +26,7 @@
 #define TILE_COLS (TILE_VECTORS * VF_LANES)
 #define BLOCK_ROWS (16 * TILE_ROWS) /* rows of a that are used again and again while they are in the second-level cache */
 #define MOST_COLS ((256 + TILE_COLS - 1) / TILE_COLS * TILE_COLS) /* of a task: their block of b is there too */
+#define BLOCKS_HELD 2 /* of K, whose panels of b a thread keeps from task to task: more would not stay in the second-level cache */
 
 struct product {
     struct stream *stream;
@@ -32,9 +34,19 @@ struct product {
     struct tensor c, a, b;
     int64_t m, n, k;
     enum source a_source, b_source;
-    bool pack_a;
+    bool pack_a, holds_b; /* the panels of a task's columns are kept for the next task */
+    struct held *held;    /* [workers] */
     int64_t task_rows, task_cols; /* the rectangle of a task */
     int tasks_down;               /* tasks that share columns */
+};
+
+/* Floats of a packed block of a (what a packed tile is written too far comes before b), and of b. */
+#define BLOCK_A (BLOCK_K * BLOCK_ROWS + SIDE)
+#define BLOCK_B (BLOCK_K * MOST_COLS)
+
+/* The first of the columns that a thread has packed, of this product; -1: none. In cache lines of its own. */
+struct held {
+    _Alignas(64) int64_t j0;
 };
 
 /* The piece of work between two stores of c: a block of K. */
@@ -174,49 +186,66 @@ static void multiply_panel(const struct product *p, const struct block *block, i
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* A block of K for rows [i0, i1) and columns [j0, j1). `fresh`: the panels are not packed yet. */
+static void multiply_block(const struct product *p, const struct block *block, int64_t i0, int64_t i1, int64_t j0, int64_t j1,
+                           float *panels, float *packed_a, bool fresh) {
+    bool b_turned = p->o->layout == MATMUL_NT;
+    for (int64_t i = i0; i < i1; i += BLOCK_ROWS) {
+        int64_t end = least(i + BLOCK_ROWS, i1);
+        bool pack = fresh && i == i0;
+        if (packed_a) pack_a_tiles(p, block, i, end, packed_a);
+        if (pack && !b_turned) pack_b_panels(p, block, j0, j1, panels);
+        for (int64_t j = j0; j < j1; j += TILE_COLS) {
+            float *panel = panels + (j - j0) * block->depth;
+            if (pack && b_turned) pack_b_panels(p, block, j, least(j + TILE_COLS, j1), panel);
+            multiply_panel(p, block, i, end, j, packed_a, panel);
+        }
+    }
+}
+
 static void multiply_task(void *context, int task, int worker) {
     const struct product *p = context;
     int64_t i0 = task % p->tasks_down * p->task_rows, i1 = least(i0 + p->task_rows, p->m);
     int64_t j0 = task / p->tasks_down * p->task_cols, j1 = least(j0 + p->task_cols, p->n);
-    bool b_turned = p->o->layout == MATMUL_NT;
-    float *panels = cpu_scratch_own(p->stream, worker), *packed_a = p->pack_a ? panels + BLOCK_K * MOST_COLS : NULL;
+    float *packed_a = cpu_scratch_own(p->stream, worker), *panels = packed_a + BLOCK_A;
+    bool fresh = !p->holds_b || p->held[worker].j0 != j0;
     struct block block = {.k0 = 0};
     do { /* once also where K is 0: c is then 0, or what it was, plus the bias */
         block.depth = least(p->k - block.k0, BLOCK_K);
         block.add = block.k0 > 0 || p->o->accumulate;
         block.bias = block.k0 + block.depth >= p->k && tensor_present(p->o->bias) ? p->o->bias.data : NULL;
-        for (int64_t i = i0; i < i1; i += BLOCK_ROWS) {
-            int64_t end = least(i + BLOCK_ROWS, i1);
-            if (packed_a) pack_a_tiles(p, &block, i, end, packed_a);
-            if (i == i0 && !b_turned) pack_b_panels(p, &block, j0, j1, panels);
-            for (int64_t j = j0; j < j1; j += TILE_COLS) {
-                float *panel = panels + (j - j0) * block.depth;
-                if (i == i0 && b_turned) pack_b_panels(p, &block, j, least(j + TILE_COLS, j1), panel);
-                multiply_panel(p, &block, i, end, j, packed_a, panel);
-            }
-        }
+        multiply_block(p, &block, i0, i1, j0, j1, panels, p->pack_a ? packed_a : NULL, fresh);
+        if (p->holds_b) panels += BLOCK_B;
         block.k0 += block.depth;
     } while (block.k0 < p->k);
+    p->held[worker].j0 = j0;
 }
 
 /* ---- cutting c --------------------------------------------------------------------------------------------------------- */
 
 #define TASKS_PER_THREAD 4 /* so that a thread that is held up leaves its share to others */
 #define LEAST_TASK_ROWS 64 /* fewer rows would not pay for packing their columns of b again */
+#define LEAST_TASK_COLS (4 * TILE_COLS)
 
 static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t round_up_to(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
-/* Columns first: they cost nothing but, where a is packed, that packing once more. Then rows. */
+/* Pieces of the columns. With one for each thread b is packed once; but where a is packed, that is done for each piece: then
+ * only if it is less. */
+static int64_t cut_columns(const struct product *p, int64_t threads) {
+    int64_t least_pieces = divide_up(p->n, MOST_COLS);
+    int64_t pieces = least(round_up_to(least_pieces, threads), divide_up(p->n, LEAST_TASK_COLS));
+    if (pieces <= least_pieces) return least_pieces;
+    bool repeats_less = !p->pack_a || pieces * p->m + p->n <= least_pieces * p->m + threads * p->n;
+    return repeats_less ? pieces : least_pieces;
+}
+
 static int cut(struct product *p) {
-    int64_t wanted = (int64_t)thread_pool_size(p->stream->pool) * TASKS_PER_THREAD;
-    int64_t narrow = p->pack_a ? 8 * TILE_COLS : 4 * TILE_COLS;
-    if (thread_pool_size(p->stream->pool) == 1) wanted = 1;
-    int64_t across = divide_up(p->n, MOST_COLS);
-    if (across < wanted) across = least(wanted, divide_up(p->n, narrow));
-    p->task_cols = round_up_to(divide_up(p->n, across), TILE_COLS);
-    across = divide_up(p->n, p->task_cols);
-    int64_t down = across < wanted ? least(divide_up(wanted, across), divide_up(p->m, LEAST_TASK_ROWS)) : 1;
+    int64_t threads = thread_pool_size(p->stream->pool), wanted = threads == 1 ? 1 : threads * TASKS_PER_THREAD;
+    p->task_cols = round_up_to(divide_up(p->n, cut_columns(p, threads)), TILE_COLS);
+    int64_t across = divide_up(p->n, p->task_cols);
+    int64_t least_rows = p->holds_b ? 2 * TILE_ROWS : LEAST_TASK_ROWS;
+    int64_t down = across < wanted ? least(divide_up(wanted, across), divide_up(p->m, least_rows)) : 1;
     p->task_rows = round_up_to(divide_up(p->m, down), TILE_ROWS);
     p->tasks_down = (int)divide_up(p->m, p->task_rows);
     return (int)across * p->tasks_down;
@@ -231,8 +260,11 @@ void ISA_NAME(cpu_matmul)(struct stream *s, const struct matmul_options *o, stru
     p.b_source = source_of(b.dtype, o->compute);
     /* Rows a multiple of 4 KiB apart would fall into the same few lines of the first-level cache. */
     p.pack_a = o->layout == MATMUL_TN || p.a_source != SOURCE_F32 || (a.stride % 1024 == 0 && p.m > 1);
-    size_t floats = BLOCK_K * (MOST_COLS + (p.pack_a ? BLOCK_ROWS : 0)) + SIDE;
-    if (!cpu_scratch_reserve(s, floats * sizeof(float))) return;
+    p.holds_b = p.k <= BLOCKS_HELD * BLOCK_K;
+    int workers = thread_pool_size(s->pool);
+    p.held = cpu_scratch_shared(s, (size_t)workers * sizeof *p.held);
+    if (!p.held || !cpu_scratch_reserve(s, (BLOCK_A + BLOCKS_HELD * BLOCK_B + SIDE) * sizeof(float))) return;
+    for (int i = 0; i < workers; i++) p.held[i].j0 = -1;
     thread_pool_run(s->pool, cut(&p), multiply_task, &p);
 }
 
