@@ -124,6 +124,29 @@ static void sentences_are_cut_only_where_no_merge_reaches(void **state) {
     }
 }
 
+static void a_token_whose_parts_are_merged_otherwise_is_looked_up(void **state) {
+    (void)state;
+    static const char *const tokens[] = {"a", "b", "c", "bc", "ab", "abc"};
+    struct vocabulary v = {0};
+    struct bpe bpe = {.symbols = BPE_BYTES, .unknown_id = -1, .whole_words = true};
+    struct bpe_scratch scratch = {0};
+    int32_t ids[3];
+    size_t n_ids;
+    for (int32_t id = 0; id < 6; id++)
+        assert_true(vocabulary_add(&v, id, tokens[id], strlen(tokens[id]), TOKEN_TEXT, NULL));
+    assert_true(bpe_add_merge(&bpe, (struct bpe_merge){1, 2, 3, 0}));
+    assert_true(bpe_add_merge(&bpe, (struct bpe_merge){0, 1, 4, 1}));
+    assert_true(bpe_add_merge(&bpe, (struct bpe_merge){4, 2, 5, 2}));
+    assert_true(bpe_finish(&bpe, &v, NULL));
+    assert_int_equal(bpe.longest_other, 3);
+    assert_true(bpe_encode_word(&bpe, &v, &scratch, NULL, "abc", 3, ids, &n_ids, NULL));
+    assert_int_equal(n_ids, 1);
+    assert_int_equal(ids[0], 5);
+    bpe_scratch_free(&scratch);
+    bpe_free(&bpe);
+    vocabulary_free(&v);
+}
+
 /* With ignore_merges only tokens that merges do not lead to need to be looked up. */
 static void whole_words_are_looked_up_where_merges_do_not_lead_to_them(void **state) {
     (void)state;
@@ -282,6 +305,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_give_what_the_whole_gives),
         cmocka_unit_test(sentences_are_cut_only_where_no_merge_reaches),
+        cmocka_unit_test(a_token_whose_parts_are_merged_otherwise_is_looked_up),
         cmocka_unit_test(whole_words_are_looked_up_where_merges_do_not_lead_to_them),
         cmocka_unit_test(implied_merges_are_all_that_are_needed),
         cmocka_unit_test(long_words_take_no_longer_than_ordinary_text),
