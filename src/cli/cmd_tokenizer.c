@@ -1,4 +1,4 @@
-/* cmd_tokenizer.c - talc tokenizer train, encode, decode, show. */
+/* cmd_tokenizer.c - talc tokenizer train, convert, encode, decode, show. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -365,14 +365,57 @@ static int run_subcommand(const struct subcommand *sub, int argc, char **argv) {
     return code;
 }
 
+/* ==== convert: from one format to another ====================================================== */
+
+static bool convert(const char *from, const char *to, struct talc_error *err) {
+    size_t n = strlen(to);
+    bool gguf = n > 5 && strcmp(to + n - 5, ".gguf") == 0;
+    struct tokenizer *tok = tokenizer_load(from, err);
+    bool ok = tok && (gguf ? tokenizer_save_gguf(tok, to, err)
+                           : folder_create(to, err) && tokenizer_save_folder(tok, to, NULL, err));
+    if (ok) printf("%s: %s, %d tokens\n", to, tokenizer_description(tok), (int)tokenizer_vocab_size(tok));
+    tokenizer_free(tok);
+    return ok;
+}
+
+static int run_convert(int argc, char **argv) {
+    const char *from = NULL;
+    struct option options[] = {
+        {.name = "tokenizer",
+         .letter = 't',
+         .kind = OPTION_TEXT,
+         .value = &from,
+         .argument = "TOK",
+         .help = "a folder, or a tokenizer.json, GGUF, SentencePiece or .tiktoken file"},
+    };
+    struct command_line line = {.command = "tokenizer convert",
+                                .summary = "write a tokenizer as NAME.gguf, or as a Hugging Face folder",
+                                .arguments = "OUT",
+                                .example = "talc tokenizer convert -t tokenizer.json vocab.gguf",
+                                .options = options,
+                                .n_options = OPTIONS_COUNT(options),
+                                .min_operands = 1,
+                                .max_operands = 1};
+    struct talc_error err = {0};
+    int code = options_parse(&line, argc, argv);
+    if (code >= 0) return code;
+    if (!from)
+        code = cli_usage("tokenizer convert", "needs -t TOK, a tokenizer's folder or file");
+    else
+        code = convert(from, line.operands[0], &err) ? EXIT_DONE : cli_fail("tokenizer convert", &err);
+    options_free(&line);
+    return code;
+}
+
 /* ==== talc tokenizer ====================================================== */
 
 static void print_usage(FILE *out) {
-    fprintf(out, "talc tokenizer: train a tokenizer; encode, decode and show text with one\n\n"
-                 "  talc tokenizer train  --out DIR FILE...  learn a tokenizer from text files\n");
+    fprintf(out, "talc tokenizer: train a tokenizer; encode, decode and show text with one; write it in another format\n\n"
+                 "  talc tokenizer train   --out DIR FILE...  learn a tokenizer from text files\n");
     for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
-        fprintf(out, "  talc tokenizer %-6s -t TOK            %s\n", subcommands[i].name, subcommands[i].summary);
-    fprintf(out, "\nEach explains itself with --help.\n");
+        fprintf(out, "  talc tokenizer %-7s -t TOK            %s\n", subcommands[i].name, subcommands[i].summary);
+    fprintf(out, "  talc tokenizer convert -t TOK OUT        write it as NAME.gguf, or as a Hugging Face folder\n"
+                 "\nEach explains itself with --help.\n");
 }
 
 int cmd_tokenizer(int argc, char **argv) {
@@ -382,6 +425,7 @@ int cmd_tokenizer(int argc, char **argv) {
         return EXIT_DONE;
     }
     if (strcmp(name, "train") == 0) return run_train(argc - 1, argv + 1);
+    if (strcmp(name, "convert") == 0) return run_convert(argc - 1, argv + 1);
     for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
         if (strcmp(name, subcommands[i].name) == 0) return run_subcommand(&subcommands[i], argc - 1, argv + 1);
     print_usage(stderr);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "text/bpe_borders.h"
 #include "text/hash.h"
 
 #define NO_MERGE INT32_MAX
@@ -29,6 +30,7 @@ void bpe_free(struct bpe *bpe) {
     free(bpe->byte_pairs);
     free(bpe->characters);
     free(bpe->splits);
+    bpe_borders_free(bpe->borders);
     *bpe = (struct bpe){0};
 }
 
@@ -257,9 +259,9 @@ size_t bpe_token_bytes(const struct bpe *bpe, const struct vocabulary *v, int32_
 }
 
 /* Takes the last merges of both texts back, the later one first, and looks whether the tokens that then meet at the seam
- * would have been merged before. */
-static bool seam_holds(const struct bpe *bpe, int32_t left, int32_t right) {
-    int32_t limit = NO_MERGE, result;
+ * would have been merged before, or at first by a rank below `limit`. */
+static bool seam_holds(const struct bpe *bpe, int32_t left, int32_t right, int32_t limit) {
+    int32_t result;
     for (;;) {
         if (pair_rank(bpe, left, right, &result) < limit) return false;
         const struct bpe_split *a = &bpe->splits[left], *b = &bpe->splits[right];
@@ -276,7 +278,7 @@ static bool seam_holds(const struct bpe *bpe, int32_t left, int32_t right) {
 
 bool bpe_are_neighbours(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch, int32_t left,
                         int32_t right) {
-    if (bpe->splits[left].simple && bpe->splits[right].simple) return seam_holds(bpe, left, right);
+    if (bpe->splits[left].simple && bpe->splits[right].simple) return seam_holds(bpe, left, right, NO_MERGE);
     if (left == bpe->unknown_id || right == bpe->unknown_id) return true; /* no merge has it */
     const struct vocabulary_token *a = vocabulary_token(v, left), *b = vocabulary_token(v, right);
     size_t n = (size_t)a->n_bytes + b->n_bytes, n_ids = 0;
@@ -386,6 +388,25 @@ static void spread_not_simple(struct bpe *bpe) {
     }
 }
 
+/* Which tokens' own text is encoded as something else: what `whole_words` changes. Of one that is not simple that is not
+ * known. */
+static bool find_longest_other(struct bpe *bpe, const struct vocabulary *v) {
+    bool *made = calloc((size_t)v->size + 1, sizeof *made);
+    if (!made) return false;
+    for (int byte = 0; byte < 256; byte++)
+        if (bpe->byte_ids[byte] >= 0) made[bpe->byte_ids[byte]] = true;
+    for (size_t i = 0; i < bpe->n_merges; i++) {
+        const struct bpe_split *split = &bpe->splits[bpe->merges[i].result];
+        made[bpe->merges[i].result] = split->simple && made[split->left] && made[split->right] &&
+                                      seam_holds(bpe, split->left, split->right, split->rank);
+    }
+    for (int32_t id = 0; id < v->size; id++)
+        if (v->tokens[id].kind == TOKEN_TEXT && !made[id] && v->tokens[id].n_bytes > bpe->longest_other)
+            bpe->longest_other = v->tokens[id].n_bytes;
+    free(made);
+    return true;
+}
+
 static bool list_symbols(struct bpe *bpe, const struct vocabulary *v, struct talc_error *err) {
     for (int byte = 0; bpe->symbols == BPE_BYTES && byte < 256; byte++) {
         char c = (char)byte;
@@ -402,7 +423,9 @@ bool bpe_finish(struct bpe *bpe, const struct vocabulary *v, struct talc_error *
     if (ok && (ok = list_splits(bpe, v))) spread_not_simple(bpe);
     if (!ok || (bpe->symbols == BPE_BYTES && !list_byte_pairs(bpe, v)))
         return talc_fail(err, "out of memory for %zu merges", bpe->n_merges);
-    return true;
+    if (bpe->whole_words && !find_longest_other(bpe, v)) return talc_fail(err, "out of memory for a vocabulary");
+    bpe->borders = bpe_borders_new(bpe, v);
+    return bpe->borders || talc_fail(err, "out of memory for the borders of characters");
 }
 
 /* ==== merges that a vocabulary implies =========================================================== */

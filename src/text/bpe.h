@@ -40,12 +40,14 @@ struct bpe {
     size_t n_slots;
     uint32_t *byte_pairs; /* [65536] BPE_BYTES: index + 1 of the merge of two bytes, 0: none */
     int32_t *characters;  /* [65536] BPE_CHARACTERS: the token of a character below U+10000, -1: none */
+    struct bpe_borders *borders; /* see bpe_borders.h */
     struct bpe_split *splits; /* [tokens of the vocabulary] by id */
     enum bpe_symbols symbols;
     int32_t byte_ids[256]; /* the token of one byte (BPE_CHARACTERS: its fallback), -1: none */
     int32_t unknown_id;    /* -1: a symbol without a token is an error */
     bool fuse_unknown;     /* unknown symbols side by side are one token */
     bool whole_words;      /* a word that is in the vocabulary is that token, whatever the merges say */
+    uint32_t longest_other; /* whole_words: bytes of the longest token that merges alone do not lead to; 0: there is none */
 };
 
 /* Appends a merge; ranks must not fall. False: out of memory. */

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
+#include "text/bpe_borders.h"
 #include "text/hash.h"
 
-#define WHOLE_BYTES 40      /* words up to here are merged at once, */
-#define WHOLE_WIDE_BYTES 9  /* those with characters of more bytes up to here */
+#define WHOLE_BYTES 40      /* ASCII words up to here are merged at once */
 #define ASCII_PART_BYTES 12 /* a part is so much ASCII, */
 #define RUN_PART_BYTES 128  /* or so much of one byte again and again, or one other character */
 #define PART_KEY ((uint64_t)1 << 63)
@@ -76,10 +76,11 @@ static bool take_back(const struct joining *j, size_t at, size_t end, int32_t *i
     return true;
 }
 
-static bool join_parts(const struct joining *j, int32_t *ids, size_t *n_ids) {
+/* The encoding of text[begin..end). */
+static bool join_parts(const struct joining *j, size_t begin, size_t stop, int32_t *ids, size_t *n_ids) {
     size_t count = 0, n_new;
-    for (size_t at = 0, end; at < j->n; at = end) {
-        end = part_end(j->text, j->n, at);
+    for (size_t at = begin, end; at < stop; at = end) {
+        end = part_end(j->text, stop, at);
         if (!encode_part(j, at, end, ids + count, &n_new)) return false;
         if (count && !bpe_are_neighbours(j->bpe, j->v, j->scratch, ids[count - 1], ids[count]) &&
             !take_back(j, at, end, ids, count, &count, &n_new))
@@ -87,6 +88,61 @@ static bool join_parts(const struct joining *j, int32_t *ids, size_t *n_ids) {
         count += n_new;
     }
     *n_ids = count;
+    return true;
+}
+
+/* A character that borders are known for. */
+struct wide {
+    int32_t codepoint;
+    uint32_t entry; /* 0: there is none */
+};
+
+static inline struct wide wide_at(const uint32_t *entries, const char *text, size_t n, size_t at) {
+    int32_t codepoint = bpe_wide_at(text, n, at);
+    return (struct wide){codepoint, codepoint < 0 ? 0 : entries[codepoint]};
+}
+
+/* A part that no merge leaves and that is more than one character. Apart, so that the loop over characters stays small. */
+static bool __attribute__((noinline)) encode_bordered(const struct joining *j, size_t begin, size_t end, int32_t *ids,
+                                                      size_t *n_ids) {
+    const struct bpe_borders *borders = j->bpe->borders;
+    struct wide first = wide_at(borders->wide, j->text, end, begin);
+    struct wide second = first.entry && end - begin == 6 ? wide_at(borders->wide, j->text, end, begin + 3) : first;
+    bool two = first.entry && second.entry && end - begin == 6;
+    const struct bpe_wide_pair *pair = two ? bpe_wide_pair(borders, first.codepoint, second.codepoint) : NULL;
+    if (pair) {
+        memcpy(ids, pair->ids, sizeof pair->ids);
+        *n_ids = pair->ids[1] < 0 ? 1 : 2;
+        return true;
+    }
+    return end - begin <= WORD_CACHE_SHORT_BYTES ? encode_part(j, begin, end, ids, n_ids)
+                                                 : join_parts(j, begin, end, ids, n_ids);
+}
+
+static bool encode_between_borders(const struct joining *j, int32_t *ids, size_t *n_ids) {
+    const struct bpe_borders borders = *j->bpe->borders;
+    const char *text = j->text;
+    const size_t n = j->n;
+    struct wide here = wide_at(borders.wide, text, n, 0), next = {-1, 0};
+    int32_t *out = ids;
+    for (size_t begin = 0, at = 0; at < n; here = next) {
+        size_t n_new;
+        at += here.entry ? 3 : 1;
+        next = wide_at(borders.wide, text, n, at);
+        bool joined = !here.entry || !next.entry ||
+                      bpe_may_merge(&borders, here.codepoint, here.entry, next.codepoint, next.entry);
+        if (joined && at < n) continue;
+        if (here.entry && at - begin == 3) {
+            *out = BPE_WIDE_ID(here.entry);
+            n_new = BPE_WIDE_IDS(here.entry);
+            if (n_new > 1) memcpy(out + 1, borders.more[here.codepoint], sizeof *borders.more);
+        } else if (!encode_bordered(j, begin, at, out, &n_new)) {
+            return false;
+        }
+        out += n_new;
+        begin = at;
+    }
+    *n_ids = (size_t)(out - ids);
     return true;
 }
 
@@ -106,13 +162,14 @@ static size_t fuse_unknown(const struct bpe *bpe, int32_t *ids, size_t n) {
 bool bpe_encode_word(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch,
                      struct word_cache *cache, const char *word, size_t n, int32_t *ids, size_t *n_ids,
                      struct talc_error *err) {
-    if (bpe->whole_words && (ids[0] = vocabulary_find(v, word, n)) >= 0) {
+    if (n <= bpe->longest_other && (ids[0] = vocabulary_find(v, word, n)) >= 0) {
         *n_ids = 1;
         return true;
     }
     struct joining j = {bpe, v, scratch, cache, word, n, err};
-    bool at_once = n <= WHOLE_BYTES && (n <= WHOLE_WIDE_BYTES || !cache || !is_wide(word, n));
-    bool ok = at_once ? bpe_merge_text(bpe, v, scratch, word, n, ids, n_ids, err) : join_parts(&j, ids, n_ids);
+    bool at_once = n <= WHOLE_BYTES && !is_wide(word, n);
+    bool ok = at_once ? bpe_merge_text(bpe, v, scratch, word, n, ids, n_ids, err)
+                      : encode_between_borders(&j, ids, n_ids);
     if (ok && bpe->fuse_unknown && bpe->unknown_id >= 0) *n_ids = fuse_unknown(bpe, ids, *n_ids);
     return ok;
 }

@@ -74,6 +74,20 @@ static bool merge_word(struct encoding *x, const char *word, size_t n, size_t *n
                            out->ids + out->count, n_ids, x->err);
 }
 
+/* A word in characters from U+3000 to U+9FFF or of full width, behind a space or not: most often a sentence or half of one,
+ * that does not come again. Its parts do, and bpe_encode_word knows them. */
+static inline bool is_sentence(const char *word, size_t n) {
+    unsigned char lead = (unsigned char)word[*word == ' ' && n > 1];
+    return (lead >= 0xe3 && lead <= 0xe9) || lead == 0xef;
+}
+
+static bool encode_sentence(struct encoding *x, const char *word, size_t n) {
+    size_t n_ids;
+    if (!merge_word(x, word, n, &n_ids)) return false;
+    x->out->count += n_ids;
+    return true;
+}
+
 /* A word that is not among the short ones of the cache. */
 static bool encode_other_word(struct encoding *x, const char *word, size_t n, struct word_key key) {
     struct token_list *out = x->out;
@@ -101,6 +115,7 @@ static bool encode_other_word(struct encoding *x, const char *word, size_t n, st
 /* A word whose key is known (that of a longer one does not matter). `out` has room for n + WORD_CACHE_SHORT_IDS more
  * ids. */
 static inline bool encode_keyed(struct encoding *x, const char *word, size_t n, struct word_key key) {
+    if (is_sentence(word, n)) return encode_sentence(x, word, n);
     if (n <= WORD_CACHE_SHORT_BYTES && !x->tok->no_cache) {
         const struct word_entry *entry = word_cache_find(&x->encoder->cache, key);
         if (entry) {
@@ -137,7 +152,7 @@ static size_t cut_words(struct encoding *x, enum pretokenizer scanner, const cha
         struct cut_word *w = &words[count];
         w->begin = i;
         w->n = pretokenize_next(scanner, text + i, n - i);
-        if (w->n <= WORD_CACHE_SHORT_BYTES) {
+        if (w->n <= WORD_CACHE_SHORT_BYTES && !is_sentence(text + i, w->n)) {
             w->key = word_key(text + i, w->n, n - i >= MIN_READABLE);
             __builtin_prefetch(x->encoder->cache.buckets[word_bucket(w->key)]);
         }

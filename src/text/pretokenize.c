@@ -139,6 +139,7 @@ static size_t cased_word(const char *text, size_t n, size_t i, size_t *big_end) 
         size_t length = scan_character(text, n, i, &class);
         if (!(class & BIG)) break;
         i += length;
+        if (class == SCAN_IDEOGRAPH) i = scan_ideographs(text, n, i);
         if (class & SMALL) last_both = i;
     }
     *big_end = i;

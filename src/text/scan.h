@@ -1,5 +1,5 @@
 /* scan.h - walking over the characters of text by their classes: what the scanners of pretokenize.c and split.c share.
- * Runs of ASCII letters, most of most texts, are measured 16 bytes at a time where the machine can. */
+ * Runs of ASCII letters and of ideographs, most of most texts, are measured 16 bytes at a time where the machine can. */
 #ifndef TALC_TEXT_SCAN_H
 #define TALC_TEXT_SCAN_H
 
@@ -48,9 +48,43 @@ static inline size_t scan_ascii_letters(const char *text, size_t n, size_t i) {
     return i;
 }
 
+/* Of U+4E00 to U+9FFF all classes are these. */
+#define SCAN_IDEOGRAPH (UNICODE_OTHER_LETTER | UNICODE_WORD)
+
+static inline bool scan_is_ideograph(const char *text) {
+    const unsigned char *t = (const unsigned char *)text;
+    return t[0] >= 0xe4 && t[0] <= 0xe9 && (t[0] > 0xe4 || t[1] >= 0xb8) && (t[1] & 0xc0) == 0x80 &&
+           (t[2] & 0xc0) == 0x80;
+}
+
+/* The end of the run of characters from U+4E00 to U+9FFF that begins at i. */
+static inline size_t scan_ideographs(const char *text, size_t n, size_t i) {
+#ifdef __SSE2__
+    const char a = (char)0xe4, b = (char)0x80, c = (char)0xe9, d = (char)0xbf;
+    const __m128i least = _mm_setr_epi8(a, b, b, a, b, b, a, b, b, a, b, b, a, b, b, 0);
+    const __m128i most = _mm_setr_epi8(c, d, d, c, d, d, c, d, d, c, d, d, c, d, d, d);
+    for (; n - i >= 16; i += 15) { /* five characters */
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(text + i));
+        __m128i within = _mm_and_si128(_mm_cmpeq_epi8(_mm_max_epu8(x, least), x), _mm_cmpeq_epi8(_mm_min_epu8(x, most), x));
+        /* behind e4 only b8 and more */
+        __m128i lowest = _mm_cmpeq_epi8(x, _mm_set1_epi8(a));
+        __m128i small = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8((char)0xb7)), x);
+        unsigned other = ~(unsigned)_mm_movemask_epi8(within) |
+                         ((unsigned)_mm_movemask_epi8(lowest) & (unsigned)_mm_movemask_epi8(small) >> 1);
+        if (other & 0x7fff) return i + (size_t)__builtin_ctz(other) / 3 * 3;
+    }
+#endif
+    while (n - i >= 3 && scan_is_ideograph(text + i)) i += 3;
+    return i;
+}
+
 /* The end of the run of characters of any class in `wanted` that begins at i. */
 static inline size_t scan_run(const char *text, size_t n, size_t i, unsigned wanted) {
     for (unsigned class; i < n;) {
+        if ((wanted & SCAN_IDEOGRAPH) && n - i >= 3 && scan_is_ideograph(text + i)) {
+            i = scan_ideographs(text, n, i);
+            continue;
+        }
         size_t length = scan_character(text, n, i, &class);
         if (!(class & wanted)) break;
         i += length;
@@ -65,6 +99,10 @@ static inline size_t scan_letters(const char *text, size_t n, size_t i) {
         if (i >= n || !(text[i] & 0x80)) return i;
         unsigned class = UNICODE_LETTER;
         while (i < n && (text[i] & 0x80)) {
+            if (n - i >= 3 && scan_is_ideograph(text + i)) {
+                i = scan_ideographs(text, n, i);
+                continue;
+            }
             size_t length = scan_character(text, n, i, &class);
             if (!(class & UNICODE_LETTER)) return i;
             i += length;

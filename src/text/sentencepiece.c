@@ -43,7 +43,7 @@ static int compare_scored(const void *a, const void *b) {
     return (x->id > y->id) - (x->id < y->id);
 }
 
-bool tokenizer_merges_from_scores(struct tokenizer *tok, const float *scores, struct talc_error *err) {
+bool tokenizer_merges_from_scores(struct tokenizer *tok, struct talc_error *err) {
     const struct vocabulary *v = &tok->vocabulary;
     struct scored *sorted = malloc(((size_t)v->size + 1) * sizeof *sorted);
     int32_t *order = malloc(((size_t)v->size + 1) * sizeof *order);
@@ -51,7 +51,7 @@ bool tokenizer_merges_from_scores(struct tokenizer *tok, const float *scores, st
     size_t n = 0;
     bool ok = sorted && order && ranks;
     for (int32_t id = 0; ok && id < v->size; id++)
-        if (v->tokens[id].kind == TOKEN_TEXT) sorted[n++] = (struct scored){id, scores[id]};
+        if (v->tokens[id].kind == TOKEN_TEXT) sorted[n++] = (struct scored){id, tok->scores[id]};
     if (ok) qsort(sorted, n, sizeof *sorted, compare_scored);
     for (size_t i = 0; ok && i < n; i++) {
         order[i] = sorted[i].id;
@@ -126,8 +126,7 @@ struct model {
     bool add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces, suffix;
     size_t n_charsmap;
     int64_t bos, eos, pad;
-    float *scores;
-    size_t n_pieces, capacity;
+    size_t n_pieces, capacity; /* of tok->scores */
 };
 
 static bool scan_specs(struct message m, struct model *model) {
@@ -184,16 +183,16 @@ static bool add_piece(struct tokenizer *tok, int32_t id, const char *text, size_
     return ok;
 }
 
-static bool keep_score(struct model *model, uint64_t bits) {
+static bool keep_score(struct tokenizer *tok, struct model *model, uint64_t bits) {
     if (model->n_pieces == model->capacity) {
         size_t capacity = model->capacity ? model->capacity * 2 : 4096;
-        float *scores = realloc(model->scores, capacity * sizeof *scores);
+        float *scores = realloc(tok->scores, capacity * sizeof *scores);
         if (!scores) return false;
-        model->scores = scores;
+        tok->scores = scores;
         model->capacity = capacity;
     }
     uint32_t low = (uint32_t)bits;
-    memcpy(&model->scores[model->n_pieces++], &low, sizeof low);
+    memcpy(&tok->scores[model->n_pieces++], &low, sizeof low);
     return true;
 }
 
@@ -211,7 +210,7 @@ static bool read_pieces(struct tokenizer *tok, struct message m, struct model *m
         if (piece.at < piece.n) return talc_fail(err, "piece %zu is broken", model->n_pieces);
         if (model->n_pieces >= VOCABULARY_MAX_SIZE) return talc_fail(err, "the vocabulary is too large");
         if (!add_piece(tok, (int32_t)model->n_pieces, text.data, text.n, type, err)) return false;
-        if (!keep_score(model, score)) return talc_fail(err, "out of memory for the vocabulary");
+        if (!keep_score(tok, model, score)) return talc_fail(err, "out of memory for the vocabulary");
     }
     return true;
 }
@@ -236,14 +235,13 @@ bool sentencepiece_read(struct tokenizer *tok, const char *path, struct talc_err
               check_model(&model, err) && tokenizer_use_spaces(tok, model.add_dummy_prefix, err) &&
               read_pieces(tok, whole, &model, err);
     if (ok && model.n_pieces == 0) ok = talc_fail(err, "the SentencePiece model has no pieces");
-    ok = ok && tokenizer_merges_from_scores(tok, model.scores, err);
+    ok = ok && tokenizer_merges_from_scores(tok, err);
     if (ok) {
         set_role(tok, model.bos, &tok->bos_id);
         set_role(tok, model.eos, &tok->eos_id);
         set_role(tok, model.pad, &tok->pad_id);
         tok->add_bos = tok->bos_id >= 0;
     }
-    free(model.scores);
     free(data);
     return ok;
 }

@@ -39,7 +39,7 @@ struct split_step {
     bool ascii_signs;            /* SPLIT_CLASS: also ASCII punctuation and symbols */
     bool byte_characters;        /* SPLIT_CLASS: looks at the characters that stand for bytes in byte-level text */
     uint32_t max_run;            /* SPLIT_CLASS: 0: no bound */
-    char *text;                  /* SPLIT_TEXT; owned */
+    char *text;                  /* SPLIT_TEXT, or the expression of SPLIT_REGEX; owned */
     struct regex *regex;         /* SPLIT_REGEX; owned */
 };
 

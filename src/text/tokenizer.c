@@ -64,6 +64,7 @@ void tokenizer_free(struct tokenizer *tok) {
     vocabulary_free(&tok->vocabulary);
     bpe_free(&tok->bpe);
     added_list_free(&tok->added);
+    free(tok->scores);
     free(tok->chat_template);
     free(tok);
 }

@@ -17,6 +17,7 @@
 #include "base/thread_pool.h"
 
 struct tokenizer;
+struct gguf_writer;
 
 /* Special tokens of models made here (ChatML). A turn of a chat ends with TOKEN_IM_END, a document with
  * TOKEN_END_OF_TEXT. */
@@ -48,6 +49,14 @@ void tokenizer_free(struct tokenizer *tok); /* NULL is fine */
  * tokenizer's own, if it has one. */
 bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
                            struct talc_error *err);
+
+/* Puts the tokenizer.ggml.* keys of llama.cpp, and the chat template, among a GGUF file's metadata (file/gguf_writer.h).
+ * Refuses what these keys cannot say (rules of added tokens, normalizers, a way to cut text that has no name there). */
+bool tokenizer_put_gguf(const struct tokenizer *tok, const char *chat_template, struct gguf_writer *w,
+                        struct talc_error *err);
+
+/* Writes a GGUF file with the tokenizer alone. Complete or absent. */
+bool tokenizer_save_gguf(const struct tokenizer *tok, const char *path, struct talc_error *err);
 
 /* Appends the ids of text[0..n_bytes) to *out; no BOS or EOS is added. Special tokens are recognised only when
  * parse_special is true: never pass true with text that a user wrote. (Tokens that a file adds without calling them

@@ -44,6 +44,7 @@ struct tokenizer {
     bool strip_space;         /* decoding leaves out a space at the very beginning */
     bool add_bos, add_eos;    /* what the file puts around a text */
     struct vocabulary vocabulary;
+    float *scores; /* [vocabulary.size] of SentencePiece's tokens; NULL: not known */
     struct bpe bpe;
     struct added_list added;
     int32_t bos_id, eos_id, end_of_text_id, pad_id, unknown_id; /* -1: none; unknown_id: for what has no token */
@@ -102,8 +103,13 @@ bool vocab_merges_read(struct tokenizer *tok, const char *folder, struct talc_er
 bool tiktoken_recognise(const char *head, size_t n);
 bool sentencepiece_recognise(const char *head, size_t n);
 
-/* Merges of a SentencePiece vocabulary: scores[id] of every token, the highest first. */
-bool tokenizer_merges_from_scores(struct tokenizer *tok, const float *scores, struct talc_error *err);
+/* Merges of a SentencePiece vocabulary by the scores of its tokens, the highest first. */
+bool tokenizer_merges_from_scores(struct tokenizer *tok, struct talc_error *err);
+
+/* A token as it is written in a file: byte-level text for what is made of bytes, U+2581 for the spaces of SentencePiece,
+ * else its own text. In *out, or where that ran out of memory NULL. */
+const char *tokenizer_written_form(const struct tokenizer *tok, const struct vocabulary_token *token,
+                                   struct buffer *out);
 
 /* SentencePiece: a piece as it stands in text, with a space for each U+2581. False: out of memory. */
 bool space_text(const char *piece, size_t n, struct buffer *out);

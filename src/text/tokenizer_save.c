@@ -9,9 +9,8 @@
 #include "text/byte_level.h"
 #include "text/tokenizer_parts.h"
 
-/* A token as it is written in a file: byte-level text for what is made of bytes, U+2581 for the spaces of SentencePiece,
- * else its own text. */
-static const char *written_form(const struct tokenizer *tok, const struct vocabulary_token *token, struct buffer *out) {
+const char *tokenizer_written_form(const struct tokenizer *tok, const struct vocabulary_token *token,
+                                   struct buffer *out) {
     const char *bytes = vocabulary_bytes(&tok->vocabulary, token);
     buffer_clear(out);
     if (token->kind == TOKEN_BYTE) {
@@ -54,7 +53,7 @@ static json_t *vocabulary_json(const struct tokenizer *tok, struct buffer *scrat
     for (int32_t id = 0; vocab && id < v->size; id++) {
         const struct vocabulary_token *token = &v->tokens[id];
         if (token->kind == TOKEN_ABSENT || (leave_out_added && token_is_added(token))) continue;
-        if (json_object_set_new(vocab, written_form(tok, token, scratch), json_integer(id)) == 0) continue;
+        if (json_object_set_new(vocab, tokenizer_written_form(tok, token, scratch), json_integer(id)) == 0) continue;
         json_decref(vocab);
         vocab = NULL;
     }
@@ -68,9 +67,9 @@ static json_t *merges_json(const struct tokenizer *tok, struct buffer *scratch) 
     for (size_t i = 0; merges && i < tok->bpe.n_merges; i++) {
         const struct bpe_merge *merge = &tok->bpe.merges[i];
         buffer_clear(&text);
-        buffer_append_text(&text, written_form(tok, vocabulary_token(v, merge->left), scratch));
+        buffer_append_text(&text, tokenizer_written_form(tok, vocabulary_token(v, merge->left), scratch));
         buffer_append_char(&text, ' ');
-        buffer_append_text(&text, written_form(tok, vocabulary_token(v, merge->right), scratch));
+        buffer_append_text(&text, tokenizer_written_form(tok, vocabulary_token(v, merge->right), scratch));
         if (buffer_ok(&text) && json_array_append_new(merges, json_string(text.data)) == 0) continue;
         json_decref(merges);
         merges = NULL;
@@ -89,7 +88,7 @@ static json_t *model_json(const struct tokenizer *tok) {
     struct buffer scratch = {0};
     json_t *unknown = json_null(), *vocab = vocabulary_json(tok, &scratch), *merges = merges_json(tok, &scratch);
     if (tok->unknown_id >= 0)
-        unknown = json_string(written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch));
+        unknown = json_string(tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch));
     buffer_free(&scratch);
     return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
                      unknown, "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", (int)tok->bpe.fuse_unknown, "byte_fallback",

@@ -169,7 +169,8 @@ static bool step_from_regex(const char *regex, struct split_step *step, struct t
         return talc_fail(err, "the regular expression \"%.200s\" has sets in sets, which are not supported", regex);
     step->kind = SPLIT_REGEX;
     step->regex = regex_compile(regex, err);
-    return step->regex;
+    step->text = step->regex ? strdup(regex) : NULL;
+    return step->text || (step->regex && talc_fail(err, "out of memory for a pre_tokenizer"));
 }
 
 static bool add_split(struct tokenizer *tok, const json_t *json, bool byte_characters, struct talc_error *err) {
@@ -181,7 +182,11 @@ static bool add_split(struct tokenizer *tok, const json_t *json, bool byte_chara
         return false;
     if (*regex && (tok->type == TOKENIZER_SPACE_BPE || (byte_characters && strcmp(regex, "[0-9][0-9][0-9]") != 0)))
         return talc_fail(err, "pre_tokenizer Split by the Regex \"%.80s\" is not supported where it stands", regex);
-    if (*regex) return step_from_regex(regex, &step, err) && split_add(&tok->split, step, err);
+    if (*regex && !step_from_regex(regex, &step, err)) {
+        regex_free(step.regex);
+        return false;
+    }
+    if (*regex) return split_add(&tok->split, step, err);
     /* there are no spaces left when the normalizer has made U+2581 of them */
     if (tok->type == TOKENIZER_SPACE_BPE && strcmp(text, " ") == 0) return true;
     step.text = step_text(tok, text);

@@ -19,14 +19,24 @@
 #define N_LETTERS 4
 #define MAX_TOKENS 60
 
-/* A vocabulary over a few letters and one character of two bytes, with merges in no sensible order. */
-static void random_bpe(struct rng *rng, struct vocabulary *v, struct bpe *bpe, enum bpe_symbols symbols) {
-    static const char *const letters[N_LETTERS] = {"a", "b", "c", "\xc3"};
+/* The symbols of a vocabulary. Of the last one BPE_CHARACTERS has none: such text is unknown. */
+struct alphabet {
+    const char *letters[N_LETTERS];
+};
+static const struct alphabet narrow = {{"a", "b", "c", "\xc3"}};
+/* bytes of U+4E38, U+4E39, U+4E78 and U+4E79; or the first two as a whole */
+static const struct alphabet wide[] = {[BPE_BYTES] = {{"\xe4", "\xb8", "\xb9", "a"}},
+                                       [BPE_CHARACTERS] = {{"\xe4\xb8\xb8", "\xe4\xb8\xb9", "a", "b"}}};
+
+/* A vocabulary over a few letters, with merges in no sensible order. */
+static void random_bpe(struct rng *rng, struct vocabulary *v, struct bpe *bpe, enum bpe_symbols symbols,
+                       const struct alphabet *alphabet) {
     *v = (struct vocabulary){0};
-    *bpe = (struct bpe){.symbols = symbols, .unknown_id = -1};
+    *bpe = (struct bpe){.symbols = symbols, .unknown_id = -1, .whole_words = symbols == BPE_BYTES};
     memset(bpe->byte_ids, 0xff, sizeof bpe->byte_ids);
     int32_t n = symbols == BPE_BYTES ? N_LETTERS : N_LETTERS - 1, n_ids = 0;
-    for (int32_t i = 0; i < n; i++) assert_true(vocabulary_add(v, n_ids++, letters[i], 1, TOKEN_TEXT, NULL));
+    for (int32_t i = 0; i < n; i++)
+        assert_true(vocabulary_add(v, n_ids++, alphabet->letters[i], strlen(alphabet->letters[i]), TOKEN_TEXT, NULL));
     if (symbols == BPE_CHARACTERS) {
         assert_true(vocabulary_add(v, n_ids, "?", 1, TOKEN_SPECIAL, NULL));
         bpe->unknown_id = n_ids++;
@@ -58,36 +68,117 @@ static void random_word(struct rng *rng, enum bpe_symbols symbols, char *text, s
     }
 }
 
-static void parts_give_what_the_whole_gives(void **state) {
-    (void)state;
-    struct rng rng = rng_make(3, 0);
+/* Characters of three bytes, mostly, and what may lie between them: letters, broken ones, others without a token. */
+static size_t random_sentence(struct rng *rng, enum bpe_symbols symbols, char *text, size_t size) {
+    size_t n = 0, stop = 1 + rng_below(rng, size - 3);
+    while (n < stop) {
+        uint64_t kind = rng_below(rng, 40);
+        char second = (char)('\xb8' + (char)rng_below(rng, 2)), third = (char)('\xb8' + (char)rng_below(rng, 2));
+        if (kind == 0) {
+            text[n++] = 'a';
+        } else if (kind == 1 && symbols == BPE_BYTES) {
+            text[n++] = rng_below(rng, 2) ? '\xe4' : second;
+        } else {
+            memcpy(text + n, (char[]){'\xe4', second, third}, 3);
+            n += 3;
+        }
+    }
+    return n;
+}
+
+static void check_parts(struct rng *rng, const struct alphabet *alphabet, bool sentences, enum bpe_symbols symbols) {
+    struct vocabulary v;
+    struct bpe bpe;
+    struct bpe_scratch scratch = {0};
     struct word_cache cache;
+    random_bpe(rng, &v, &bpe, symbols, alphabet);
+    assert_true(word_cache_open(&cache));
+    for (int word = 0; word < 30; word++) {
+        char text[400];
+        int32_t whole[404], joined[404];
+        size_t n = 1 + rng_below(rng, sizeof text - 1), n_whole, n_joined;
+        if (sentences)
+            n = random_sentence(rng, symbols, text, sizeof text);
+        else
+            random_word(rng, symbols, text, n);
+        assert_true(bpe_merge_text(&bpe, &v, &scratch, text, n, whole, &n_whole, NULL));
+        for (int cached = 0; cached < 2; cached++) {
+            if (bpe.whole_words && vocabulary_find(&v, text, n) >= 0) continue;
+            assert_true(bpe_encode_word(&bpe, &v, &scratch, cached ? &cache : NULL, text, n, joined, &n_joined, NULL));
+            if (n_joined != n_whole || memcmp(whole, joined, n_whole * sizeof *whole) != 0)
+                fail_msg("word %d (%zu bytes): %zu tokens, all at once %zu", word, n, n_joined, n_whole);
+        }
+    }
+    word_cache_close(&cache);
+    bpe_scratch_free(&scratch);
+    bpe_free(&bpe);
+    vocabulary_free(&v);
+}
+
+static void sentences_are_cut_only_where_no_merge_reaches(void **state) {
+    (void)state;
+    struct rng rng = rng_make(4, 0);
     for (int round = 0; round < 400; round++) {
+        enum bpe_symbols symbols = round % 2 ? BPE_BYTES : BPE_CHARACTERS;
+        check_parts(&rng, &wide[symbols], true, symbols);
+    }
+}
+
+static void a_token_whose_parts_are_merged_otherwise_is_looked_up(void **state) {
+    (void)state;
+    static const char *const tokens[] = {"a", "b", "c", "bc", "ab", "abc"};
+    struct vocabulary v = {0};
+    struct bpe bpe = {.symbols = BPE_BYTES, .unknown_id = -1, .whole_words = true};
+    struct bpe_scratch scratch = {0};
+    int32_t ids[3];
+    size_t n_ids;
+    for (int32_t id = 0; id < 6; id++)
+        assert_true(vocabulary_add(&v, id, tokens[id], strlen(tokens[id]), TOKEN_TEXT, NULL));
+    assert_true(bpe_add_merge(&bpe, (struct bpe_merge){1, 2, 3, 0}));
+    assert_true(bpe_add_merge(&bpe, (struct bpe_merge){0, 1, 4, 1}));
+    assert_true(bpe_add_merge(&bpe, (struct bpe_merge){4, 2, 5, 2}));
+    assert_true(bpe_finish(&bpe, &v, NULL));
+    assert_int_equal(bpe.longest_other, 3);
+    assert_true(bpe_encode_word(&bpe, &v, &scratch, NULL, "abc", 3, ids, &n_ids, NULL));
+    assert_int_equal(n_ids, 1);
+    assert_int_equal(ids[0], 5);
+    bpe_scratch_free(&scratch);
+    bpe_free(&bpe);
+    vocabulary_free(&v);
+}
+
+/* With ignore_merges only tokens that merges do not lead to need to be looked up. */
+static void whole_words_are_looked_up_where_merges_do_not_lead_to_them(void **state) {
+    (void)state;
+    struct rng rng = rng_make(6, 0);
+    int n_others = 0;
+    for (int round = 0; round < 300; round++) {
         struct vocabulary v;
         struct bpe bpe;
         struct bpe_scratch scratch = {0};
-        enum bpe_symbols symbols = round % 2 ? BPE_BYTES : BPE_CHARACTERS;
-        random_bpe(&rng, &v, &bpe, symbols);
-        assert_true(word_cache_open(&cache));
-        for (int word = 0; word < 30; word++) {
-            char text[400];
-            int32_t whole[404], joined[404];
-            size_t n = 1 + rng_below(&rng, sizeof text - 1), n_whole, n_joined;
-            random_word(&rng, symbols, text, n);
-            assert_true(bpe_merge_text(&bpe, &v, &scratch, text, n, whole, &n_whole, NULL));
-            for (int cached = 0; cached < 2; cached++) {
-                assert_true(bpe_encode_word(&bpe, &v, &scratch, cached ? &cache : NULL, text, n, joined, &n_joined,
-                                            NULL));
-                if (n_joined != n_whole || memcmp(whole, joined, n_whole * sizeof *whole) != 0)
-                    fail_msg("round %d, word %d (%zu bytes): %zu tokens, all at once %zu", round, word, n, n_joined,
-                             n_whole);
-            }
+        random_bpe(&rng, &v, &bpe, BPE_BYTES, &narrow);
+        uint32_t longest = 0;
+        for (int32_t id = 0; id < v.size; id++) {
+            const struct vocabulary_token *token = vocabulary_token(&v, id);
+            int32_t ids[64];
+            size_t n_ids;
+            assert_true(bpe_merge_text(&bpe, &v, &scratch, vocabulary_bytes(&v, token), token->n_bytes, ids, &n_ids, NULL));
+            if ((n_ids != 1 || ids[0] != id) && token->n_bytes > longest) longest = token->n_bytes;
         }
-        word_cache_close(&cache);
+        assert_true(bpe.longest_other >= longest);
+        n_others += longest > 0;
         bpe_scratch_free(&scratch);
         bpe_free(&bpe);
         vocabulary_free(&v);
     }
+    assert_true(n_others > 20);
+}
+
+static void parts_give_what_the_whole_gives(void **state) {
+    (void)state;
+    struct rng rng = rng_make(3, 0);
+    for (int round = 0; round < 400; round++)
+        check_parts(&rng, &narrow, false, round % 2 ? BPE_BYTES : BPE_CHARACTERS);
 }
 
 /* Any two neighbours whose text is a token merge; only the pairs that can come up are kept. */
@@ -213,6 +304,9 @@ static void long_words_take_no_longer_than_ordinary_text(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_give_what_the_whole_gives),
+        cmocka_unit_test(sentences_are_cut_only_where_no_merge_reaches),
+        cmocka_unit_test(a_token_whose_parts_are_merged_otherwise_is_looked_up),
+        cmocka_unit_test(whole_words_are_looked_up_where_merges_do_not_lead_to_them),
         cmocka_unit_test(implied_merges_are_all_that_are_needed),
         cmocka_unit_test(long_words_take_no_longer_than_ordinary_text),
     };

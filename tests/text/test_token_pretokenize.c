@@ -10,7 +10,9 @@
 
 #include "base/rng.h"
 #include "file/json.h"
+#include "base/utf8.h"
 #include "text/pretokenize.h"
+#include "text/scan.h"
 #include "text/unicode.h"
 
 static json_t *golden(void) {
@@ -159,6 +161,32 @@ static void characters_have_their_classes(void **state) {
         assert_int_equal(unicode_class(cases[i].codepoint), cases[i].class);
 }
 
+/* Ideographs are measured many at a time, others one by one. */
+static void runs_of_ideographs_end_where_the_first_other_character_is(void **state) {
+    (void)state;
+    static const char *const others[] = {"\xe4\xb7\xbf", "\xea\x80\x80", "\xe4\xb8", "\xe5", "\xb8", "\xe3\x81\x82",
+                                         "a", "\xe4\xb8 "};
+    struct rng rng = rng_make(8, 0);
+    for (int32_t codepoint = 0x4e00; codepoint <= 0x9fff; codepoint++)
+        assert_int_equal(unicode_class(codepoint), SCAN_IDEOGRAPH);
+    for (int round = 0; round < 20000; round++) {
+        char text[128];
+        size_t n_run = 0, n;
+        for (uint64_t i = rng_below(&rng, 25); i > 0; i--)
+            n_run += (size_t)utf8_encode(0x4e00 + (int32_t)rng_below(&rng, 0x5200), text + n_run);
+        n = n_run;
+        for (int i = 0; i < 20; i++) {
+            const char *other = others[rng_below(&rng, i ? 8 : 7)];
+            memcpy(text + n, other, strlen(other));
+            n += strlen(other);
+            if (i == 0 && *other == '\xe4' && !other[2]) text[n++] = 'x'; /* what follows must not complete it */
+            if (i == 0 && *other == '\xe5') text[n++] = 'x';
+        }
+        assert_int_equal(scan_ideographs(text, n, 0), n_run);
+        assert_int_equal(scan_ideographs(text, n_run, 0), n_run);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_are_cut_as_the_regular_expressions_cut_them),
@@ -167,6 +195,7 @@ int main(void) {
         cmocka_unit_test(random_bytes_are_cut_without_loss),
         cmocka_unit_test(a_safe_cut_changes_no_word),
         cmocka_unit_test(characters_have_their_classes),
+        cmocka_unit_test(runs_of_ideographs_end_where_the_first_other_character_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,74 +1,22 @@
 /* Tokenizer files: what is saved comes back; folders of Hugging Face; hostile files are one clear error. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/rng.h"
 #include "file/atomic.h"
 #include "file/json.h"
-#include "text/tokenizer.h"
+#include "support/tokenizer_case.h"
 #include "text/tokenizer_train.h"
-
-#define GOLDEN TEST_DIR "/golden/tokenizer/"
-
-static char folder[] = "/tmp/talc-tokenizer-XXXXXX";
-
-static int make_folder(void **state) {
-    (void)state;
-    strcpy(folder, "/tmp/talc-tokenizer-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    return folder_remove(folder, NULL) ? 0 : -1;
-}
-
-/* Writes a file of the folder; returns its path, which the next call overwrites. */
-static const char *put(const char *name, const char *text, size_t n) {
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_true(atomic_write_file(path, text, n, NULL));
-    return path;
-}
 
 static void copy_golden(const char *name) {
     char path[128];
     size_t n;
-    snprintf(path, sizeof path, GOLDEN "%s", name);
+    snprintf(path, sizeof path, TOKENIZER_GOLDEN "%s", name);
     char *text = file_read(path, 1 << 20, &n, NULL);
     assert_non_null(text);
-    put("tokenizer.json", text, n);
+    put_file("tokenizer.json", text, n);
     free(text);
-}
-
-static struct tokenizer *load(const char *path) {
-    struct talc_error err = {0};
-    struct tokenizer *tok = tokenizer_load(path, &err);
-    if (!tok) fail_msg("%s", err.message);
-    return tok;
-}
-
-static void expect_failure(const char *path, const char *what) {
-    struct talc_error err = {0};
-    struct tokenizer *tok = tokenizer_load(path, &err);
-    if (tok) fail_msg("loaded, though it should say \"%s\"", what);
-    if (!strstr(err.message, what)) fail_msg("\"%s\" does not say \"%s\"", err.message, what);
-}
-
-static void assert_same(const struct tokenizer *a, const struct tokenizer *b) {
-    assert_true(tokenizer_hash(a) == tokenizer_hash(b));
-    assert_int_equal(tokenizer_vocab_size(a), tokenizer_vocab_size(b));
-    assert_int_equal(tokenizer_eos_id(a), tokenizer_eos_id(b));
-    assert_int_equal(tokenizer_bos_id(a), tokenizer_bos_id(b));
-    assert_int_equal(tokenizer_pad_id(a), tokenizer_pad_id(b));
-    assert_int_equal(tokenizer_end_of_text_id(a), tokenizer_end_of_text_id(b));
 }
 
 static struct tokenizer *train(bool characters, const char *text) {
@@ -84,12 +32,12 @@ static struct tokenizer *train(bool characters, const char *text) {
 static void what_is_saved_comes_back(void **state) {
     (void)state;
     struct tokenizer *made[] = {train(false, "a theory of the thing"), train(true, "\"quotes\" \\ and \t caf\xc3\xa9"),
-                                load(GOLDEN "gpt2.json"), load(GOLDEN "qwen2.json")};
+                                load_tokenizer(TOKENIZER_GOLDEN "gpt2.json"), load_tokenizer(TOKENIZER_GOLDEN "qwen2.json")};
     for (size_t i = 0; i < 4; i++) {
         struct talc_error err = {0};
-        if (!tokenizer_save_folder(made[i], folder, "{{ messages }}", &err)) fail_msg("%s", err.message);
-        struct tokenizer *back = load(folder);
-        assert_same(made[i], back);
+        if (!tokenizer_save_folder(made[i], case_folder(), "{{ messages }}", &err)) fail_msg("%s", err.message);
+        struct tokenizer *back = load_tokenizer(case_folder());
+        assert_same_tokenizer(made[i], back);
         assert_string_equal(tokenizer_chat_template(back), "{{ messages }}");
         assert_string_equal(tokenizer_description(back), tokenizer_description(made[i]));
         tokenizer_free(back);
@@ -102,12 +50,12 @@ static void a_chat_template_stays_with_its_tokenizer(void **state) {
     struct tokenizer *tok = train(false, "text");
     assert_null(tokenizer_chat_template(tok));
     assert_true(tokenizer_set_chat_template(tok, "one", NULL));
-    assert_true(tokenizer_save_folder(tok, folder, NULL, NULL));
-    struct tokenizer *back = load(folder);
+    assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
+    struct tokenizer *back = load_tokenizer(case_folder());
     assert_string_equal(tokenizer_chat_template(back), "one");
     tokenizer_free(back);
-    put("chat_template.jinja", "two", 3); /* newer transformers write this file; it comes first */
-    back = load(folder);
+    put_file("chat_template.jinja", "two", 3); /* newer transformers write this file; it comes first */
+    back = load_tokenizer(case_folder());
     assert_string_equal(tokenizer_chat_template(back), "two");
     assert_true(tokenizer_set_chat_template(back, NULL, NULL));
     assert_null(tokenizer_chat_template(back));
@@ -130,17 +78,17 @@ static void roles_come_from_the_configuration(void **state) {
                          "\"pad_token\": null, \"chat_template\": [{\"name\": \"tools\", \"template\": \"t\"}, "
                          "{\"name\": \"default\", \"template\": \"d\"}]}";
     copy_golden("qwen2.json");
-    put("tokenizer_config.json", config, strlen(config));
-    struct tokenizer *tok = load(folder);
+    put_file("tokenizer_config.json", config, strlen(config));
+    struct tokenizer *tok = load_tokenizer(case_folder());
     assert_int_equal(tokenizer_eos_id(tok), tokenizer_special_id(tok, TOKEN_END_OF_TEXT));
     assert_int_equal(tokenizer_bos_id(tok), tokenizer_special_id(tok, TOKEN_IM_START));
     assert_int_equal(tokenizer_pad_id(tok), -1);
     assert_string_equal(tokenizer_chat_template(tok), "d");
     tokenizer_free(tok);
-    put("tokenizer_config.json", "{\"eos_token\": \"<stop>\"}", 23);
-    expect_failure(folder, "eos_token \"<stop>\" is not among");
-    put("tokenizer_config.json", "{", 1);
-    expect_failure(folder, "tokenizer_config.json: not valid JSON");
+    put_file("tokenizer_config.json", "{\"eos_token\": \"<stop>\"}", 23);
+    expect_load_failure(case_folder(), "eos_token \"<stop>\" is not among");
+    put_file("tokenizer_config.json", "{", 1);
+    expect_load_failure(case_folder(), "tokenizer_config.json: not valid JSON");
 }
 
 /* A small byte-level tokenizer: `extra` goes before the model, `vocab` and `merges` inside it. */
@@ -150,7 +98,7 @@ static const char *small(const char *extra, const char *model, const char *vocab
                      "{%s\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"decoder\":{\"type\":"
                      "\"ByteLevel\"},\"model\":{%s\"type\":\"BPE\",\"vocab\":{%s},\"merges\":[%s]}}",
                      extra, model, vocab, merges);
-    return put("tokenizer.json", text, (size_t)n);
+    return put_file("tokenizer.json", text, (size_t)n);
 }
 
 static void hostile_vocabularies_are_one_clear_error(void **state) {
@@ -188,7 +136,7 @@ static void hostile_vocabularies_are_one_clear_error(void **state) {
         {"\"added_tokens\":[{\"id\":1,\"content\":\"\"}],", "\"a\":0", "", "empty"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        expect_failure(small(cases[i].extra, "", cases[i].vocab, cases[i].merges), cases[i].what);
+        expect_load_failure(small(cases[i].extra, "", cases[i].vocab, cases[i].merges), cases[i].what);
 }
 
 static void what_is_not_supported_is_refused_by_name(void **state) {
@@ -234,15 +182,15 @@ static void what_is_not_supported_is_refused_by_name(void **state) {
          "unk_token"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        expect_failure(put("tokenizer.json", cases[i].text, strlen(cases[i].text)), cases[i].what);
-    expect_failure("/nowhere/tokenizer.json", "/nowhere/tokenizer.json");
+        expect_load_failure(put_file("tokenizer.json", cases[i].text, strlen(cases[i].text)), cases[i].what);
+    expect_load_failure("/nowhere/tokenizer.json", "/nowhere/tokenizer.json");
 }
 
 /* Whatever a damaged file holds, it loads or fails; the sanitizers watch. */
 static void damaged_files_do_no_harm(void **state) {
     (void)state;
     size_t n;
-    char *text = file_read(GOLDEN "gpt2.json", 1 << 20, &n, NULL), *damaged = malloc(n);
+    char *text = file_read(TOKENIZER_GOLDEN "gpt2.json", 1 << 20, &n, NULL), *damaged = malloc(n);
     struct rng rng = rng_make(3, 0);
     for (int round = 0; round < 150; round++) {
         size_t length = round % 3 == 0 ? rng_below(&rng, n) : n;
@@ -250,7 +198,7 @@ static void damaged_files_do_no_harm(void **state) {
         for (int flips = 0; flips < round % 3 * 2; flips++)
             damaged[rng_below(&rng, n)] = "0\"{}[],:a- "[rng_below(&rng, 11)];
         struct talc_error err = {0};
-        struct tokenizer *tok = tokenizer_load(put("tokenizer.json", damaged, length), &err);
+        struct tokenizer *tok = tokenizer_load(put_file("tokenizer.json", damaged, length), &err);
         if (!tok) assert_true(err.message[0] != 0);
         if (tok) {
             struct token_list ids = {0};
@@ -269,7 +217,7 @@ static void damaged_files_do_no_harm(void **state) {
 
 static void a_byte_without_a_token_is_named(void **state) {
     (void)state;
-    struct tokenizer *tok = load(small("", "", "\"a\":0,\"b\":1,\"ab\":2", "\"a b\""));
+    struct tokenizer *tok = load_tokenizer(small("", "", "\"a\":0,\"b\":1,\"ab\":2", "\"a b\""));
     struct token_list ids = {0};
     struct talc_error err = {0};
     assert_true(tokenizer_encode(tok, "abba", 4, false, &ids, NULL));
@@ -286,7 +234,7 @@ static void whole_words_win_where_merges_are_ignored(void **state) {
     (void)state;
     const char *vocab = "\"a\":0,\"b\":1,\"c\":2,\"bc\":3,\"abc\":4";
     for (int ignore = 0; ignore < 2; ignore++) {
-        struct tokenizer *tok = load(small("", ignore ? "\"ignore_merges\":true," : "", vocab, "\"b c\""));
+        struct tokenizer *tok = load_tokenizer(small("", ignore ? "\"ignore_merges\":true," : "", vocab, "\"b c\""));
         struct token_list ids = {0};
         assert_true(tokenizer_encode(tok, "abc", 3, false, &ids, NULL));
         assert_int_equal(ids.count, ignore ? 1 : 2);
@@ -300,11 +248,11 @@ static void added_tokens_may_be_in_the_vocabulary_or_far_behind_it(void **state)
     (void)state;
     const char *added = "\"added_tokens\":[{\"id\":1,\"content\":\"<s>\",\"special\":true},"
                         "{\"id\":9,\"content\":\"<think>\",\"special\":false}],";
-    struct tokenizer *tok = load(small(added, "", "\"a\":0,\"<s>\":1,\"<\":2,\"s\":3,\">\":4", ""));
+    struct tokenizer *tok = load_tokenizer(small(added, "", "\"a\":0,\"<s>\":1,\"<\":2,\"s\":3,\">\":4", ""));
     assert_int_equal(tokenizer_vocab_size(tok), 10);
-    assert_true(tokenizer_save_folder(tok, folder, NULL, NULL));
-    struct tokenizer *back = load(folder);
-    assert_same(tok, back);
+    assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
+    struct tokenizer *back = load_tokenizer(case_folder());
+    assert_same_tokenizer(tok, back);
     const int32_t without[] = {9, 2, 3, 4}, with[] = {9, 1};
     struct token_list ids = {0};
     assert_true(tokenizer_encode(back, "<think><s>", 10, false, &ids, NULL));
@@ -323,7 +271,7 @@ static void the_longest_special_token_wins(void **state) {
     (void)state;
     const char *added = "\"added_tokens\":[{\"id\":1,\"content\":\"<s\",\"special\":true},"
                         "{\"id\":2,\"content\":\"<s>\",\"special\":true}],";
-    struct tokenizer *tok = load(small(added, "", "\"a\":0", ""));
+    struct tokenizer *tok = load_tokenizer(small(added, "", "\"a\":0", ""));
     const int32_t expected[] = {2, 1, 0};
     struct token_list ids = {0};
     assert_true(tokenizer_encode(tok, "<s><sa", 6, true, &ids, NULL));
@@ -339,7 +287,7 @@ static void nfc_is_applied_or_refused(void **state) {
                *vocab = "\"e\":0,\"\xc3\x83\":1,\"\xc2\xa9\":2,\"\xc3\xbf\":3";
     const char *path = small(extra, "", vocab, "");
 #ifdef HAVE_UTF8PROC
-    struct tokenizer *tok = load(path);
+    struct tokenizer *tok = load_tokenizer(path);
     struct token_list ids = {0};
     const int32_t expected[] = {0, 1, 2, 3, 1, 2};
     const char *text = "e"
@@ -352,14 +300,14 @@ static void nfc_is_applied_or_refused(void **state) {
     token_list_free(&ids);
     tokenizer_free(tok);
 #else
-    expect_failure(path, "utf8proc");
+    expect_load_failure(path, "utf8proc");
 #endif
 }
 
 static void tiktoken_files_imply_their_merges(void **state) {
     (void)state;
     const char *lines = "YQ== 0\nYg== 1\nYw== 2\nYmM= 3\nYWJj 4\nYWI= 5\n"; /* a b c bc abc ab */
-    struct tokenizer *tok = load(put("cl100k_tiny.tiktoken", lines, strlen(lines)));
+    struct tokenizer *tok = load_tokenizer(put_file("cl100k_tiny.tiktoken", lines, strlen(lines)));
     const int32_t expected[] = {4, 5, 5};
     struct token_list ids = {0};
     assert_int_equal(tokenizer_special_id(tok, TOKEN_END_OF_TEXT), 100257);
@@ -369,16 +317,15 @@ static void tiktoken_files_imply_their_merges(void **state) {
     assert_memory_equal(ids.ids, expected, sizeof expected);
     token_list_free(&ids);
     tokenizer_free(tok);
-    expect_failure(put("mine.tiktoken", lines, strlen(lines)), "must begin with r50k");
-    expect_failure(put("r50k.tiktoken", "YQ== 0\nYQ==", 11), "line 2: not \"BASE64 RANK\"");
-    expect_failure(put("r50k.tiktoken", "YQ== 0\nYg== 0\n", 14), "line 2: two tokens have the id 0");
-    expect_failure(put("r50k.tiktoken", "YQ== 99999999999999999999\n", 26), "line 1");
-    expect_failure(put("r50k.tiktoken", "YQ== 0\nYg== 50256\n", 18), "two tokens have the id 50256");
+    expect_load_failure(put_file("mine.tiktoken", lines, strlen(lines)), "must begin with r50k");
+    expect_load_failure(put_file("r50k.tiktoken", "YQ== 0\nYQ==", 11), "line 2: not \"BASE64 RANK\"");
+    expect_load_failure(put_file("r50k.tiktoken", "YQ== 0\nYg== 0\n", 14), "line 2: two tokens have the id 0");
+    expect_load_failure(put_file("r50k.tiktoken", "YQ== 99999999999999999999\n", 26), "line 1");
+    expect_load_failure(put_file("r50k.tiktoken", "YQ== 0\nYg== 50256\n", 18), "two tokens have the id 50256");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
         IN_FOLDER(what_is_saved_comes_back),
         IN_FOLDER(a_chat_template_stays_with_its_tokenizer),
         IN_FOLDER(saving_into_no_folder_fails),

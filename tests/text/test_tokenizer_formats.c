@@ -1,75 +1,15 @@
 /* Tokenizers of other kinds and formats: sections of tokenizer.json against Hugging Face's ids, SentencePiece models, GGUF,
  * vocab.json with merges.txt; BOS; hostile files. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/buffer.h"
 #include "base/rng.h"
 #include "file/atomic.h"
 #include "file/gguf.h"
 #include "file/json.h"
-#include "text/tokenizer.h"
-
-#define GOLDEN TEST_DIR "/golden/tokenizer/"
-
-static char folder[] = "/tmp/talc-formats-XXXXXX";
-
-static int make_folder(void **state) {
-    (void)state;
-    strcpy(folder, "/tmp/talc-formats-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    return folder_remove(folder, NULL) ? 0 : -1;
-}
-
-static const char *put(const char *name, const char *data, size_t n) {
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_true(atomic_write_file(path, data, n, NULL));
-    return path;
-}
-
-static struct tokenizer *load(const char *path) {
-    struct talc_error err = {0};
-    struct tokenizer *tok = tokenizer_load(path, &err);
-    if (!tok) fail_msg("%s", err.message);
-    return tok;
-}
-
-static void expect_failure(const char *path, const char *what) {
-    struct talc_error err = {0};
-    struct tokenizer *tok = tokenizer_load(path, &err);
-    if (tok) fail_msg("loaded, though it should say \"%s\"", what);
-    if (!strstr(err.message, what)) fail_msg("\"%s\" does not say \"%s\"", err.message, what);
-}
-
-static void assert_ids(const struct tokenizer *tok, const char *text, const int32_t *expected, size_t n) {
-    struct token_list ids = {0};
-    struct talc_error err = {0};
-    if (!tokenizer_encode(tok, text, strlen(text), true, &ids, &err)) fail_msg("%s", err.message);
-    for (size_t i = 0; i < ids.count && i < n; i++)
-        if (ids.ids[i] != expected[i]) fail_msg("\"%s\": id %zu is %d, not %d", text, i, ids.ids[i], expected[i]);
-    assert_int_equal(ids.count, n);
-    token_list_free(&ids);
-}
-#define IDS(...) (const int32_t[]){__VA_ARGS__}, sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t)
-
-static void assert_text(const struct tokenizer *tok, const int32_t *ids, size_t n, const char *expected) {
-    struct buffer text = {0};
-    assert_true(tokenizer_decode(tok, ids, n, false, &text, NULL));
-    assert_string_equal(text.data ? text.data : "", expected);
-    buffer_free(&text);
-}
+#include "support/tokenizer_case.h"
 
 /* ==== sections of tokenizer.json ================================================================= */
 
@@ -93,21 +33,21 @@ static void compare_row(const struct tokenizer *tok, const char *name, const jso
 static void sections_give_the_ids_of_hugging_face(void **state) {
     (void)state;
     struct talc_error err = {0};
-    json_t *root = json_read_file(GOLDEN "sections.json", 0, &err);
+    json_t *root = json_read_file(TOKENIZER_GOLDEN "sections.json", 0, &err);
     if (!root) fail_msg("%s", err.message);
     const json_t *row, *texts = json_object_get(root, "texts");
     size_t i;
     json_array_foreach(json_object_get(root, "tokenizers"), i, row) {
         const char *name = json_string_value(json_object_get(row, "name"));
         char path[128];
-        snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+        snprintf(path, sizeof path, "%s/tokenizer.json", case_folder());
         assert_true(json_write_file(path, json_object_get(row, "tokenizer"), NULL));
-        put("tokenizer_config.json", "{}", 2);
-        put("special_tokens_map.json", "{}", 2);
-        struct tokenizer *tok = load(folder);
+        put_file("tokenizer_config.json", "{}", 2);
+        put_file("special_tokens_map.json", "{}", 2);
+        struct tokenizer *tok = load_tokenizer(case_folder());
         compare_row(tok, name, texts, json_object_get(row, "ids"));
-        assert_true(tokenizer_save_folder(tok, folder, NULL, NULL)); /* what is written has the same ids */
-        struct tokenizer *back = load(folder);
+        assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL)); /* what is written has the same ids */
+        struct tokenizer *back = load_tokenizer(case_folder());
         compare_row(back, name, texts, json_object_get(row, "ids"));
         assert_true(tokenizer_hash(tok) == tokenizer_hash(back));
         tokenizer_free(back);
@@ -184,7 +124,7 @@ static void sentencepiece_models_are_read(void **state) {
     struct buffer model = {0};
     put_pieces(&model);
     put_specs(&model, 2, false, true);
-    struct tokenizer *tok = load(put("tokenizer.model", model.data, model.length));
+    struct tokenizer *tok = load_tokenizer(put_file("tokenizer.model", model.data, model.length));
     assert_ids(tok, "ab", IDS(263));
     assert_ids(tok, "ab ab", IDS(263, 263));
     assert_ids(tok, "  ab", IDS(264, 263));
@@ -200,8 +140,8 @@ static void sentencepiece_models_are_read(void **state) {
     assert_true(tokenizer_encode(tok, "<s>", 3, false, &ids, NULL));
     assert_true(ids.count > 1); /* a user's text makes no special token */
     token_list_free(&ids);
-    assert_true(tokenizer_save_folder(tok, folder, NULL, NULL));
-    struct tokenizer *back = load(folder); /* tokenizer.json comes before tokenizer.model */
+    assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
+    struct tokenizer *back = load_tokenizer(case_folder()); /* tokenizer.json comes before tokenizer.model */
     assert_ids(back, "  aab", IDS(264, 259, 260, 262));
     tokenizer_free(back);
     tokenizer_free(tok);
@@ -216,7 +156,7 @@ static void pieces_of_unknown_characters_are_never_made(void **state) {
     put_piece(&model, "az", -2, 1);
     put_piece(&model, "zaz", -3, 1);
     put_specs(&model, 2, false, false);
-    struct tokenizer *tok = load(put("tokenizer.model", model.data, model.length));
+    struct tokenizer *tok = load_tokenizer(put_file("tokenizer.model", model.data, model.length));
     assert_ids(tok, "azaz", IDS(1, 0, 1, 0));
     tokenizer_free(tok);
     buffer_free(&model);
@@ -233,7 +173,7 @@ static void other_sentencepiece_models_are_refused(void **state) {
         struct buffer model = {0};
         put_pieces(&model);
         put_specs(&model, cases[i].type, cases[i].collapse, true);
-        expect_failure(put("tokenizer.model", model.data, model.length), cases[i].what);
+        expect_load_failure(put_file("tokenizer.model", model.data, model.length), cases[i].what);
         buffer_free(&model);
     }
 }
@@ -247,7 +187,7 @@ static void offsets_tell_the_bytes_of_each_token(void **state) {
     struct token_list ids = {0};
     put_pieces(&model);
     put_specs(&model, 2, false, true);
-    struct tokenizer *tok = load(put("tokenizer.model", model.data, model.length));
+    struct tokenizer *tok = load_tokenizer(put_file("tokenizer.model", model.data, model.length));
     assert_true(tokenizer_encode(tok, text, strlen(text), true, &ids, NULL));
     assert_int_equal(ids.count, 6);
     assert_true(tokenizer_offsets(tok, text, strlen(text), ids.ids, ids.count, begins, NULL));
@@ -314,7 +254,7 @@ static void byte_level_tokenizers_of_gguf_are_read(void **state) {
     (void)state;
     struct buffer b = {0};
     byte_level_gguf(&b, "gpt-2");
-    struct tokenizer *tok = load(put("model.gguf", b.data, b.length));
+    struct tokenizer *tok = load_tokenizer(put_file("model.gguf", b.data, b.length));
     assert_ids(tok, "ab ab11<think><end>", IDS(4, 5, 6, 8, 7));
     assert_int_equal(tokenizer_eos_id(tok), 7);
     assert_string_equal(tokenizer_chat_template(tok), "{{ x }}");
@@ -322,16 +262,16 @@ static void byte_level_tokenizers_of_gguf_are_read(void **state) {
     tokenizer_free(tok);
     buffer_clear(&b);
     byte_level_gguf(&b, "starcoder"); /* cuts digits one by one first */
-    tok = load(put("model.gguf", b.data, b.length));
+    tok = load_tokenizer(put_file("model.gguf", b.data, b.length));
     assert_ids(tok, "ab 11", IDS(4, 2, 3, 3));
-    assert_true(tokenizer_save_folder(tok, folder, NULL, NULL));
-    struct tokenizer *back = load(folder);
+    assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
+    struct tokenizer *back = load_tokenizer(case_folder());
     assert_ids(back, "ab 11", IDS(4, 2, 3, 3));
     tokenizer_free(back);
     tokenizer_free(tok);
     buffer_clear(&b);
     byte_level_gguf(&b, "gpt-5");
-    expect_failure(put("model.gguf", b.data, b.length), "\"gpt-5\" is not supported");
+    expect_load_failure(put_file("model.gguf", b.data, b.length), "\"gpt-5\" is not supported");
     buffer_free(&b);
 }
 
@@ -354,7 +294,7 @@ static void sentencepiece_tokenizers_of_gguf_are_read(void **state) {
     struct buffer b = {0};
     struct token_list ids = {0};
     sentencepiece_gguf(&b, "llama");
-    struct tokenizer *tok = load(put("model.gguf", b.data, b.length));
+    struct tokenizer *tok = load_tokenizer(put_file("model.gguf", b.data, b.length));
     assert_ids(tok, "ab aab\nzz", IDS(8, 4, 5, 7, 3, 0)); /* unknown characters side by side are one token */
     assert_true(tokenizer_adds_bos(tok));
     assert_true(tokenizer_encode_prompt(tok, "ab", 2, true, &ids, NULL));
@@ -368,15 +308,85 @@ static void sentencepiece_tokenizers_of_gguf_are_read(void **state) {
     tokenizer_free(tok);
     buffer_clear(&b);
     sentencepiece_gguf(&b, "t5");
-    expect_failure(put("model.gguf", b.data, b.length), "\"t5\" is not supported");
+    expect_load_failure(put_file("model.gguf", b.data, b.length), "\"t5\" is not supported");
     buffer_free(&b);
+}
+
+/* What is written as GGUF is read as the same tokenizer, from it and from what it was read from. */
+static struct tokenizer *through_gguf(const struct tokenizer *tok) {
+    struct talc_error err = {0};
+    const char *path = put_file("written.gguf", "", 0);
+    if (!tokenizer_save_gguf(tok, path, &err)) fail_msg("%s", err.message);
+    struct tokenizer *back = load_tokenizer(path);
+    assert_int_equal(tokenizer_adds_bos(back), tokenizer_adds_bos(tok));
+    assert_int_equal(tokenizer_adds_eos(back), tokenizer_adds_eos(tok));
+    const char *a = tokenizer_chat_template(tok), *b = tokenizer_chat_template(back);
+    assert_string_equal(a ? a : "", b ? b : "");
+    return back;
+}
+
+static void what_is_written_as_gguf_comes_back(void **state) {
+    (void)state;
+    static const char *const pres[] = {"gpt-2", "starcoder", "llama-bpe", "qwen2", "falcon", "deepseek-v3"};
+    struct buffer b = {0};
+    for (size_t i = 0; i < sizeof pres / sizeof *pres; i++) {
+        buffer_clear(&b);
+        byte_level_gguf(&b, pres[i]);
+        struct tokenizer *tok = load_tokenizer(put_file("model.gguf", b.data, b.length)), *back = through_gguf(tok);
+        assert_same_tokenizer(tok, back);
+        assert_ids(back, "ab<think><end>", IDS(4, 8, 7));
+        tokenizer_free(back);
+        tokenizer_free(tok);
+    }
+    buffer_clear(&b);
+    sentencepiece_gguf(&b, "llama");
+    struct tokenizer *tok = load_tokenizer(put_file("model.gguf", b.data, b.length)), *back = through_gguf(tok);
+    assert_same_tokenizer(tok, back);
+    assert_ids(back, "ab aab\nzz", IDS(8, 4, 5, 7, 3, 0));
+    tokenizer_free(back);
+    /* from merges of tokenizer.json, without scores */
+    assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
+    tokenizer_free(tok);
+    tok = load_tokenizer(case_folder());
+    back = through_gguf(tok);
+    assert_ids(back, "ab aab\nzz", IDS(8, 4, 5, 7, 3, 0));
+    tokenizer_free(back);
+    tokenizer_free(tok);
+    buffer_free(&b);
+}
+
+static void expect_not_in_gguf(const char *tokenizer_json, const char *what) {
+    struct talc_error err = {0};
+    char path[128];
+    struct tokenizer *tok = load_tokenizer(put_file("tokenizer.json", tokenizer_json, strlen(tokenizer_json)));
+    snprintf(path, sizeof path, "%s/refused.gguf", case_folder());
+    assert_false(tokenizer_save_gguf(tok, path, &err));
+    if (!strstr(err.message, what)) fail_msg("\"%s\" does not say \"%s\"", err.message, what);
+    assert_false(file_exists(path));
+    tokenizer_free(tok);
+}
+
+#define BYTE_LEVEL_JSON(prefix, normalizer, added) \
+    "{\"added_tokens\":[" added "],\"normalizer\":" normalizer ",\"pre_tokenizer\":{\"type\":\"ByteLevel\"," \
+    "\"add_prefix_space\":" prefix "},\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\"," \
+    "\"vocab\":{\"a\":0,\"b\":1},\"merges\":[]}}"
+
+static void what_gguf_cannot_say_is_refused(void **state) {
+    (void)state;
+    expect_not_in_gguf(BYTE_LEVEL_JSON("true", "null", ""), "add_prefix_space");
+    expect_not_in_gguf(BYTE_LEVEL_JSON("false", "{\"type\":\"StripAccents\"}", ""), "tokenizer.ggml.pre");
+    expect_not_in_gguf(BYTE_LEVEL_JSON("false", "null", "{\"id\":2,\"content\":\"<x>\",\"rstrip\":true}"),
+                       "\"<x>\" has rstrip");
+    expect_not_in_gguf("{\"pre_tokenizer\":null,\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"type\":\"BPE\","
+                       "\"vocab\":{\"a\":0},\"merges\":[]}}",
+                       "characters");
 }
 
 /* Cuts, and flips bits; whatever still opens must encode. */
 static void damage(const char *name, const struct buffer *whole) {
     struct rng rng = rng_make(9, 0);
     char *copy = malloc(whole->length), path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(path, sizeof path, "%s/%s", case_folder(), name);
     for (size_t round = 0; round < whole->length + 600; round++) {
         size_t n = round < whole->length ? round : whole->length;
         memcpy(copy, whole->data, n);
@@ -414,22 +424,22 @@ static void absurd_numbers_in_gguf_are_refused(void **state) {
     (void)state;
     struct buffer b = {0};
     put_header(&b, UINT64_MAX);
-    expect_failure(put("model.gguf", b.data, b.length), "too many");
+    expect_load_failure(put_file("model.gguf", b.data, b.length), "too many");
     buffer_clear(&b);
     put_header(&b, 1);
     put_u64(&b, UINT64_MAX); /* a key of so many bytes */
-    expect_failure(put("model.gguf", b.data, b.length), "ends inside its metadata");
+    expect_load_failure(put_file("model.gguf", b.data, b.length), "ends inside its metadata");
     buffer_clear(&b);
     put_header(&b, 1);
     put_string(&b, "x");
     put_u32(&b, GGUF_ARRAY);
     put_u32(&b, GGUF_F64);
     put_u64(&b, (uint64_t)1 << 29);
-    expect_failure(put("model.gguf", b.data, b.length), "ends inside \"x\"");
+    expect_load_failure(put_file("model.gguf", b.data, b.length), "ends inside \"x\"");
     buffer_clear(&b);
     buffer_append_text(&b, "GGUF");
     put_u32(&b, 0x03000000);
-    expect_failure(put("model.gguf", b.data, b.length), "big-endian");
+    expect_load_failure(put_file("model.gguf", b.data, b.length), "big-endian");
     buffer_free(&b);
 }
 
@@ -439,22 +449,21 @@ static void vocab_and_merges_are_read(void **state) {
     (void)state;
     const char *vocab = "{\"a\":0,\"b\":1,\"\xc4\xa0\":2,\"ab\":3,\"\xc4\xa0" "ab\":4,\"<|endoftext|>\":5}";
     const char *merges = "#version: 0.2\na b\n\xc4\xa0 ab\n";
-    put("vocab.json", vocab, strlen(vocab));
-    put("merges.txt", merges, strlen(merges));
-    struct tokenizer *tok = load(folder);
+    put_file("vocab.json", vocab, strlen(vocab));
+    put_file("merges.txt", merges, strlen(merges));
+    struct tokenizer *tok = load_tokenizer(case_folder());
     assert_ids(tok, "ab ab<|endoftext|>", IDS(3, 4, 5));
     tokenizer_free(tok);
     const char *other = "{\"tokenizer_class\": \"XTokenizer\"}";
-    put("tokenizer_config.json", other, strlen(other));
-    expect_failure(folder, "\"XTokenizer\"");
-    put("tokenizer_config.json", "{}", 2);
-    put("merges.txt", "a c\n", 4);
-    expect_failure(folder, "merges.txt, line 1");
+    put_file("tokenizer_config.json", other, strlen(other));
+    expect_load_failure(case_folder(), "\"XTokenizer\"");
+    put_file("tokenizer_config.json", "{}", 2);
+    put_file("merges.txt", "a c\n", 4);
+    expect_load_failure(case_folder(), "merges.txt, line 1");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 #if defined(HAVE_PCRE2) && defined(HAVE_UTF8PROC)
         IN_FOLDER(sections_give_the_ids_of_hugging_face),
 #endif
@@ -464,6 +473,8 @@ int main(void) {
         IN_FOLDER(other_sentencepiece_models_are_refused),
         IN_FOLDER(byte_level_tokenizers_of_gguf_are_read),
         IN_FOLDER(sentencepiece_tokenizers_of_gguf_are_read),
+        IN_FOLDER(what_is_written_as_gguf_comes_back),
+        IN_FOLDER(what_gguf_cannot_say_is_refused),
         IN_FOLDER(damaged_files_do_no_harm),
         IN_FOLDER(absurd_numbers_in_gguf_are_refused),
         IN_FOLDER(vocab_and_merges_are_read),

@@ -1,0 +1,166 @@
+/* gguf_tokenizer_write.c - a tokenizer as metadata of a GGUF file: tokenizer.ggml.* as llama.cpp reads them. What these keys
+ * cannot say is refused by name: a file that is read as another tokenizer is worse than none. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/gguf_pre.h"
+
+#define UNMERGED_SCORE (-1e9f)
+
+/* ==== what GGUF cannot say ======================================================================= */
+
+static bool check_added(const struct tokenizer *tok, struct talc_error *err) {
+    for (size_t i = 0; i < tok->added.n_tokens; i++) {
+        const struct added_token *t = &tok->added.tokens[i];
+        const char *rule = t->lstrip ? "lstrip" : t->rstrip ? "rstrip" : t->single_word ? "single_word" : NULL;
+        if (rule) return talc_fail(err, "the added token \"%s\" has %s, which GGUF cannot say", t->text, rule);
+    }
+    return true;
+}
+
+/* SentencePiece: whether a space goes before a text; no other treatment is known to readers. */
+static bool space_treatment(const struct tokenizer *tok, bool *prefix, struct talc_error *err) {
+    const struct normalizer_step *first = &tok->normalizer.steps[0];
+    bool prepends = tok->normalizer.n_steps == 1 && first->kind == NORMALIZER_PREPEND && strcmp(first->with, " ") == 0;
+    *prefix = prepends || tok->prefix_space == PREFIX_ALWAYS;
+    if (tok->normalizer.n_steps > prepends) return talc_fail(err, "GGUF cannot say this tokenizer's normalizer");
+    if (tok->prefix_space == PREFIX_FIRST)
+        return talc_fail(err, "GGUF cannot say that a space goes before the whole text only (prepend_scheme \"first\")");
+    if (tok->split.n_steps || tok->bpe.whole_words)
+        return talc_fail(err, "GGUF cannot say this tokenizer's %s", tok->split.n_steps ? "pre_tokenizer" : "ignore_merges");
+    return true;
+}
+
+static bool byte_treatment(const struct tokenizer *tok, char *pre, struct talc_error *err) {
+    if (tok->prefix_space != PREFIX_NONE)
+        return talc_fail(err, "GGUF cannot say that a space goes before text (add_prefix_space)");
+    return gguf_pre_of(tok, pre, err);
+}
+
+/* ==== tokens ===================================================================================== */
+
+static enum gguf_token_type type_of(const struct tokenizer *tok, int32_t id) {
+    static const enum gguf_token_type types[] = {
+        [TOKEN_ABSENT] = UNUSED,      [TOKEN_TEXT] = NORMAL,     [TOKEN_UNUSABLE] = UNUSED,
+        [TOKEN_ADDED] = USER_DEFINED, [TOKEN_SPECIAL] = CONTROL, [TOKEN_BYTE] = BYTE,
+    };
+    return id == tok->unknown_id ? UNKNOWN : types[tok->vocabulary.tokens[id].kind];
+}
+
+static bool put_tokens(const struct tokenizer *tok, struct gguf_writer *w, struct talc_error *err) {
+    const struct vocabulary *v = &tok->vocabulary;
+    struct buffer text = {0};
+    int32_t *types = malloc(((size_t)v->size + 1) * sizeof *types);
+    bool ok = types;
+    gguf_put_strings(w, "tokenizer.ggml.tokens", (size_t)v->size);
+    for (int32_t id = 0; ok && id < v->size; id++) {
+        types[id] = type_of(tok, id);
+        if (v->tokens[id].kind == TOKEN_ABSENT) { /* readers want a name for each id */
+            buffer_clear(&text);
+            buffer_printf(&text, "[PAD%d]", (int)id);
+        } else {
+            tokenizer_written_form(tok, &v->tokens[id], &text);
+        }
+        ok = buffer_ok(&text);
+        if (ok) gguf_add_string(w, text.data, text.length);
+    }
+    if (ok) gguf_put_i32s(w, "tokenizer.ggml.token_type", types, (size_t)v->size);
+    free(types);
+    buffer_free(&text);
+    return ok || talc_fail(err, "out of memory for the vocabulary");
+}
+
+static bool put_merges(const struct tokenizer *tok, struct gguf_writer *w, struct talc_error *err) {
+    const struct vocabulary *v = &tok->vocabulary;
+    struct buffer line = {0}, part = {0};
+    gguf_put_strings(w, "tokenizer.ggml.merges", tok->bpe.n_merges);
+    for (size_t i = 0; i < tok->bpe.n_merges; i++) {
+        buffer_clear(&line);
+        for (int right = 0; right < 2; right++) {
+            int32_t id = right ? tok->bpe.merges[i].right : tok->bpe.merges[i].left;
+            if (right) buffer_append_char(&line, ' ');
+            tokenizer_written_form(tok, vocabulary_token(v, id), &part);
+            buffer_append(&line, part.data, part.length);
+        }
+        gguf_add_string(w, line.data, line.length);
+    }
+    bool ok = buffer_ok(&line) && buffer_ok(&part);
+    buffer_free(&line);
+    buffer_free(&part);
+    return ok || talc_fail(err, "out of memory for merges");
+}
+
+/* Readers merge what makes the token of the highest score, the leftmost first: so merges of one token must be neighbours in
+ * their order. */
+static bool scores_of_merges(const struct tokenizer *tok, float *scores, struct talc_error *err) {
+    for (int32_t id = 0; id < tok->vocabulary.size; id++) scores[id] = UNMERGED_SCORE;
+    int32_t last = -1, place = 0;
+    for (size_t i = 0; i < tok->bpe.n_merges; i++) {
+        int32_t id = tok->bpe.merges[i].result;
+        if (id == last) continue;
+        if (scores[id] != UNMERGED_SCORE)
+            return talc_fail(err, "GGUF has one score a token, but the merges that make token %d come at different places",
+                             (int)id);
+        scores[id] = (float)-place++;
+        last = id;
+    }
+    return true;
+}
+
+static bool put_scores(const struct tokenizer *tok, struct gguf_writer *w, struct talc_error *err) {
+    size_t n = (size_t)tok->vocabulary.size;
+    float *scores = malloc((n + 1) * sizeof *scores);
+    if (!scores) return talc_fail(err, "out of memory for scores");
+    bool ok = true;
+    if (tok->scores)
+        memcpy(scores, tok->scores, n * sizeof *scores);
+    else
+        ok = scores_of_merges(tok, scores, err);
+    if (ok) gguf_put_f32s(w, "tokenizer.ggml.scores", scores, n);
+    free(scores);
+    return ok;
+}
+
+/* ==== the whole ================================================================================== */
+
+static void put_role(struct gguf_writer *w, const char *key, int32_t id) {
+    if (id >= 0) gguf_put_u32(w, key, (uint32_t)id);
+}
+
+static void put_roles(const struct tokenizer *tok, const char *chat_template, struct gguf_writer *w) {
+    /* what ends a turn beside the end of text; but what is put behind every text is eos */
+    bool has_turns = !tok->add_eos && tok->end_of_text_id >= 0 && tok->end_of_text_id != tok->eos_id;
+    put_role(w, "tokenizer.ggml.bos_token_id", tok->bos_id);
+    put_role(w, "tokenizer.ggml.eos_token_id", has_turns ? tok->end_of_text_id : tok->eos_id);
+    if (has_turns) put_role(w, "tokenizer.ggml.eot_token_id", tok->eos_id);
+    put_role(w, "tokenizer.ggml.unknown_token_id", tok->unknown_id);
+    put_role(w, "tokenizer.ggml.padding_token_id", tok->pad_id);
+    gguf_put_bool(w, "tokenizer.ggml.add_bos_token", tokenizer_adds_bos(tok));
+    gguf_put_bool(w, "tokenizer.ggml.add_eos_token", tokenizer_adds_eos(tok));
+    if (!chat_template) chat_template = tok->chat_template;
+    if (chat_template) gguf_put_text(w, "tokenizer.chat_template", chat_template);
+}
+
+bool tokenizer_put_gguf(const struct tokenizer *tok, const char *chat_template, struct gguf_writer *w,
+                        struct talc_error *err) {
+    char pre[64] = "default";
+    bool prefix = false, spaces = tok->type == TOKENIZER_SPACE_BPE;
+    if (tok->type == TOKENIZER_CHARACTER) return talc_fail(err, "GGUF has no tokenizer of characters");
+    if (!check_added(tok, err) || !(spaces ? space_treatment(tok, &prefix, err) : byte_treatment(tok, pre, err)))
+        return false;
+    gguf_put_text(w, "tokenizer.ggml.model", spaces ? "llama" : "gpt2");
+    gguf_put_text(w, "tokenizer.ggml.pre", pre);
+    if (!put_tokens(tok, w, err) || !(spaces ? put_scores(tok, w, err) : put_merges(tok, w, err))) return false;
+    if (spaces) gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", prefix);
+    put_roles(tok, chat_template, w);
+    return buffer_ok(&w->values) || talc_fail(err, "out of memory for the tokenizer's metadata");
+}
+
+bool tokenizer_save_gguf(const struct tokenizer *tok, const char *path, struct talc_error *err) {
+    struct gguf_writer w = {0};
+    gguf_put_text(&w, "general.type", "model");
+    gguf_put_text(&w, "general.architecture", "llama"); /* readers want one; there are no tensors */
+    bool ok = tokenizer_put_gguf(tok, NULL, &w, err) && gguf_write_metadata(&w, path, err);
+    buffer_free(&w.values);
+    return ok;
+}
