@@ -42,7 +42,7 @@ static struct attention_options attention_options(const struct run *run, int lay
                                       .dropout_site = dropout_site(layer, DROPOUT_ATTENTION)};
 }
 
-static struct attention_tensors attention_tensors(const struct run *run, const struct layer_activations *a) {
+static struct attention_tensors attention_tensors(const struct run *run, int layer, const struct layer_activations *a) {
     return (struct attention_tensors){.q = a->q,
                                       .k = a->k,
                                       .v = a->v,
@@ -50,6 +50,7 @@ static struct attention_tensors attention_tensors(const struct run *run, const s
                                       .lengths = run->lengths,
                                       .blocks = run->pass->cached ? run->blocks : tensor_absent(),
                                       .positions = run->positions,
+                                      .wanted = picks_rows(run, layer) ? run->wanted : tensor_absent(),
                                       .rng = run->rng,
                                       .out = a->attended,
                                       .lse = a->lse};
@@ -69,7 +70,7 @@ static void attention_forward(struct run *run, int layer, const struct layer_act
     struct qkv_tensors heads = qkv_tensors(run, layer, a);
     run->stream->ops->qkv_forward(run->stream, &qkv, &heads, a->q, a->k, a->v);
     struct attention_options attention = attention_options(run, layer);
-    struct attention_tensors tensors = attention_tensors(run, a);
+    struct attention_tensors tensors = attention_tensors(run, layer, a);
     run->stream->ops->attention_forward(run->stream, &attention, &tensors);
 }
 
@@ -142,7 +143,7 @@ static void unpick_rows(struct run *run, const struct workspace *picked, const s
 static void attention_backward(struct run *run, int layer, const struct layer_activations *a, const struct workspace *w) {
     const struct block *b = &run->model->blocks[layer];
     struct attention_options attention = attention_options(run, layer);
-    struct attention_tensors tensors = attention_tensors(run, a);
+    struct attention_tensors tensors = attention_tensors(run, layer, a);
     struct attention_gradients gradients = {.d_out = w->d_attended, .d_q = w->d_q, .d_k = w->d_k, .d_v = w->d_v};
     run->stream->ops->attention_backward(run->stream, &attention, &tensors, &gradients);
     struct qkv_options qkv = qkv_options(&run->model->arch);

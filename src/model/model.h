@@ -122,7 +122,7 @@ struct run {
 
     struct arena arena;       /* device memory of all tensors below */
     struct pass *pass;        /* of the current batch, on the host */
-    struct tensor tokens, positions, starts, targets, lengths, slots, blocks, head_rows, rng;
+    struct tensor tokens, positions, starts, targets, lengths, slots, blocks, head_rows, wanted, rng;
     struct tensor hidden;     /* [n_head_rows, h] after the final norm */
     struct tensor logits;     /* [head_chunk, V] */
     struct tensor stats, stat_grads; /* [n_head_rows, TOKEN_STATS] */

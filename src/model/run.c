@@ -1,5 +1,6 @@
 /* run.c - opens and closes a run; checks and copies batches; the pass over all layers, forward and backward. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/run_internal.h"
 
@@ -25,7 +26,9 @@ static bool take_host(struct run *run, const struct arch *a, struct talc_error *
     run->workspace = calloc(1, sizeof *run->workspace);
     run->pass = calloc(1, sizeof *run->pass);
     if (run->pass) run->pass->lengths = calloc((size_t)run->options.max_sequences, sizeof *run->pass->lengths);
-    if (run->layers && run->keys && run->values && run->workspace && run->pass && run->pass->lengths) return true;
+    if (run->pass) run->pass->wanted = calloc((size_t)run->options.max_tokens, sizeof *run->pass->wanted);
+    if (run->layers && run->keys && run->values && run->workspace && run->pass && run->pass->lengths && run->pass->wanted)
+        return true;
     return talc_fail(err, "out of memory for the lists of a run");
 }
 
@@ -53,7 +56,7 @@ bool run_open(struct run *run, struct model *model, const struct run_options *op
 void run_close(struct run *run) {
     if (!run->model) return;
     if (run->arena.memory) run->stream->backend->memory_give(run->stream, run->arena.memory);
-    if (run->pass) free(run->pass->lengths);
+    if (run->pass) free(run->pass->lengths), free(run->pass->wanted);
     free(run->pass);
     free(run->layers);
     free(run->keys);
@@ -163,6 +166,11 @@ static void copy_batch(struct run *run, const struct batch *b) {
     copy_ints(run, &run->starts, b->starts, (int64_t)b->n_sequences + 1);
     copy_ints(run, &run->lengths, p->lengths, b->n_sequences);
     copy_ints(run, &run->head_rows, b->head_rows, p->n_head_rows);
+    if (!p->all_rows) {
+        memset(p->wanted, 0, (size_t)b->n_tokens * sizeof *p->wanted);
+        for (int i = 0; i < p->n_head_rows; i++) p->wanted[b->head_rows[i]] = 1;
+        copy_ints(run, &run->wanted, p->wanted, b->n_tokens);
+    }
     if (p->cached) {
         copy_ints(run, &run->slots, b->slots, b->n_tokens);
         run->blocks.rows = b->n_sequences;

@@ -45,6 +45,7 @@ struct pass {
     bool has_stats;           /* run_stats has been there ... */
     float stats_temperature;  /* ... with this inverse temperature */
     int32_t *lengths;         /* room for max_sequences */
+    int32_t *wanted;          /* room for max_tokens: 1 for each head row */
 };
 
 /* Plans (with an arena without memory) or takes what a run needs; the tables' rows are those of the largest batch. The arrays

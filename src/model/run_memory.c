@@ -42,6 +42,7 @@ static void plan_batch(struct run *run, struct arena *arena, const struct run_op
     run->starts = take(arena, DTYPE_I32, 1, (int64_t)o->max_sequences + 1);
     run->lengths = take(arena, DTYPE_I32, 1, o->max_sequences);
     run->head_rows = take(arena, DTYPE_I32, 1, o->max_tokens);
+    run->wanted = take(arena, DTYPE_I32, 1, o->max_tokens);
     run->rng = take(arena, DTYPE_I64, 1, 2);
     if (o->kv_block_tokens == 0) return;
     run->slots = take(arena, DTYPE_I32, 1, o->max_tokens);

@@ -84,6 +84,7 @@ struct attention_tensors {
     struct tensor lengths;   /* I32 [1, n_sequences] */
     struct tensor blocks;    /* I32 [n_sequences, blocks a sequence], or absent */
     struct tensor positions; /* I32 [1, n] */
+    struct tensor wanted;    /* I32 [1, n]: a row with 0 sees no key: nobody asks for what it attends to; absent: all are */
     struct tensor rng;       /* I64 [1, 2]: seed, counter; absent without dropout */
     struct tensor out;       /* [n, Hd] */
     struct tensor lse;       /* [n, H]: log of the sum of exponentials of the scaled scores (dropout changes nothing in

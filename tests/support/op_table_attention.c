@@ -90,12 +90,12 @@ void make_qkv(struct op_case *c) {
 }
 
 enum { ATT_OUT, ATT_LSE, ATT_Q, ATT_K, ATT_V, ATT_STARTS, ATT_LENGTHS, ATT_BLOCKS, ATT_POSITIONS, ATT_RNG, ATT_D_OUT,
-       ATT_D_Q, ATT_D_K, ATT_D_V };
+       ATT_D_Q, ATT_D_K, ATT_D_V, ATT_WANTED };
 
 static struct attention_tensors attention_tensors_of(const struct tensor *t) {
     return (struct attention_tensors){.q = t[ATT_Q], .k = t[ATT_K], .v = t[ATT_V], .starts = t[ATT_STARTS],
                                       .lengths = t[ATT_LENGTHS], .blocks = t[ATT_BLOCKS],
-                                      .positions = t[ATT_POSITIONS], .rng = t[ATT_RNG], .out = t[ATT_OUT],
+                                      .positions = t[ATT_POSITIONS], .wanted = t[ATT_WANTED], .rng = t[ATT_RNG], .out = t[ATT_OUT],
                                       .lse = t[ATT_LSE]};
 }
 
@@ -146,6 +146,14 @@ static void make_attention_backward(struct op_case *c, int n) {
     op_case_gradient(c, ATT_V, ATT_D_V, false);
 }
 
+/* Sometimes only some rows are asked for: runs of them, and single ones. */
+static void make_wanted(struct op_case *c, int n) {
+    if (op_case_below(c, 3)) return;
+    int32_t *wanted = operand_integers(c, ATT_WANTED, "wanted", 1, n);
+    for (int i = 0; i < n; i++) wanted[i] = i && op_case_below(c, 8) ? wanted[i - 1] : op_case_coin(c);
+    op_case_say(c, " some wanted");
+}
+
 /* Training: every sequence brings all its keys. */
 void make_attention(struct op_case *c) {
     int n_sequences = make_attention_options(c), n = 0, kv = c->attention.n_kv_heads * c->attention.head_dim;
@@ -172,6 +180,7 @@ void make_attention(struct op_case *c) {
         operand_rng(c, ATT_RNG);
         op_case_say(c, " dropout");
     }
+    make_wanted(c, n);
     if (backward) make_attention_backward(c, n);
 }
 

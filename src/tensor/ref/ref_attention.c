@@ -134,6 +134,7 @@ static struct query query_at(const struct attention_options *o, const struct att
     /* Heads in groups share a key/value head (grouped-query attention, Ainslie et al. 2023). */
     x.kv_column = (int64_t)(head / (o->n_heads / o->n_kv_heads)) * o->head_dim;
     x.end = position + 1 < length ? position + 1 : length;
+    if (tensor_present(t->wanted) && !ref_integer(t->wanted, row)) x.end = 0;
     x.first = o->window > 0 && position + 1 > o->window ? position + 1 - o->window : 0;
     return x;
 }

@@ -159,8 +159,10 @@ static void pack_keys(const struct attention *a, struct packed *p) {
     }
 }
 
-/* Keys that the query at `position` sees. */
-static struct keys visible(const struct attention *a, int64_t position, int64_t n_keys) {
+/* Keys that the query of a row sees. */
+static struct keys visible(const struct attention *a, int64_t row, int64_t n_keys) {
+    int64_t position = ((const int32_t *)a->t->positions.data)[row];
+    if (tensor_present(a->t->wanted) && !((const int32_t *)a->t->wanted.data)[row]) return (struct keys){0, 0};
     struct keys k = {0, position + 1 < n_keys ? position + 1 : n_keys};
     if (a->o->window > 0 && position >= a->o->window) k.low = position - a->o->window + 1;
     if (k.high < 0) k.high = 0;
@@ -177,7 +179,7 @@ static struct keys join(struct keys a, struct keys b) {
 
 /* False where the task has no queries. */
 static bool begin_task(const struct attention *a, int task, int worker, struct packed *p) {
-    const int32_t *starts = a->t->starts.data, *lengths = a->t->lengths.data, *positions = a->t->positions.data;
+    const int32_t *starts = a->t->starts.data, *lengths = a->t->lengths.data;
     int chunk = task % a->chunks;
     *p = (struct packed){.kv_head = task / a->chunks % a->o->n_kv_heads, .seq = task / a->chunks / a->o->n_kv_heads};
     int64_t end = starts[p->seq + 1];
@@ -186,7 +188,7 @@ static bool begin_task(const struct attention *a, int task, int worker, struct p
     p->n_rows = end - p->first_row;
     if (p->n_rows <= 0) return false;
     struct keys all = {0, 0};
-    for (int64_t r = p->first_row; r < end; r++) all = join(all, visible(a, positions[r], lengths[p->seq]));
+    for (int64_t r = p->first_row; r < end; r++) all = join(all, visible(a, r, lengths[p->seq]));
     if (a->g) all = (struct keys){0, lengths[p->seq]}; /* backward writes gradients of all keys */
     p->n_keys = all.high;
     p->first_key = all.low / TILE * TILE;
@@ -219,13 +221,12 @@ static void load_queries(const struct attention *a, const struct packed *p, stru
 
 /* Queries are numbered head by head, in a head row by row. The last tile of rows is filled up. */
 static void begin_block(const struct attention *a, struct packed *p, int64_t first) {
-    const int32_t *positions = a->t->positions.data;
     int size = a->g ? BACKWARD_QUERIES : FORWARD_QUERIES, group = a->o->n_heads / a->o->n_kv_heads;
     int64_t left = n_queries(a, p) - first, head = first / p->n_rows, row = first % p->n_rows;
     p->n = left < size ? (int)left : size;
     for (int i = 0; i < filled_up(p); i++) {
         int64_t at = p->first_row + row;
-        p->queries[i] = (struct query){at, p->kv_head * group + (int)head, visible(a, positions[at], p->n_keys)};
+        p->queries[i] = (struct query){at, p->kv_head * group + (int)head, visible(a, at, p->n_keys)};
         if (i + 1 < p->n && ++row == p->n_rows) {
             row = 0;
             head++;
