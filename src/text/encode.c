@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "text/hash.h"
+#include "text/scan.h"
 #include "text/tokenizer_parts.h"
 
 #define BLOCK_BYTES ((size_t)64 << 10)  /* room for ids is made for so much text at once */
@@ -17,6 +18,7 @@
 /* What a thread needs while it encodes. Kept by the tokenizer between uses: what it has learnt of words stays. */
 struct encoder {
     struct bpe_scratch scratch;
+    struct unigram_scratch unigram_scratch;
     struct word_cache cache;
 };
 
@@ -25,11 +27,13 @@ struct encoding {
     struct encoder *encoder;
     struct token_list *out;
     struct talc_error *err;
+    double score; /* TOKENIZER_UNIGRAM without a split: of the text so far */
 };
 
 static void encoder_close(struct encoder *e) {
     if (!e) return;
     bpe_scratch_free(&e->scratch);
+    unigram_scratch_free(&e->unigram_scratch);
     word_cache_close(&e->cache);
     free(e);
 }
@@ -70,6 +74,11 @@ void encoders_free(struct tokenizer *tok) {
 static bool merge_word(struct encoding *x, const char *word, size_t n, size_t *n_ids) {
     struct token_list *out = x->out;
     struct word_cache *cache = x->tok->no_cache ? NULL : &x->encoder->cache;
+    if (x->tok->type == TOKENIZER_UNIGRAM) {
+        double score = 0;
+        return unigram_encode(&x->tok->unigram, &x->encoder->unigram_scratch, word, n, &score, out->ids + out->count,
+                              n_ids, x->err);
+    }
     return bpe_encode_word(&x->tok->bpe, &x->tok->vocabulary, &x->encoder->scratch, cache, word, n,
                            out->ids + out->count, n_ids, x->err);
 }
@@ -190,7 +199,35 @@ static bool encode_split(struct encoding *x, const char *text, size_t n) {
     return ok;
 }
 
-/* Words are spaces and what follows them up to the next, or line ends: no merge reaches over these borders. */
+/* True when the pre-tokenizer cuts before every space (Metaspace), and does nothing else. */
+static bool cuts_before_each_space(const struct tokenizer *tok) {
+    const struct split_step *step = &tok->split.steps[0];
+    return tok->split.n_steps == 1 && step->kind == SPLIT_TEXT && step->behavior == SPLIT_MERGED_WITH_NEXT &&
+           !step->invert && strcmp(step->text, " ") == 0;
+}
+
+static bool encode_before_each_space(struct encoding *x, const char *text, size_t n) {
+    for (size_t i = 0; i < n;) {
+        const char *space = memchr(text + i + 1, ' ', n - i - 1);
+        size_t end = space ? (size_t)(space - text) : n;
+        if (!make_room(x, end - i) || !encode_word(x, text + i, end - i, n - i >= MIN_READABLE)) return false;
+        i = end;
+    }
+    return true;
+}
+
+/* One unigram after the other without a split: how the sum of scores is rounded depends on what came before. */
+static bool encode_on(struct encoding *x, const char *text, size_t n) {
+    struct token_list *out = x->out;
+    size_t n_ids;
+    if (!make_room(x, n) || !unigram_encode(&x->tok->unigram, &x->encoder->unigram_scratch, text, n, &x->score,
+                                            out->ids + out->count, &n_ids, x->err))
+        return false;
+    out->count += n_ids;
+    return true;
+}
+
+/* Words are spaces and what follows them up to the next, or line ends: no merge (no piece) reaches over these borders. */
 static bool encode_between_spaces(struct encoding *x, const char *text, size_t n) {
     bool lines = x->tok->split_at_line_ends;
     for (size_t i = 0; i < n;) {
@@ -201,7 +238,10 @@ static bool encode_between_spaces(struct encoding *x, const char *text, size_t n
             while (end < n && text[end] == ' ') end++;
             while (end < n && text[end] != ' ' && !(lines && text[end] == '\n')) end++;
         }
-        if (!make_room(x, end - i) || !encode_word(x, text + i, end - i, n - i >= MIN_READABLE)) return false;
+        bool ok = x->tok->type == TOKENIZER_UNIGRAM
+                      ? encode_on(x, text + i, end - i)
+                      : make_room(x, end - i) && encode_word(x, text + i, end - i, n - i >= MIN_READABLE);
+        if (!ok) return false;
         i = end;
     }
     return true;
@@ -232,17 +272,36 @@ static bool encode_words(struct encoding *x, const char *text, size_t n) {
     enum pretokenizer scanner;
     if (tok->type == TOKENIZER_CHARACTER) return encode_characters(x, text, n);
     if (split_is_scanner(&tok->split, &scanner)) return encode_scanned(x, scanner, text, n);
+    x->score = 0;
+    if (cuts_before_each_space(tok)) return encode_before_each_space(x, text, n);
     if (tok->split.n_steps == 0 && tok->split_before_spaces) return encode_between_spaces(x, text, n);
+    if (tok->split.n_steps == 0 && tok->type == TOKENIZER_UNIGRAM) return encode_on(x, text, n);
     return encode_split(x, text, n);
 }
 
 /* ==== text ======================================================================================= */
+
+/* The words between white space, each behind a space unless it begins with U+2581, which becomes one. */
+static bool words_apart(const char *text, size_t n, struct buffer *out) {
+    for (size_t i = scan_run(text, n, 0, UNICODE_SPACE), end; i < n; i = scan_run(text, n, end, UNICODE_SPACE)) {
+        end = scan_until(text, n, i, UNICODE_SPACE);
+        if (end - i < 3 || memcmp(text + i, "\xe2\x96\x81", 3) != 0) buffer_append_char(out, ' ');
+        if (!space_text(text + i, end - i, out)) return false;
+    }
+    return buffer_ok(out);
+}
 
 /* Normalised text without added tokens in it. */
 static bool encode_piece(struct encoding *x, const char *text, size_t n, bool at_start) {
     const struct tokenizer *tok = x->tok;
     struct buffer copy = {0};
     if (n == 0) return true;
+    if (tok->words_apart) {
+        bool made = words_apart(text, n, &copy) || talc_fail(x->err, "out of memory for %zu bytes of text", n);
+        bool encoded = made && (copy.length == 0 || encode_words(x, copy.data, copy.length));
+        buffer_free(&copy);
+        return encoded;
+    }
     bool prefix = tok->prefix_space == PREFIX_ALWAYS || (tok->prefix_space == PREFIX_FIRST && at_start);
     if (prefix && text[0] != ' ') {
         buffer_append_char(&copy, ' ');
@@ -261,7 +320,7 @@ static bool encode_segment(struct encoding *x, const char *text, size_t n, bool 
     struct buffer normal = {0}, spaced = {0};
     struct added_match match;
     bool ok = n == 0 || normalizer_apply(&tok->normalizer, &text, &n, &normal, x->err);
-    if (ok && tok->type == TOKENIZER_SPACE_BPE && memmem(text, n, "\xe2\x96\x81", 3)) {
+    if (ok && tokenizer_marks_spaces(tok) && !tok->words_apart && memmem(text, n, "\xe2\x96\x81", 3)) {
         if (!space_text(text, n, &spaced)) ok = talc_fail(x->err, "out of memory for %zu bytes of text", n);
         text = spaced.data;
         n = spaced.length;
@@ -294,7 +353,7 @@ bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_by
     size_t before = out->count;
     struct encoder *encoder = encoder_take(tok, err);
     if (!encoder) return false;
-    struct encoding x = {tok, encoder, out, err};
+    struct encoding x = {.tok = tok, .encoder = encoder, .out = out, .err = err};
     bool ok = encode_all(&x, text, n_bytes, parse_special);
     encoder_give(tok, encoder);
     if (!ok) out->count = before;
@@ -351,7 +410,7 @@ static void encode_chunk(void *context, int i, int worker) {
     chunk->worker = worker;
     chunk->first = ids->count;
     if (encoder) {
-        struct encoding x = {p->tok, encoder, ids, NULL};
+        struct encoding x = {.tok = p->tok, .encoder = encoder, .out = ids};
         chunk->ok = encode_segment(&x, p->text + chunk->begin, chunk->end - chunk->begin, false, chunk->begin == 0);
         encoder_give(p->tok, encoder);
     } else {

@@ -23,7 +23,7 @@ static enum gguf_token_type token_type(const struct reading *r, uint64_t i) {
 static bool add_named_token(struct reading *r, int32_t id, bool special, const char *text, size_t n,
                             struct talc_error *err) {
     struct added_token token = {.id = id, .special = special, .as_written = true};
-    token.normalized = !special && r->tok->type == TOKENIZER_SPACE_BPE;
+    token.normalized = !special && tokenizer_marks_spaces(r->tok);
     return tokenizer_add_token(r->tok, token, text, n, err);
 }
 
@@ -85,10 +85,13 @@ static bool add_merges(struct reading *r, struct talc_error *err) {
 
 static bool keep_scores(struct reading *r, struct talc_error *err) {
     size_t n = (size_t)r->tokens->n_elements;
-    r->tok->scores = calloc(n + 1, sizeof *r->tok->scores);
-    if (!r->tok->scores) return talc_fail(err, "out of memory for the scores of %zu tokens", n);
-    for (size_t i = 0; i < n; i++) r->tok->scores[i] = gguf_f32_at(r->scores, i);
-    return true;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        float score = gguf_f32_at(r->scores, i);
+        if (token_type(r, i) == NORMAL && score < r->tok->lowest_score) r->tok->lowest_score = score;
+        ok = tokenizer_set_score(r->tok, (int32_t)i, score);
+    }
+    return ok || talc_fail(err, "out of memory for the scores of %zu tokens", n);
 }
 
 /* ==== the whole ================================================================================== */
@@ -137,23 +140,39 @@ static bool read_byte_bpe(struct reading *r, struct talc_error *err) {
     return gguf_pre_use(r->tok, pre, err) && add_tokens(r, err) && add_merges(r, err) && read_roles(r, pre->add_bos, err);
 }
 
-static bool read_sentencepiece(struct reading *r, struct talc_error *err) {
-    bool prefix, collapse;
+static bool read_charsmap(struct reading *r, struct sentencepiece_treatment *t, struct talc_error *err) {
     const struct gguf_value *map = gguf_find(&r->file, "tokenizer.ggml.precompiled_charsmap");
-    if (!gguf_get_bool(&r->file, "tokenizer.ggml.add_space_prefix", true, &prefix, err) ||
-        !gguf_get_bool(&r->file, "tokenizer.ggml.remove_extra_whitespaces", false, &collapse, err))
+    if (!map || map->n_elements == 0) return true;
+    if (map->type != GGUF_ARRAY || (map->element_type != GGUF_U8 && map->element_type != GGUF_I8))
+        return talc_fail(err, "tokenizer.ggml.precompiled_charsmap is not an array of bytes");
+    t->charsmap = map->data;
+    t->n_charsmap = (size_t)map->n_elements;
+    return true;
+}
+
+static bool read_treatment(struct reading *r, bool unigram, struct talc_error *err) {
+    struct sentencepiece_treatment t = {0};
+    if (!gguf_get_bool(&r->file, "tokenizer.ggml.add_space_prefix", true, &t.prefix, err) ||
+        !gguf_get_bool(&r->file, "tokenizer.ggml.remove_extra_whitespaces", false, &t.collapse, err) ||
+        !read_charsmap(r, &t, err))
         return false;
-    if (collapse || (map && map->n_elements > 4))
-        return talc_fail(err, "the tokenizer asks for %s, which is not supported",
-                         collapse ? "remove_extra_whitespaces" : "precompiled_charsmap");
+    if (!unigram && !t.collapse && !t.n_charsmap) return tokenizer_use_spaces(r->tok, t.prefix, err);
+    r->tok->type = unigram ? TOKENIZER_UNIGRAM : TOKENIZER_SPACE_BPE;
+    r->tok->unigram.single_precision = true;
+    return tokenizer_use_sentencepiece(r->tok, &t, err);
+}
+
+/* The type is said first: it tells what tokens are. */
+static bool read_sentencepiece(struct reading *r, bool unigram, struct talc_error *err) {
     if (!r->scores || r->scores->n_elements != r->tokens->n_elements)
         return talc_fail(err, "tokenizer.ggml.scores does not have a score for every token");
     r->tok->bpe.symbols = BPE_CHARACTERS;
     r->tok->bpe.fuse_unknown = true;
-    return tokenizer_use_spaces(r->tok, prefix, err) && add_tokens(r, err) &&
-           read_role(r, "tokenizer.ggml.unknown_token_id", &r->tok->unknown_id, err) && keep_scores(r, err) &&
-           tokenizer_merges_from_scores(r->tok, err) &&
-           read_roles(r, true, err);
+    if (!read_treatment(r, unigram, err) || !add_tokens(r, err) || !keep_scores(r, err) ||
+        !read_role(r, "tokenizer.ggml.unknown_token_id", &r->tok->unknown_id, err) ||
+        (!unigram && !tokenizer_merges_from_scores(r->tok, err)) || !read_roles(r, !unigram, err))
+        return false;
+    return !unigram || gguf_get_bool(&r->file, "tokenizer.ggml.add_eos_token", true, &r->tok->add_eos, err);
 }
 
 static bool read_tokenizer(struct reading *r, struct talc_error *err) {
@@ -168,8 +187,9 @@ static bool read_tokenizer(struct reading *r, struct talc_error *err) {
     if (r->types && r->types->n_elements != r->tokens->n_elements)
         return talc_fail(err, "tokenizer.ggml.token_type does not have a type for every token");
     if (gguf_string_is(model, "gpt2")) return read_byte_bpe(r, err);
-    if (gguf_string_is(model, "llama")) return read_sentencepiece(r, err);
-    return talc_fail(err, "tokenizer.ggml.model \"%.*s\" is not supported (gpt2 and llama are)",
+    if (gguf_string_is(model, "llama")) return read_sentencepiece(r, false, err);
+    if (gguf_string_is(model, "t5")) return read_sentencepiece(r, true, err);
+    return talc_fail(err, "tokenizer.ggml.model \"%.*s\" is not supported (gpt2, llama and t5 are)",
                      model.n_bytes > 80 ? 80 : (int)model.n_bytes, model.data ? model.data : "");
 }
 

@@ -18,12 +18,23 @@ static bool check_added(const struct tokenizer *tok, struct talc_error *err) {
     return true;
 }
 
-/* SentencePiece: whether a space goes before a text; no other treatment is known to readers. */
-static bool space_treatment(const struct tokenizer *tok, bool *prefix, struct talc_error *err) {
-    const struct normalizer_step *first = &tok->normalizer.steps[0];
-    bool prepends = tok->normalizer.n_steps == 1 && first->kind == NORMALIZER_PREPEND && strcmp(first->with, " ") == 0;
-    *prefix = prepends || tok->prefix_space == PREFIX_ALWAYS;
-    if (tok->normalizer.n_steps > prepends) return talc_fail(err, "GGUF cannot say this tokenizer's normalizer");
+/* SentencePiece: a charsmap, then whether a space goes before a text; no other treatment is known to readers. */
+static bool space_treatment(const struct tokenizer *tok, struct sentencepiece_treatment *t, struct talc_error *err) {
+    const struct normalizer *normalizer = &tok->normalizer;
+    int n = 0;
+    if (n < normalizer->n_steps && normalizer->steps[n].kind == NORMALIZER_CHARSMAP) {
+        const struct normalizer_step *step = &normalizer->steps[n++];
+        t->collapse = step->collapse;
+        t->charsmap = step->charsmap ? step->charsmap->bytes : NULL;
+        t->n_charsmap = step->charsmap ? step->charsmap->n_bytes : 0;
+    }
+    t->prefix = tok->prefix_space == PREFIX_ALWAYS;
+    if (n < normalizer->n_steps && normalizer->steps[n].kind == NORMALIZER_PREPEND &&
+        strcmp(normalizer->steps[n].with, " ") == 0) {
+        t->prefix = true;
+        n++;
+    }
+    if (n < normalizer->n_steps) return talc_fail(err, "GGUF cannot say this tokenizer's normalizer");
     if (tok->prefix_space == PREFIX_FIRST)
         return talc_fail(err, "GGUF cannot say that a space goes before the whole text only (prepend_scheme \"first\")");
     if (tok->split.n_steps || tok->bpe.whole_words)
@@ -112,9 +123,8 @@ static bool put_scores(const struct tokenizer *tok, struct gguf_writer *w, struc
     float *scores = malloc((n + 1) * sizeof *scores);
     if (!scores) return talc_fail(err, "out of memory for scores");
     bool ok = true;
-    if (tok->scores)
-        memcpy(scores, tok->scores, n * sizeof *scores);
-    else
+    for (size_t i = 0; tok->scores && i < n; i++) scores[i] = (float)tok->scores[i];
+    if (!tok->scores)
         ok = scores_of_merges(tok, scores, err);
     if (ok) gguf_put_f32s(w, "tokenizer.ggml.scores", scores, n);
     free(scores);
@@ -144,14 +154,19 @@ static void put_roles(const struct tokenizer *tok, const char *chat_template, st
 bool tokenizer_put_gguf(const struct tokenizer *tok, const char *chat_template, struct gguf_writer *w,
                         struct talc_error *err) {
     char pre[64] = "default";
-    bool prefix = false, spaces = tok->type == TOKENIZER_SPACE_BPE;
+    bool spaces = tokenizer_marks_spaces(tok);
+    struct sentencepiece_treatment t = {0};
     if (tok->type == TOKENIZER_CHARACTER) return talc_fail(err, "GGUF has no tokenizer of characters");
-    if (!check_added(tok, err) || !(spaces ? space_treatment(tok, &prefix, err) : byte_treatment(tok, pre, err)))
+    if (!check_added(tok, err) || !(spaces ? space_treatment(tok, &t, err) : byte_treatment(tok, pre, err)))
         return false;
-    gguf_put_text(w, "tokenizer.ggml.model", spaces ? "llama" : "gpt2");
+    gguf_put_text(w, "tokenizer.ggml.model", !spaces ? "gpt2" : tok->type == TOKENIZER_UNIGRAM ? "t5" : "llama");
     gguf_put_text(w, "tokenizer.ggml.pre", pre);
     if (!put_tokens(tok, w, err) || !(spaces ? put_scores(tok, w, err) : put_merges(tok, w, err))) return false;
-    if (spaces) gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", prefix);
+    if (spaces) {
+        gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", t.prefix);
+        gguf_put_bool(w, "tokenizer.ggml.remove_extra_whitespaces", t.collapse);
+        if (t.n_charsmap) gguf_put_u8s(w, "tokenizer.ggml.precompiled_charsmap", t.charsmap, t.n_charsmap);
+    }
     put_roles(tok, chat_template, w);
     return buffer_ok(&w->values) || talc_fail(err, "out of memory for the tokenizer's metadata");
 }

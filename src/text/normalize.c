@@ -14,23 +14,24 @@
 #include <utf8proc.h>
 #endif
 
+static void step_free(struct normalizer_step *step) {
+    free(step->what);
+    free(step->with);
+    regex_free(step->regex);
+    charsmap_free(step->charsmap);
+}
+
 bool normalizer_add(struct normalizer *normalizer, struct normalizer_step step, struct talc_error *err) {
     if (normalizer->n_steps < NORMALIZER_MAX_STEPS) {
         normalizer->steps[normalizer->n_steps++] = step;
         return true;
     }
-    free(step.what);
-    free(step.with);
-    regex_free(step.regex);
+    step_free(&step);
     return talc_fail(err, "more than %d normalizers are not supported", NORMALIZER_MAX_STEPS);
 }
 
 void normalizer_free(struct normalizer *normalizer) {
-    for (int i = 0; i < normalizer->n_steps; i++) {
-        free(normalizer->steps[i].what);
-        free(normalizer->steps[i].with);
-        regex_free(normalizer->steps[i].regex);
-    }
+    for (int i = 0; i < normalizer->n_steps; i++) step_free(&normalizer->steps[i]);
     *normalizer = (struct normalizer){0};
 }
 
@@ -201,7 +202,9 @@ static void apply_lowercase(const char *text, size_t n, struct buffer *out) {
 
 #else
 
-bool normalizer_available(enum normalizer_kind kind) { return kind > NORMALIZER_LOWERCASE; }
+bool normalizer_available(enum normalizer_kind kind) {
+    return kind > NORMALIZER_LOWERCASE && kind != NORMALIZER_PRECOMPILED;
+}
 
 static bool apply_form(enum normalizer_kind kind, const char *text, size_t n, struct buffer *out) {
     (void)kind, (void)text, (void)n, (void)out;
@@ -287,6 +290,12 @@ static bool apply_step(const struct normalizer_step *step, const char **text, si
     case NORMALIZER_REPLACE_REGEX:
         if (!apply_replace_regex(step, *text, *n, out, err)) return false;
         *emptied = out->length == 0;
+        break;
+    case NORMALIZER_CHARSMAP:
+        *emptied = charsmap_normalize(step->charsmap, step->collapse, *text, *n, out) && out->length == 0;
+        break;
+    case NORMALIZER_PRECOMPILED:
+        *emptied = charsmap_normalize_graphemes(step->charsmap, *text, *n, out) && out->length == 0;
         break;
     }
     return true;

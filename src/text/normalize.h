@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "text/charsmap.h"
 #include "text/regex.h"
 
 #define NORMALIZER_MAX_STEPS 8
@@ -23,13 +24,16 @@ enum normalizer_kind {
     NORMALIZER_PREPEND,       /* `with` goes before a text that is not empty */
     NORMALIZER_REPLACE,       /* every `what` becomes `with` */
     NORMALIZER_REPLACE_REGEX,
+    NORMALIZER_CHARSMAP,      /* SentencePiece's, see charsmap.h; `collapse` */
+    NORMALIZER_PRECOMPILED,   /* the same as `tokenizers` does it: by graphemes */
 };
 
 struct normalizer_step {
     enum normalizer_kind kind;
-    bool left, right;
+    bool left, right, collapse;
     char *what, *with; /* owned */
     struct regex *regex; /* owned */
+    struct charsmap *charsmap; /* owned */
 };
 
 struct normalizer {

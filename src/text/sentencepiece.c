@@ -1,8 +1,10 @@
-/* sentencepiece.c - reading SentencePiece models (protobuf ModelProto of sentencepiece_model.proto) of type BPE. */
+/* sentencepiece.c - reading SentencePiece models (protobuf ModelProto of sentencepiece_model.proto) of the types BPE and
+ * UNIGRAM. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "file/atomic.h"
+#include "text/hash.h"
 #include "text/tokenizer_parts.h"
 
 #define MAX_FILE_BYTES ((size_t)256 << 20)
@@ -124,9 +126,9 @@ enum { MODEL_UNIGRAM = 1, MODEL_BPE = 2 };
 struct model {
     uint64_t type;
     bool add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces, suffix;
-    size_t n_charsmap;
+    struct message charsmap;
     int64_t bos, eos, pad;
-    size_t n_pieces, capacity; /* of tok->scores */
+    size_t n_pieces;
 };
 
 static bool scan_specs(struct message m, struct model *model) {
@@ -140,7 +142,7 @@ static bool scan_specs(struct message m, struct model *model) {
             if (f.number == 2 && g.number == 41) model->bos = (int64_t)g.value;
             if (f.number == 2 && g.number == 42) model->eos = (int64_t)g.value;
             if (f.number == 2 && g.number == 43) model->pad = (int64_t)g.value;
-            if (f.number == 3 && g.number == 2 && g.wire_type == 2) model->n_charsmap = g.bytes.n;
+            if (f.number == 3 && g.number == 2 && g.wire_type == 2) model->charsmap = g.bytes;
             if (f.number == 3 && g.number == 3) model->add_dummy_prefix = g.value;
             if (f.number == 3 && g.number == 4) model->remove_extra_whitespaces = g.value;
             if (f.number == 3 && g.number == 5) model->escape_whitespaces = g.value;
@@ -152,15 +154,30 @@ static bool scan_specs(struct message m, struct model *model) {
 
 static bool check_model(const struct model *model, struct talc_error *err) {
     static const char *const types[] = {"", "UNIGRAM", "BPE", "WORD", "CHAR"};
-    if (model->type != MODEL_BPE)
-        return talc_fail(err, "a SentencePiece model of type %s is not supported (only BPE)",
+    if (model->type != MODEL_BPE && model->type != MODEL_UNIGRAM)
+        return talc_fail(err, "a SentencePiece model of type %s is not supported (only BPE and UNIGRAM)",
                          model->type < 5 ? types[model->type] : "unknown");
-    const char *asked = model->n_charsmap                 ? "a precompiled_charsmap"
-                        : model->remove_extra_whitespaces ? "remove_extra_whitespaces"
-                        : !model->escape_whitespaces      ? "spaces as they are (escape_whitespaces false)"
-                        : model->suffix                   ? "treat_whitespace_as_suffix"
-                                                          : NULL;
+    const char *asked = !model->escape_whitespaces ? "spaces as they are (escape_whitespaces false)"
+                        : model->suffix            ? "treat_whitespace_as_suffix"
+                                                   : NULL;
     return !asked || talc_fail(err, "the SentencePiece model asks for %s, which is not supported", asked);
+}
+
+/* SentencePiece keeps its user's symbols from being normalised; here text is normalised first. */
+static bool add_symbol(struct tokenizer *tok, struct added_token token, const char *text, size_t n,
+                       struct talc_error *err) {
+    const struct normalizer_step *step = &tok->normalizer.steps[0];
+    struct buffer normal = {0};
+    bool ok = true;
+    /* a space is U+2581 when symbols are looked for: one with a space is never found */
+    if (memchr(text, ' ', n)) return vocabulary_add(&tok->vocabulary, token.id, text, n, TOKEN_UNUSABLE, err);
+    if (tok->normalizer.n_steps && step->kind == NORMALIZER_CHARSMAP) {
+        ok = charsmap_normalize(step->charsmap, false, text, n, &normal) && normal.length == n &&
+             memcmp(normal.data, text, n) == 0;
+        if (!ok) talc_fail(err, "the symbol \"%.*s\", which its own charsmap changes, is not supported", n > 40 ? 40 : (int)n, text);
+    }
+    buffer_free(&normal);
+    return ok && tokenizer_add_token(tok, token, text, n, err);
 }
 
 static bool add_piece(struct tokenizer *tok, int32_t id, const char *text, size_t n, uint64_t type,
@@ -169,31 +186,29 @@ static bool add_piece(struct tokenizer *tok, int32_t id, const char *text, size_
                                 .as_written = true};
     struct buffer bytes = {0};
     if (type == UNKNOWN) tok->unknown_id = id;
-    if (type == UNKNOWN || type == CONTROL || type == USER_DEFINED) return tokenizer_add_token(tok, token, text, n, err);
-    if (type == UNUSED) return talc_fail(err, "piece %d is of type UNUSED, which is not supported", (int)id);
+    if (type == USER_DEFINED) return add_symbol(tok, token, text, n, err);
+    if (type == UNKNOWN || type == CONTROL) return tokenizer_add_token(tok, token, text, n, err);
+    if (type == UNUSED && tok->type != TOKENIZER_UNIGRAM)
+        return talc_fail(err, "piece %d is of type UNUSED, which is not supported", (int)id);
     int byte = type == BYTE ? byte_piece(text, n) : -1;
     if (byte >= 0) {
         tok->bpe.byte_ids[byte] = id;
         return vocabulary_add(&tok->vocabulary, id, &(char){(char)byte}, 1, TOKEN_BYTE, err);
     }
+    enum token_kind kind = type == UNUSED ? TOKEN_UNUSABLE : TOKEN_TEXT;
     bool ok = space_text(text, n, &bytes) ? vocabulary_add(&tok->vocabulary, id, bytes.data ? bytes.data : "",
-                                                           bytes.length, TOKEN_TEXT, err)
+                                                           bytes.length, kind, err)
                                           : talc_fail(err, "out of memory for the vocabulary");
     buffer_free(&bytes);
     return ok;
 }
 
-static bool keep_score(struct tokenizer *tok, struct model *model, uint64_t bits) {
-    if (model->n_pieces == model->capacity) {
-        size_t capacity = model->capacity ? model->capacity * 2 : 4096;
-        float *scores = realloc(tok->scores, capacity * sizeof *scores);
-        if (!scores) return false;
-        tok->scores = scores;
-        model->capacity = capacity;
-    }
+static bool keep_score(struct tokenizer *tok, int32_t id, uint64_t bits, uint64_t type) {
     uint32_t low = (uint32_t)bits;
-    memcpy(&tok->scores[model->n_pieces++], &low, sizeof low);
-    return true;
+    float score;
+    memcpy(&score, &low, sizeof score);
+    if (type == NORMAL && score < tok->lowest_score) tok->lowest_score = score;
+    return tokenizer_set_score(tok, id, score);
 }
 
 static bool read_pieces(struct tokenizer *tok, struct message m, struct model *model, struct talc_error *err) {
@@ -209,8 +224,9 @@ static bool read_pieces(struct tokenizer *tok, struct message m, struct model *m
         }
         if (piece.at < piece.n) return talc_fail(err, "piece %zu is broken", model->n_pieces);
         if (model->n_pieces >= VOCABULARY_MAX_SIZE) return talc_fail(err, "the vocabulary is too large");
-        if (!add_piece(tok, (int32_t)model->n_pieces, text.data, text.n, type, err)) return false;
-        if (!keep_score(tok, model, score)) return talc_fail(err, "out of memory for the vocabulary");
+        int32_t id = (int32_t)model->n_pieces++;
+        if (!add_piece(tok, id, text.data, text.n, type, err)) return false;
+        if (!keep_score(tok, id, score, type)) return talc_fail(err, "out of memory for the vocabulary");
     }
     return true;
 }
@@ -218,6 +234,35 @@ static bool read_pieces(struct tokenizer *tok, struct message m, struct model *m
 static void set_role(const struct tokenizer *tok, int64_t id, int32_t *role) {
     if (id >= 0 && token_is_added(vocabulary_token(&tok->vocabulary, id < INT32_MAX ? (int32_t)id : -1)))
         *role = (int32_t)id;
+}
+
+bool tokenizer_use_sentencepiece(struct tokenizer *tok, const struct sentencepiece_treatment *t, struct talc_error *err) {
+    bool has_map = t->n_charsmap > 0;
+    struct normalizer_step step = {.kind = NORMALIZER_CHARSMAP, .collapse = t->collapse};
+    if (has_map && !(step.charsmap = charsmap_new(t->charsmap, t->n_charsmap, err))) return false;
+    if (!normalizer_add(&tok->normalizer, step, err)) return false;
+    struct normalizer_step prepend = {.kind = NORMALIZER_PREPEND, .with = t->prefix ? strdup(" ") : NULL};
+    if (t->prefix && !normalizer_add(&tok->normalizer, prepend, err)) return false;
+    tok->strip_space = t->prefix || t->collapse;
+    tok->sections.normalizer =
+        json_pack("{s:s, s:b, s:b, s:I}", "type", "SentencePiece", "collapse", (int)t->collapse, "prefix",
+                  (int)t->prefix, "charsmap", (json_int_t)(has_map ? hash_bytes(t->charsmap, t->n_charsmap) >> 1 : 0));
+    return (tok->sections.normalizer && (!t->prefix || prepend.with)) || talc_fail(err, "out of memory for a tokenizer");
+}
+
+/* What `tokenizers` does the same way gets its sections, so that it can be written as tokenizer.json; else the model itself
+ * is what is written. */
+static bool use_treatment(struct tokenizer *tok, const struct model *model, struct message whole, struct talc_error *err) {
+    struct sentencepiece_treatment t = {model->charsmap.data, model->charsmap.n, model->add_dummy_prefix,
+                                        model->remove_extra_whitespaces};
+    if (model->type == MODEL_BPE && !t.n_charsmap && !t.collapse) return tokenizer_use_spaces(tok, t.prefix, err);
+    tok->type = model->type == MODEL_BPE ? TOKENIZER_SPACE_BPE : TOKENIZER_UNIGRAM;
+    tok->unigram.single_precision = true;
+    tok->source = malloc(whole.n);
+    tok->n_source = whole.n;
+    if (!tok->source) return talc_fail(err, "out of memory for a tokenizer");
+    memcpy(tok->source, whole.data, whole.n);
+    return tokenizer_use_sentencepiece(tok, &t, err);
 }
 
 bool sentencepiece_recognise(const char *head, size_t n) { return n > 2 && head[0] == 0x0a && head[2] == 0x0a; }
@@ -232,15 +277,16 @@ bool sentencepiece_read(struct tokenizer *tok, const char *path, struct talc_err
     tok->bpe.symbols = BPE_CHARACTERS;
     tok->bpe.fuse_unknown = true;
     bool ok = (scan_specs(whole, &model) || talc_fail(err, "not a SentencePiece model, or damaged")) &&
-              check_model(&model, err) && tokenizer_use_spaces(tok, model.add_dummy_prefix, err) &&
+              check_model(&model, err) && use_treatment(tok, &model, whole, err) &&
               read_pieces(tok, whole, &model, err);
     if (ok && model.n_pieces == 0) ok = talc_fail(err, "the SentencePiece model has no pieces");
-    ok = ok && tokenizer_merges_from_scores(tok, err);
+    ok = ok && (tok->type == TOKENIZER_UNIGRAM || tokenizer_merges_from_scores(tok, err));
     if (ok) {
         set_role(tok, model.bos, &tok->bos_id);
         set_role(tok, model.eos, &tok->eos_id);
         set_role(tok, model.pad, &tok->pad_id);
-        tok->add_bos = tok->bos_id >= 0;
+        tok->add_bos = tok->bos_id >= 0 && tok->type == TOKENIZER_SPACE_BPE;
+        tok->add_eos = tok->bos_id < 0 && tok->type == TOKENIZER_UNIGRAM; /* T5; others say it in their tokenizer.json */
     }
     free(data);
     return ok;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "file/atomic.h"
 #include "text/tokenizer_parts.h"
 
@@ -116,31 +117,9 @@ static const struct encoding *encoding_of_file(const char *path, int32_t n_token
     return NULL;
 }
 
-static int base64_value(char c) {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Decodes base64 up to the first other character, and the '=' behind it; returns where that ended. */
-static const char *decode_base64(const char *text, struct buffer *out) {
-    unsigned bits = 0;
-    int n_bits = 0;
-    for (int value; (value = base64_value(*text)) >= 0; text++) {
-        bits = (bits << 6 | (unsigned)value) & 0xffff;
-        n_bits += 6;
-        if (n_bits < 8) continue;
-        n_bits -= 8;
-        buffer_append_char(out, (char)(bits >> n_bits));
-    }
-    while (*text == '=') text++;
-    return text;
-}
-
 static bool read_line(struct tokenizer *tok, const char *line, struct buffer *bytes, struct talc_error *err) {
     buffer_clear(bytes);
-    const char *rest = decode_base64(line, bytes);
+    const char *rest = base64_decode(line, bytes);
     char *end;
     if (bytes->length == 0 || *rest != ' ' || rest[1] < '0' || rest[1] > '9')
         return talc_fail(err, "not \"BASE64 RANK\"");

@@ -65,8 +65,23 @@ void tokenizer_free(struct tokenizer *tok) {
     bpe_free(&tok->bpe);
     added_list_free(&tok->added);
     free(tok->scores);
+    unigram_free(&tok->unigram);
+    free(tok->source);
     free(tok->chat_template);
     free(tok);
+}
+
+bool tokenizer_set_score(struct tokenizer *tok, int32_t id, double score) {
+    if ((size_t)id >= tok->n_scores) {
+        size_t n = tok->n_scores * 2 > (size_t)id + 1 ? tok->n_scores * 2 : (size_t)id + 1024;
+        double *scores = realloc(tok->scores, n * sizeof *scores);
+        if (!scores) return false;
+        for (size_t i = tok->n_scores; i < n; i++) scores[i] = 0;
+        tok->scores = scores;
+        tok->n_scores = n;
+    }
+    tok->scores[id] = score;
+    return true;
 }
 
 bool tokenizer_add_token(struct tokenizer *tok, struct added_token token, const char *text, size_t n_bytes,
@@ -91,7 +106,7 @@ static bool finish_added(struct tokenizer *tok, struct talc_error *err) {
         struct buffer normal = {0}, spaced = {0};
         if (!token->normalized) continue;
         bool ok = token->as_written || normalizer_apply(&tok->normalizer, &text, &n, &normal, err);
-        if (ok && tok->type == TOKENIZER_SPACE_BPE) {
+        if (ok && tokenizer_marks_spaces(tok) && !tok->words_apart) {
             ok = space_text(text, n, &spaced) || talc_fail(err, "out of memory for special tokens");
             text = spaced.data;
             n = spaced.length;
@@ -188,6 +203,12 @@ static uint64_t compute_hash(const struct tokenizer *tok) {
         hash_number(&hash, (uint32_t)tok->bpe.merges[i].right);
     }
     if (tok->bpe.fuse_unknown) hash_number(&hash, 1);
+    for (int32_t id = 0; tok->type == TOKENIZER_UNIGRAM && id < tok->vocabulary.size; id++) {
+        uint64_t bits;
+        memcpy(&bits, &tok->scores[id], sizeof bits);
+        hash_number(&hash, (uint32_t)bits);
+        hash_number(&hash, (uint32_t)(bits >> 32));
+    }
     hash_added(&hash, &tok->added);
     return hash;
 }
@@ -200,7 +221,7 @@ static bool has_symbol(const struct tokenizer *tok, char c) {
  * line end beside another character, so are lines. */
 static void find_borders(struct tokenizer *tok) {
     const struct vocabulary *v = &tok->vocabulary;
-    tok->split_before_spaces = tok->type == TOKENIZER_SPACE_BPE && !tok->bpe.whole_words && has_symbol(tok, ' ');
+    tok->split_before_spaces = tokenizer_marks_spaces(tok) && !tok->bpe.whole_words && has_symbol(tok, ' ');
     tok->split_at_line_ends = tok->split_before_spaces && has_symbol(tok, '\n');
     for (int32_t id = 0; tok->split_before_spaces && id < v->size; id++) {
         const struct vocabulary_token *token = &v->tokens[id];
@@ -226,14 +247,30 @@ static void describe(struct tokenizer *tok) {
     else if (tok->type == TOKENIZER_SPACE_BPE)
         snprintf(tok->description, sizeof tok->description, "SentencePiece BPE%s",
                  tok->bpe.byte_ids['\n'] >= 0 ? ", byte fallback" : "");
+    else if (tok->type == TOKENIZER_UNIGRAM)
+        snprintf(tok->description, sizeof tok->description, "SentencePiece unigram%s",
+                 tok->bpe.byte_ids['\n'] >= 0 ? ", byte fallback" : "");
     else
         snprintf(tok->description, sizeof tok->description, "byte-level BPE, %s%s", cut, nfc);
+}
+
+static bool finish_model(struct tokenizer *tok, struct talc_error *err) {
+    int32_t last = tok->vocabulary.size - 1;
+    if (tok->scores && (size_t)last >= tok->n_scores && !tokenizer_set_score(tok, last, 0))
+        return talc_fail(err, "out of memory for scores");
+    if (tok->type == TOKENIZER_CHARACTER) return true;
+    if (tok->type != TOKENIZER_UNIGRAM) return bpe_finish(&tok->bpe, &tok->vocabulary, err);
+    if (!tok->scores) return talc_fail(err, "the pieces have no scores");
+    tok->unigram.scores = tok->scores;
+    tok->unigram.unknown_id = tok->unknown_id;
+    tok->unigram.byte_ids = tok->bpe.byte_ids;
+    return unigram_build(&tok->unigram, &tok->vocabulary, tok->lowest_score, err);
 }
 
 bool tokenizer_finish(struct tokenizer *tok, struct talc_error *err) {
     if (tok->vocabulary.n_tokens == 0) return talc_fail(err, "the vocabulary is empty");
     tok->bpe.unknown_id = tok->unknown_id;
-    if (tok->type != TOKENIZER_CHARACTER && !bpe_finish(&tok->bpe, &tok->vocabulary, err)) return false;
+    if (!finish_model(tok, err)) return false;
     if (!finish_added(tok, err)) return false;
     find_borders(tok);
     describe(tok);
@@ -267,7 +304,7 @@ static size_t token_extent(const struct tokenizer *tok, const char *text, size_t
                            size_t n_token) {
     size_t at = 0;
     for (size_t i = 0; i < n_token; i++) {
-        bool mark = tok->type == TOKENIZER_SPACE_BPE && bytes[i] == ' ' && n - at >= 3 &&
+        bool mark = tokenizer_marks_spaces(tok) && bytes[i] == ' ' && n - at >= 3 &&
                     memcmp(text + at, "\xe2\x96\x81", 3) == 0;
         if (!mark && (at >= n || text[at] != bytes[i])) return SIZE_MAX;
         at += mark ? 3 : 1;

@@ -1,4 +1,4 @@
-/* tokenizer.h - text to token ids and back: byte-level BPE, SentencePiece BPE, or one token a character.
+/* tokenizer.h - text to token ids and back: byte-level BPE, SentencePiece BPE or unigram, or one token a character.
  *
  * A tokenizer is a vocabulary (id -> bytes), merges, a pattern that cuts text into words first (pretokenize.h), and
  * special tokens that stand for no text. It comes from a file (here) or is made from text (tokenizer_train.h). Once
@@ -38,14 +38,14 @@ void token_list_free(struct token_list *list);
 /* Loads
  *   a Hugging Face folder: tokenizer.json, or else tokenizer.model, or vocab.json and merges.txt; and where there are
  *     tokenizer_config.json, special_tokens_map.json and chat_template.jinja;
- *   a tokenizer.json alone; a GGUF file's tokenizer; a SentencePiece model (BPE);
+ *   a tokenizer.json alone; a GGUF file's tokenizer; a SentencePiece model (BPE or unigram);
  *   a .tiktoken file (also one called tokenizer.model): its name, or the number of its tokens, tells its pattern.
  * What talc cannot do exactly as the file asks is refused by name. NULL on failure. */
 struct tokenizer *tokenizer_load(const char *path, struct talc_error *err);
 void tokenizer_free(struct tokenizer *tok); /* NULL is fine */
 
-/* Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json into an existing folder (each complete or
- * absent), so that Hugging Face `tokenizers` and AutoTokenizer load them with the same ids. chat_template NULL: the
+/* Writes tokenizer.json (or the SentencePiece model as it was, where only that says all), tokenizer_config.json and
+ * special_tokens_map.json into an existing folder (each complete or absent), so that Hugging Face `tokenizers` and AutoTokenizer load them with the same ids. chat_template NULL: the
  * tokenizer's own, if it has one. */
 bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
                            struct talc_error *err);

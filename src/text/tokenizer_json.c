@@ -1,6 +1,7 @@
 /* tokenizer_json.c - reading tokenizer.json, the format of Hugging Face's `tokenizers`, and vocab.json with merges.txt:
  * vocabulary, merges and added tokens. The other sections are read in tokenizer_sections.c. A vocabulary may have hundreds
  * of thousands of entries: it and the merges are read from front to back, without a tree. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,7 +161,7 @@ static bool read_added_token(struct tokenizer *tok, const json_t *entry, struct 
               json_get_bool(entry, "normalized", !token.special, &token.normalized, err);
     if (!ok) return talc_fail_in(err, "added_tokens");
     if (id < 0) return talc_fail(err, "the added token \"%s\" has id -1", content);
-    if (tok->normalizer.n_steps == 0 && tok->type != TOKENIZER_SPACE_BPE) token.normalized = false;
+    if (tok->normalizer.n_steps == 0 && !tokenizer_marks_spaces(tok)) token.normalized = false;
     token.id = (int32_t)id;
     return tokenizer_add_token(tok, token, content, strlen(content), err);
 }
@@ -174,7 +175,7 @@ static bool is_one_character(const char *text, size_t n) {
 static bool key_bytes(const struct reader *r, const char *key, size_t n, struct buffer *bytes) {
     if (r->tok->type == TOKENIZER_BYTE_BPE) return byte_level_bytes(key, n, bytes);
     buffer_clear(bytes);
-    if (r->tok->type == TOKENIZER_SPACE_BPE) return space_text(key, n, bytes) && !memchr(key, ' ', n);
+    if (tokenizer_marks_spaces(r->tok)) return space_text(key, n, bytes) && !memchr(key, ' ', n);
     buffer_append(bytes, key, n);
     return true;
 }
@@ -333,6 +334,42 @@ static bool read_vocabulary_of_model(struct reader *r, struct json_scan *s, stru
     return read_vocabulary(r, s, text_of(r->model, "unk_token"), err);
 }
 
+/* [["piece", score], ...]; ids are places. */
+static bool read_piece(struct reader *r, struct json_scan *s, int32_t id, const char *unknown, struct talc_error *err) {
+    struct buffer *name = &r->scratch[2];
+    const char *text;
+    size_t n, begin, end;
+    bool more;
+    buffer_clear(name);
+    bool ok = json_scan_array(s, NULL) && json_scan_item(s, &more, NULL) && more && json_scan_string(s, &text, &n, NULL);
+    if (ok) buffer_append(name, text, n);
+    ok = ok && json_scan_item(s, &more, NULL) && more && json_scan_skip(s, &begin, &end, NULL);
+    char *number_end = NULL;
+    double score = ok ? strtod(s->text + begin, &number_end) : 0;
+    ok = ok && number_end == s->text + end && isfinite(score) && json_scan_item(s, &more, NULL) && !more;
+    if (!ok) return talc_fail(err, "piece %d is not [\"text\", score]", (int)id);
+    if (id == 0 || score < r->tok->lowest_score) r->tok->lowest_score = score;
+    return read_token(r, name->data ? name->data : "", name->length, id, unknown, err) &&
+           (tokenizer_set_score(r->tok, id, score) || talc_fail(err, "out of memory for scores"));
+}
+
+static bool read_pieces(struct reader *r, struct json_scan *s, struct talc_error *err) {
+    int64_t unknown;
+    bool more = true;
+    if (json_scan_peek(s) != '[') return talc_fail(err, "model.vocab must be an array of [piece, score]");
+    if (!json_get_int(r->model, "unk_id", -1, -1, VOCABULARY_MAX_SIZE - 1, &unknown, err) || !json_scan_array(s, err))
+        return false;
+    r->tok->unknown_id = (int32_t)unknown;
+    for (int32_t id = 0; json_scan_item(s, &more, err) && more; id++) {
+        if (id == VOCABULARY_MAX_SIZE) return talc_fail(err, "the vocabulary is too large");
+        if (!read_piece(r, s, id, "", err)) return false;
+        s->first = false;
+    }
+    if (more) return false;
+    return vocabulary_token(&r->tok->vocabulary, r->tok->unknown_id)->kind != TOKEN_ABSENT || unknown < 0 ||
+           talc_fail(err, "unk_id %d is no piece of the vocabulary", (int)unknown);
+}
+
 static bool read_model(struct reader *r, struct talc_error *err) {
     static const char *const unsupported[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix"};
     struct tokenizer *tok = r->tok;
@@ -340,7 +377,10 @@ static bool read_model(struct reader *r, struct talc_error *err) {
     size_t i;
     if (!r->model) return talc_fail(err, "there is no \"model\": this is not a tokenizer.json");
     const char *type = text_of(r->model, "type");
-    if (*type && strcmp(type, "BPE") != 0) return talc_fail(err, "model type \"%s\" is not supported (only BPE)", type);
+    bool unigram = strcmp(type, "Unigram") == 0;
+    if (*type && !unigram && strcmp(type, "BPE") != 0)
+        return talc_fail(err, "model type \"%s\" is not supported (BPE and Unigram are)", type);
+    if (unigram) tok->type = TOKENIZER_UNIGRAM;
     for (i = 0; i < sizeof unsupported / sizeof *unsupported; i++)
         if (!expect_unset(r->model, unsupported[i], "model", err)) return false;
     if (!json_get_bool(r->model, "ignore_merges", false, &tok->bpe.whole_words, err) ||
@@ -349,7 +389,7 @@ static bool read_model(struct reader *r, struct talc_error *err) {
         !tokenizer_read_sections(tok, r->parts[NORMALIZER], r->parts[PRE_TOKENIZER], r->parts[POST_PROCESSOR],
                                  r->parts[DECODER], err))
         return false;
-    if (r->byte_fallback && tok->type != TOKENIZER_SPACE_BPE)
+    if (r->byte_fallback && !tokenizer_marks_spaces(tok))
         return talc_fail(err, "model asks for byte_fallback, which is not supported with this pre_tokenizer");
     tok->bpe.symbols = tok->type == TOKENIZER_BYTE_BPE ? BPE_BYTES : BPE_CHARACTERS;
     if (added && !json_is_null(added) && !json_is_array(added)) return talc_fail(err, "added_tokens must be an array");
@@ -358,6 +398,7 @@ static bool read_model(struct reader *r, struct talc_error *err) {
     }
     note_added(r);
     if (!r->vocab.end) return talc_fail(err, "model.vocab must be an object of tokens and ids");
+    if (unigram) return read_range(r, r->vocab, read_pieces, err);
     if (!r->merges.end) return talc_fail(err, "model.merges must be an array");
     return read_range(r, r->vocab, read_vocabulary_of_model, err) && read_range(r, r->merges, read_merges, err);
 }

@@ -10,6 +10,7 @@
 #include "text/normalize.h"
 #include "text/split.h"
 #include "text/tokenizer.h"
+#include "text/unigram.h"
 #include "text/vocabulary.h"
 #include "text/word_cache.h"
 
@@ -17,6 +18,7 @@ enum tokenizer_type {
     TOKENIZER_BYTE_BPE,  /* words by `split`, then BPE over their bytes */
     TOKENIZER_CHARACTER, /* one token a character; the vocabulary is a set of characters */
     TOKENIZER_SPACE_BPE, /* SentencePiece's: spaces are characters of words (written U+2581), BPE over characters */
+    TOKENIZER_UNIGRAM,   /* the same with the unigram language model */
 };
 
 /* When a space goes before text that does not begin with one. */
@@ -41,19 +43,33 @@ struct tokenizer {
     enum prefix_space prefix_space;
     bool split_before_spaces; /* TOKENIZER_SPACE_BPE: no token goes on behind a space that follows another character */
     bool split_at_line_ends;  /* ... and none has a line end beside another character */
+    bool words_apart;         /* TOKENIZER_UNIGRAM: text is words without the white space between them, a space before each */
     bool strip_space;         /* decoding leaves out a space at the very beginning */
     bool add_bos, add_eos;    /* what the file puts around a text */
     struct vocabulary vocabulary;
-    float *scores; /* [vocabulary.size] of SentencePiece's tokens; NULL: not known */
+    double *scores; /* [n_scores] of SentencePiece's tokens, by id; NULL: not known */
+    size_t n_scores;
+    double lowest_score; /* TOKENIZER_UNIGRAM: of the pieces */
+    struct unigram unigram;
     struct bpe bpe;
     struct added_list added;
     int32_t bos_id, eos_id, end_of_text_id, pad_id, unknown_id; /* -1: none; unknown_id: for what has no token */
     char *chat_template;
+    char *source; /* the SentencePiece model that it was read from, where only that says all; NULL */
+    size_t n_source;
     char description[96];
     uint64_t hash;
     bool no_cache; /* for measurements: every word is merged anew */
     struct encoder *_Atomic idle[TOKENIZER_IDLE_ENCODERS]; /* that no thread uses at the moment */
 };
+
+/* True when vocabulary and words hold spaces where files hold U+2581. */
+static inline bool tokenizer_marks_spaces(const struct tokenizer *tok) {
+    return tok->type == TOKENIZER_SPACE_BPE || tok->type == TOKENIZER_UNIGRAM;
+}
+
+/* False: out of memory. */
+bool tokenizer_set_score(struct tokenizer *tok, int32_t id, double score);
 
 /* An empty tokenizer without roles. NULL when out of memory. */
 struct tokenizer *tokenizer_new(struct talc_error *err);
@@ -89,6 +105,15 @@ bool tokenizer_use_characters(struct tokenizer *tok, struct talc_error *err);
 
 /* Sections of SentencePiece BPE: with a space before every text or not. */
 bool tokenizer_use_spaces(struct tokenizer *tok, bool prefix, struct talc_error *err);
+
+/* SentencePiece's own treatment of text, where no section of tokenizer.json says the same. */
+struct sentencepiece_treatment {
+    const char *charsmap; /* [n_charsmap]; 0: none */
+    size_t n_charsmap;
+    bool prefix;   /* add_dummy_prefix */
+    bool collapse; /* remove_extra_whitespaces */
+};
+bool tokenizer_use_sentencepiece(struct tokenizer *tok, const struct sentencepiece_treatment *t, struct talc_error *err);
 
 /* ==== files ====================================================================================== */
 

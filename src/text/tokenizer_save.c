@@ -84,8 +84,30 @@ static bool has_byte_tokens(const struct tokenizer *tok) {
     return false;
 }
 
+static json_t *pieces_json(const struct tokenizer *tok, struct buffer *scratch) {
+    const struct vocabulary *v = &tok->vocabulary;
+    json_t *pieces = json_array();
+    int32_t n = v->size; /* added tokens behind the pieces are listed elsewhere */
+    while (n > 0 && token_is_added(&v->tokens[n - 1]) && tok->scores[n - 1] == 0 && n - 1 != tok->unknown_id) n--;
+    for (int32_t id = 0; pieces && id < n; id++) {
+        const char *text = tokenizer_written_form(tok, &v->tokens[id], scratch);
+        if (text && json_array_append_new(pieces, json_pack("[s%, f]", text, scratch->length, tok->scores[id])) == 0)
+            continue;
+        json_decref(pieces);
+        pieces = NULL;
+    }
+    return pieces;
+}
+
 static json_t *model_json(const struct tokenizer *tok) {
     struct buffer scratch = {0};
+    if (tok->type == TOKENIZER_UNIGRAM) {
+        json_t *pieces = pieces_json(tok, &scratch);
+        buffer_free(&scratch);
+        return json_pack("{s:s, s:o, s:b, s:o}", "type", "Unigram", "unk_id",
+                         tok->unknown_id < 0 ? json_null() : json_integer(tok->unknown_id), "byte_fallback",
+                         (int)has_byte_tokens(tok), "vocab", pieces);
+    }
     json_t *unknown = json_null(), *vocab = vocabulary_json(tok, &scratch), *merges = merges_json(tok, &scratch);
     if (tok->unknown_id >= 0)
         unknown = json_string(tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch));
@@ -200,10 +222,27 @@ static bool write_file(const char *folder, const char *name, json_t *value, stru
     return ok;
 }
 
+/* tokenizer.model, which readers find where there is no tokenizer.json. */
+static bool write_source(const struct tokenizer *tok, const char *folder, struct talc_error *err) {
+    char *json = path_join(folder, "tokenizer.json"), *path = path_join(folder, "tokenizer.model");
+    bool ok = json && path ? !file_exists(json) || remove(json) == 0 || talc_fail_errno(err, "cannot remove %s", json)
+                           : talc_fail(err, "%s: out of memory", folder);
+    ok = ok && atomic_write_file(path, tok->source, tok->n_source, err);
+    free(json);
+    free(path);
+    return ok;
+}
+
 bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
                            struct talc_error *err) {
     if (!chat_template) chat_template = tok->chat_template;
-    return write_file(folder, "tokenizer.json", tokenizer_json(tok), err) &&
+    bool as_json = !tok->normalizer.n_steps || tok->normalizer.steps[0].kind != NORMALIZER_CHARSMAP;
+    if (!tok->source && !as_json)
+        return talc_fail(err, "%s: tokenizer.json cannot say how SentencePiece normalises text, as the GGUF asks; use the "
+                              "tokenizer.model or tokenizer.json that came with the model",
+                         folder);
+    return (tok->source ? write_source(tok, folder, err)
+                        : write_file(folder, "tokenizer.json", tokenizer_json(tok), err)) &&
            write_file(folder, "tokenizer_config.json", config_json(tok, chat_template), err) &&
            write_file(folder, "special_tokens_map.json", special_map_json(tok), err);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "file/json.h"
 #include "text/tokenizer_parts.h"
 #include "text/unicode.h"
@@ -50,7 +51,7 @@ static bool marks_spaces(const json_t *step, int depth) {
 /* A copy of text for a step. Texts of spaces hold a space where files hold U+2581. */
 static char *step_text(const struct tokenizer *tok, const char *text) {
     struct buffer spaced = {0};
-    if (tok->type != TOKENIZER_SPACE_BPE) return strdup(text);
+    if (!tokenizer_marks_spaces(tok) || tok->words_apart) return strdup(text);
     return space_text(text, strlen(text), &spaced) ? (spaced.data ? spaced.data : strdup("")) : NULL;
 }
 
@@ -58,7 +59,7 @@ static bool add_replace(struct tokenizer *tok, const json_t *step, struct talc_e
     const json_t *pattern = json_object_get(step, "pattern");
     const char *text = text_of(pattern, "String"), *regex = text_of(pattern, "Regex");
     struct normalizer_step s = {.kind = *regex ? NORMALIZER_REPLACE_REGEX : NORMALIZER_REPLACE};
-    if (tok->type == TOKENIZER_SPACE_BPE && marks_spaces(step, 0)) return true;
+    if (tokenizer_marks_spaces(tok) && marks_spaces(step, 0)) return true;
     if (!*text && !*regex) return talc_fail(err, "normalizer Replace needs a pattern: a String or a Regex");
     s.with = step_text(tok, text_of(step, "content"));
     if (*regex && !(s.regex = regex_compile(regex, err))) {
@@ -70,17 +71,32 @@ static bool add_replace(struct tokenizer *tok, const json_t *step, struct talc_e
            ((s.with && (s.what || s.regex)) || talc_fail(err, "out of memory for a normalizer"));
 }
 
+static bool fail_without_utf8proc(const json_t *step, struct talc_error *err) {
+    return talc_fail(err, "the file asks for the normalizer %s, but this talc was built without utf8proc: install "
+                          "libutf8proc-dev and build again",
+                     type_of(step));
+}
+
 static bool add_simple_normalizer(struct tokenizer *tok, enum normalizer_kind kind, const json_t *step,
                                   struct talc_error *err) {
     struct normalizer_step s = {.kind = kind};
-    if (!normalizer_available(kind))
-        return talc_fail(err, "the file asks for the normalizer %s, but this talc was built without utf8proc: install "
-                              "libutf8proc-dev and build again",
-                         type_of(step));
+    if (!normalizer_available(kind)) return fail_without_utf8proc(step, err);
     if (kind == NORMALIZER_PREPEND && !(s.with = step_text(tok, text_of(step, "prepend"))))
         return talc_fail(err, "out of memory for a normalizer");
     return json_get_bool(step, "strip_left", true, &s.left, err) &&
            json_get_bool(step, "strip_right", true, &s.right, err) && normalizer_add(&tok->normalizer, s, err);
+}
+
+static bool add_precompiled(struct tokenizer *tok, const json_t *json, struct talc_error *err) {
+    struct normalizer_step step = {.kind = NORMALIZER_PRECOMPILED};
+    struct buffer bytes = {0};
+    if (!normalizer_available(step.kind)) return fail_without_utf8proc(json, err);
+    const char *rest = base64_decode(text_of(json, "precompiled_charsmap"), &bytes);
+    bool ok = *rest ? talc_fail(err, "normalizer Precompiled: precompiled_charsmap is not base64")
+                    : buffer_ok(&bytes) || talc_fail(err, "out of memory for a precompiled_charsmap");
+    if (ok && bytes.length) ok = (step.charsmap = charsmap_new(bytes.data, bytes.length, err));
+    buffer_free(&bytes);
+    return ok && normalizer_add(&tok->normalizer, step, err);
 }
 
 static bool read_normalizer(struct tokenizer *tok, const json_t *step, int depth, struct talc_error *err) {
@@ -101,6 +117,7 @@ static bool read_normalizer(struct tokenizer *tok, const json_t *step, int depth
         return true;
     }
     if (is_type(step, "Replace")) return add_replace(tok, step, err);
+    if (is_type(step, "Precompiled")) return add_precompiled(tok, step, err);
     for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (is_type(step, kinds[i].type)) return add_simple_normalizer(tok, kinds[i].kind, step, err);
     return talc_fail(err, "normalizer \"%s\" is not supported", type_of(step));
@@ -180,7 +197,7 @@ static bool add_split(struct tokenizer *tok, const json_t *json, bool byte_chara
     if (!*regex && !*text) return talc_fail(err, "pre_tokenizer Split needs a pattern: a String or a Regex");
     if (!json_get_bool(json, "invert", false, &step.invert, err) || !read_behavior(json, "", &step.behavior, err))
         return false;
-    if (*regex && (tok->type == TOKENIZER_SPACE_BPE || (byte_characters && strcmp(regex, "[0-9][0-9][0-9]") != 0)))
+    if (*regex && (tokenizer_marks_spaces(tok) || (byte_characters && strcmp(regex, "[0-9][0-9][0-9]") != 0)))
         return talc_fail(err, "pre_tokenizer Split by the Regex \"%.80s\" is not supported where it stands", regex);
     if (*regex && !step_from_regex(regex, &step, err)) {
         regex_free(step.regex);
@@ -188,7 +205,7 @@ static bool add_split(struct tokenizer *tok, const json_t *json, bool byte_chara
     }
     if (*regex) return split_add(&tok->split, step, err);
     /* there are no spaces left when the normalizer has made U+2581 of them */
-    if (tok->type == TOKENIZER_SPACE_BPE && strcmp(text, " ") == 0) return true;
+    if (tokenizer_marks_spaces(tok) && strcmp(text, " ") == 0) return true;
     step.text = step_text(tok, text);
     return step.text ? split_add(&tok->split, step, err) : talc_fail(err, "out of memory for a pre_tokenizer");
 }
@@ -242,7 +259,7 @@ static bool add_metaspace(struct tokenizer *tok, const json_t *json, struct talc
     struct split_step step = {.kind = SPLIT_TEXT, .behavior = SPLIT_MERGED_WITH_NEXT};
     const char *mark = *text_of(json, "replacement") ? text_of(json, "replacement") : SPACE_MARK;
     if (strcmp(mark, SPACE_MARK) != 0) return talc_fail(err, "Metaspace with \"%s\" is not supported", mark);
-    if (tok->type != TOKENIZER_SPACE_BPE || tok->split.n_steps > 0)
+    if (!tokenizer_marks_spaces(tok) || tok->split.n_steps > 0)
         return talc_fail(err, "pre_tokenizer Metaspace beside other steps is not supported");
     if (!read_prefix_scheme(json, &tok->prefix_space, err) || !json_get_bool(json, "split", true, &cut, err))
         return false;
@@ -273,6 +290,10 @@ static bool read_pre_tokenizer(struct tokenizer *tok, const json_t *step, bool *
         return add_byte_level(tok, step, err);
     }
     bool whitespace = is_type(step, "Whitespace");
+    if (tok->type == TOKENIZER_UNIGRAM && is_type(step, "WhitespaceSplit") && tok->split.n_steps == 0) {
+        tok->words_apart = true;
+        return true;
+    }
     if (!whitespace && !is_type(step, "WhitespaceSplit"))
         return talc_fail(err, "pre_tokenizer \"%s\" is not supported", type_of(step));
     if (tok->type != TOKENIZER_BYTE_BPE)
@@ -309,7 +330,7 @@ static bool read_space_decoder(struct tokenizer *tok, const json_t *decoder, int
 }
 
 static bool read_decoder(struct tokenizer *tok, const json_t *decoder, struct talc_error *err) {
-    if (tok->type == TOKENIZER_SPACE_BPE) return read_space_decoder(tok, decoder, 0, err);
+    if (tokenizer_marks_spaces(tok)) return read_space_decoder(tok, decoder, 0, err);
     const char *expected = tok->type == TOKENIZER_CHARACTER ? "Fuse" : "ByteLevel";
     return is_type(decoder, expected) ||
            talc_fail(err, "decoder \"%s\" is not supported with this pre_tokenizer (expected \"%s\")", type_of(decoder),
@@ -350,11 +371,29 @@ static bool read_template(struct tokenizer *tok, const json_t *processor, struct
     return true;
 }
 
+/* ["[SEP]", 102] */
+static bool pair_id(const json_t *pair, int32_t *id) {
+    const json_t *value = json_array_get(pair, 1);
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= VOCABULARY_MAX_SIZE)
+        return false;
+    *id = (int32_t)json_integer_value(value);
+    return true;
+}
+
+static bool read_bert_processing(struct tokenizer *tok, const json_t *processor, struct talc_error *err) {
+    tok->add_bos = tok->add_eos = true;
+    return (pair_id(json_object_get(processor, "cls"), &tok->bos_id) &&
+            pair_id(json_object_get(processor, "sep"), &tok->eos_id)) ||
+           talc_fail(err, "post_processor %s: cls and sep must be [token, id]", type_of(processor));
+}
+
 static bool read_post_processor(struct tokenizer *tok, const json_t *processor, int depth, struct talc_error *err) {
     const json_t *entry;
     size_t i;
     if (!processor || json_is_null(processor) || is_type(processor, "ByteLevel")) return true;
     if (is_type(processor, "TemplateProcessing")) return read_template(tok, processor, err);
+    if (is_type(processor, "BertProcessing") || is_type(processor, "RobertaProcessing"))
+        return read_bert_processing(tok, processor, err);
     if (!is_type(processor, "Sequence") || depth > MAX_NESTING)
         return talc_fail(err, "post_processor \"%s\" is not supported", type_of(processor));
     json_array_foreach(json_object_get(processor, "processors"), i, entry) {
@@ -365,10 +404,19 @@ static bool read_post_processor(struct tokenizer *tok, const json_t *processor, 
 
 /* ==== all of them ================================================================================ */
 
+/* Words without the white space between them are only known with Metaspace behind it. */
+static bool check_words_apart(const struct tokenizer *tok, struct talc_error *err) {
+    if (!tok->words_apart || (tok->prefix_space == PREFIX_ALWAYS && tok->split.n_steps == 1)) return true;
+    return talc_fail(err, "pre_tokenizer WhitespaceSplit is only supported before a Metaspace that puts a space before "
+                          "every word and cuts there");
+}
+
 bool tokenizer_read_sections(struct tokenizer *tok, json_t *normalizer, json_t *pre_tokenizer, json_t *post_processor,
                              json_t *decoder, struct talc_error *err) {
     bool byte_level = false;
-    if (has_type(pre_tokenizer, "pretokenizers", "ByteLevel", 0))
+    if (tok->type == TOKENIZER_UNIGRAM)
+        ; /* said by the model */
+    else if (has_type(pre_tokenizer, "pretokenizers", "ByteLevel", 0))
         tok->type = TOKENIZER_BYTE_BPE;
     else if (marks_spaces(normalizer, 0) || has_type(pre_tokenizer, "pretokenizers", "Metaspace", 0))
         tok->type = TOKENIZER_SPACE_BPE;
@@ -379,7 +427,7 @@ bool tokenizer_read_sections(struct tokenizer *tok, json_t *normalizer, json_t *
                          type_of(pre_tokenizer));
     tok->sections = (struct tokenizer_sections){json_incref(normalizer), json_incref(pre_tokenizer),
                                                 json_incref(post_processor), json_incref(decoder)};
-    return read_pre_tokenizer(tok, pre_tokenizer, &byte_level, 0, err) && read_normalizer(tok, normalizer, 0, err) &&
+    return read_pre_tokenizer(tok, pre_tokenizer, &byte_level, 0, err) && check_words_apart(tok, err) && read_normalizer(tok, normalizer, 0, err) &&
            read_post_processor(tok, post_processor, 0, err) && read_decoder(tok, decoder, err);
 }
 
