@@ -66,7 +66,7 @@ static int count_over_ten(const struct operation *op, const int *a, int n) {
     return count;
 }
 
-/* {f} the name; {x}, {y}, {i}, {e} the operation on x, y, i and on a list's element. */
+/* {f} the name; {x}, {y}, {e} the operation on x, y and on a list's element. */
 struct template {
     enum shape shape;
     int (*expected)(const struct operation *op, const int *a, int n); /* CHANGES_LIST: of one element */
@@ -77,8 +77,8 @@ static const struct template templates[] = {
     {TAKES_ONE, value_of, {"int {f}(int x) {\n    return {x};\n}", "def {f}(x):\n    return {x}"}, PHRASES_VALUE},
     {TAKES_ONE,
      sum_to,
-     {"int {f}(int n) {\n    int s = 0;\n    for (int i = 1; i <= n; i++)\n        s += {i};\n    return s;\n}",
-      "def {f}(n):\n    return sum({i} for i in range(1, n + 1))"},
+     {"int {f}(int n) {\n    int s = 0;\n    for (int x = 1; x <= n; x++)\n        s += {x};\n    return s;\n}",
+      "def {f}(n):\n    return sum({x} for x in range(1, n + 1))"},
      PHRASES_SUM_TO},
     {TAKES_LIST,
      sum_of,
@@ -92,11 +92,6 @@ static const struct template templates[] = {
       "            m = {e};\n    return m;\n}",
       "def {f}(a):\n    return max({x} for x in a)"},
      PHRASES_LARGEST},
-    {CHANGES_LIST,
-     value_of,
-     {"void {f}(int *a, int n) {\n    for (int i = 0; i < n; i++)\n        a[i] = {e};\n}",
-      "def {f}(a):\n    return [{x} for x in a]"},
-     PHRASES_EACH},
     {TAKES_TWO,
      sum_of,
      {"int {f}(int x, int y) {\n    return {x} + {y};\n}", "def {f}(x, y):\n    return {x} + {y}"},
@@ -107,6 +102,11 @@ static const struct template templates[] = {
       "            c++;\n    return c;\n}",
       "def {f}(a):\n    return sum(1 for x in a if {x} > 10)"},
      PHRASES_COUNT},
+    {CHANGES_LIST,
+     value_of,
+     {"void {f}(int *a, int n) {\n    for (int i = 0; i < n; i++)\n        a[i] = {e};\n}",
+      "def {f}(a):\n    return [{x} for x in a]"},
+     PHRASES_EACH},
 };
 enum { N_TEMPLATES = sizeof templates / sizeof templates[0] };
 
@@ -117,8 +117,8 @@ static const char *const nouns[] = {"total", "value", "result", "step",   "task"
                                     "func",  "score", "item",   "number", "list", "part", "answer",
                                     "count", "block", "rule",   "piece",  "part", "data"};
 
-/* A fifth, as in a Latin square: every template misses as many operations in a language, every operation as many templates,
- * and what is missing in one language is there in the other. */
+/* A fifth, as in a Latin square: every template misses as many operations in a language, every operation as many templates
+ * (five places apart in the table: not two that are alike), and what is missing in one language is there in the other. */
 static bool code_is_held_out(int template, int operation, int language) { return (template + 2 * operation + 3 * language) % 5 == 0; }
 
 static void draw_function_name(const struct world *world, enum split split, struct rng *rng, char out[MAX_NAME]) {
@@ -143,7 +143,7 @@ static void fill_expression(const struct operation *op, int language, const char
 
 static void append_function(const struct template *t, const struct operation *op, int language, const char *name,
                             struct buffer *out) {
-    static const char *const operands[][2] = {{"x", "x"}, {"y", "y"}, {"i", "i"}, {"e", "a[i]"}, {"e0", "a[0]"}};
+    static const char *const operands[][2] = {{"x", "x"}, {"y", "y"}, {"e", "a[i]"}, {"e0", "a[0]"}};
     enum { N_OPERANDS = sizeof operands / sizeof operands[0] };
     struct buffer expressions[N_OPERANDS] = {0};
     struct slot slots[N_OPERANDS + 2] = {{"f", name}};
