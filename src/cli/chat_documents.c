@@ -1,31 +1,96 @@
-/* chat_documents.c - see chat_documents.h. */
+/* chat_documents.c - reads records one after the other, encodes many at once; see chat_documents.h. */
 #include "cli/chat_documents.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
 
-static bool encode_text(struct chat_documents *d, const struct chat_record *r, struct talc_error *err) {
+/* ---- a record ---------------------------------------------------------------------------------------------------- */
+
+static bool encode_text(const struct chat_documents *d, const struct chat_record *r, struct chat_document *out,
+                        struct talc_error *err) {
     int32_t end = tokenizer_end_of_text_id(d->tokenizer);
-    if (end >= 0 && !token_list_append(&d->ids, end)) return talc_fail(err, "out of memory");
-    if (!tokenizer_encode(d->tokenizer, r->text, r->n_bytes, false, &d->ids, err)) return false;
-    if (end >= 0 && !token_list_append(&d->ids, end)) return talc_fail(err, "out of memory");
-    if (!buffer_reserve(&d->learn, d->ids.count)) return talc_fail(err, "out of memory");
-    memset(d->learn.data, 1, d->ids.count);
-    d->learn.length = d->ids.count;
+    if (end >= 0 && !token_list_append(&out->ids, end)) return talc_fail(err, "out of memory");
+    if (!tokenizer_encode(d->tokenizer, r->text, r->n_bytes, false, &out->ids, err)) return false;
+    if (end >= 0 && !token_list_append(&out->ids, end)) return talc_fail(err, "out of memory");
+    if (!buffer_reserve(&out->learn, out->ids.count)) return talc_fail(err, "out of memory");
+    memset(out->learn.data, 1, out->ids.count);
+    out->learn.length = out->ids.count;
     return true;
 }
 
-bool chat_documents_encode(struct chat_documents *d, const struct chat_record *r, struct talc_error *err) {
-    token_list_clear(&d->ids);
-    buffer_clear(&d->learn);
-    if (r->format == CHAT_TEXT) return encode_text(d, r, err);
+bool chat_document_encode(const struct chat_documents *d, const struct chat_record *r, struct chat_document *out,
+                          struct talc_error *err) {
+    token_list_clear(&out->ids);
+    buffer_clear(&out->learn);
+    if (r->format == CHAT_TEXT) return encode_text(d, r, out, err);
     struct chat_options options = {.tools = r->tools};
-    return chat_encode(d->tokenizer, d->chat_template, r->messages, &options, &d->ids, &d->learn, err);
+    return chat_encode(d->tokenizer, d->chat_template, r->messages, &options, &out->ids, &out->learn, err);
 }
 
-static bool learns_something(const struct chat_documents *d) {
-    return d->learn.length > 1 && memchr(d->learn.data + 1, 1, d->learn.length - 1) != NULL;
+void chat_document_free(struct chat_document *document) {
+    token_list_free(&document->ids);
+    buffer_free(&document->learn);
+}
+
+/* ---- many at once ------------------------------------------------------------------------------------------------ */
+
+#define RECORDS_AT_ONCE 256
+
+/* A record that outlives the reader's next call, and what became of it. */
+struct held_record {
+    struct chat_record record; /* owned: messages, tools, text, where */
+    struct chat_document document;
+    bool encoded;
+    struct talc_error error;
+};
+
+struct held_records {
+    const struct chat_documents *documents;
+    struct held_record items[RECORDS_AT_ONCE];
+    int n;
+};
+
+static bool hold(struct held_records *held, const struct chat_record *r, struct talc_error *err) {
+    char *where = strdup(r->where), *text = r->text ? malloc(r->n_bytes) : NULL;
+    if (!where || (r->text && !text)) {
+        free(where);
+        free(text);
+        return talc_fail(err, "out of memory");
+    }
+    if (text) memcpy(text, r->text, r->n_bytes);
+    held->items[held->n++].record = (struct chat_record){.format = r->format,
+                                                         .messages = json_incref(r->messages),
+                                                         .tools = json_incref(r->tools),
+                                                         .text = text,
+                                                         .n_bytes = r->n_bytes,
+                                                         .where = where};
+    return true;
+}
+
+static void let_go(struct held_records *held) {
+    for (int i = 0; i < held->n; i++) {
+        struct chat_record *r = &held->items[i].record;
+        json_decref(r->messages);
+        json_decref(r->tools);
+        free((char *)r->where);
+        free((char *)r->text);
+    }
+    held->n = 0;
+}
+
+static void encode_held(void *context, int task, int worker) {
+    (void)worker;
+    struct held_records *held = context;
+    struct held_record *h = &held->items[task];
+    h->encoded = chat_document_encode(held->documents, &h->record, &h->document, &h->error);
+}
+
+/* ---- sorting ----------------------------------------------------------------------------------------------------- */
+
+static bool learns_something(const struct chat_document *document) {
+    return document->learn.length > 1 && memchr(document->learn.data + 1, 1, document->learn.length - 1) != NULL;
 }
 
 /* The record's own number decides: a longer file keeps its beginning where it was. */
@@ -34,30 +99,49 @@ static bool is_validation(const struct chat_documents *d, size_t n) {
     return rng_uniform(&rng) < d->validation_share;
 }
 
-static bool add(struct chat_documents *d, const struct chat_record *r, size_t n, struct talc_error *err) {
-    if (!chat_documents_encode(d, r, err)) return talc_fail_in(err, "%s", r->where);
-    d->n_records[r->format]++;
-    if (d->ids.count < 2 || !learns_something(d)) {
+/* Record number n of its file. */
+static bool add(struct chat_documents *d, const struct held_record *h, size_t n, struct talc_error *err) {
+    const struct chat_document *document = &h->document;
+    if (!h->encoded) return talc_fail(err, "%s: %s", h->record.where, h->error.message);
+    d->n_records[h->record.format]++;
+    if (document->ids.count < 2 || !learns_something(document)) {
         d->n_nothing_to_learn++;
         return true;
     }
-    if (d->ids.count - 1 > (size_t)d->row_tokens) {
+    if (document->ids.count - 1 > (size_t)d->row_tokens) {
         d->n_too_long++;
         return true;
     }
     struct token_documents *to = is_validation(d, n) ? &d->validation : &d->train;
-    return token_documents_add(to, d->ids.ids, (const uint8_t *)d->learn.data, d->ids.count, err);
+    return token_documents_add(to, document->ids.ids, (const uint8_t *)document->learn.data, document->ids.count, err);
+}
+
+/* Reads up to RECORDS_AT_ONCE; fewer are the last ones. Those before one that cannot be read are held too. */
+static bool read_some(struct held_records *held, struct chat_reader *reader, struct talc_error *err) {
+    struct chat_record record = {.where = ""};
+    while (held->n < RECORDS_AT_ONCE && record.where)
+        if (!chat_reader_next(reader, &record, err) || (record.where && !hold(held, &record, err))) return false;
+    return true;
 }
 
 bool chat_documents_read(struct chat_documents *d, const char *path, void (*progress)(void *, double), void *context,
                          struct talc_error *err) {
     struct chat_reader *reader = chat_reader_open(path, err);
-    struct chat_record record;
-    bool ok = reader != NULL;
-    for (size_t n = 0; ok && (ok = chat_reader_next(reader, &record, err)) && record.where; n++) {
-        ok = add(d, &record, n, err);
+    struct held_records *held = calloc(1, sizeof *held);
+    bool ok = reader && (held || talc_fail(err, "out of memory")), more = ok;
+    if (held) held->documents = d;
+    for (size_t n = 0; ok && more;) {
+        struct talc_error of_reading = {0};
+        bool read = read_some(held, reader, &of_reading);
+        more = held->n == RECORDS_AT_ONCE;
+        thread_pool_run(d->pool, held->n, encode_held, held);
+        for (int i = 0; ok && i < held->n; i++) ok = add(d, &held->items[i], n++, err);
+        if (ok && !read) ok = talc_fail(err, "%s", of_reading.message);
+        let_go(held);
         if (progress) progress(context, (double)chat_reader_position(reader));
     }
+    for (int i = 0; held && i < RECORDS_AT_ONCE; i++) chat_document_free(&held->items[i].document);
+    free(held);
     chat_reader_close(reader);
     return ok;
 }
@@ -65,6 +149,4 @@ bool chat_documents_read(struct chat_documents *d, const char *path, void (*prog
 void chat_documents_free(struct chat_documents *d) {
     token_documents_free(&d->train);
     token_documents_free(&d->validation);
-    token_list_free(&d->ids);
-    buffer_free(&d->learn);
 }

@@ -2,6 +2,7 @@
 #ifndef TALC_CLI_CHAT_DOCUMENTS_H
 #define TALC_CLI_CHAT_DOCUMENTS_H
 
+#include "base/thread_pool.h"
 #include "data/chat_reader.h"
 #include "data/pack.h"
 #include "text/chat.h"
@@ -9,13 +10,11 @@
 struct chat_documents {
     const struct tokenizer *tokenizer;
     const struct chat_template *chat_template;
-    int row_tokens;          /* longer ones are left out and counted */
-    double validation_share; /* of the records, by hash of their number */
+    struct thread_pool *pool; /* that encodes; the documents are the same for any number of threads */
+    int row_tokens;           /* longer ones are left out and counted */
+    double validation_share;  /* of the records, by hash of their number */
     struct token_documents train, validation;
     size_t n_records[CHAT_FORMATS], n_too_long, n_nothing_to_learn;
-    int64_t validation_bytes;
-    struct token_list ids; /* scratch */
-    struct buffer learn;
 };
 
 /* Adds every record of a file. Chats teach what the assistant says; texts ({"text"}) are learnt whole, from the end-of-text
@@ -24,7 +23,13 @@ bool chat_documents_read(struct chat_documents *d, const char *path, void (*prog
                          struct talc_error *err);
 void chat_documents_free(struct chat_documents *d);
 
-/* One record as tokens, into d->ids and d->learn. */
-bool chat_documents_encode(struct chat_documents *d, const struct chat_record *record, struct talc_error *err);
+/* A record as tokens, and a byte each: 1 where it is learnt. All zero is empty; encoding anew reuses the memory. */
+struct chat_document {
+    struct token_list ids;
+    struct buffer learn;
+};
+bool chat_document_encode(const struct chat_documents *d, const struct chat_record *record, struct chat_document *out,
+                          struct talc_error *err);
+void chat_document_free(struct chat_document *document);
 
 #endif

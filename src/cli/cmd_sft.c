@@ -56,8 +56,7 @@ static bool open_model(struct sft *s, struct stream *stream, struct talc_error *
 
 /* ---- what is learnt, in colours -------------------------------------------------------------------------------------- */
 
-static void print_masked(const struct sft *s) {
-    const struct chat_documents *d = &s->documents;
+static void print_masked(const struct sft *s, const struct chat_document *d) {
     bool colour = cli_colour(1);
     int last = -1;
     for (size_t i = 0; i < d->ids.count; i++) {
@@ -76,11 +75,13 @@ static bool show_mask(struct sft *s, struct talc_error *err) {
     for (int i = 0; i < s->data.n; i++) {
         struct chat_reader *reader = chat_reader_open(s->data.items[i], err);
         struct chat_record record;
-        bool ok = reader && chat_reader_next(reader, &record, err) && chat_documents_encode(&s->documents, &record, err);
+        struct chat_document document = {0};
+        bool ok = reader && chat_reader_next(reader, &record, err) && chat_document_encode(&s->documents, &record, &document, err);
         if (ok) {
-            printf("--- %s (%s), %zu tokens\n", record.where, chat_format_name(record.format), s->documents.ids.count);
-            print_masked(s);
+            printf("--- %s (%s), %zu tokens\n", record.where, chat_format_name(record.format), document.ids.count);
+            print_masked(s, &document);
         }
+        chat_document_free(&document);
         chat_reader_close(reader);
         if (!ok) return false;
     }
@@ -139,7 +140,7 @@ static int sft(struct sft *s, struct cli_device *device, struct command_line *li
     struct stage_values *v = &s->stage;
     if (!s->show_mask && !stage_open_folder(v, err)) return cli_fail("sft", err);
     if (!open_model(s, &device->stream, err)) return cli_fail("sft", err);
-    s->documents = (struct chat_documents){.tokenizer = s->tokenizer, .chat_template = s->chat_template,
+    s->documents = (struct chat_documents){.tokenizer = s->tokenizer, .chat_template = s->chat_template, .pool = device->pool,
                                            .row_tokens = s->weights.arch.context_length,
                                            .validation_share = s->validation_share};
     if (s->show_mask) return show_mask(s, err) ? EXIT_DONE : cli_fail("sft", err);

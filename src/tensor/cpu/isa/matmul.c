@@ -223,7 +223,7 @@ static void multiply_task(void *context, int task, int worker) {
 
 /* ---- cutting c --------------------------------------------------------------------------------------------------------- */
 
-#define TASKS_PER_THREAD 4 /* so that a thread that is held up leaves its share to others */
+#define TASKS_PER_THREAD 8 /* so that a thread that is held up leaves its share to others */
 #define LEAST_TASK_ROWS 64 /* fewer rows would not pay for packing their columns of b again */
 #define LEAST_TASK_COLS (4 * TILE_COLS)
 

@@ -105,6 +105,15 @@ static void norm_backward_task(void *context, int task, int worker) {
         norm_backward_row(w, r, partial, partial + w->x.cols);
 }
 
+/* sum += the tasks' sums, in their order. */
+static void add_partials(struct tensor sum, const float *partial, int tasks, int64_t n) {
+    for (int task = 0; tensor_present(sum) && task < tasks; task++, partial += 2 * n)
+        for (int64_t c = 0; c < n; c += VF_LANES) {
+            float *to = (float *)sum.data + c;
+            vf_store_some(to, n - c, vf_load_some(to, n - c) + vf_load_some(partial + c, n - c));
+        }
+}
+
 void ISA_NAME(cpu_norm_backward)(struct stream *s, struct norm_options o, struct tensor d_x, struct tensor d_weight,
                                  struct tensor d_bias, struct tensor d_out, struct tensor x, struct tensor weight,
                                  struct tensor stats) {
@@ -114,11 +123,6 @@ void ISA_NAME(cpu_norm_backward)(struct stream *s, struct norm_options o, struct
     w.partial = s->failed ? NULL : cpu_scratch_shared(s, (size_t)tasks * 2 * (size_t)x.cols * sizeof(float));
     if (!w.partial) return;
     thread_pool_run(s->pool, tasks, norm_backward_task, &w);
-    for (int task = 0; task < tasks; task++) {
-        const float *partial = w.partial + (int64_t)task * 2 * x.cols;
-        for (int64_t c = 0; c < x.cols; c++) {
-            if (tensor_present(d_weight)) ((float *)d_weight.data)[c] += partial[c];
-            if (tensor_present(d_bias)) ((float *)d_bias.data)[c] += partial[x.cols + c];
-        }
-    }
+    add_partials(d_weight, w.partial, tasks, x.cols);
+    add_partials(d_bias, w.partial + x.cols, tasks, x.cols);
 }
