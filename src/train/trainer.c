@@ -61,14 +61,15 @@ bool trainer_open(struct trainer *t, struct model *model, const struct trainer_o
     t->stats = calloc(floats, sizeof *t->stats);
     t->stat_grads = calloc(floats, sizeof *t->stat_grads);
     t->head_stats = calloc(floats, sizeof *t->head_stats);
-    t->starts = calloc((size_t)run.max_tokens + 1, sizeof *t->starts);
-    t->head_rows = calloc((size_t)run.max_tokens, sizeof *t->head_rows);
-    t->targets = calloc((size_t)run.max_tokens, sizeof *t->targets);
+    t->micro.memory = calloc((size_t)run.max_tokens + 1, MICRO_BATCH_ARRAYS * sizeof(int32_t));
     t->parts = calloc((size_t)model->n_parameters, sizeof *t->parts);
-    if (!t->stats || !t->stat_grads || !t->head_stats || !t->starts || !t->head_rows || !t->targets || !t->parts) {
+    if (!t->stats || !t->stat_grads || !t->head_stats || !t->micro.memory || !t->parts) {
         trainer_close(t);
         return talc_fail(err, "out of memory for the statistics of %d tokens", run.max_tokens);
     }
+    int32_t **const arrays[MICRO_BATCH_ARRAYS] = {&t->micro.tokens,    &t->micro.positions,   &t->micro.starts,
+                                                  &t->micro.head_rows, &t->micro.head_tokens, &t->micro.targets};
+    for (int i = 0; i < MICRO_BATCH_ARRAYS; i++) *arrays[i] = t->micro.memory + (size_t)i * ((size_t)run.max_tokens + 1);
     if (!take_moments(t, err) || !run_open(&t->run, model, &run, err)) {
         trainer_close(t);
         return false;
@@ -82,48 +83,53 @@ void trainer_close(struct trainer *t) {
     free(t->stats);
     free(t->stat_grads);
     free(t->head_stats);
-    free(t->starts);
-    free(t->head_rows);
-    free(t->targets);
+    free(t->micro.memory);
     free(t->parts);
     *t = (struct trainer){0};
 }
 
-/* Rows [first, first + n) of a batch as a ragged batch of the model. */
+/* Rows [first, first + n) of a batch as a ragged batch of the model. A sequence ends with the last token whose loss counts:
+ * none before it sees those after it. */
 static struct batch micro_batch(struct trainer *t, const struct row_batch *rows, int first, int n) {
+    struct micro_batch *m = &t->micro;
     int32_t begin = first * rows->row_tokens, end = begin + n * rows->row_tokens;
-    struct batch batch = {.n_tokens = end - begin,
-                          .tokens = rows->tokens + begin,
-                          .positions = rows->positions + begin,
-                          .starts = t->starts,
-                          .head_rows = t->head_rows,
-                          .targets = t->targets};
-    for (int i = 0; i < rows->n_sequences; i++)
-        if (rows->sequence_starts[i] >= begin && rows->sequence_starts[i] < end)
-            t->starts[batch.n_sequences++] = rows->sequence_starts[i] - begin;
-    t->starts[batch.n_sequences] = end - begin;
-    for (int32_t i = begin; i < end; i++)
-        if (rows->weights[i] != 0) {
-            t->head_rows[batch.n_head_rows] = i - begin;
-            t->targets[batch.n_head_rows++] = rows->targets[i];
+    struct batch batch = {.tokens = m->tokens, .positions = m->positions, .starts = m->starts, .head_rows = m->head_rows,
+                          .targets = m->targets};
+    for (int s = 0; s < rows->n_sequences; s++) {
+        int32_t i = rows->sequence_starts[s], last = rows->sequence_starts[s + 1] - 1;
+        if (i < begin || i >= end) continue;
+        while (last >= i && rows->weights[last] == 0) last--;
+        if (last >= i) m->starts[batch.n_sequences++] = batch.n_tokens;
+        for (; i <= last; i++, batch.n_tokens++) {
+            m->tokens[batch.n_tokens] = rows->tokens[i];
+            m->positions[batch.n_tokens] = rows->positions[i];
+            if (rows->weights[i] == 0) continue;
+            m->head_rows[batch.n_head_rows] = batch.n_tokens;
+            m->head_tokens[batch.n_head_rows] = i - begin;
+            m->targets[batch.n_head_rows++] = rows->targets[i];
         }
+    }
+    m->starts[batch.n_sequences] = batch.n_tokens;
     return batch;
 }
 
-/* Statistics (or their gradients) of the head rows from those of all tokens, and back. */
-static void pick_head_rows(const struct batch *batch, float *head, const float *all) {
-    for (int i = 0; i < batch->n_head_rows; i++)
-        memcpy(head + (size_t)i * TOKEN_STATS, all + (size_t)batch->head_rows[i] * TOKEN_STATS, TOKEN_STATS * sizeof *head);
+/* Statistics (or their gradients) of the head rows from those of all n tokens of the rows, and back. */
+static void pick_head_rows(struct trainer *t, int n_head_rows, const float *all) {
+    for (int i = 0; i < n_head_rows; i++)
+        memcpy(t->head_stats + (size_t)i * TOKEN_STATS, all + (size_t)t->micro.head_tokens[i] * TOKEN_STATS,
+               TOKEN_STATS * sizeof *all);
 }
-static void spread_head_rows(const struct batch *batch, float *all, const float *head) {
-    memset(all, 0, (size_t)batch->n_tokens * TOKEN_STATS * sizeof *all);
-    for (int i = 0; i < batch->n_head_rows; i++)
-        memcpy(all + (size_t)batch->head_rows[i] * TOKEN_STATS, head + (size_t)i * TOKEN_STATS, TOKEN_STATS * sizeof *head);
+static void spread_head_rows(struct trainer *t, int n_head_rows, float *all, int n) {
+    memset(all, 0, (size_t)n * TOKEN_STATS * sizeof *all);
+    for (int i = 0; i < n_head_rows; i++)
+        memcpy(all + (size_t)t->micro.head_tokens[i] * TOKEN_STATS, t->head_stats + (size_t)i * TOKEN_STATS,
+               TOKEN_STATS * sizeof *all);
 }
 
-static bool measure(struct trainer *t, const struct batch *batch, float inverse_temperature, struct talc_error *err) {
+/* Statistics of all n tokens of the rows. */
+static bool measure(struct trainer *t, int n_head_rows, int n, float inverse_temperature, struct talc_error *err) {
     if (!run_stats(&t->run, inverse_temperature, t->head_stats, err)) return false;
-    spread_head_rows(batch, t->stats, t->head_stats);
+    spread_head_rows(t, n_head_rows, t->stats, n);
     return true;
 }
 
@@ -131,20 +137,21 @@ static bool measure(struct trainer *t, const struct batch *batch, float inverse_
 static bool micro_step(struct trainer *t, const struct row_batch *rows, int first, int n, const struct objective *o,
                        bool backward, double denominator, double *loss, struct talc_error *err) {
     struct batch batch = micro_batch(t, rows, first, n);
-    if (batch.n_head_rows == 0) return true; /* nothing to learn from it */
+    int n_tokens = n * rows->row_tokens, n_head_rows = batch.n_head_rows;
+    if (n_head_rows == 0) return true; /* nothing to learn from it */
     t->run.dropout = backward;
     bool ok = run_forward(&t->run, &batch, err);
     if (ok && !backward) {
-        ok = measure(t, &batch, o->inverse_temperature, err);
+        ok = measure(t, n_head_rows, n_tokens, o->inverse_temperature, err);
     } else if (ok && o->gradients_known) {
         o->evaluate(o, rows, first, n, NULL, denominator, t->stat_grads);
-        pick_head_rows(&batch, t->head_stats, t->stat_grads);
+        pick_head_rows(t, n_head_rows, t->stat_grads);
         ok = run_stats_backward(&t->run, o->inverse_temperature, t->head_stats, t->head_stats, err);
-        spread_head_rows(&batch, t->stats, t->head_stats);
+        spread_head_rows(t, n_head_rows, t->stats, n_tokens);
     } else if (ok) {
-        ok = measure(t, &batch, o->inverse_temperature, err);
+        ok = measure(t, n_head_rows, n_tokens, o->inverse_temperature, err);
         if (ok) o->evaluate(o, rows, first, n, t->stats, denominator, t->stat_grads);
-        pick_head_rows(&batch, t->head_stats, t->stat_grads);
+        pick_head_rows(t, n_head_rows, t->stat_grads);
         ok = ok && run_backward(&t->run, o->inverse_temperature, t->head_stats, err);
     }
     if (ok) *loss += o->loss(o, rows, first, n, t->stats);

@@ -27,6 +27,15 @@ struct trainer_options {
     enum dtype compute;
 };
 
+/* Rows as the model gets them. */
+enum { MICRO_BATCH_ARRAYS = 6 };
+struct micro_batch {
+    int32_t *memory; /* of the arrays, each for the tokens of a micro-batch and one more */
+    int32_t *tokens, *positions, *starts;
+    int32_t *head_rows, *head_tokens; /* the tokens whose loss counts: their rows in the model's batch, and in the rows given */
+    int32_t *targets;                 /* of those */
+};
+
 struct trainer {
     struct model *model;
     struct trainer_options options;
@@ -40,7 +49,7 @@ struct trainer {
     /* Host, a micro-batch. The model sees only tokens whose loss counts as its head rows; objectives see all tokens, with
      * zeros for the others. */
     float *stats, *stat_grads, *head_stats;
-    int32_t *starts, *head_rows, *targets;
+    struct micro_batch micro;
     double loss_sum, weight_sum; /* of what was accumulated since the last update */
 };
 

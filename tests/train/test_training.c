@@ -133,6 +133,37 @@ static void a_masked_batch_changes_nothing_but_decay(void **state) {
     close_setup(&s);
 }
 
+/* Rows: the first 5 tokens count; none; all but the first 4; all. */
+static void what_comes_after_the_last_target_is_not_computed(void **state) {
+    (void)state;
+    struct setup s;
+    struct rng rng = rng_make(3, 3);
+    struct talc_error err = {0};
+    struct objective o = objective_cross_entropy("test");
+    float all[ROWS * CONTEXT * TOKEN_STATS];
+    double loss, weight, expected = 0;
+    open_setup(&s, 1, ROWS);
+    train(&s, 3);
+    fill(&s.batch, &rng);
+    assert_true(trainer_evaluate(&s.trainer, &s.batch, &o, &loss, &weight, &err));
+    memcpy(all, s.trainer.stats, sizeof all);
+    for (int i = 0; i < ROWS * CONTEXT; i++) {
+        int row = i / CONTEXT, at = i % CONTEXT;
+        if ((row == 0 && at >= 5) || row == 1 || (row == 2 && at < 4)) s.batch.weights[i] = 0;
+        else expected -= (double)all[i * TOKEN_STATS + STAT_LOGP];
+    }
+    assert_true(trainer_evaluate(&s.trainer, &s.batch, &o, &loss, &weight, &err));
+    assert_int_equal(s.trainer.run.tokens.cols, 5 + 0 + CONTEXT + CONTEXT);
+    assert_true(loss == expected);
+    assert_true(weight == 5 + CONTEXT - 4 + CONTEXT);
+    for (int i = 0; i < ROWS * CONTEXT; i++) {
+        const float *stats = s.trainer.stats + i * TOKEN_STATS;
+        if (s.batch.weights[i] != 0) assert_memory_equal(stats, all + i * TOKEN_STATS, TOKEN_STATS * sizeof *stats);
+        else assert_true(stats[STAT_LOGP] == 0);
+    }
+    close_setup(&s);
+}
+
 static void what_is_not_finite_is_named(void **state) {
     (void)state;
     struct setup s;
@@ -196,6 +227,7 @@ int main(void) {
         cmocka_unit_test(threads_give_the_same_bits),
         cmocka_unit_test(accumulation_is_a_large_batch),
         cmocka_unit_test(a_masked_batch_changes_nothing_but_decay),
+        cmocka_unit_test(what_comes_after_the_last_target_is_not_computed),
         cmocka_unit_test(what_is_not_finite_is_named),
         cmocka_unit_test(where_a_loss_went_wrong_is_named),
         cmocka_unit_test(a_batch_that_cannot_be_counted_is_refused),
