@@ -74,6 +74,8 @@ void encoders_free(struct tokenizer *tok) {
 static bool merge_word(struct encoding *x, const char *word, size_t n, size_t *n_ids) {
     struct token_list *out = x->out;
     struct word_cache *cache = x->tok->no_cache ? NULL : &x->encoder->cache;
+    if (x->tok->type == TOKENIZER_WORDPIECE)
+        return wordpiece_encode(&x->tok->wordpiece, word, n, out->ids + out->count, n_ids, x->err);
     if (x->tok->type == TOKENIZER_UNIGRAM) {
         double score = 0;
         return unigram_encode(&x->tok->unigram, &x->encoder->unigram_scratch, word, n, &score, out->ids + out->count,

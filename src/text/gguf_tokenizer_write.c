@@ -157,6 +157,7 @@ bool tokenizer_put_gguf(const struct tokenizer *tok, const char *chat_template, 
     bool spaces = tokenizer_marks_spaces(tok);
     struct sentencepiece_treatment t = {0};
     if (tok->type == TOKENIZER_CHARACTER) return talc_fail(err, "GGUF has no tokenizer of characters");
+    if (tok->type == TOKENIZER_WORDPIECE) return talc_fail(err, "a WordPiece tokenizer is not written as GGUF");
     if (!check_added(tok, err) || !(spaces ? space_treatment(tok, &t, err) : byte_treatment(tok, pre, err)))
         return false;
     gguf_put_text(w, "tokenizer.ggml.model", !spaces ? "gpt2" : tok->type == TOKENIZER_UNIGRAM ? "t5" : "llama");

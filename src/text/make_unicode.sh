@@ -1,6 +1,8 @@
 #!/bin/sh
 # make_unicode.sh - writes unicode_tables.c from the Unicode Character Database.
 #   src/text/make_unicode.sh [FOLDER] > src/text/unicode_tables.c     FOLDER: Debian's unicode-data by default
+# The bits of Unicode 8 are those of characters that are no younger (DerivedAge.txt), but for the few whose category was
+# changed since.
 # Bits of classes for every codepoint, in two stages: a block number for each 256 codepoints, and the distinct blocks.
 set -eu
 folder=${1:-/usr/share/unicode}
@@ -23,22 +25,39 @@ BEGIN {
     bit["Nd"] = bit["Nl"] = bit["No"] = 64
     bit["Pc"] = bit["Pd"] = bit["Ps"] = bit["Pe"] = bit["Pi"] = bit["Pf"] = bit["Po"] = 256
     bit["Sm"] = bit["Sc"] = bit["Sk"] = bit["So"] = 512
+    old["Pc"] = old["Pd"] = old["Ps"] = old["Pe"] = old["Pi"] = old["Pf"] = old["Po"] = 4096
+    old["Mn"] = 8192
+    old["Cc"] = old["Cf"] = old["Co"] = 16384
+    changed["166D"] = changed["111C9"] = "Po"
+    changed["1734"] = "Mn"
+    changed["A9BD"] = "Mc"
+    changed["1885"] = changed["1886"] = "Lo"
 }
 FILENAME ~ /UnicodeData/ {
     code = hex($1)
     if ($2 ~ /, First>$/) { first = code; next }
     if ($2 !~ /, Last>$/) first = code
     if ($3 in bit) print first, code, bit[$3]
+    category = $1 in changed ? changed[$1] : $3
+    if (category in old) print first, code, old[category]
     if ($4 != 0) print first, code, 1024
     if ($3 ~ /^(Mn|Mc|Me|Nd|Pc)$/) print first, code, 2048
+    next
+}
+FILENAME ~ /DerivedAge/ {
+    if ($2 + 0 > 8) put($1, "young")
     next
 }
 /; White_Space/ { put($1, 128) }
 /; NFC_QC; [NM]/ { put($1, 1024) }
 /; (Alphabetic|Join_Control) / { put($1, 2048) }
 ' "$folder/UnicodeData.txt" "$folder/PropList.txt" "$folder/DerivedNormalizationProps.txt" \
-    "$folder/DerivedCoreProperties.txt" |
+    "$folder/DerivedCoreProperties.txt" "$folder/DerivedAge.txt" |
 awk -v version="$version" '
+$3 == "young" {
+    for (code = $1; code <= $2; code++) class[code] %= 4096
+    next
+}
 { for (code = $1; code <= $2; code++) if (int(class[code] / $3) % 2 == 0) class[code] += $3 }
 END {
     n_blocks = 0

@@ -200,10 +200,69 @@ static void apply_lowercase(const char *text, size_t n, struct buffer *out) {
     }
 }
 
+/* ==== BERT ======================================================================================= */
+
+/* The blocks of ideographs that BERT's tokenizer lists. */
+static bool is_listed_ideograph(int32_t c) {
+    static const int32_t ranges[][2] = {{0x3400, 0x4dbf},   {0x4e00, 0x9fff},   {0xf900, 0xfaff},   {0x20000, 0x2a6df},
+                                        {0x2a700, 0x2b73f}, {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf}, {0x2f800, 0x2fa1f}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (c >= ranges[i][0] && c <= ranges[i][1]) return true;
+    return false;
+}
+
+static void clean_text(const struct normalizer_step *step, const char *text, size_t n, struct buffer *out) {
+    for (size_t i = 0, length; i < n; i += length) {
+        int32_t codepoint;
+        length = (size_t)utf8_decode(text + i, n - i, &codepoint);
+        unsigned class = unicode_class(codepoint);
+        bool space = class & UNICODE_SPACE;
+        bool line = codepoint == '\t' || codepoint == '\n' || codepoint == '\r';
+        bool other = codepoint == 0 || codepoint == 0xfffd || (!line && (class & UNICODE_8_OTHER));
+        bool around = step->bert.chinese && codepoint >= 0 && is_listed_ideograph(codepoint);
+        if (step->bert.clean && other) continue;
+        if (around) buffer_append_char(out, ' ');
+        if (step->bert.clean && space)
+            buffer_append_char(out, ' ');
+        else
+            buffer_append(out, text + i, length);
+        if (around) buffer_append_char(out, ' ');
+    }
+}
+
+static void drop_marks(const char *text, size_t n, struct buffer *out) {
+    for (size_t i = 0, length; i < n; i += length) {
+        unsigned class;
+        length = scan_character(text, n, i, &class);
+        if (!(class & UNICODE_8_MARK)) buffer_append(out, text + i, length);
+    }
+}
+
+static bool apply_bert(const struct normalizer_step *step, const char *text, size_t n, struct buffer *out) {
+    struct buffer clean = {0}, apart = {0}, bare = {0};
+    const struct buffer *last = &clean;
+    clean_text(step, text, n, &clean);
+    bool ok = buffer_ok(&clean);
+    if (ok && step->bert.strip_accents && clean.length && !is_ascii(clean.data, clean.length)) {
+        ok = apply_form(NORMALIZER_NFD, clean.data, clean.length, &apart);
+        if (ok) drop_marks(apart.data, apart.length, &bare);
+        last = &bare;
+    }
+    if (ok && step->bert.lowercase)
+        apply_lowercase(last->data, last->length, out);
+    else if (ok && last->length)
+        buffer_append(out, last->data, last->length);
+    ok = ok && buffer_ok(&apart) && buffer_ok(&bare);
+    buffer_free(&clean);
+    buffer_free(&apart);
+    buffer_free(&bare);
+    return ok;
+}
+
 #else
 
 bool normalizer_available(enum normalizer_kind kind) {
-    return kind > NORMALIZER_LOWERCASE && kind != NORMALIZER_PRECOMPILED;
+    return kind > NORMALIZER_LOWERCASE && kind != NORMALIZER_PRECOMPILED && kind != NORMALIZER_BERT;
 }
 
 static bool apply_form(enum normalizer_kind kind, const char *text, size_t n, struct buffer *out) {
@@ -212,6 +271,11 @@ static bool apply_form(enum normalizer_kind kind, const char *text, size_t n, st
 }
 
 static void apply_lowercase(const char *text, size_t n, struct buffer *out) { buffer_append(out, text, n); }
+
+static bool apply_bert(const struct normalizer_step *step, const char *text, size_t n, struct buffer *out) {
+    (void)step, (void)text, (void)n, (void)out;
+    return false;
+}
 
 #endif
 
@@ -289,6 +353,10 @@ static bool apply_step(const struct normalizer_step *step, const char **text, si
         break;
     case NORMALIZER_REPLACE_REGEX:
         if (!apply_replace_regex(step, *text, *n, out, err)) return false;
+        *emptied = out->length == 0;
+        break;
+    case NORMALIZER_BERT:
+        if (!apply_bert(step, *text, *n, out)) return talc_fail(err, "out of memory while normalising text");
         *emptied = out->length == 0;
         break;
     case NORMALIZER_CHARSMAP:

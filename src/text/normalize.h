@@ -26,11 +26,18 @@ enum normalizer_kind {
     NORMALIZER_REPLACE_REGEX,
     NORMALIZER_CHARSMAP,      /* SentencePiece's, see charsmap.h; `collapse` */
     NORMALIZER_PRECOMPILED,   /* the same as `tokenizers` does it: by graphemes */
+    NORMALIZER_BERT,          /* see `bert` */
 };
 
 struct normalizer_step {
     enum normalizer_kind kind;
     bool left, right, collapse;
+    struct {
+        bool clean;         /* control characters are dropped, white space becomes spaces */
+        bool chinese;       /* spaces go around ideographs */
+        bool strip_accents; /* NFD, then marks without a width are dropped */
+        bool lowercase;
+    } bert;
     char *what, *with; /* owned */
     struct regex *regex; /* owned */
     struct charsmap *charsmap; /* owned */

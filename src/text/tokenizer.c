@@ -66,6 +66,7 @@ void tokenizer_free(struct tokenizer *tok) {
     added_list_free(&tok->added);
     free(tok->scores);
     unigram_free(&tok->unigram);
+    wordpiece_free(&tok->wordpiece);
     free(tok->source);
     free(tok->chat_template);
     free(tok);
@@ -203,6 +204,10 @@ static uint64_t compute_hash(const struct tokenizer *tok) {
         hash_number(&hash, (uint32_t)tok->bpe.merges[i].right);
     }
     if (tok->bpe.fuse_unknown) hash_number(&hash, 1);
+    if (tok->type == TOKENIZER_WORDPIECE) {
+        hash_more(&hash, tok->wordpiece.prefix, strlen(tok->wordpiece.prefix));
+        hash_number(&hash, (uint32_t)tok->wordpiece.max_characters);
+    }
     for (int32_t id = 0; tok->type == TOKENIZER_UNIGRAM && id < tok->vocabulary.size; id++) {
         uint64_t bits;
         memcpy(&bits, &tok->scores[id], sizeof bits);
@@ -247,6 +252,8 @@ static void describe(struct tokenizer *tok) {
     else if (tok->type == TOKENIZER_SPACE_BPE)
         snprintf(tok->description, sizeof tok->description, "SentencePiece BPE%s",
                  tok->bpe.byte_ids['\n'] >= 0 ? ", byte fallback" : "");
+    else if (tok->type == TOKENIZER_WORDPIECE)
+        snprintf(tok->description, sizeof tok->description, "WordPiece");
     else if (tok->type == TOKENIZER_UNIGRAM)
         snprintf(tok->description, sizeof tok->description, "SentencePiece unigram%s",
                  tok->bpe.byte_ids['\n'] >= 0 ? ", byte fallback" : "");
@@ -259,6 +266,10 @@ static bool finish_model(struct tokenizer *tok, struct talc_error *err) {
     if (tok->scores && (size_t)last >= tok->n_scores && !tokenizer_set_score(tok, last, 0))
         return talc_fail(err, "out of memory for scores");
     if (tok->type == TOKENIZER_CHARACTER) return true;
+    if (tok->type == TOKENIZER_WORDPIECE) {
+        tok->wordpiece.unknown_id = tok->unknown_id;
+        return wordpiece_build(&tok->wordpiece, &tok->vocabulary, err);
+    }
     if (tok->type != TOKENIZER_UNIGRAM) return bpe_finish(&tok->bpe, &tok->vocabulary, err);
     if (!tok->scores) return talc_fail(err, "the pieces have no scores");
     tok->unigram.scores = tok->scores;
@@ -280,9 +291,25 @@ bool tokenizer_finish(struct tokenizer *tok, struct talc_error *err) {
 
 /* ==== decoding and questions ===================================================================== */
 
+/* A token of WordPiece behind what is there already. */
+static void append_wordpiece(const struct tokenizer *tok, const struct vocabulary_token *token, bool first,
+                             struct buffer *out) {
+    size_t n = token->n_bytes;
+    bool space;
+    const char *text = wordpiece_text(&tok->wordpiece, vocabulary_bytes(&tok->vocabulary, token), &n, &space);
+    if (first) { /* is as it is written */
+        text = vocabulary_bytes(&tok->vocabulary, token);
+        n = token->n_bytes;
+    } else if (space) {
+        buffer_append_char(out, ' ');
+    }
+    buffer_append(out, text, n);
+}
+
 bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, bool skip_special, struct buffer *out,
                       struct talc_error *err) {
     bool strip = tok->strip_space; /* until there is text */
+    bool first = true;
     for (size_t i = 0; i < n; i++) {
         const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, ids[i]);
         if (token->kind == TOKEN_ABSENT)
@@ -290,6 +317,11 @@ bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n,
                 err, "token %zu of the list has id %d, which this tokenizer does not have (its ids are below %d)", i,
                 (int)ids[i], (int)tok->vocabulary.size);
         if (skip_special && token->kind == TOKEN_SPECIAL) continue;
+        if (tok->type == TOKENIZER_WORDPIECE) {
+            append_wordpiece(tok, token, first, out);
+            first = false;
+            continue;
+        }
         const char *bytes = vocabulary_bytes(&tok->vocabulary, token);
         bool skip = strip && *bytes == ' ';
         buffer_append(out, bytes + skip, token->n_bytes - skip);

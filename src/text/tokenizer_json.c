@@ -370,6 +370,18 @@ static bool read_pieces(struct reader *r, struct json_scan *s, struct talc_error
            talc_fail(err, "unk_id %d is no piece of the vocabulary", (int)unknown);
 }
 
+static bool read_wordpiece(struct reader *r, struct talc_error *err) {
+    struct wordpiece *w = &r->tok->wordpiece;
+    const char *prefix;
+    int64_t max_characters;
+    if (!json_get_string(r->model, "continuing_subword_prefix", "##", &prefix, err) ||
+        !json_get_int(r->model, "max_input_chars_per_word", 100, 1, INT32_MAX, &max_characters, err))
+        return false;
+    w->max_characters = (size_t)max_characters;
+    w->prefix = strdup(prefix);
+    return w->prefix || talc_fail(err, "out of memory for a tokenizer");
+}
+
 static bool read_model(struct reader *r, struct talc_error *err) {
     static const char *const unsupported[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix"};
     struct tokenizer *tok = r->tok;
@@ -377,11 +389,12 @@ static bool read_model(struct reader *r, struct talc_error *err) {
     size_t i;
     if (!r->model) return talc_fail(err, "there is no \"model\": this is not a tokenizer.json");
     const char *type = text_of(r->model, "type");
-    bool unigram = strcmp(type, "Unigram") == 0;
-    if (*type && !unigram && strcmp(type, "BPE") != 0)
-        return talc_fail(err, "model type \"%s\" is not supported (BPE and Unigram are)", type);
-    if (unigram) tok->type = TOKENIZER_UNIGRAM;
-    for (i = 0; i < sizeof unsupported / sizeof *unsupported; i++)
+    bool unigram = strcmp(type, "Unigram") == 0, wordpiece = strcmp(type, "WordPiece") == 0;
+    if (*type && !unigram && !wordpiece && strcmp(type, "BPE") != 0)
+        return talc_fail(err, "model type \"%s\" is not supported (BPE, Unigram and WordPiece are)", type);
+    tok->type = unigram ? TOKENIZER_UNIGRAM : wordpiece ? TOKENIZER_WORDPIECE : TOKENIZER_BYTE_BPE;
+    if (wordpiece && !read_wordpiece(r, err)) return false;
+    for (i = 0; !wordpiece && i < sizeof unsupported / sizeof *unsupported; i++)
         if (!expect_unset(r->model, unsupported[i], "model", err)) return false;
     if (!json_get_bool(r->model, "ignore_merges", false, &tok->bpe.whole_words, err) ||
         !json_get_bool(r->model, "fuse_unk", false, &tok->bpe.fuse_unknown, err) ||
@@ -399,6 +412,7 @@ static bool read_model(struct reader *r, struct talc_error *err) {
     note_added(r);
     if (!r->vocab.end) return talc_fail(err, "model.vocab must be an object of tokens and ids");
     if (unigram) return read_range(r, r->vocab, read_pieces, err);
+    if (wordpiece) return read_range(r, r->vocab, read_vocabulary_of_model, err);
     if (!r->merges.end) return talc_fail(err, "model.merges must be an array");
     return read_range(r, r->vocab, read_vocabulary_of_model, err) && read_range(r, r->merges, read_merges, err);
 }

@@ -13,12 +13,14 @@
 #include "text/unigram.h"
 #include "text/vocabulary.h"
 #include "text/word_cache.h"
+#include "text/wordpiece.h"
 
 enum tokenizer_type {
     TOKENIZER_BYTE_BPE,  /* words by `split`, then BPE over their bytes */
     TOKENIZER_CHARACTER, /* one token a character; the vocabulary is a set of characters */
     TOKENIZER_SPACE_BPE, /* SentencePiece's: spaces are characters of words (written U+2581), BPE over characters */
     TOKENIZER_UNIGRAM,   /* the same with the unigram language model */
+    TOKENIZER_WORDPIECE, /* words by `split`, then WordPiece; tokens are as they are written in files */
 };
 
 /* When a space goes before text that does not begin with one. */
@@ -51,6 +53,7 @@ struct tokenizer {
     size_t n_scores;
     double lowest_score; /* TOKENIZER_UNIGRAM: of the pieces */
     struct unigram unigram;
+    struct wordpiece wordpiece;
     struct bpe bpe;
     struct added_list added;
     int32_t bos_id, eos_id, end_of_text_id, pad_id, unknown_id; /* -1: none; unknown_id: for what has no token */

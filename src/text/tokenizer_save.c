@@ -17,7 +17,8 @@ const char *tokenizer_written_form(const struct tokenizer *tok, const struct voc
         buffer_printf(out, "<0x%02X>", (unsigned char)*bytes);
         return out->data;
     }
-    if (token->kind == TOKEN_UNUSABLE || token_is_added(token) || tok->type == TOKENIZER_CHARACTER) {
+    bool as_it_is = tok->type == TOKENIZER_CHARACTER || tok->type == TOKENIZER_WORDPIECE;
+    if (token->kind == TOKEN_UNUSABLE || token_is_added(token) || as_it_is) {
         buffer_append(out, bytes, token->n_bytes);
         return out->data;
     }
@@ -107,6 +108,15 @@ static json_t *model_json(const struct tokenizer *tok) {
         return json_pack("{s:s, s:o, s:b, s:o}", "type", "Unigram", "unk_id",
                          tok->unknown_id < 0 ? json_null() : json_integer(tok->unknown_id), "byte_fallback",
                          (int)has_byte_tokens(tok), "vocab", pieces);
+    }
+    if (tok->type == TOKENIZER_WORDPIECE) {
+        json_t *model = json_pack("{s:s, s:o, s:s, s:I}", "type", "WordPiece", "vocab", vocabulary_json(tok, &scratch),
+                                  "continuing_subword_prefix", tok->wordpiece.prefix, "max_input_chars_per_word",
+                                  (json_int_t)tok->wordpiece.max_characters);
+        const char *name = tok->unknown_id < 0 ? NULL : tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch);
+        if (model && name) json_object_set_new(model, "unk_token", json_string(name));
+        buffer_free(&scratch);
+        return model;
     }
     json_t *unknown = json_null(), *vocab = vocabulary_json(tok, &scratch), *merges = merges_json(tok, &scratch);
     if (tok->unknown_id >= 0)

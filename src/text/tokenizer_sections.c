@@ -99,6 +99,22 @@ static bool add_precompiled(struct tokenizer *tok, const json_t *json, struct ta
     return ok && normalizer_add(&tok->normalizer, step, err);
 }
 
+/* strip_accents null: as lowercase says. */
+static bool add_bert(struct tokenizer *tok, const json_t *json, struct talc_error *err) {
+    struct normalizer_step step = {.kind = NORMALIZER_BERT};
+    const json_t *accents = json_object_get(json, "strip_accents");
+    if (!normalizer_available(step.kind)) return fail_without_utf8proc(json, err);
+    if (!json_get_bool(json, "clean_text", true, &step.bert.clean, err) ||
+        !json_get_bool(json, "handle_chinese_chars", true, &step.bert.chinese, err) ||
+        !json_get_bool(json, "lowercase", true, &step.bert.lowercase, err))
+        return false;
+    step.bert.strip_accents = step.bert.lowercase;
+    if (accents && !json_is_null(accents) &&
+        !json_get_bool(json, "strip_accents", false, &step.bert.strip_accents, err))
+        return false;
+    return normalizer_add(&tok->normalizer, step, err);
+}
+
 static bool read_normalizer(struct tokenizer *tok, const json_t *step, int depth, struct talc_error *err) {
     static const struct {
         const char *type;
@@ -118,6 +134,7 @@ static bool read_normalizer(struct tokenizer *tok, const json_t *step, int depth
     }
     if (is_type(step, "Replace")) return add_replace(tok, step, err);
     if (is_type(step, "Precompiled")) return add_precompiled(tok, step, err);
+    if (is_type(step, "BertNormalizer")) return add_bert(tok, step, err);
     for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (is_type(step, kinds[i].type)) return add_simple_normalizer(tok, kinds[i].kind, step, err);
     return talc_fail(err, "normalizer \"%s\" is not supported", type_of(step));
@@ -225,7 +242,7 @@ static bool add_digits(struct tokenizer *tok, const json_t *json, bool byte_char
 }
 
 static bool add_punctuation(struct tokenizer *tok, const json_t *json, struct talc_error *err) {
-    struct split_step step = {.classes = UNICODE_PUNCTUATION, .ascii_signs = true, .max_run = 1};
+    struct split_step step = {.classes = UNICODE_8_PUNCTUATION, .ascii_signs = true, .max_run = 1};
     if (!read_behavior(json, "Isolated", &step.behavior, err)) return false;
     return add_class(tok, step, err);
 }
@@ -285,6 +302,9 @@ static bool read_pre_tokenizer(struct tokenizer *tok, const json_t *step, bool *
     if (is_type(step, "Metaspace")) return add_metaspace(tok, step, err);
     if (*byte_level) return talc_fail(err, "pre_tokenizer %s behind ByteLevel is not supported", type_of(step));
     if (is_type(step, "Punctuation")) return add_punctuation(tok, step, err);
+    if (is_type(step, "BertPreTokenizer"))
+        return add_class(tok, (struct split_step){.classes = UNICODE_SPACE, .behavior = SPLIT_REMOVED}, err) &&
+               add_punctuation(tok, step, err);
     if (is_type(step, "ByteLevel")) {
         *byte_level = true;
         return add_byte_level(tok, step, err);
@@ -296,7 +316,7 @@ static bool read_pre_tokenizer(struct tokenizer *tok, const json_t *step, bool *
     }
     if (!whitespace && !is_type(step, "WhitespaceSplit"))
         return talc_fail(err, "pre_tokenizer \"%s\" is not supported", type_of(step));
-    if (tok->type != TOKENIZER_BYTE_BPE)
+    if (tok->type != TOKENIZER_BYTE_BPE && tok->type != TOKENIZER_WORDPIECE)
         return talc_fail(err, "pre_tokenizer %s without ByteLevel is not supported", type_of(step));
     return add_class(tok, (struct split_step){.classes = UNICODE_SPACE, .behavior = SPLIT_REMOVED}, err) &&
            (!whitespace || add_class(tok, (struct split_step){.classes = UNICODE_WORD}, err));
@@ -329,8 +349,20 @@ static bool read_space_decoder(struct tokenizer *tok, const json_t *decoder, int
     return true;
 }
 
+static bool read_wordpiece_decoder(struct tokenizer *tok, const json_t *decoder, struct talc_error *err) {
+    const char *prefix;
+    if (!is_type(decoder, "WordPiece"))
+        return talc_fail(err, "decoder \"%s\" is not supported with WordPiece", type_of(decoder));
+    if (!json_get_string(decoder, "prefix", "##", &prefix, err) ||
+        !json_get_bool(decoder, "cleanup", true, &tok->wordpiece.cleanup, err))
+        return false;
+    return strcmp(prefix, tok->wordpiece.prefix) == 0 ||
+           talc_fail(err, "decoder WordPiece has the prefix \"%s\", its model \"%s\"", prefix, tok->wordpiece.prefix);
+}
+
 static bool read_decoder(struct tokenizer *tok, const json_t *decoder, struct talc_error *err) {
     if (tokenizer_marks_spaces(tok)) return read_space_decoder(tok, decoder, 0, err);
+    if (tok->type == TOKENIZER_WORDPIECE) return read_wordpiece_decoder(tok, decoder, err);
     const char *expected = tok->type == TOKENIZER_CHARACTER ? "Fuse" : "ByteLevel";
     return is_type(decoder, expected) ||
            talc_fail(err, "decoder \"%s\" is not supported with this pre_tokenizer (expected \"%s\")", type_of(decoder),
@@ -414,7 +446,7 @@ static bool check_words_apart(const struct tokenizer *tok, struct talc_error *er
 bool tokenizer_read_sections(struct tokenizer *tok, json_t *normalizer, json_t *pre_tokenizer, json_t *post_processor,
                              json_t *decoder, struct talc_error *err) {
     bool byte_level = false;
-    if (tok->type == TOKENIZER_UNIGRAM)
+    if (tok->type == TOKENIZER_UNIGRAM || tok->type == TOKENIZER_WORDPIECE)
         ; /* said by the model */
     else if (has_type(pre_tokenizer, "pretokenizers", "ByteLevel", 0))
         tok->type = TOKENIZER_BYTE_BPE;

@@ -18,6 +18,10 @@ enum unicode_class {
     UNICODE_SYMBOL = 512,      /* Sm, Sc, Sk, So */
     UNICODE_NFC_MAYBE = 1024,  /* NFC_Quick_Check is not Yes, or the combining class is not 0 */
     UNICODE_WORD = 2048,       /* \w of UTS #18: Alphabetic, M, Nd, Pc, Join_Control */
+    /* as of Unicode 8, which some of `tokenizers` still goes by */
+    UNICODE_8_PUNCTUATION = 4096, /* Pc, Pd, Ps, Pe, Pi, Pf, Po */
+    UNICODE_8_MARK = 8192,        /* Mn */
+    UNICODE_8_OTHER = 16384,      /* Cc, Cf, Co */
     UNICODE_LETTER = UNICODE_UPPER | UNICODE_LOWER | UNICODE_TITLE | UNICODE_MODIFIER | UNICODE_OTHER_LETTER,
 };
 

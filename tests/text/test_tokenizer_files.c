@@ -171,7 +171,7 @@ static void what_is_not_supported_is_refused_by_name(void **state) {
         {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
          "\"(\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]},\"model\":{}}",
          "regular expression \"(\""},
-        {"{\"normalizer\":{\"type\":\"BertNormalizer\"},\"model\":{}}", "\"BertNormalizer\""},
+        {"{\"normalizer\":{\"type\":\"ByteNormalizer\"},\"model\":{}}", "\"ByteNormalizer\""},
         {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":{}}", "\"WordPiece\""},
         {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{}}", "model.vocab"},
         {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"vocab\":{\"a\":0}}}", "model.merges"},

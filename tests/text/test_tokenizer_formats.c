@@ -50,6 +50,18 @@ static void compare_written(const struct tokenizer *tok, const char *name, const
     tokenizer_free(back);
 }
 
+/* decoded may be NULL. */
+static void compare_decoded(const struct tokenizer *tok, const json_t *ids, const json_t *decoded) {
+    const json_t *text, *id;
+    size_t i, j;
+    json_array_foreach(decoded, i, text) {
+        struct token_list list = {0};
+        json_array_foreach(json_array_get(ids, i), j, id) token_list_append(&list, (int32_t)json_integer_value(id));
+        assert_text(tok, list.ids, list.count, json_string_value(text));
+        token_list_free(&list);
+    }
+}
+
 static void compare_tokenizers(const json_t *root) {
     const json_t *row, *texts = json_object_get(root, "texts");
     size_t i;
@@ -61,6 +73,7 @@ static void compare_tokenizers(const json_t *root) {
         put_file("special_tokens_map.json", "{}", 2);
         struct tokenizer *tok = load_tokenizer(case_folder());
         compare_written(tok, json_string_value(json_object_get(row, "name")), texts, json_object_get(row, "ids"), true);
+        compare_decoded(tok, json_object_get(row, "ids"), json_object_get(row, "decoded"));
         tokenizer_free(tok);
     }
     assert_true(i > 3);
@@ -71,6 +84,20 @@ static void sections_give_the_ids_of_hugging_face(void **state) {
     json_t *root = read_golden(TOKENIZER_GOLDEN "sections.json");
     compare_tokenizers(root);
     json_decref(root);
+}
+
+static void wordpieces_give_the_ids_and_texts_of_hugging_face(void **state) {
+    (void)state;
+    json_t *root = read_golden(TOKENIZER_GOLDEN "wordpiece.json");
+    compare_tokenizers(root);
+    json_decref(root);
+    struct tokenizer *tok = load_tokenizer(case_folder());
+    struct token_list ids = {0};
+    assert_true(tokenizer_encode_prompt(tok, "the", 3, false, &ids, NULL));
+    assert_int_equal(ids.ids[0], 2); /* [CLS] */
+    assert_int_equal(ids.ids[ids.count - 1], 3);
+    token_list_free(&ids);
+    tokenizer_free(tok);
 }
 
 static void unigrams_give_the_ids_of_their_makers(void **state) {
@@ -515,6 +542,7 @@ int main(void) {
 #if defined(HAVE_PCRE2) && defined(HAVE_UTF8PROC)
         IN_FOLDER(sections_give_the_ids_of_hugging_face),
         IN_FOLDER(unigrams_give_the_ids_of_their_makers),
+        IN_FOLDER(wordpieces_give_the_ids_and_texts_of_hugging_face),
 #endif
         IN_FOLDER(sentencepiece_models_are_read),
         IN_FOLDER(pieces_of_unknown_characters_are_never_made),
