@@ -666,12 +666,19 @@ static const char *const asking[] = {"What is my name?",
                                      "Did I say what my name is?"};
 
 static const char *const value[] = {
-    "returns the {o} of x",         "returns the {o} for a number x", "takes x and returns its {o}",
-    "gives the {o} of x",           "gives the {o} of a number x",    "takes x and gives its {o}",
-    "computes the {o} of x",        "computes a number's {o}",        "computes x's {o}",
-    "yields the {o} of a number x", "yields the {o} for x",           "takes a number x and yields its {o}",
-    "turns x into its {o}",         "turns a number into its {o}",    "takes x and turns it into its {o}",
-    "works out the {o} of x",       "works out the {o} of a number",  "works out x's {o}"};
+    "returns the {o} of x", "returns the {o} of a number", "returns the {o} of a number x", "returns the {o} for x",
+    "returns a number's {o}", "returns x's {o}", "gives the {o} of x", "gives the {o} of a number",
+    "gives the {o} of a number x", "gives the {o} for x", "gives a number's {o}", "gives x's {o}",
+    "computes the {o} of x", "computes the {o} of a number", "computes the {o} of a number x",
+    "computes the {o} for x", "computes a number's {o}", "computes x's {o}", "finds the {o} of x",
+    "finds the {o} of a number", "finds the {o} of a number x", "finds the {o} for x", "finds a number's {o}",
+    "finds x's {o}", "takes x and returns its {o}", "takes x and gives its {o}", "takes x and computes its {o}",
+    "takes x and finds its {o}", "takes a number and returns its {o}", "takes a number and gives its {o}",
+    "takes a number and computes its {o}", "takes a number and finds its {o}", "takes a number x and returns its {o}",
+    "takes a number x and gives its {o}", "takes a number x and computes its {o}",
+    "takes a number x and finds its {o}", "turns x into its {o}", "turns a number into its {o}",
+    "turns a number x into its {o}",
+};
 
 static const char *const sum_to[] = {"adds the {O} from 1 to n",
                                      "sums the {O} from 1 to n",
@@ -706,18 +713,29 @@ static const char *const sum_of_list[] = {"adds the {O} of a list",
                                           "computes the sum of all {O} of a list"};
 
 static const char *const largest[] = {
-    "finds the largest {o} in a list",    "returns the biggest {o} in a list",   "gives the largest {o} of a list",
-    "picks the biggest {o} of a list",    "returns the largest of the {O}",      "computes the biggest {o} in a list",
-    "computes the largest {o} of a list", "finds the biggest {o} of a list",     "finds which {o} in a list is largest",
-    "picks the largest {o} in a list",    "picks the largest of a list's {O}",   "gives the biggest {o} in a list",
-    "gives the biggest of a list's {O}",  "returns the largest of a list's {O}", "computes the biggest of the {O}"};
+    "returns the largest {o} in a list", "returns the biggest {o} of a list", "returns the largest of a list's {O}",
+    "returns the biggest of the {O}", "gives the largest {o} in a list", "gives the biggest {o} of a list",
+    "gives the largest of a list's {O}", "gives the biggest of the {O}", "computes the largest {o} in a list",
+    "computes the biggest {o} of a list", "computes the largest of a list's {O}", "computes the biggest of the {O}",
+    "finds the largest {o} in a list", "finds the biggest {o} of a list", "finds the largest of a list's {O}",
+    "finds the biggest of the {O}", "picks the largest {o} in a list", "picks the biggest {o} of a list",
+    "picks the largest of a list's {O}", "picks the biggest of the {O}", "picks the biggest of a list's {O}",
+    "finds which {o} in a list is largest", "finds which {o} of a list is biggest",
+    "finds which {o} of a list is largest",
+};
 
 static const char *const each[] = {
-    "replaces each number by its {o}",    "maps a list to its {O}",          "turns each number into its {o}",
-    "changes each number to its {o}",     "swaps every number for its {o}",  "maps every number to its {o}",
-    "replaces every number with its {o}", "swaps each number for its {o}",   "maps each number to its {o}",
-    "turns every number into its {o}",    "changes every number to its {o}", "changes a list to its {O}",
-    "turns a list into its {O}",          "replaces a list by its {O}",      "swaps a list for its {O}"};
+    "replaces each number by its {o}", "replaces every number by its {o}",
+    "replaces each number of a list by its {o}", "replaces every number in a list by its {o}",
+    "maps each number to its {o}", "maps every number to its {o}", "maps each number of a list to its {o}",
+    "maps every number in a list to its {o}", "turns each number into its {o}", "turns every number into its {o}",
+    "turns each number of a list into its {o}", "turns every number in a list into its {o}",
+    "changes each number to its {o}", "changes every number to its {o}", "changes each number of a list to its {o}",
+    "changes every number in a list to its {o}", "swaps each number for its {o}", "swaps every number for its {o}",
+    "swaps each number of a list for its {o}", "swaps every number in a list for its {o}", "maps a list to its {O}",
+    "changes a list to its {O}", "turns a list into its {O}", "replaces a list by its {O}",
+    "swaps a list for its {O}", "replaces every number with its {o}", "replaces each number with its {o}",
+};
 
 static const char *const sum_of_two[] = {"adds the {O} of x and y",
                                          "sums the {O} of x and y",
