@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "file/json.h"
 
 #define MAX_DEPTH 512
 
@@ -218,6 +219,24 @@ bool json_scan_skip(struct json_scan *s, size_t *begin, size_t *end, struct talc
     *end = s->at;
     s->first = false;
     return true;
+}
+
+/* json_parse wants an object or an array, so that the value is put into one. */
+bool json_scan_parse(struct json_scan *s, const char *name, json_t **out, struct talc_error *err) {
+    size_t begin, end;
+    struct buffer text = {0};
+    if (*out) return talc_fail(err, "duplicate object key \"%s\"", name);
+    if (!json_scan_skip(s, &begin, &end, err)) return false;
+    buffer_append_char(&text, '[');
+    buffer_append(&text, s->text + begin, end - begin);
+    buffer_append_char(&text, ']');
+    json_t *list = buffer_ok(&text) ? json_parse(text.data, text.length, name, err) : NULL;
+    bool ok = buffer_ok(&text) ? list != NULL : talc_fail(err, "out of memory for \"%s\"", name);
+    buffer_free(&text);
+    if (ok && json_array_size(list) != 1) ok = talc_fail(err, "\"%s\" is not one value", name);
+    if (ok) *out = json_incref(json_array_get(list, 0));
+    json_decref(list);
+    return ok;
 }
 
 bool json_scan_end(struct json_scan *s, struct talc_error *err) {

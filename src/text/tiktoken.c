@@ -142,8 +142,7 @@ static bool read_lines(struct tokenizer *tok, char *text, struct talc_error *err
     return ok;
 }
 
-/* Ids are ranks. */
-static bool imply_merges(struct tokenizer *tok, struct talc_error *err) {
+bool tokenizer_merges_from_ids(struct tokenizer *tok, struct talc_error *err) {
     const struct vocabulary *v = &tok->vocabulary;
     int32_t *order = malloc((size_t)v->size * sizeof *order);
     uint32_t *ranks = malloc((size_t)v->size * sizeof *ranks);
@@ -193,5 +192,5 @@ bool tiktoken_read(struct tokenizer *tok, const char *path, struct talc_error *e
     tok->bpe.whole_words = true;
     return (e->nfc ? tokenizer_use_regexes(tok, &regex, 1, true, err)
                    : tokenizer_use_pattern(tok, e->pretokenizer, err)) &&
-           add_specials(tok, e->specials, err) && imply_merges(tok, err);
+           add_specials(tok, e->specials, err) && tokenizer_merges_from_ids(tok, err);
 }

@@ -36,9 +36,10 @@ void token_list_clear(struct token_list *list); /* count 0; keeps the memory */
 void token_list_free(struct token_list *list);
 
 /* Loads
- *   a Hugging Face folder: tokenizer.json, or else tokenizer.model, or vocab.json and merges.txt; and where there are
+ *   a Hugging Face folder: tokenizer.json, or else tokenizer.model, tekken.json, or vocab.json and merges.txt; and where there are
  *     tokenizer_config.json, special_tokens_map.json and chat_template.jinja;
  *   a tokenizer.json alone; a GGUF file's tokenizer; a SentencePiece model (BPE or unigram);
+ *   Mistral's tekken.json;
  *   a .tiktoken file (also one called tokenizer.model): its name, or the number of its tokens, tells its pattern.
  * What talc cannot do exactly as the file asks is refused by name. NULL on failure. */
 struct tokenizer *tokenizer_load(const char *path, struct talc_error *err);

@@ -58,24 +58,6 @@ static bool equals(const char *key, size_t n, const char *name) {
 
 /* ==== the parts of the file ====================================================================== */
 
-/* Skips a value and parses it on its own; json_parse wants an object or an array, so that it is put into one. */
-static bool parse_value(struct json_scan *s, const char *name, json_t **out, struct talc_error *err) {
-    size_t begin, end;
-    struct buffer text = {0};
-    if (*out) return talc_fail(err, "duplicate object key \"%s\"", name);
-    if (!json_scan_skip(s, &begin, &end, err)) return false;
-    buffer_append_char(&text, '[');
-    buffer_append(&text, s->text + begin, end - begin);
-    buffer_append_char(&text, ']');
-    json_t *list = buffer_ok(&text) ? json_parse(text.data, text.length, name, err) : NULL;
-    bool ok = buffer_ok(&text) ? list != NULL : talc_fail(err, "out of memory for \"%s\"", name);
-    buffer_free(&text);
-    if (ok && json_array_size(list) != 1) ok = talc_fail(err, "\"%s\" is not one value", name);
-    if (ok) *out = json_incref(json_array_get(list, 0));
-    json_decref(list);
-    return ok;
-}
-
 static bool note_range(struct json_scan *s, struct range *range, const char *name, struct talc_error *err) {
     if (range->end) return talc_fail(err, "duplicate object key \"%s\"", name);
     return json_scan_skip(s, &range->begin, &range->end, err);
@@ -103,7 +85,7 @@ static bool scan_model(struct reader *r, struct json_scan *s, struct talc_error 
             memcpy(name, key, n);
             name[n] = 0;
             value = json_incref(json_object_get(r->model, name));
-            ok = parse_value(s, name, &value, err) && json_object_set(r->model, name, value) == 0;
+            ok = json_scan_parse(s, name, &value, err) && json_object_set(r->model, name, value) == 0;
             json_decref(value);
         }
         if (!ok) return false;
@@ -119,7 +101,7 @@ static bool scan_file(struct reader *r, struct json_scan *s, struct talc_error *
     while (json_scan_key(s, &key, &n, &more, err) && more) {
         int part = 0;
         while (part < N_PARTS && !equals(key, n, part_names[part])) part++;
-        bool ok = part < N_PARTS            ? parse_value(s, part_names[part], &r->parts[part], err)
+        bool ok = part < N_PARTS            ? json_scan_parse(s, part_names[part], &r->parts[part], err)
                   : equals(key, n, "model") ? scan_model(r, s, err)
                                             : json_scan_skip(s, &begin, &end, err);
         if (!ok) return false;

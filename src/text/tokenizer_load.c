@@ -98,6 +98,7 @@ static reader *reader_of(const char *path, struct talc_error *err) {
     if (n >= 4 && memcmp(head, GGUF_MAGIC, 4) == 0) return gguf_tokenizer_read;
     if (has_suffix(path, ".tiktoken") || tiktoken_recognise(head, n)) return tiktoken_read;
     if (sentencepiece_recognise(head, n)) return sentencepiece_read;
+    if (tekken_recognise(head, n)) return tekken_read;
     return tokenizer_json_read;
 }
 
@@ -114,7 +115,7 @@ static bool exists_in(const char *folder, const char *name) {
 }
 
 static bool read_folder(struct tokenizer *tok, const char *folder, struct talc_error *err) {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tekken.json"};
     bool found = false, ok = true;
     for (size_t i = 0; !found && i < sizeof names / sizeof *names; i++) {
         found = exists_in(folder, names[i]);
@@ -123,7 +124,7 @@ static bool read_folder(struct tokenizer *tok, const char *folder, struct talc_e
     if (!found && exists_in(folder, "vocab.json"))
         ok = (vocab_merges_read(tok, folder, err) && tokenizer_finish(tok, err)) || talc_fail_in(err, "%s", folder);
     else if (!found)
-        ok = talc_fail(err, "%s: there is no tokenizer.json, tokenizer.model or vocab.json", folder);
+        ok = talc_fail(err, "%s: there is no tokenizer.json, tokenizer.model, tekken.json or vocab.json", folder);
     return ok && in_folder(tok, folder, "chat_template.jinja", read_template_file, err) &&
            in_folder(tok, folder, "tokenizer_config.json", read_config, err) &&
            in_folder(tok, folder, "special_tokens_map.json", read_config, err);

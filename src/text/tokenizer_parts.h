@@ -124,12 +124,18 @@ bool tokenizer_use_sentencepiece(struct tokenizer *tok, const struct sentencepie
 bool tiktoken_read(struct tokenizer *tok, const char *path, struct talc_error *err);
 bool sentencepiece_read(struct tokenizer *tok, const char *path, struct talc_error *err);
 bool gguf_tokenizer_read(struct tokenizer *tok, const char *path, struct talc_error *err);
+bool tekken_read(struct tokenizer *tok, const char *path, struct talc_error *err);
 bool tokenizer_json_read(struct tokenizer *tok, const char *path, struct talc_error *err);
 bool vocab_merges_read(struct tokenizer *tok, const char *folder, struct talc_error *err);
 
 /* True when the file begins as a .tiktoken (a SentencePiece model) does: both are called tokenizer.model. */
 bool tiktoken_recognise(const char *head, size_t n);
 bool sentencepiece_recognise(const char *head, size_t n);
+/* True when a JSON file begins as a tekken.json does. */
+bool tekken_recognise(const char *head, size_t n);
+
+/* Merges of a vocabulary whose order of merging is that of its ids (tiktoken). */
+bool tokenizer_merges_from_ids(struct tokenizer *tok, struct talc_error *err);
 
 /* Merges of a SentencePiece vocabulary by the scores of its tokens, the highest first. */
 bool tokenizer_merges_from_scores(struct tokenizer *tok, struct talc_error *err);

@@ -495,6 +495,33 @@ static void damaged_files_do_no_harm(void **state) {
     buffer_free(&b);
 }
 
+/* a b " " ab "ab ab", of which the model uses four, behind three special tokens */
+#define TEKKEN(special, bytes) \
+    "{\"config\":{\"pattern\":\"\\\\p{N}| ?[^\\\\s\\\\p{N}]+|\\\\s+\",\"default_vocab_size\":7," \
+    "\"default_num_special_tokens\":3},\"vocab\":[{\"rank\":0,\"token_bytes\":\"YQ==\",\"token_str\":\"a\"}," \
+    "{\"rank\":1,\"token_bytes\":\"Yg==\",\"token_str\":null},{\"rank\":2,\"token_bytes\":\"" bytes "\",\"token_str\":" \
+    "\"\\u0000\"},{\"rank\":3,\"token_bytes\":\"YWI=\"},{\"rank\":4,\"token_bytes\":\"YWIgYWI=\"}]" special "}"
+
+static void tekken_files_are_read(void **state) {
+    (void)state;
+    const char *text = TEKKEN(",\"special_tokens\":[{\"rank\":0,\"token_str\":\"<unk>\"},{\"rank\":1,\"token_str\":\"<s>\"}]", "IA==");
+    struct tokenizer *tok = load_tokenizer(put_file("tekken.json", text, strlen(text)));
+    assert_ids(tok, "ab ab<s>ba<SPECIAL_2>", IDS(6, 5, 6, 1, 4, 3, 2));
+    assert_true(tokenizer_adds_bos(tok));
+    assert_int_equal(tokenizer_vocab_size(tok), 7);
+    assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
+    struct tokenizer *back = load_tokenizer(case_folder()); /* tokenizer.json comes before tekken.json */
+    assert_ids(back, "ab ab<s>ba<SPECIAL_2>", IDS(6, 5, 6, 1, 4, 3, 2));
+    tokenizer_free(back);
+    tokenizer_free(tok);
+    text = TEKKEN("", "I!==");
+    expect_load_failure(put_file("tekken.json", text, strlen(text)), "there are 3"); /* twenty by default */
+    text = TEKKEN(",\"special_tokens\":[]", "I!==");
+    expect_load_failure(put_file("tekken.json", text, strlen(text)), "token_bytes of rank 2 is not base64");
+    text = "{\"config\":{}}";
+    expect_load_failure(put_file("tekken.json", text, strlen(text)), "no \"vocab\"");
+}
+
 static void absurd_numbers_in_gguf_are_refused(void **state) {
     (void)state;
     struct buffer b = {0};
@@ -553,6 +580,7 @@ int main(void) {
         IN_FOLDER(what_is_written_as_gguf_comes_back),
         IN_FOLDER(what_gguf_cannot_say_is_refused),
         IN_FOLDER(damaged_files_do_no_harm),
+        IN_FOLDER(tekken_files_are_read),
         IN_FOLDER(absurd_numbers_in_gguf_are_refused),
         IN_FOLDER(vocab_and_merges_are_read),
     };
