@@ -8,10 +8,10 @@ minutes=${DEMO_MINUTES:-10}
 begin=$(date +%s)
 
 calc() { awk "BEGIN { x = ($1); print x }"; }
-# What the time is spent on: pretraining 15%, SFT (with replay) 74%; the rest is for building and tests. The world
+# What the time is spent on: pretraining 15%, SFT (with replay) 75%; the rest is for building and tests. The world
 # shrinks with the time, since a fact must be met often enough to be learnt.
 pretrain=$(calc "$minutes * 0.15")
-sft=$(calc "$minutes * 0.74")
+sft=$(calc "$minutes * 0.75")
 entities=$(calc "int($minutes > 10 ? 500 : $minutes < 1 ? 50 : $minutes * 50)")
 scale=$(calc "$minutes > 10 ? 1 : $minutes < 1 ? 0.1 : $minutes / 10")
 
@@ -34,7 +34,7 @@ run train --data "$out/data" --out "$out/base" --depth 4 --batch 1 --minutes "$p
 say "4. SFT: learn to answer, while text is replayed so that it is not forgotten ($sft minutes)"
 run sft --show-mask -m "$out/base" --data "$out/primer/chats.jsonl"
 run sft -m "$out/base" --data "$out/primer/chats.jsonl" --replay "$out/primer/replay.jsonl" --out "$out/sft" \
-    --batch 1 --minutes "$sft" --eval-every 0
+    --batch 1 --learning-rate 1.6e-3 --minutes "$sft" --eval-every 0
 
 say "5. Tests: wordings, topics, names and functions that never occurred in training"
 run eval -m "$out/sft" --task primer --data "$out/primer/eval.jsonl" --baseline "$out/primer/chats.jsonl" \

@@ -14,10 +14,10 @@
 #include "task/skill.h"
 
 /* At scale 1: dialogs of the skills that do not depend on the world. */
-enum { N_CODE = 16000, N_MEMORY = 7000, N_OUTLINE = 5500, N_TALK = 2500 };
+enum { N_CODE = 16000, N_MEMORY = 6000, N_OUTLINE = 7500, N_TALK = 2500 };
 enum {
     ACQUAINTANCES = 12,   /* "who is X" asked for each thing */
-    UNKNOWN_PERCENT = 23, /* of all dialogs: enough to refuse, not so many that what is known is refused */
+    UNKNOWN_PERCENT = 25, /* of all dialogs: enough to refuse, not so many that what is known is refused */
     LONGEST_DIALOG = 12,  /* messages */
     CHAT_BYTES = 500,     /* a conversation that is longer gets no further dialog: it must fit in a context */
     REPLAY_SHARE = 3,     /* one in three as many texts again for the second stage */

@@ -94,7 +94,7 @@ static const struct template templates[] = {
      PHRASES_LARGEST},
     {TAKES_TWO,
      sum_of,
-     {"int {f}(int x, int y) {\n    return {x} + {y};\n}", "def {f}(x, y):\n    return {x} + {y}"},
+     {"int {f}(int x, int y) {\n    return ({x}) + ({y});\n}", "def {f}(x, y):\n    return ({x}) + ({y})"},
      PHRASES_SUM_OF_TWO},
     {TAKES_LIST,
      count_over_ten,
