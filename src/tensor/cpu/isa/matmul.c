@@ -40,9 +40,10 @@ struct product {
     int tasks_down;               /* tasks that share columns */
 };
 
-/* Floats of a packed block of a (what a packed tile is written too far comes before b), and of b. */
-#define BLOCK_A (BLOCK_K * BLOCK_ROWS + SIDE)
+/* Floats of a packed block of a, with a cache line for what a tile is written too far, and of b, which begins on a line. */
+#define BLOCK_A (BLOCK_K * BLOCK_ROWS + 16)
 #define BLOCK_B (BLOCK_K * MOST_COLS)
+_Static_assert(SIDE <= 16 && BLOCK_A % 16 == 0 && BLOCK_B % 16 == 0, "whole cache lines");
 
 /* The first of the columns that a thread has packed, of this product; -1: none. In cache lines of its own. */
 struct held {
