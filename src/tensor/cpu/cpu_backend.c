@@ -100,10 +100,11 @@ bool cpu_scratch_reserve(struct stream *s, size_t n_bytes_each) {
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
-/* Large pieces lie in huge pages where the system has them: rows of matrices are often a page or more apart. */
+/* Large pieces lie in huge pages where the system has them: rows of matrices are often a page or more apart. The last page counts
+ * whole, so smaller pieces would hold notably more than they were asked for. */
 static void *cpu_memory_take(struct stream *stream, size_t n_bytes, struct talc_error *err) {
     (void)stream;
-    size_t alignment = n_bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 64, size = round_up_size(n_bytes ? n_bytes : 1, alignment);
+    size_t alignment = n_bytes >= 20 * HUGE_PAGE ? HUGE_PAGE : 64, size = round_up_size(n_bytes ? n_bytes : 1, alignment);
     void *memory = size >= n_bytes ? aligned_alloc(alignment, size) : NULL;
 #ifdef MADV_HUGEPAGE
     if (memory && alignment == HUGE_PAGE) madvise(memory, size, MADV_HUGEPAGE);
