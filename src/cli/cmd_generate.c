@@ -31,7 +31,7 @@ static bool print_piece(void *context, const char *text, size_t n_bytes) {
 static bool encode_prompt(const struct assistant *a, const char *prompt, struct token_list *ids, struct talc_error *err) {
     size_t valid = utf8_valid_prefix(prompt, strlen(prompt));
     if (prompt[valid]) return talc_fail(err, "the prompt is not valid UTF-8 text: byte %zu of it", valid + 1);
-    if (*prompt) return tokenizer_encode(a->tokenizer, prompt, strlen(prompt), false, ids, err);
+    if (*prompt) return tokenizer_encode_prompt(a->tokenizer, prompt, strlen(prompt), false, ids, err);
     int32_t first = tokenizer_bos_id(a->tokenizer);
     if (first < 0) first = tokenizer_end_of_text_id(a->tokenizer);
     if (first < 0) return talc_fail(err, "this model has no token that begins a text; give a prompt with -p");
