@@ -36,4 +36,14 @@ must "$compare" --runs 1 --less --peer 'echo 8 s; echo 6' --talc 'echo 3'
 grep -q 'talc is 2 times' "$work/out" || fail "compare --less says: $(cat "$work/out")"
 "$compare" --runs 1 --peer false --talc 'echo 1' 2>/dev/null && fail "compare goes on after a command that failed"
 
+# Three steps say nothing about losses, only that every recipe of the comparison still runs, at no more than nanoGPT's size.
+i=0
+while [ $i -lt 800 ]; do i=$((i + 1)); echo "All the world's a stage, line $i."; done >"$work/stage.txt"
+must env TALC="$TALC" "$(dirname "$compare")/shakespeare" "$work/stage.txt" --steps 2 --seeds 1
+for recipe in "nanoGPT's" 'own, AdamW' 'own, Muon'; do
+    awk -F '|' -v name=" $recipe " '$2 == name && $4 > 700000 && $4 <= 804096 && $6 > 0 { found = 1 } END { exit !found }' "$work/out" ||
+        fail "bench/shakespeare has no row of $recipe: $(cat "$work/out")"
+done
+refuses usage "$(dirname "$compare")/shakespeare" --steps 0 "$work/stage.txt"
+
 finish
