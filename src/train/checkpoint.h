@@ -15,6 +15,8 @@
 /* Where a run stands, besides weights and moments. All of it is in trainer.json. */
 struct train_state {
     int64_t step, total_steps; /* updates done; updates planned */
+    int64_t turn_step;         /* of the schedule, as it was planned last */
+    double turn_factor;
     struct loader_state position; /* in the data */
     double best_loss;  /* lowest validation loss so far; infinity before the first */
     int64_t best_step;

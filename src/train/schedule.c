@@ -11,16 +11,27 @@ static double decay_start(const struct schedule *s) {
     return s->kind == SCHEDULE_WSD && hold > first ? hold : first;
 }
 
-int64_t schedule_decay_start(const struct schedule *s) { return (int64_t)ceil(decay_start(s)); }
-
 double schedule_factor(const struct schedule *s, int64_t step) {
     if (step < s->warmup_steps) return (double)(step + 1) / (double)s->warmup_steps;
-    double first = decay_start(s), span = (double)s->total_steps - first;
-    if (s->kind == SCHEDULE_CONSTANT || (double)step < first || span <= 0) return 1;
+    bool turned = s->turn_step > 0 && step >= s->turn_step;
+    double first = turned ? (double)s->turn_step : decay_start(s), span = (double)s->total_steps - first;
+    double from = turned ? s->turn_factor : 1;
+    if (s->kind == SCHEDULE_CONSTANT || (double)step < first || span <= 0) return from;
     double done = ((double)step - first) / span; /* 0 at the first step of the decay, just under 1 at the last */
     if (done > 1) done = 1;
     double left = s->kind == SCHEDULE_COSINE ? 0.5 * (1 + cos(3.14159265358979323846 * done)) : 1 - done;
-    return s->final_factor + (1 - s->final_factor) * left;
+    return s->final_factor + (from - s->final_factor) * left;
+}
+
+void schedule_replan(struct schedule *s, int64_t step, int64_t total_steps) {
+    bool falling = s->total_steps > 0 && (double)step >= decay_start(s) && s->kind != SCHEDULE_CONSTANT;
+    if (falling && s->kind == SCHEDULE_COSINE) return;
+    if (falling) {
+        double factor = schedule_factor(s, step);
+        s->turn_step = step;
+        s->turn_factor = factor;
+    }
+    s->total_steps = total_steps;
 }
 
 bool schedule_kind_parse(const char *name, enum schedule_kind *out) {

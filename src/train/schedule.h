@@ -17,13 +17,16 @@ struct schedule {
     int64_t warmup_steps, total_steps;
     double final_factor;   /* factor at the last step */
     double decay_fraction; /* of total_steps; WSD only */
+    int64_t turn_step;     /* 0, or where a linear decay was planned anew: */
+    double turn_factor;    /* its factor there */
 };
 
 /* Factor for step 0 .. total_steps - 1. Warmup is linear and its first step is not zero. */
 double schedule_factor(const struct schedule *s, int64_t step);
 
-/* The first step whose factor is below that of the step before: until then the total may still change. */
-int64_t schedule_decay_start(const struct schedule *s);
+/* Changes the total before step `step` is taken, leaving no jump: a linear decay that has begun goes on from where it is. A
+ * cosine that has begun stays as planned. */
+void schedule_replan(struct schedule *s, int64_t step, int64_t total_steps);
 
 bool schedule_kind_parse(const char *name, enum schedule_kind *out); /* "cosine", ... */
 const char *schedule_kind_name(enum schedule_kind kind);

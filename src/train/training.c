@@ -107,18 +107,20 @@ static bool one_step(struct loop *l, struct metrics_line *line, struct talc_erro
     return true;
 }
 
-/* When only a time was given: how many steps fit into what is left of it, at the pace so far. Said anew until the rate begins
- * to fall, so that a machine that was busy for a moment does not spoil the estimate; fixed from then on. */
-static void fix_total_steps(struct loop *l) {
+/* When only a time was given: how many steps fit into what is left of it, at the pace so far. Said anew after each step, so that a
+ * machine that was busy for a while spoils neither the plan nor what is left of the time. */
+static void plan_by_clock(struct loop *l) {
     struct train_state *s = l->state;
     if (l->options->schedule.total_steps > 0) return;
     if (l->measured_steps++ == 2) l->measure_from = clock_seconds();
     if (l->measured_steps < STEPS_TO_MEASURE) return;
-    if (s->total_steps > 0 && s->step >= schedule_decay_start(&l->schedule)) return;
     double pace = (clock_seconds() - l->measure_from) / (double)(l->measured_steps - 3);
     double left = l->options->minutes * 60 - (clock_seconds() - l->start);
-    s->total_steps = s->step + (left > pace ? (int64_t)(left / pace) : 1);
-    l->schedule.total_steps = s->total_steps;
+    int64_t more = left > pace ? (int64_t)(left / pace) : s->total_steps == 0;
+    schedule_replan(&l->schedule, s->step, s->step + more);
+    s->total_steps = l->schedule.total_steps;
+    s->turn_step = l->schedule.turn_step;
+    s->turn_factor = l->schedule.turn_factor;
 }
 
 static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
@@ -129,7 +131,7 @@ static bool run_steps(struct loop *l, bool *stopped, struct talc_error *err) {
     while (!*stopped && (s->total_steps == 0 || s->step < s->total_steps)) {
         struct metrics_line line;
         if (!one_step(l, &line, err)) return false;
-        fix_total_steps(l);
+        plan_by_clock(l);
         bool last = s->total_steps > 0 && s->step >= s->total_steps;
         *stopped = !last && o->stop && *o->stop;
         if ((last || due(o->eval_every, s->step)) && !evaluate(l, &line, err)) return false;
@@ -144,12 +146,14 @@ static bool run_steps(struct loop *l, bool *stopped, struct talc_error *err) {
     return true;
 }
 
-/* A number of steps that is asked for holds, also where a resumed run had another. A run by the clock keeps what it had
- * planned, unless it is done and has been given more time since. */
+/* A number of steps that is asked for holds, also where a resumed run had another. A run by the clock goes on with what it had
+ * planned, unless it is done and has been given more time since. A new plan forgets where the old one had come to. */
 static void plan_total_steps(const struct training_options *o, struct train_state *s) {
     const double slack = 1.05; /* plans are not exact: a run that ended a little early is done */
+    int64_t before = s->total_steps;
     if (o->schedule.total_steps > 0) s->total_steps = o->schedule.total_steps;
     else if (s->step >= s->total_steps && o->minutes * 60 > slack * s->seconds) s->total_steps = 0;
+    if (s->total_steps != before) s->turn_step = 0;
 }
 
 bool training_run(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
@@ -166,6 +170,8 @@ bool training_run(struct trainer *trainer, const struct objective *objective, co
     *stopped = false;
     plan_total_steps(options, state);
     l.schedule.total_steps = state->total_steps;
+    l.schedule.turn_step = state->turn_step;
+    l.schedule.turn_factor = state->turn_factor;
     if (!row_batch_open(&l.batch, data->rows_per_step, trainer->options.row_tokens, err)) return false;
     bool ok = metrics_open(&l.metrics, options->out, state->step, err) && run_steps(&l, stopped, err) &&
               metrics_plot(&l.metrics, err);

@@ -21,7 +21,7 @@ struct training_data {
 struct training_options {
     const char *out;      /* run folder; it exists */
     struct schedule schedule; /* total_steps 0: as many as fit in `minutes` */
-    double minutes;       /* time to fill when total_steps is 0; the number of steps is fixed after the first few */
+    double minutes;       /* time to fill when total_steps is 0; the number of steps is planned anew after each */
     int64_t eval_every;   /* full validation every so many steps; 0: at the end only */
     int64_t save_every;   /* 0: at the end only */
     int64_t sample_every; /* 0: never */

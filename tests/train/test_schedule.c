@@ -38,6 +38,27 @@ static void an_open_end_keeps_the_peak(void **state) {
     near(schedule_factor(&s, 11), 1);
 }
 
+static void a_new_plan_leaves_no_jump(void **state) {
+    (void)state;
+    struct schedule s = {.kind = SCHEDULE_WSD, .warmup_steps = 10, .total_steps = 100, .decay_fraction = 0.4};
+    schedule_replan(&s, 20, 200); /* before the decay: as if it had been so from the beginning */
+    near(schedule_factor(&s, 119), 1);
+    near(schedule_factor(&s, 160), 0.5);
+    schedule_replan(&s, 160, 260); /* in it: from a half to nothing in 100 steps instead of 40 */
+    near(schedule_factor(&s, 160), 0.5);
+    near(schedule_factor(&s, 210), 0.25);
+    schedule_replan(&s, 210, 212);
+    near(schedule_factor(&s, 210), 0.25);
+    near(schedule_factor(&s, 211), 0.125);
+    near(schedule_factor(&s, 212), 0);
+    struct schedule cosine = {.kind = SCHEDULE_COSINE, .warmup_steps = 10, .total_steps = 100};
+    schedule_replan(&cosine, 50, 200);
+    assert_int_equal(cosine.total_steps, 100);
+    struct schedule constant = {.kind = SCHEDULE_CONSTANT, .warmup_steps = 10, .total_steps = 100};
+    schedule_replan(&constant, 50, 200);
+    near(schedule_factor(&constant, 150), 1);
+}
+
 static void names_round_trip(void **state) {
     (void)state;
     enum schedule_kind kind;
@@ -52,7 +73,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(warmup_is_linear_and_starts_above_zero), cmocka_unit_test(cosine_ends_at_the_final_factor),
         cmocka_unit_test(wsd_holds_and_then_falls_to_zero),       cmocka_unit_test(an_open_end_keeps_the_peak),
-        cmocka_unit_test(names_round_trip),
+        cmocka_unit_test(a_new_plan_leaves_no_jump),              cmocka_unit_test(names_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
