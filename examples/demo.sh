@@ -8,10 +8,10 @@ minutes=${DEMO_MINUTES:-10}
 begin=$(date +%s)
 
 calc() { awk "BEGIN { x = ($1); print x }"; }
-# What the time is spent on: pretraining 15%, SFT (with replay) 75%; the rest is for building and tests. The world
+# What the time is spent on: pretraining 13%, SFT (with replay) 73%; the rest is for building and tests. The world
 # shrinks with the time, since a fact must be met often enough to be learnt.
-pretrain=$(calc "$minutes * 0.15")
-sft=$(calc "$minutes * 0.75")
+pretrain=$(calc "$minutes * 0.13")
+sft=$(calc "$minutes * 0.73")
 entities=$(calc "int($minutes > 10 ? 500 : $minutes < 1 ? 50 : $minutes * 50)")
 scale=$(calc "$minutes > 10 ? 1 : $minutes < 1 ? 0.1 : $minutes / 10")
 

@@ -24,7 +24,7 @@ static inline struct sampling sampling_from(const struct sampling_values *v) {
 
 #define OPTIONS_SAMPLING(v)                                                                                          \
     {.name = "temp", .kind = OPTION_NUMBER, .value = &(v).temperature, .argument = "T",                              \
-     .help = "temperature; 0: always the likeliest token (default 0.8)", .min = 0, .max = 100},                      \
+     .help = "temperature; 0: always the likeliest token (default 0.7)", .min = 0, .max = 100},                      \
     {.name = "top-k", .kind = OPTION_INT, .value = &(v).top_k, .argument = "K",                                      \
      .help = "only the K likeliest tokens; 0: all", .min = 0, .max = 1e9},                                           \
     {.name = "top-p", .kind = OPTION_NUMBER, .value = &(v).top_p, .argument = "P",                                   \

@@ -17,7 +17,7 @@ struct sampler {
 };
 
 struct sampling sampling_defaults(void) {
-    return (struct sampling){.temperature = 0.8f, .top_p = 0.95f, .min_p = 0.05f, .repetition_penalty = 1};
+    return (struct sampling){.temperature = 0.7f, .top_p = 0.95f, .min_p = 0.05f, .repetition_penalty = 1};
 }
 
 bool sampling_check(const struct sampling *s, struct talc_error *err) {
