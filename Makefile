@@ -22,6 +22,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 endif
 PREFIX ?= /usr/local
+BEGIN := $(shell date +%s)
 
 # ---- libraries: got before they are looked up, unless the goal needs none ----------------------------------------------
 ifneq ($(filter-out clean help lint format deps,$(or $(MAKECMDGOALS),all)),)
@@ -139,7 +140,7 @@ test: $(BUILD)/talc test-bin
 
 ## make demo       the whole road: corpus, tokenizer, pretraining, SFT, tests, a conversation (DEMO_MINUTES=10)
 demo: talc
-	@examples/demo.sh
+	@DEMO_BEGIN=$(BEGIN) examples/demo.sh
 
 ## make chat       talk to what make demo trained
 chat: talc

@@ -5,13 +5,16 @@ set -eu
 talc=${TALC:-./talc}
 out=${DEMO_DIR:-demo}
 minutes=${DEMO_MINUTES:-10}
-begin=$(date +%s)
+begin=${DEMO_BEGIN:-$(date +%s)} # `make demo` counts from before the build
 
 calc() { awk "BEGIN { x = ($1); print x }"; }
-# What the time is spent on: pretraining 13%, SFT (with replay) 73%; the rest is for building and tests. The world
-# shrinks with the time, since a fact must be met often enough to be learnt.
-pretrain=$(calc "$minutes * 0.13")
-sft=$(calc "$minutes * 0.73")
+# Pretraining takes 14% of the time. SFT (with replay) takes what is left of it then, but for the tests. The world shrinks with the
+# time, since a fact must be met often enough to be learnt.
+pretrain=$(calc "$minutes * 0.14")
+sft_minutes() {
+    left=$(calc "$minutes - ($(date +%s) - $begin) / 60 - ($minutes > 7 ? $minutes * 0.06 : 0.4)")
+    calc "$left > $minutes / 2 ? $left : $minutes / 2"
+}
 entities=$(calc "int($minutes > 10 ? 500 : $minutes < 1 ? 50 : $minutes * 50)")
 scale=$(calc "$minutes > 10 ? 1 : $minutes < 1 ? 0.1 : $minutes / 10")
 
@@ -31,6 +34,7 @@ run prepare -t "$out/tok" --out "$out/data" --val-fraction 0.01 "$out/primer/pre
 say "3. Pretraining: learn to predict the next token of the text ($pretrain minutes)"
 run train --data "$out/data" --out "$out/base" --depth 4 --batch 1 --minutes "$pretrain" --eval-every 0
 
+sft=$(sft_minutes)
 say "4. SFT: learn to answer, while text is replayed so that it is not forgotten ($sft minutes)"
 run sft --show-mask -m "$out/base" --data "$out/primer/chats.jsonl"
 run sft -m "$out/base" --data "$out/primer/chats.jsonl" --replay "$out/primer/replay.jsonl" --out "$out/sft" \
