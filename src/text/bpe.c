@@ -369,6 +369,8 @@ static bool list_splits(struct bpe *bpe, const struct vocabulary *v) {
                                         m->right != m->result,
                                     split->rights};
         bpe->splits[m->left].rights |= filter_bit(m->right);
+        uint64_t n_bytes = (uint64_t)v->tokens[m->left].n_bytes + v->tokens[m->right].n_bytes;
+        if (n_bytes != v->tokens[m->result].n_bytes || m->result == bpe->unknown_id) bpe->other_lengths = true;
     }
     return true;
 }
@@ -430,6 +432,8 @@ bool bpe_finish(struct bpe *bpe, const struct vocabulary *v, struct talc_error *
 
 /* ==== merges that a vocabulary implies =========================================================== */
 
+enum { MAX_IMPLIED_BYTES = 4096 }; /* of a token: trying every cut takes the square of it */
+
 /* Adds (left, right) -> id, at once to the table too. */
 static bool imply_merge(struct bpe *bpe, int32_t left, int32_t right, int32_t id, uint32_t rank) {
     struct bpe_merge merge = {left, right, id, rank};
@@ -457,6 +461,8 @@ bool bpe_imply_merges(struct bpe *bpe, const struct vocabulary *v, const int32_t
     size_t longest = 2;
     for (size_t i = 0; i < n_tokens; i++)
         if (vocabulary_token(v, order[i])->n_bytes > longest) longest = vocabulary_token(v, order[i])->n_bytes;
+    if (longest > MAX_IMPLIED_BYTES)
+        return talc_fail(err, "a token has %zu bytes; merges are implied for up to %d", longest, MAX_IMPLIED_BYTES);
     int32_t *ids = malloc(longest * sizeof *ids);
     bool ok = ids && build_slots(bpe, n_tokens) && list_symbols(bpe, v, err);
     for (size_t i = 0; ok && i < n_tokens; i++) {

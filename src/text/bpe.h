@@ -47,6 +47,8 @@ struct bpe {
     int32_t unknown_id;    /* -1: a symbol without a token is an error */
     bool fuse_unknown;     /* unknown symbols side by side are one token */
     bool whole_words;      /* a word that is in the vocabulary is that token, whatever the merges say */
+    bool other_lengths;    /* a merge makes a token whose bytes are not those of its parts (an added one, as it is written): its length
+                            * says nothing of the text, so words are merged at once */
     uint32_t longest_other; /* whole_words: bytes of the longest token that merges alone do not lead to; 0: there is none */
 };
 

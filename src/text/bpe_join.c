@@ -167,7 +167,7 @@ bool bpe_encode_word(const struct bpe *bpe, const struct vocabulary *v, struct b
         return true;
     }
     struct joining j = {bpe, v, scratch, cache, word, n, err};
-    bool at_once = n <= WHOLE_BYTES && !is_wide(word, n);
+    bool at_once = bpe->other_lengths || (n <= WHOLE_BYTES && !is_wide(word, n));
     bool ok = at_once ? bpe_merge_text(bpe, v, scratch, word, n, ids, n_ids, err)
                       : encode_between_borders(&j, ids, n_ids);
     if (ok && bpe->fuse_unknown && bpe->unknown_id >= 0) *n_ids = fuse_unknown(bpe, ids, *n_ids);

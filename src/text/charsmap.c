@@ -12,10 +12,21 @@
 #endif
 
 #define MAX_GRAPHEME_BYTES 5
+#define MAX_KEY_BYTES 256 /* a broken trie may go in circles */
+#define MAX_REPLACEMENT_BYTES 1024
 
 static uint32_t unit_at(const struct charsmap *map, size_t i) {
     const unsigned char *u = (const unsigned char *)map->bytes + 4 + 4 * i;
     return (uint32_t)u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
+}
+
+static size_t longest_replacement(const struct charsmap *map) {
+    size_t longest = 0, run = 0;
+    for (size_t i = 4 + 4 * map->n_units; i < map->n_bytes; i++) {
+        run = map->bytes[i] ? run + 1 : 0;
+        if (run > longest) longest = run;
+    }
+    return longest;
 }
 
 struct charsmap *charsmap_new(const char *bytes, size_t n_bytes, struct talc_error *err) {
@@ -38,7 +49,10 @@ struct charsmap *charsmap_new(const char *bytes, size_t n_bytes, struct talc_err
         return NULL;
     }
     map->n_units = size / 4;
-    return map;
+    if (longest_replacement(map) <= MAX_REPLACEMENT_BYTES) return map;
+    charsmap_free(map);
+    talc_fail(err, "the precompiled_charsmap has a replacement of more than %d bytes", MAX_REPLACEMENT_BYTES);
+    return NULL;
 }
 
 void charsmap_free(struct charsmap *map) {
@@ -53,7 +67,7 @@ static size_t find_replaced(const struct charsmap *map, const char *text, size_t
     if (!map) return 0;
     uint32_t unit = unit_at(map, 0);
     node ^= (size_t)(unit >> 10) << ((unit & 1u << 9) >> 6);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && i < MAX_KEY_BYTES; i++) {
         unsigned char byte = (unsigned char)text[i];
         node ^= byte;
         if (node >= map->n_units) break;

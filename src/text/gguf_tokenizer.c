@@ -1,4 +1,5 @@
 /* gguf_tokenizer.c - reading the tokenizer inside a GGUF file: tokenizer.ggml.* as llama.cpp's converter writes it. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,7 @@ static bool keep_scores(struct reading *r, struct talc_error *err) {
     bool ok = true;
     for (size_t i = 0; ok && i < n; i++) {
         float score = gguf_f32_at(r->scores, i);
+        if (isnan(score)) return talc_fail(err, "the score of token %zu is not a number", i);
         if (token_type(r, i) == NORMAL && score < r->tok->lowest_score) r->tok->lowest_score = score;
         ok = tokenizer_set_score(r->tok, (int32_t)i, score);
     }

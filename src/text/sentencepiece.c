@@ -1,5 +1,6 @@
 /* sentencepiece.c - reading SentencePiece models (protobuf ModelProto of sentencepiece_model.proto) of the types BPE and
  * UNIGRAM. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,12 +204,13 @@ static bool add_piece(struct tokenizer *tok, int32_t id, const char *text, size_
     return ok;
 }
 
-static bool keep_score(struct tokenizer *tok, int32_t id, uint64_t bits, uint64_t type) {
+static bool keep_score(struct tokenizer *tok, int32_t id, uint64_t bits, uint64_t type, struct talc_error *err) {
     uint32_t low = (uint32_t)bits;
     float score;
     memcpy(&score, &low, sizeof score);
+    if (isnan(score)) return talc_fail(err, "the score of piece %d is not a number", (int)id);
     if (type == NORMAL && score < tok->lowest_score) tok->lowest_score = score;
-    return tokenizer_set_score(tok, id, score);
+    return tokenizer_set_score(tok, id, score) || talc_fail(err, "out of memory for the vocabulary");
 }
 
 static bool read_pieces(struct tokenizer *tok, struct message m, struct model *model, struct talc_error *err) {
@@ -226,7 +228,7 @@ static bool read_pieces(struct tokenizer *tok, struct message m, struct model *m
         if (model->n_pieces >= VOCABULARY_MAX_SIZE) return talc_fail(err, "the vocabulary is too large");
         int32_t id = (int32_t)model->n_pieces++;
         if (!add_piece(tok, id, text.data, text.n, type, err)) return false;
-        if (!keep_score(tok, id, score, type)) return talc_fail(err, "out of memory for the vocabulary");
+        if (!keep_score(tok, id, score, type, err)) return false;
     }
     return true;
 }

@@ -357,7 +357,7 @@ static bool read_wordpiece(struct reader *r, struct talc_error *err) {
     const char *prefix;
     int64_t max_characters;
     if (!json_get_string(r->model, "continuing_subword_prefix", "##", &prefix, err) ||
-        !json_get_int(r->model, "max_input_chars_per_word", 100, 1, INT32_MAX, &max_characters, err))
+        !json_get_int(r->model, "max_input_chars_per_word", 100, 1, 4096, &max_characters, err))
         return false;
     w->max_characters = (size_t)max_characters;
     w->prefix = strdup(prefix);

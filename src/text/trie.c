@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LONGEST_SEARCH 16384 /* places that no node has fitted for so long are given up: building stays linear */
 #define FULL_SHARE 0.95
 
 /* Keys [first, last) begin with the bytes that lead to `node`, `depth` of them. */
@@ -66,7 +67,8 @@ static int32_t find_base(struct building *b, const unsigned char *children, int 
         while (i < n_children && b->trie->nodes[place - children[0] + children[i]].parent < 0) i++;
         if (i == n_children) break;
     }
-    if ((double)n_taken >= FULL_SHARE * (double)(place - b->search_from + 1)) b->search_from = place;
+    size_t searched = place - b->search_from + 1;
+    if (searched > LONGEST_SEARCH || (double)n_taken >= FULL_SHARE * (double)searched) b->search_from = place;
     return (int32_t)(place - children[0]);
 }
 
@@ -97,7 +99,8 @@ bool trie_build(struct trie *trie, struct trie_key *keys, size_t n_keys) {
     *trie = (struct trie){0};
     if (n_keys) qsort(keys, n_keys, sizeof *keys, compare_keys);
     bool ok = grow_nodes(trie, 1024);
-    if (ok) trie->nodes[0].parent = 0; /* taken; no child is node 0, as bases are above 0 */
+    /* Taken; no child is node 0, as bases are above 0: also that of a root without children. */
+    if (ok) trie->nodes[0] = (struct trie_node){.base = 1, .parent = 0, .value = -1};
     ok = ok && (n_keys == 0 || queue_range(&b, (struct range){0, n_keys, 0, 0}));
     for (size_t i = 0; ok && i < b.n_queued; i++) ok = place_children(&b, b.queue[i]);
     free(b.queue);

@@ -5,6 +5,7 @@
 
 #define UNKNOWN_PENALTY 10.0
 #define UNKNOWN (-1)
+#define MAX_PIECE_BYTES 4096 /* a walk from each place of a text is as long as the longest piece at most */
 
 /* The best way to a place in the text. */
 struct unigram_node {
@@ -18,6 +19,10 @@ bool unigram_build(struct unigram *u, const struct vocabulary *v, double lowest_
     size_t n = 0;
     for (int32_t id = 0; keys && id < v->size; id++) {
         const struct vocabulary_token *token = &v->tokens[id];
+        if (token->kind == TOKEN_TEXT && token->n_bytes > MAX_PIECE_BYTES) {
+            free(keys);
+            return talc_fail(err, "piece %d has %u bytes; at most %d are read", (int)id, token->n_bytes, MAX_PIECE_BYTES);
+        }
         if (token->kind == TOKEN_TEXT)
             keys[n++] = (struct trie_key){vocabulary_bytes(v, token), token->n_bytes, id};
     }
