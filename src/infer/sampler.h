@@ -20,7 +20,7 @@ struct sampling {
     uint64_t seed;
 };
 
-struct sampling sampling_defaults(void); /* temperature 0.8, top-p 0.95, min-p 0.05, no other */
+struct sampling sampling_defaults(void); /* temperature 0.7, top-p 0.95, min-p 0.05, no other */
 bool sampling_check(const struct sampling *s, struct talc_error *err);
 
 struct sampler; /* scratch for one vocabulary */

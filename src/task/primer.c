@@ -298,7 +298,7 @@ static bool name_is_new(struct writer *w, const char *name) {
     return !hash_set_has(&w->vocabulary, word_sequence_hash(w->name.words, w->name.n));
 }
 
-/* What is held out by hash is new by construction; what is left are eight words that come together by chance, a drawn
+/* What is held out is new by construction; what is left are eight words that come together by chance, a drawn
  * name that is a word of some sentence, and the same prompt twice. */
 static bool test_is_new(struct writer *w, const json_t *check) {
     static const char *const names[] = {"name", "thing", "function"};

@@ -10,8 +10,8 @@
  *   world.jsonl     {"name", "kind", "facts": [six sentences]}: what there is to ask about
  *
  * What tests ask never occurs in training, by construction (skill.h): a fifth of the frames and wordings, names,
- * unknown things, topics, sets of facts to list, and combinations of template, operation and language, each chosen
- * by hash. */
+ * unknown things, topics and sets of facts to list, each chosen by hash, and combinations of template, operation and language,
+ * chosen as in a Latin square (skill_code.c). */
 #ifndef TALC_TASK_PRIMER_H
 #define TALC_TASK_PRIMER_H
 
