@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,7 +95,15 @@ const volatile sig_atomic_t *cli_catch_interrupt(void) {
     return &interrupted;
 }
 
-void cli_clear_interrupt(void) { interrupted = 0; }
+void cli_clear_interrupt(void) {
+    sigset_t both, before;
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT);
+    sigaddset(&both, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &both, &before);
+    if (interrupted == SIGINT) interrupted = 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
 
 bool cli_device_open(struct cli_device *device, const char *name, int64_t threads, struct talc_error *err) {
     *device = (struct cli_device){.pool = thread_pool_open((int)threads, err)};

@@ -83,7 +83,7 @@ int cli_close_stdout(const char *command, int code);
 
 /* SIGINT and SIGTERM set a flag to their number; a second SIGINT ends the process with 130. */
 const volatile sig_atomic_t *cli_catch_interrupt(void);
-void cli_clear_interrupt(void);
+void cli_clear_interrupt(void); /* forgets a SIGINT; a SIGTERM stays */
 
 /* ---- device ---------------------------------------------------------------------------------------------------------- */
 

@@ -171,10 +171,10 @@ static bool converse(struct chat *c, struct talc_error *err) {
     while (ok && !ferror(stdout) && *c->interrupted != SIGTERM) {
         enum line_result result = read_message(input, &line, &message);
         if (result == LINE_END || *c->interrupted == SIGTERM) break;
-        cli_clear_interrupt();
         if (result == LINE_INTERRUPTED) fputc('\n', stderr);
         else if (message.length > 0 && message.data[0] != '/') ok = say(c, &message, terminal, err);
         else if (message.length > 0 && !run_command(c, message.data)) break;
+        cli_clear_interrupt(); /* it ended the line or the answer, and nothing after */
     }
     if (terminal) fputc('\n', stderr);
     line_input_close(input);

@@ -49,6 +49,18 @@ refuses() {
     fi
 }
 
+# until_caught PID: waits, a minute at most, until the program catches SIGTERM (Linux tells; elsewhere half a second must do).
+until_caught() {
+    [ -e "/proc/$1/status" ] || { sleep 0.5; return; }
+    tries=0
+    while [ $tries -lt 600 ]; do
+        caught=$(sed -n 's/^SigCgt:.*\(....\)$/\1/p' "/proc/$1/status" 2>/dev/null)
+        case $caught in [4-7c-f]*) return ;; esac
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+}
+
 finish() {
     [ "$failures" = 0 ] || { echo "$failures failed" >&2; exit 1; }
     echo "ok"

@@ -21,20 +21,21 @@ awk 'BEGIN {
     print "\"}]}" }' >"$work/endless.jsonl"
 must "$TALC" sft -m "$work/long_base" --data "$work/endless.jsonl" --out "$work/endless" --steps 2 --val-fraction 0 --quiet
 
-# on_terminal OPTIONS: plays the lines of stdin to a chat, each "PATTERN|TEXT": TEXT is typed as soon as PATTERN is seen in what
-# was shown since the last. What it shows goes to $work/seen.
+# on_terminal OPTIONS: plays the lines of stdin to a chat, each "PATTERN|TEXT": TEXT is typed as soon as PATTERN is seen behind
+# what the line before waited for. What it shows goes to $work/seen.
 on_terminal() {
     : >"$work/seen"
     : >"$work/missed"
     shown=0
     while IFS='|' read -r pattern text; do
         tries=0
-        until tail -c +$((shown + 1)) "$work/seen" | grep -q -- "$pattern"; do
+        until found=$(tail -c +$((shown + 1)) "$work/seen" | grep -abo -m1 -- "$pattern" | head -1) && [ -n "$found" ]; do
             tries=$((tries + 1))
             [ $tries -lt 600 ] || { echo "$pattern" >"$work/missed"; exit; }
             sleep 0.1
         done
-        shown=$(wc -c <"$work/seen")
+        match=${found#*:}
+        shown=$((shown + ${found%%:*} + ${#match}))
         printf '%b' "$text"
     done | script -qefc "$TALC chat $1" /dev/null >"$work/seen" 2>&1
     status=$?
@@ -47,13 +48,16 @@ on_terminal "-m $work/endless --temp 0 --threads 1 --verbose" <<LINES
 ^> |Who sang?\n
 miller|\003
 tokens/s|/nonsense\n
-clear *forget|half a line\003
+clear *forget|
+^> |half a line\003
 ^> |\003
 ^> |/system Gr\303\274\303\237e\n
 ^> |/save $work/greeting.jsonl\n
 added to|/exit\n
 LINES
 [ "$status" = 0 ] || fail "exit $status after Ctrl-C and /exit"
+grep -aA1 'tokens/s' "$work/seen" | grep -q '> .$' &&
+    fail "a stopped answer is followed by an empty line of the user's"
 n=$(sed -n 's/.*(\([0-9]*\) tokens, .* tokens\/s.*/\1/p' "$work/seen")
 [ "${n:-0}" -gt 0 ] && [ "${n:-0}" -lt 8000 ] || fail "the answer was not stopped: ${n:-no} tokens"
 grep -q 'Grüße' "$work/greeting.jsonl" || fail "what is typed is not UTF-8 text"
@@ -73,7 +77,8 @@ for text in '' 'Who sang?\n'; do
     sleep 1.3
     pid=$(sed -n '1s/[^0-9]//gp' "$work/seen")
     kill -TERM "$pid" || fail "no process to end"
-    for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" 2>/dev/null && sleep 0.1; done
+    tries=0
+    while kill -0 "$pid" 2>/dev/null && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 0.1; done
     kill -0 "$pid" 2>/dev/null && { fail "SIGTERM does not end the chat"; kill -KILL "$pid"; }
     wait
 done

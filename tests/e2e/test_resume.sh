@@ -57,7 +57,8 @@ same "$work/whole" "$work/killed"
 "$TALC" train --data "$work/data" --out "$work/stopped" --depth 2 --context 64 --batch 4 --steps 120 --eval-every 20 --save-every 7 \
     --dropout 0.1 --quiet --threads 2 >"$work/out" 2>"$work/err" &
 pid=$!
-sleep 0.4
+until_caught $pid
+sleep 0.1
 kill -TERM $pid 2>/dev/null
 wait $pid
 status=$?

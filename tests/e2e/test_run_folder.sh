@@ -17,11 +17,12 @@ begin() { # OUT
     "$TALC" train --data "$work/data" --out "$1" --depth 1 --context 32 --batch 4 --quiet --steps 12000000 --eval-every 0 \
         --save-every 12000000 &
     pid=$!
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        [ -s "$1/metrics.jsonl" ] && return
-        sleep 0.2
+    tries=0
+    until [ -s "$1/metrics.jsonl" ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 600 ] || { fail "no step was done in a minute"; return; }
+        sleep 0.1
     done
-    fail "no step was done in 4 s"
 }
 end() {
     kill -KILL "$pid"
@@ -110,7 +111,7 @@ refuses 'something else' "$TALC" prepare -t "$work/tok" --out "$work/mine" "$wor
 interrupt() { # COMMAND...: must end with 130 soon
     "$@" >"$work/out" 2>"$work/err" &
     pid=$!
-    sleep 0.5
+    until_caught "$pid"
     kill -TERM "$pid"
     wait "$pid"
     status=$?
