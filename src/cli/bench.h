@@ -9,7 +9,7 @@
 struct bench {
     const char *device, *preset, *dtype;
     int64_t depth, vocab_size, rows, context, steps, threads;
-    bool json, profile;
+    bool json, profile, recompute;
     enum dtype compute; /* of matrix products: what --dtype says */
     struct cli_device opened;
 };

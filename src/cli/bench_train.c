@@ -45,6 +45,7 @@ static bool training_open(struct training_bench *t, struct bench *b, struct talc
     struct rng rng = rng_make(1, 0);
     r.trainer.micro_batch_rows = b->rows > 0 ? (int)b->rows : r.rows_per_step;
     r.trainer.compute = b->compute;
+    r.trainer.recompute = b->recompute;
     ok = model_open(&t->model, &t->arch, &b->opened.stream, true, err) && model_initialize(&t->model, r.init, 1, err) &&
          trainer_open(&t->trainer, &t->model, &r.trainer, err) &&
          row_batch_open(&t->batch, r.trainer.micro_batch_rows, r.trainer.row_tokens, err);

@@ -34,6 +34,7 @@ int cmd_bench(int argc, char **argv) {
         {.name = "context", .kind = OPTION_INT, .value = &b.context, .argument = "N", .help = "train, memory: tokens in a row", .min = 0, .max = 1e6},
         {.name = "steps", .kind = OPTION_INT, .value = &b.steps, .argument = "N", .help = "train: steps to time (default 20)", .min = 1, .max = 1e5},
         {.name = "dtype", .kind = OPTION_TEXT, .value = &b.dtype, .argument = "TYPE", .help = "f32 or bf16: of matrix products"},
+        {.name = "recompute", .kind = OPTION_FLAG, .value = &b.recompute, .help = "train, memory: activations again in backward"},
         {.name = "profile", .kind = OPTION_FLAG, .value = &b.profile, .help = "train: also the time of each operation"},
         {.name = "json", .kind = OPTION_FLAG, .value = &b.json, .help = "one JSON object a row"},
         OPTION_DEVICE(b.device, b.threads),

@@ -17,7 +17,7 @@
 struct info {
     const char *model, *preset;
     int64_t depth, vocab_size, batch_rows;
-    bool cpu, json, paper_attention;
+    bool cpu, json, paper_attention, recompute;
 };
 
 /* Of the training batch; a batch cannot have more than an int counts. */
@@ -27,7 +27,8 @@ static int train_tokens(const struct info *i, const struct arch *a) {
 }
 
 static struct memory_table training_memory(const struct info *i, const struct arch *a) {
-    struct run_options o = {.max_tokens = train_tokens(i, a), .max_sequences = train_tokens(i, a), .training = true};
+    struct run_options o = {.max_tokens = train_tokens(i, a), .max_sequences = train_tokens(i, a), .training = true,
+                            .recompute = i->recompute};
     return model_memory(a, &o);
 }
 
@@ -175,6 +176,7 @@ int cmd_info(int argc, char **argv) {
         {.name = "depth", .kind = OPTION_INT, .value = &i.depth, .argument = "N", .help = "the shape of talc train --depth N", .min = 1, .max = ARCH_MAX_DEPTH},
         {.name = "vocab-size", .kind = OPTION_INT, .value = &i.vocab_size, .argument = "N", .help = "with --depth (default 8192)", .min = 1, .max = 1e7},
         {.name = "batch", .kind = OPTION_INT, .value = &i.batch_rows, .argument = "ROWS", .help = "rows of the training batch in the memory table (default 1)", .min = 1, .max = 1e5},
+        {.name = "recompute", .kind = OPTION_FLAG, .value = &i.recompute, .help = "the memory table as talc train --recompute takes it"},
         {.name = "paper-attention", .kind = OPTION_FLAG, .value = &i.paper_attention, .help = "GPT-3's alternating banded layers"},
         {.name = "cpu", .kind = OPTION_FLAG, .value = &i.cpu, .help = "cores and chosen instruction set"},
         {.name = "json", .kind = OPTION_FLAG, .value = &i.json, .help = "one JSON object"},

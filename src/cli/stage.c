@@ -82,6 +82,7 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
     if (v->batch_rows > 0) r->rows_per_step = (int)v->batch_rows;
     r->trainer.micro_batch_rows = v->micro_batch_rows > 0 ? (int)v->micro_batch_rows : r->rows_per_step;
     if (r->trainer.micro_batch_rows > r->rows_per_step) r->trainer.micro_batch_rows = r->rows_per_step;
+    r->trainer.recompute = v->recompute;
     if (strcmp(v->optimizer, "muon") == 0) recipe_use_muon(r);
     else if (strcmp(v->optimizer, "adamw") != 0) return talc_fail(err, "--optimizer must be adamw or muon, not '%s'", v->optimizer);
     if (v->learning_rate > 0) {

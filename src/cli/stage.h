@@ -12,7 +12,7 @@ struct stage_values {
     const char *out, *device, *dtype, *schedule, *optimizer;
     int64_t steps, batch_rows, micro_batch_rows, warmup, eval_every, save_every, sample_every, keep, seed, threads;
     double minutes, learning_rate, decay_fraction;
-    bool resume, json, quiet;
+    bool recompute, resume, json, quiet;
 };
 struct stage_values stage_values_defaults(void);
 
@@ -42,6 +42,8 @@ struct stage_values stage_values_defaults(void);
     {.name = "sample-every", .kind = OPTION_INT, .value = &(v).sample_every, .argument = "N",                        \
      .help = "steps between sample texts (default: at the end)", .min = 0, .max = 1e12},                             \
     {.name = "keep", .kind = OPTION_INT, .value = &(v).keep, .argument = "K", .help = "checkpoints to keep besides the best (default 2)", .min = 1, .max = 4096}, \
+    {.name = "recompute", .kind = OPTION_FLAG, .value = &(v).recompute,                                              \
+     .help = "activations again in backward: less memory, more time, the same bits"},                               \
     {.name = "dtype", .kind = OPTION_TEXT, .value = &(v).dtype, .argument = "TYPE", .help = "f32 or bf16: of matrix products"}, \
     {.name = "seed", .kind = OPTION_INT, .value = &(v).seed, .argument = "N", .help = "of weights, order and dropout (default 1)", .min = 0, .max = 9e18}, \
     {.name = "json", .kind = OPTION_FLAG, .value = &(v).json, .help = "the result as one JSON object"},              \

@@ -58,13 +58,11 @@ static struct attention_tensors attention_tensors(const struct run *run, int lay
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
-/* The stream that the block before left (its delta is in the workspace), or the embedding. */
-static void attention_forward(struct run *run, int layer, const struct layer_activations *a) {
-    struct tensor delta = workspace_rows(run, run->pass->n_tokens).delta;
+/* input = x + delta, which may be absent. */
+static void attention_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor x,
+                              struct tensor delta) {
     const struct block *b = &run->model->blocks[layer];
-    struct tensor x = layer == 0 ? a->input : layer_rows(run, layer - 1).middle;
-    norm_forward(run, &b->attention_norm, a->normed, a->input, x, layer == 0 ? tensor_absent() : delta,
-                 a->attention_stats);
+    norm_forward(run, &b->attention_norm, a->normed, a->input, x, delta, a->attention_stats);
     linear_forward(run, &b->qkv, a->qkv, a->normed);
     struct qkv_options qkv = qkv_options(&run->model->arch);
     struct qkv_tensors heads = qkv_tensors(run, layer, a);
@@ -84,23 +82,40 @@ static void out_forward(struct run *run, int layer, const struct layer_activatio
     apply_dropout(run, delta, dropout_site(layer, DROPOUT_OUT));
 }
 
-static void mlp_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor delta) {
+static void up_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor delta) {
     const struct block *b = &run->model->blocks[layer];
     norm_forward(run, &b->mlp_norm, a->mlp_normed, a->middle, a->out_input, delta, a->mlp_stats);
     linear_forward(run, &b->up, a->up, a->mlp_normed);
     run->stream->ops->activation_forward(run->stream, run->model->arch.activation, a->activated, a->up);
-    linear_forward(run, &b->down, delta, a->activated);
+}
+
+static void down_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor delta) {
+    linear_forward(run, &run->model->blocks[layer].down, delta, a->activated);
     apply_dropout(run, delta, dropout_site(layer, DROPOUT_DOWN));
 }
 
+/* The stream that the block before left (its delta is in the workspace), or the embedding. */
 void block_forward(struct run *run, int layer) {
     struct layer_activations a = layer_rows(run, layer);
-    attention_forward(run, layer, &a);
+    bool first = layer == 0;
+    attention_forward(run, layer, &a, first ? a.input : layer_rows(run, layer - 1).middle,
+                      first ? tensor_absent() : workspace_rows(run, run->pass->n_tokens).delta);
     if (picks_rows(run, layer)) pick_rows(run, &a);
     struct tensor delta = workspace_rows(run, a.middle.rows).delta;
     if (delta.rows == 0) return; /* only keys and values were wanted */
     out_forward(run, layer, &a, delta);
-    mlp_forward(run, layer, &a, delta);
+    up_forward(run, layer, &a, delta);
+    down_forward(run, layer, &a, delta);
+}
+
+/* The bits of forward: the same operations on the same input, with the same masks. What the block added last to the stream is
+ * not needed. */
+void block_recompute(struct run *run, int layer) {
+    struct layer_activations a = layer_rows(run, layer);
+    struct tensor delta = workspace_rows(run, a.middle.rows).delta;
+    attention_forward(run, layer, &a, a.input, tensor_absent());
+    out_forward(run, layer, &a, delta);
+    up_forward(run, layer, &a, delta);
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */

@@ -96,6 +96,8 @@ struct run_options {
     int max_tokens;      /* of a batch */
     int max_sequences;   /* of a batch */
     bool training;       /* keep activations for backward */
+    bool recompute;      /* keep only the input of each layer, and compute its activations again in backward: the same bits, for
+                            about a quarter more arithmetic */
     int head_chunk;      /* rows of logits at a time; 0: a good number */
     enum dtype compute;  /* of matmuls: DTYPE_F32 or DTYPE_BF16 */
     /* inference: */
@@ -155,8 +157,8 @@ bool run_backward(struct run *run, float inverse_temperature, const float *stat_
 bool run_stats_backward(struct run *run, float inverse_temperature, const float *stat_grads, float *stats,
                         struct talc_error *err);
 
-/* The i-th tensor that the last training pass has computed, in the order of computation, and its name ("blocks.3.attention").
- * False past the last one. For finding where a pass went wrong. */
+/* The i-th tensor that the last training pass has kept, in the order of computation, and its name ("blocks.3.attention"); with
+ * `recompute` only the inputs of layers. False past the last one. For finding where a pass went wrong. */
 bool run_activation(const struct run *run, int i, char name[64], struct tensor *out);
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */

@@ -244,6 +244,7 @@ void body_backward(struct run *run) {
     norm_backward(run, &m->final_norm, w.d_residual, w.d_hidden, w.final_input, w.final_stats);
     for (int layer = m->arch.n_layers - 1; layer >= 0; layer--) {
         if (run->before_layer) run->before_layer(run->hook_context, layer);
+        if (run->options.recompute && layer < m->arch.n_layers - 1) block_recompute(run, layer);
         block_backward(run, layer);
         if (run->after_layer_backward) run->after_layer_backward(run->hook_context, layer);
     }

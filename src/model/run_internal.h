@@ -4,7 +4,8 @@
 
 #include "model/model.h"
 
-/* What backward needs of one layer. Inference has one of these, used by every layer in turn. */
+/* What backward needs of one layer. Inference has one of these, used by every layer in turn; where activations are computed again
+ * all layers share one, except for `input`. */
 struct layer_activations {
     struct tensor input;           /* [n, h]: the residual stream that the attention norm saw */
     struct tensor attention_stats; /* [n, 2] */
@@ -70,6 +71,8 @@ void apply_dropout(const struct run *run, struct tensor x, uint32_t site);
 
 void block_forward(struct run *run, int layer);
 void block_backward(struct run *run, int layer);
+/* What block_forward left for backward, again from `input`; not for the last layer, whose activations are still there. */
+void block_recompute(struct run *run, int layer);
 /* From workspace.d_hidden, the gradient of run->hidden, through all blocks to the embedding. */
 void body_backward(struct run *run);
 

@@ -69,12 +69,12 @@ static void plan_workspace(struct workspace *w, struct arena *arena, const struc
     w->d_v = take(arena, DTYPE_F32, n, c.kv);
 }
 
-/* The gradient of qkv needs its values only where heads are normed; elsewhere all layers share the workspace's. */
+/* All but `input`. The gradient of qkv needs its values only where heads are normed; elsewhere all layers share the
+ * workspace's. */
 static void plan_layer(struct layer_activations *l, struct tensor shared_qkv, struct arena *arena, const struct arch *a,
                        const struct run_options *o) {
     struct widths c = widths_of(a);
     int64_t n = o->max_tokens;
-    l->input = take(arena, DTYPE_F32, n, c.hidden);
     l->normed = take(arena, DTYPE_F32, n, c.hidden);
     l->qkv = o->training && a->qk_norm ? take(arena, DTYPE_F32, n, c.qkv) : shared_qkv;
     l->q = take(arena, DTYPE_F32, n, c.q);
@@ -94,6 +94,17 @@ static void plan_layer(struct layer_activations *l, struct tensor shared_qkv, st
     if (a->qk_norm) l->head_stats = take(arena, DTYPE_F32, n, c.heads + c.kv_heads);
 }
 
+/* One of everything serves layers that follow each other; training keeps one for each, or only each layer's input, from which
+ * the rest is computed again (Chen et al. 2016). */
+static void plan_layers(struct run *run, struct arena *arena, const struct arch *a, const struct run_options *o) {
+    struct layer_activations l = {0};
+    for (int i = 0; i < (o->training ? a->n_layers : 1); i++) {
+        if (i == 0 || !o->recompute) plan_layer(&l, run->workspace->qkv, arena, a, o);
+        l.input = take(arena, DTYPE_F32, o->max_tokens, a->hidden_size);
+        if (run->layers) run->layers[i] = l;
+    }
+}
+
 static void plan_cache(struct run *run, struct arena *arena, const struct arch *a, const struct run_options *o) {
     int64_t rows = (int64_t)o->kv_blocks * o->kv_block_tokens, cols = widths_of(a).kv;
     for (int l = 0; o->kv_block_tokens > 0 && l < a->n_layers; l++) {
@@ -106,7 +117,6 @@ static void plan_cache(struct run *run, struct arena *arena, const struct arch *
 
 void run_plan(struct run *run, struct arena *arena, const struct arch *a, const struct run_options *o,
               struct memory_table *table) {
-    struct layer_activations only_planned = {0};
     size_t mark = arena->used;
     plan_batch(run, arena, o);
     plan_workspace(run->workspace, arena, a, o);
@@ -114,8 +124,7 @@ void run_plan(struct run *run, struct arena *arena, const struct arch *a, const 
     run->stats = take(arena, DTYPE_F32, o->max_tokens, TOKEN_STATS);
     if (o->training) run->stat_grads = take(arena, DTYPE_F32, o->max_tokens, TOKEN_STATS);
     table->workspace = arena->used - mark, mark = arena->used;
-    for (int l = 0; l < (o->training ? a->n_layers : 1); l++)
-        plan_layer(run->layers ? &run->layers[l] : &only_planned, run->workspace->qkv, arena, a, o);
+    plan_layers(run, arena, a, o);
     table->activations = arena->used - mark, mark = arena->used;
     run->logits = take(arena, DTYPE_F32, head_chunk(a, o), a->vocab_size);
     table->logits = arena->used - mark, mark = arena->used;

@@ -14,7 +14,8 @@
 static struct run_options run_options_of(const struct trainer_options *o) {
     int tokens; /* for the estimate of a batch that trainer_open will refuse: the most that there can be */
     if (__builtin_mul_overflow(o->micro_batch_rows, o->row_tokens, &tokens)) tokens = INT_MAX;
-    return (struct run_options){.max_tokens = tokens, .max_sequences = tokens, .training = true, .compute = o->compute};
+    return (struct run_options){.max_tokens = tokens, .max_sequences = tokens, .training = true,
+                                .recompute = o->recompute, .compute = o->compute};
 }
 
 /* Plans (an arena without memory) or takes what the optimizers need. */

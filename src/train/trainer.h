@@ -24,7 +24,8 @@ struct trainer_options {
     bool use_muon;       /* for the matrices of the blocks; AdamW for the rest */
     struct muon_options muon;
     struct group_options groups[PARAMETER_ROLES];
-    enum dtype compute;
+    enum dtype compute;  /* of matrix products */
+    bool recompute;      /* activations, in backward: see run_options */
 };
 
 /* Rows as the model gets them. */

@@ -449,17 +449,76 @@ static void runs_that_cannot_be_are_refused(void **state) {
     device_case_close(&device);
 }
 
-/* The table is what is taken: of a model with gradients, and of a run. */
-static void the_memory_table_is_what_is_taken(void **state) {
+/* Statistics and gradients of a pass with dropout that picks rows, with four layers; `stats` holds those of all tokens. */
+static float *gradients_of(struct model *m, const struct text_case *t, bool recompute, float *stats) {
+    struct run run;
+    struct talc_error err = {0};
+    struct run_options o = {.max_tokens = t->batch.n_tokens, .max_sequences = t->batch.n_sequences, .training = true,
+                            .head_chunk = 16, .recompute = recompute};
+    float grads[64 * TOKEN_STATS] = {0};
+    int32_t rows[64], targets[64];
+    struct batch b = t->batch;
+    b.head_rows = rows;
+    b.targets = targets;
+    for (int i = 0; i < b.n_tokens; i += 2) {
+        grads[b.n_head_rows * TOKEN_STATS + STAT_LOGP] = -1.0f / (float)(i + 1);
+        targets[b.n_head_rows] = t->targets[i];
+        rows[b.n_head_rows++] = i;
+    }
+    m->stream->ops->zero(m->stream, m->gradients);
+    assert_true(run_open(&run, m, &o, &err));
+    run.dropout = true;
+    run.seed = 5;
+    run.counter = 6;
+    for (int pass = 0; pass < 2; pass++) /* the second finds what the first has left behind */
+        if (!run_forward(&run, &b, &err) || !run_stats_backward(&run, 1, grads, stats, &err)) fail_msg("%s", err.message);
+    float *gradients = tensor_case_read(m->stream, m->gradients);
+    run_close(&run);
+    return gradients;
+}
+
+static void activations_computed_again_have_the_same_bits(void **state) {
     (void)state;
+    static const int lengths[3] = {17, 1, 40};
     struct device_case device;
     device_case_open(&device, "cpu");
     for (int k = 0; k < N_ARCHS; k++) {
         struct arch a = small_arch(k);
         struct model m;
+        struct text_case t;
+        float kept_stats[64 * TOKEN_STATS] = {0}, again_stats[64 * TOKEN_STATS] = {0};
+        a.n_layers = 4;
+        for (int l = 2; l < a.n_layers; l++) a.layers[l] = a.layers[l - 2];
+        a.dropout = 0.25f;
+        open_model(&m, &a, &device.stream);
+        text_case_random(&t, a.vocab_size, 3, lengths, 9);
+        float *kept = gradients_of(&m, &t, false, kept_stats), *again = gradients_of(&m, &t, true, again_stats);
+        assert_memory_equal(kept_stats, again_stats, sizeof kept_stats);
+        assert_memory_equal(kept, again, (size_t)m.gradients.cols * sizeof *kept);
+        free(kept);
+        free(again);
+        text_case_free(&t);
+        model_close(&m);
+    }
+    device_case_close(&device);
+}
+
+/* The table is what is taken: of a model with gradients, and of a run. Computed again, all layers but one cost their input only. */
+static void the_memory_table_is_what_is_taken(void **state) {
+    (void)state;
+    struct device_case device;
+    device_case_open(&device, "cpu");
+    for (int k = 0; k < 2 * N_ARCHS; k++) {
+        struct arch a = small_arch(k % N_ARCHS);
+        struct model m;
         struct run run;
-        struct run_options o = {.max_tokens = 33, .max_sequences = 3, .training = true};
+        struct run_options o = {.max_tokens = 33, .max_sequences = 3, .training = true, .recompute = k >= N_ARCHS}, one = o;
         struct memory_table t = model_memory(&a, &o);
+        struct arch deeper = a;
+        deeper.n_layers++;
+        one.recompute = true;
+        size_t input = (size_t)(o.max_tokens * a.hidden_size + 15) / 16 * 16 * sizeof(float);
+        assert_int_equal(model_memory(&deeper, &one).activations, model_memory(&a, &one).activations + input);
         open_model(&m, &a, &device.stream);
         assert_true(run_open(&run, &m, &o, NULL));
         size_t rope = m.rope ? (size_t)(a.context_length * a.head_dim) * sizeof(float) : 0;
@@ -484,6 +543,7 @@ int main(void) {
         cmocka_unit_test(batches_that_do_not_fit_are_refused),
         cmocka_unit_test(cached_batches_that_do_not_fit_are_refused),
         cmocka_unit_test(runs_that_cannot_be_are_refused),
+        cmocka_unit_test(activations_computed_again_have_the_same_bits),
         cmocka_unit_test(the_memory_table_is_what_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
