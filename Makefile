@@ -153,9 +153,10 @@ bench: talc
 	./talc bench train --depth 4
 	./talc bench train --preset gpt2-124m --batch 4 --context 64 --steps 5
 
-## make test-long  what takes longer: 50 kills of a training run
+## make test-long  what takes longer: 50 kills of a training run; 1,000 updates in bf16 beside fp32
 test-long: talc
 	@KILLS=50 TALC=./talc tests/e2e/test_resume.sh
+	@STEPS=1000 TALC=./talc tests/e2e/test_bf16.sh
 
 ## make test-clients  against PyTorch, transformers and tokenizers, in a Python environment of its own (build/venv)
 test-clients: talc
