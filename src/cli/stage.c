@@ -12,7 +12,7 @@
 #include "infer/engine.h"
 
 struct stage_values stage_values_defaults(void) {
-    return (struct stage_values){.warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .dtype = "f32", .optimizer = "adamw"};
+    return (struct stage_values){.warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .batch_ramp = 0.5, .dtype = "f32", .optimizer = "adamw"};
 }
 
 /* ---- settings -------------------------------------------------------------------------------------------------------- */
@@ -80,7 +80,14 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
 
 bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_error *err) {
     if (v->batch_rows > 0) r->rows_per_step = (int)v->batch_rows;
-    r->trainer.micro_batch_rows = v->micro_batch_rows > 0 ? (int)v->micro_batch_rows : r->rows_per_step;
+    if (v->batch_start > r->rows_per_step)
+        return talc_fail(err, "--batch-start %lld is more than the %d rows that a batch grows to (--batch)", (long long)v->batch_start,
+                         r->rows_per_step);
+    r->ramp = (struct batch_ramp){.first_rows = (int)v->batch_start, .share = v->batch_ramp};
+    r->trainer.skip_outliers = (float)v->skip_outliers;
+    r->trainer.micro_batch_rows = v->micro_batch_rows > 0 ? (int)v->micro_batch_rows
+                                  : v->batch_start > 0    ? (int)v->batch_start
+                                                          : r->rows_per_step;
     if (r->trainer.micro_batch_rows > r->rows_per_step) r->trainer.micro_batch_rows = r->rows_per_step;
     r->trainer.recompute = v->recompute;
     if (strcmp(v->optimizer, "muon") == 0) recipe_use_muon(r);
@@ -141,7 +148,7 @@ static bool on_sample(void *context, const struct train_state *s, struct talc_er
 static void say_plan(const struct stage *stage) {
     const struct arch *a = &stage->model->arch;
     const struct recipe *r = &stage->recipe;
-    char n[32], m[32], f[32], minutes[48] = "";
+    char n[32], m[32], f[32], minutes[48] = "", from[32] = "";
     size_t bytes = trainer_bytes(a, &r->trainer) + 2 * (size_t)arch_parameters(a) * sizeof(float);
     double tokens = (double)r->rows_per_step * r->trainer.row_tokens;
     bool quiet = stage->values->quiet;
@@ -151,18 +158,20 @@ static void say_plan(const struct stage *stage) {
     if (r->schedule.total_steps > 0)
         snprintf(minutes, sizeof minutes, "%lld updates", (long long)r->schedule.total_steps);
     else snprintf(minutes, sizeof minutes, "as many updates as fit in %g minutes", stage->values->minutes);
-    cli_say(quiet, "%s of %d rows x %d tokens; memory %s; %sFLOP an update\n", minutes, r->rows_per_step,
+    if (r->ramp.first_rows > 0) snprintf(from, sizeof from, "%d to ", r->ramp.first_rows);
+    cli_say(quiet, "%s of %s%d rows x %d tokens; memory %s; %sFLOP an update\n", minutes, from, r->rows_per_step,
             r->trainer.row_tokens, format_bytes((double)bytes, m),
             format_count(tokens * arch_train_flops(a, r->trainer.row_tokens), f));
 }
 
-static void print_result(const struct stage *stage, const struct train_state *s, bool stopped) {
+static void print_result(const struct stage *stage, const struct train_state *s, int64_t skipped, bool stopped) {
     const char *out = stage->values->out;
     char time[32];
     if (!stage->values->json) {
         printf("%s after %lld steps, %s: training loss %.4f", stopped ? "stopped" : "done", (long long)s->step,
                format_seconds(s->seconds, time), s->train_loss);
         if (isfinite(s->best_loss)) printf(", best validation loss %.4f at step %lld", s->best_loss, (long long)s->best_step);
+        if (skipped > 0) printf("; %lld updates skipped as outliers", (long long)skipped);
         printf("; in %s%s\n", out, stopped ? " (go on with --resume)" : "");
         return;
     }
@@ -188,9 +197,10 @@ static bool say_estimate(const struct stage *stage, struct trainer *trainer, con
                 format_count((o->minutes * 60 - state->seconds) / update, n));
         return true;
     }
+    double grown = batch_ramp_mean(&o->ramp, stage->data.rows_per_step, state->step, steps);
     double left = (double)(steps - state->step), validations = o->eval_every > 0 ? ceil(left / (double)o->eval_every) : 1;
     cli_say(quiet, "an update takes %s here: about %s in all\n", each,
-            format_seconds(left * update + validations * validation, time));
+            format_seconds(left * update * grown + validations * validation, time));
     return true;
 }
 
@@ -213,6 +223,7 @@ int stage_run(struct stage *stage, struct talc_error *err) {
     trainer.run.seed = (uint64_t)v->seed;
     struct training_options o = {.out = v->out,
                                  .schedule = stage->recipe.schedule,
+                                 .ramp = stage->recipe.ramp,
                                  .minutes = v->minutes,
                                  .keep = (int)v->keep,
                                  .stop = stage->stop,
@@ -225,9 +236,10 @@ int stage_run(struct stage *stage, struct talc_error *err) {
     ok = ok && say_estimate(stage, &trainer, &state, &o, err);
     progress_start(&stage->progress, stage->command, "step", (double)state.step, (double)state.total_steps, v->quiet);
     ok = ok && training_run(&trainer, &stage->objective, &stage->data, stage->tokenizer, &o, &state, &stopped, err);
+    int64_t skipped = trainer.skipped;
     trainer_close(&trainer);
     progress_clear(&stage->progress);
     if (!ok) return cli_fail(stage->command, err);
-    print_result(stage, &state, stopped);
+    print_result(stage, &state, skipped, stopped);
     return stopped ? EXIT_INTERRUPTED : EXIT_DONE;
 }

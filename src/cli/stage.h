@@ -11,7 +11,8 @@
 struct stage_values {
     const char *out, *device, *dtype, *schedule, *optimizer;
     int64_t steps, batch_rows, micro_batch_rows, warmup, eval_every, save_every, sample_every, keep, seed, threads;
-    double minutes, learning_rate, decay_fraction;
+    int64_t batch_start;
+    double minutes, learning_rate, decay_fraction, batch_ramp, skip_outliers;
     bool recompute, resume, json, quiet;
 };
 struct stage_values stage_values_defaults(void);
@@ -24,8 +25,14 @@ struct stage_values stage_values_defaults(void);
      .help = "as many updates as fit in M minutes", .min = 0, .max = 1e7},                                           \
     {.name = "batch", .kind = OPTION_INT, .value = &(v).batch_rows, .argument = "ROWS",                              \
      .help = "rows in one update (default: by size)", .min = 0, .max = 1e7},                                         \
+    {.name = "batch-start", .kind = OPTION_INT, .value = &(v).batch_start, .argument = "ROWS",                       \
+     .help = "rows in the first update, from where the batch grows to --batch by accumulation", .min = 0, .max = 1e7}, \
+    {.name = "batch-ramp", .kind = OPTION_NUMBER, .value = &(v).batch_ramp, .argument = "X",                         \
+     .help = "share of the steps in which it grows (default 0.5)", .min = 0, .max = 1},                              \
+    {.name = "skip-outliers", .kind = OPTION_NUMBER, .value = &(v).skip_outliers, .argument = "Z",                   \
+     .help = "make no update whose loss or gradient norm lies more than Z standard deviations above the last 128 (default 0: make all)", .min = 0, .max = 1e6}, \
     {.name = "micro-batch", .kind = OPTION_INT, .value = &(v).micro_batch_rows, .argument = "ROWS",                  \
-     .help = "rows at a time; fewer take less memory (default: all)", .min = 0, .max = 1e7},                         \
+     .help = "rows at a time; fewer take less memory (default: all of the first batch)", .min = 0, .max = 1e7},                         \
     {.name = "learning-rate", .kind = OPTION_NUMBER, .value = &(v).learning_rate, .argument = "X",                   \
      .help = "peak rate of the matrices; others keep their ratio to it", .min = 0, .max = 10},                       \
     {.name = "optimizer", .kind = OPTION_TEXT, .value = &(v).optimizer, .argument = "NAME",                             \

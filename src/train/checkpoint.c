@@ -20,6 +20,14 @@ static void set_number(json_t *object, const char *key, double x) {
     if (isfinite(x)) json_object_set_new(object, key, json_real(x));
 }
 
+/* The values, the oldest first. */
+static json_t *window_json(const struct outlier_window *w) {
+    json_t *values = json_array();
+    for (int i = 0; i < w->n; i++)
+        json_array_append_new(values, json_real(w->values[(w->next - w->n + i + OUTLIER_WINDOW) % OUTLIER_WINDOW]));
+    return values;
+}
+
 static bool save_state(const char *folder, const struct trainer *t, const struct train_state *s, struct talc_error *err) {
     json_t *o = json_object();
     char *path = path_join(folder, "trainer.json");
@@ -38,6 +46,9 @@ static bool save_state(const char *folder, const struct trainer *t, const struct
     json_object_set_new(o, "tokens", json_integer(s->tokens));
     json_object_set_new(o, "dropout_counter", json_integer((json_int_t)t->run.counter));
     json_object_set_new(o, "optimizer_steps", json_integer(t->updates));
+    json_object_set_new(o, "skipped_updates", json_integer(t->skipped));
+    json_object_set_new(o, "loss_window", window_json(&t->losses));
+    json_object_set_new(o, "norm_window", window_json(&t->norms));
     json_object_set_new(o, "seconds", json_real(s->seconds));
     set_number(o, "best_loss", s->best_loss);
     set_number(o, "train_loss", s->train_loss);
@@ -196,6 +207,21 @@ bool checkpoint_save(const char *run_folder, const struct trainer *trainer, cons
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
+/* A run of an older talc has none. */
+static bool read_window(const json_t *object, const char *key, struct outlier_window *w, struct talc_error *err) {
+    const json_t *values = json_object_get(object, key);
+    size_t n = json_array_size(values);
+    *w = (struct outlier_window){0};
+    if (values && (!json_is_array(values) || n > OUTLIER_WINDOW))
+        return talc_fail(err, "%s is not a list of at most %d numbers", key, OUTLIER_WINDOW);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *x = json_array_get(values, i);
+        if (!json_is_number(x)) return talc_fail(err, "%s is not a list of numbers", key);
+        outlier_score(w, json_number_value(x));
+    }
+    return true;
+}
+
 static bool read_state(const char *folder, struct trainer *t, struct train_state *s, struct talc_error *err) {
     char *path = path_join(folder, "trainer.json");
     json_t *o = path ? json_read_file(path, 1 << 20, err) : NULL;
@@ -210,6 +236,8 @@ static bool read_state(const char *folder, struct trainer *t, struct train_state
               json_get_int(o, "tokens", 0, 0, INT64_MAX, &s->tokens, err) &&
               json_get_int(o, "dropout_counter", 0, 0, INT64_MAX, &counter, err) &&
               json_get_int(o, "optimizer_steps", -1, 0, INT64_MAX, &updates, err) &&
+              json_get_int(o, "skipped_updates", 0, 0, INT64_MAX, &t->skipped, err) &&
+              read_window(o, "loss_window", &t->losses, err) && read_window(o, "norm_window", &t->norms, err) &&
               json_get_number(o, "seconds", 0, &s->seconds, err) &&
               json_get_number(o, "best_loss", (double)INFINITY, &s->best_loss, err) &&
               json_get_number(o, "train_loss", (double)NAN, &s->train_loss, err) &&

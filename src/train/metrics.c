@@ -76,6 +76,7 @@ bool metrics_append(struct metrics *m, const struct metrics_line *l, struct talc
     append_number(&b, "gradient_norm", "%.6g", l->gradient_norm);
     append_number(&b, "seconds", "%.3f", l->seconds);
     append_number(&b, "tokens_per_second", "%.1f", l->tokens_per_second);
+    if (l->skipped) buffer_append_text(&b, ", \"skipped\": true");
     buffer_append_text(&b, "}\n");
     bool ok = buffer_ok(&b) && fwrite(b.data, 1, b.length, m->file) == b.length && fflush(m->file) == 0;
     buffer_free(&b);

@@ -2,6 +2,7 @@
 #ifndef TALC_TRAIN_METRICS_H
 #define TALC_TRAIN_METRICS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -21,6 +22,7 @@ void metrics_close(struct metrics *m);
 struct metrics_line {
     int64_t step, tokens;
     double train_loss, val_loss, val_bits_per_byte, learning_rate_factor, gradient_norm, seconds, tokens_per_second;
+    bool skipped; /* the update was an outlier and was not made */
 };
 bool metrics_append(struct metrics *m, const struct metrics_line *line, struct talc_error *err);
 

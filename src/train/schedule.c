@@ -34,6 +34,21 @@ void schedule_replan(struct schedule *s, int64_t step, int64_t total_steps) {
     s->total_steps = total_steps;
 }
 
+int batch_ramp_rows(const struct batch_ramp *ramp, int rows, int64_t step, int64_t total_steps) {
+    if (ramp->first_rows <= 0 || ramp->first_rows >= rows) return rows;
+    double steps = ramp->share * (double)total_steps;
+    if (total_steps > 0 && (double)step >= steps) return rows;
+    double done = total_steps > 0 ? (double)step / steps : 0;
+    return ramp->first_rows + (int)(done * (rows - ramp->first_rows));
+}
+
+double batch_ramp_mean(const struct batch_ramp *ramp, int rows, int64_t step, int64_t total_steps) {
+    double left = (double)(total_steps - step), growing = ramp->share * (double)total_steps - (double)step;
+    if (left <= 0 || growing <= 0) return 1;
+    double missing = 1 - (double)batch_ramp_rows(ramp, rows, step, total_steps) / rows; /* a triangle over the steps */
+    return 1 - missing * (growing < left ? growing : left) / 2 / left;
+}
+
 bool schedule_kind_parse(const char *name, enum schedule_kind *out) {
     for (int i = 0; i < (int)(sizeof kind_names / sizeof *kind_names); i++)
         if (strcmp(name, kind_names[i]) == 0) {

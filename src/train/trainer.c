@@ -288,6 +288,14 @@ static void step_parameters(struct trainer *t, double factor, double scale) {
     s->ops->adamw(s, t->parts, n);
 }
 
+/* Both windows see every update. */
+static bool is_outlier(struct trainer *t, double loss, double norm) {
+    double limit = (double)t->options.skip_outliers;
+    if (!(limit > 0)) return false;
+    bool by_loss = outlier_score(&t->losses, loss) > limit, by_norm = outlier_score(&t->norms, norm) > limit;
+    return by_loss || by_norm;
+}
+
 bool trainer_update(struct trainer *t, double factor, struct update_report *report, struct talc_error *err) {
     struct stream *s = t->model->stream;
     double norm, scale = 1, loss = t->weight_sum > 0 ? t->loss_sum / t->weight_sum : 0;
@@ -297,7 +305,9 @@ bool trainer_update(struct trainer *t, double factor, struct update_report *repo
     if (!isfinite(norm)) return fail_not_finite(t, err);
     if (t->options.gradient_clip > 0 && norm > (double)t->options.gradient_clip)
         scale = (double)t->options.gradient_clip / norm;
-    step_parameters(t, factor, scale);
-    if (report) *report = (struct update_report){.loss = loss, .gradient_norm = norm};
+    bool skipped = is_outlier(t, loss, norm);
+    if (skipped) s->ops->zero(s, t->model->gradients), t->skipped++;
+    else step_parameters(t, factor, scale);
+    if (report) *report = (struct update_report){.loss = loss, .gradient_norm = norm, .skipped = skipped};
     return stream_synchronize(s, err);
 }

@@ -7,6 +7,7 @@
 #include "model/model.h"
 #include "train/muon.h"
 #include "train/objective.h"
+#include "train/outlier.h"
 
 /* Settings of one group of parameters (by role). A rate of Muon is in units of its own: the length of the step. */
 struct group_options {
@@ -21,6 +22,8 @@ struct trainer_options {
     int micro_batch_rows; /* rows in one forward and backward */
     float beta1, beta2, epsilon;
     float gradient_clip; /* largest norm of the whole gradient; 0: no clipping */
+    float skip_outliers; /* an update whose loss or gradient norm lies more standard deviations than this above the last
+                            OUTLIER_WINDOW is not made; 0: all are made */
     bool use_muon;       /* for the matrices of the blocks; AdamW for the rest */
     struct muon_options muon;
     struct group_options groups[PARAMETER_ROLES];
@@ -47,6 +50,8 @@ struct trainer {
     struct adamw_part *parts;  /* [n_parameters], filled anew by each update */
     void *memory;
     int64_t updates;          /* done so far: the optimizers' t */
+    int64_t skipped;          /* updates that were not made, as outliers */
+    struct outlier_window losses, norms; /* of the last updates, where outliers are skipped */
     /* Host, a micro-batch. The model sees only tokens whose loss counts as its head rows; objectives see all tokens, with
      * zeros for the others. */
     float *stats, *stat_grads, *head_stats;
@@ -58,6 +63,7 @@ struct trainer {
 struct update_report {
     double loss;          /* mean over what was accumulated */
     double gradient_norm; /* before clipping */
+    bool skipped;         /* an outlier: parameters and moments are as they were */
 };
 
 bool trainer_open(struct trainer *trainer, struct model *model, const struct trainer_options *options,
@@ -68,8 +74,8 @@ void trainer_close(struct trainer *trainer);
 bool trainer_accumulate(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
                         struct talc_error *err);
 
-/* Clips, steps the optimizer at learning_rate_factor of each group's peak; gradients are then 0. A loss or gradient that is
- * not finite fails and names the tensor; nothing is changed then. */
+/* Clips, steps the optimizer at learning_rate_factor of each group's peak, unless the update is an outlier; gradients are then 0.
+ * A loss or gradient that is not finite fails and names the tensor; nothing is changed then. */
 bool trainer_update(struct trainer *trainer, double learning_rate_factor, struct update_report *report,
                     struct talc_error *err);
 

@@ -86,6 +86,7 @@ static bool one_step(struct loop *l, struct metrics_line *line, struct talc_erro
     struct train_state *s = l->state;
     struct update_report report;
     double begin = clock_seconds(), factor = schedule_factor(&l->schedule, s->step);
+    l->batch.n_rows = batch_ramp_rows(&l->options->ramp, l->data->rows_per_step, s->step, s->total_steps);
     if (!loader_next(l->data->train, &s->position, &l->batch, err) ||
         !trainer_accumulate(l->trainer, &l->batch, l->objective, err) ||
         !trainer_update(l->trainer, factor, &report, err))
@@ -102,6 +103,7 @@ static bool one_step(struct loop *l, struct metrics_line *line, struct talc_erro
                                   .val_bits_per_byte = (double)NAN,
                                   .learning_rate_factor = factor,
                                   .gradient_norm = report.gradient_norm,
+                                  .skipped = report.skipped,
                                   .seconds = s->seconds,
                                   .tokens_per_second = (double)tokens / (clock_seconds() - begin)};
     return true;

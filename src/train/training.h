@@ -14,13 +14,14 @@
 struct training_data {
     struct loader *train;
     struct loader *validation; /* in order; NULL: no validation */
-    int rows_per_step;         /* rows of the batch of one update */
+    int rows_per_step;         /* rows of the batch of one update, once it has grown */
     double validation_bytes;   /* of text behind the scored tokens, for bits per byte; 0: unknown */
 };
 
 struct training_options {
     const char *out;      /* run folder; it exists */
     struct schedule schedule; /* total_steps 0: as many as fit in `minutes` */
+    struct batch_ramp ramp;
     double minutes;       /* time to fill when total_steps is 0; the number of steps is planned anew after each */
     int64_t eval_every;   /* full validation every so many steps; 0: at the end only */
     int64_t save_every;   /* 0: at the end only */

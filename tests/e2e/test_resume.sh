@@ -65,4 +65,31 @@ status=$?
 [ "$status" = 130 ] || [ "$status" = 0 ] || fail "an interrupted run ended with $status"
 [ "$status" = 0 ] || must train "$work/stopped" --resume --threads 2
 same "$work/whole" "$work/stopped"
+
+# A growing batch and skipped outliers go on where they were: stopped twice, once before the window of outliers is full, once after.
+fancy() { # OUT options...; `how=exec` where the process is to be killed
+    out=$1
+    shift
+    $how "$TALC" train --data "$work/data" --out "$out" --depth 1 --context 16 --hidden-size 64 --batch 6 --batch-start 2 --batch-ramp 0.8 \
+        --skip-outliers 1.5 --steps 600 --eval-every 0 --save-every 10 --quiet --threads 2 "$@"
+}
+how=
+must fancy "$work/fancy"
+grep -q '"skipped": true' "$work/fancy/metrics.jsonl" || fail "no update was skipped: there is nothing to compare"
+awk -F '[:,]' '{ n = $4 - before; before = $4; if (NR == 1) first = n } END { exit !(first == 32 && n == 96 && $4 < 600 * 96 * 0.8) }' \
+    "$work/fancy/metrics.jsonl" || fail "the batch does not grow from 2 rows to 6"
+for at in 90 400; do
+    how='exec'
+    resume=--resume
+    [ $at = 90 ] && resume=
+    # shellcheck disable=SC2086
+    fancy "$work/parts" $resume >"$work/out" 2>"$work/err" &
+    pid=$!
+    until grep -q "\"step\": $at," "$work/parts/metrics.jsonl" 2>/dev/null; do kill -0 $pid 2>/dev/null || break; done
+    how=
+    kill -KILL $pid 2>/dev/null || fail "the run ended before it was killed at step $at"
+    wait $pid
+done
+must fancy "$work/parts" --resume
+same "$work/fancy" "$work/parts"
 finish

@@ -59,6 +59,23 @@ static void a_new_plan_leaves_no_jump(void **state) {
     near(schedule_factor(&constant, 150), 1);
 }
 
+static void a_batch_grows_in_a_straight_line(void **state) {
+    (void)state;
+    struct batch_ramp ramp = {.first_rows = 4, .share = 0.5}, none = {0};
+    assert_int_equal(batch_ramp_rows(&ramp, 20, 0, 100), 4);
+    assert_int_equal(batch_ramp_rows(&ramp, 20, 25, 100), 12);
+    assert_int_equal(batch_ramp_rows(&ramp, 20, 49, 100), 19);
+    assert_int_equal(batch_ramp_rows(&ramp, 20, 50, 100), 20);
+    assert_int_equal(batch_ramp_rows(&ramp, 20, 99, 100), 20);
+    assert_int_equal(batch_ramp_rows(&ramp, 20, 7, 0), 4); /* not planned yet */
+    assert_int_equal(batch_ramp_rows(&none, 20, 0, 100), 20);
+    double rows = 0;
+    for (int step = 10; step < 100; step++) rows += batch_ramp_rows(&ramp, 20, step, 100);
+    assert_true(fabs(batch_ramp_mean(&ramp, 20, 10, 100) - rows / 90 / 20) < 0.03);
+    near(batch_ramp_mean(&ramp, 20, 60, 100), 1);
+    near(batch_ramp_mean(&none, 20, 0, 100), 1);
+}
+
 static void names_round_trip(void **state) {
     (void)state;
     enum schedule_kind kind;
@@ -73,7 +90,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(warmup_is_linear_and_starts_above_zero), cmocka_unit_test(cosine_ends_at_the_final_factor),
         cmocka_unit_test(wsd_holds_and_then_falls_to_zero),       cmocka_unit_test(an_open_end_keeps_the_peak),
-        cmocka_unit_test(a_new_plan_leaves_no_jump),              cmocka_unit_test(names_round_trip),
+        cmocka_unit_test(a_batch_grows_in_a_straight_line),       cmocka_unit_test(a_new_plan_leaves_no_jump),              cmocka_unit_test(names_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
