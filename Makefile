@@ -25,7 +25,7 @@ PREFIX ?= /usr/local
 BEGIN := $(shell date +%s)
 
 # ---- libraries: got before they are looked up, unless the goal needs none ----------------------------------------------
-ifneq ($(filter-out clean help lint format deps,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean help lint format deps test-arm64,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell scripts/deps.sh >&2 && echo ok),ok)
 $(error the libraries that talc needs are missing; see above)
 endif
@@ -68,6 +68,9 @@ ifneq ($(filter x86_64%,$(MACHINE)),)
 ISAS += avx2 avx512
 ISA_FLAGS_avx2   := -DISA_AVX2 -mavx2 -mfma -mf16c
 ISA_FLAGS_avx512 := -DISA_AVX512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c -mprefer-vector-width=512
+else ifneq ($(filter aarch64% arm64%,$(MACHINE)),)
+ISAS += neon
+ISA_FLAGS_neon := -DISA_NEON
 endif
 
 # The planner's tables are compiled in.
@@ -78,7 +81,7 @@ TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(BUILD)/%.o)
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 
-.PHONY: fuzz fuzz-run demo chat bench test-long test-clients
+.PHONY: fuzz fuzz-run demo chat bench test-long test-clients test-arm64
 .PHONY: all help test test-bin asan tsan clean format lint install deps
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -137,6 +140,10 @@ test-bin: $(TEST_BIN)
 ## make test       everything that needs no network and no Python, under 5 minutes
 test: $(BUILD)/talc test-bin
 	@BUILD=$(BUILD) TALC=$(BUILD)/talc SLOW=$(SANITIZE) tests/run.sh $(TEST_BIN) $(TEST_SCRIPTS)
+
+## make test-arm64  the tests of kernels, models and training for ARM64 (NEON and portable), under qemu
+test-arm64:
+	@tests/arm64.sh
 
 ## make demo       the whole road: corpus, tokenizer, pretraining, SFT, tests, a conversation (DEMO_MINUTES=10)
 demo: talc

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Runs the test programs named as arguments; prints a line each and, at the end, how many passed. The output of one
-# that fails is shown whole.
+# that fails is shown whole. RUNNER goes before a program that was built for another machine.
 set -u
 passed=0; failed=0; names=
 log=$(mktemp); trap 'rm -f "$log"' EXIT
 for t in "$@"; do
     start=$(date +%s)
-    if "$t" >"$log" 2>&1; then
+    # shellcheck disable=SC2086
+    if ${RUNNER:-} "$t" >"$log" 2>&1; then
         passed=$((passed + 1)); echo "ok    ${t#"$BUILD"/} ($(($(date +%s) - start)) s)"
     else
         failed=$((failed + 1)); names="$names ${t#"$BUILD"/}"; echo "FAIL  ${t#"$BUILD"/}"; cat "$log"

@@ -7,10 +7,11 @@
 #include "tensor/ops.h"
 
 struct bench {
-    const char *device, *preset, *dtype;
+    const char *device, *preset, *dtype, *moments;
     int64_t depth, vocab_size, rows, context, steps, threads;
     bool json, profile, recompute;
     enum dtype compute; /* of matrix products: what --dtype says */
+    enum dtype kept;    /* of the optimizer's moments: what --moments says */
     struct cli_device opened;
 };
 

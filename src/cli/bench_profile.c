@@ -46,6 +46,7 @@
       (s, logits, stats, grads, targets, t))                                                                              \
     X(sum_of_squares, (struct stream * s, T sum, T x), (s, sum, x))                                                       \
     X(adamw, (struct stream * s, STRUCT(adamw_part) parts, int n_parts), (s, parts, n_parts))                             \
+    X(copy_rounded, (struct stream * s, T dst, T src, T rng, uint32_t site), (s, dst, src, rng, site))                     \
     X(nesterov, (struct stream * s, T out, T gradient, T m, T step), (s, out, gradient, m, step))                         \
     X(normalize, (struct stream * s, T x, T sum, float slack, float epsilon), (s, x, sum, slack, epsilon))                \
     X(scale_add, (struct stream * s, T dst, float a, T src, float b), (s, dst, a, src, b))                                \

@@ -45,6 +45,7 @@ static bool training_open(struct training_bench *t, struct bench *b, struct talc
     struct rng rng = rng_make(1, 0);
     r.trainer.micro_batch_rows = b->rows > 0 ? (int)b->rows : r.rows_per_step;
     r.trainer.compute = b->compute;
+    r.trainer.moments = b->kept;
     r.trainer.recompute = b->recompute;
     ok = model_open(&t->model, &t->arch, &b->opened.stream, true, err) && model_initialize(&t->model, r.init, 1, err) &&
          trainer_open(&t->trainer, &t->model, &r.trainer, err) &&
@@ -125,7 +126,7 @@ bool bench_memory(struct bench *b, struct talc_error *err) {
     bool ok = true;
     for (int i = 0; ok && i < 2; i++) ok = step(&t, &seconds, err);
     if (ok) {
-        struct memory_table m = model_memory(&t.arch, &t.trainer.run.options);
+        struct memory_table m = trainer_memory(&t.arch, &t.trainer.options);
         memory_row(b, "parameters", m.parameters);
         memory_row(b, "gradients", m.gradients);
         memory_row(b, "optimizer", m.optimizer);

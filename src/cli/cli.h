@@ -96,11 +96,14 @@ void cli_device_close(struct cli_device *device);
 
 #define OPTION_DEVICE(device_value, threads_value)                                                                  \
     {.name = "device", .kind = OPTION_TEXT, .value = &(device_value), .argument = "NAME",                           \
-     .help = "cpu (default), cpu:avx2, cpu:portable, ref"},                                                         \
+     .help = "cpu (default), cpu:avx2, cpu:neon, cpu:portable, ref"},                                                         \
     {.name = "threads", .kind = OPTION_INT, .value = &(threads_value), .argument = "N",                             \
      .help = "threads to use (default: one per core)", .min = 0, .max = 4096}
 
 /* ---- commands: each takes what follows its name ------------------------------------------------------------------------ */
+
+/* f32 or bf16, for an option that takes one of them. */
+bool cli_float_type(const char *option, const char *name, enum dtype *out, struct talc_error *err);
 
 struct command {
     const char *name, *summary;

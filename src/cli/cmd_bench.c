@@ -16,16 +16,13 @@ static const struct part *find_part(const char *name) {
     return NULL;
 }
 
-static bool choose_compute(struct bench *b, struct talc_error *err) {
-    b->compute = strcmp(b->dtype, "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
-    if (b->compute == DTYPE_F32 && strcmp(b->dtype, "f32") != 0)
-        return talc_fail(err, "--dtype must be f32 or bf16, not '%s'", b->dtype);
-    return true;
+static bool choose_types(struct bench *b, struct talc_error *err) {
+    return cli_float_type("--dtype", b->dtype, &b->compute, err) && cli_float_type("--moments", b->moments, &b->kept, err);
 }
 
 int cmd_bench(int argc, char **argv) {
     if (argc > 0 && strcmp(argv[0], "tokenizer") == 0) return bench_tokenizer(argc - 1, argv + 1);
-    struct bench b = {.depth = 4, .vocab_size = 1024, .steps = 20, .dtype = "f32"};
+    struct bench b = {.depth = 4, .vocab_size = 1024, .steps = 20, .dtype = "f32", .moments = "f32"};
     struct option options[] = {
         {.name = "depth", .kind = OPTION_INT, .value = &b.depth, .argument = "N", .help = "train, memory: the shape (default 4)", .min = 1, .max = 512},
         {.name = "preset", .kind = OPTION_TEXT, .value = &b.preset, .argument = "NAME", .help = "train, memory: a known shape"},
@@ -34,6 +31,7 @@ int cmd_bench(int argc, char **argv) {
         {.name = "context", .kind = OPTION_INT, .value = &b.context, .argument = "N", .help = "train, memory: tokens in a row", .min = 0, .max = 1e6},
         {.name = "steps", .kind = OPTION_INT, .value = &b.steps, .argument = "N", .help = "train: steps to time (default 20)", .min = 1, .max = 1e5},
         {.name = "dtype", .kind = OPTION_TEXT, .value = &b.dtype, .argument = "TYPE", .help = "f32 or bf16: of matrix products"},
+        {.name = "moments", .kind = OPTION_TEXT, .value = &b.moments, .argument = "TYPE", .help = "train, memory: f32 or bf16, of the optimizer's moments"},
         {.name = "recompute", .kind = OPTION_FLAG, .value = &b.recompute, .help = "train, memory: activations again in backward"},
         {.name = "profile", .kind = OPTION_FLAG, .value = &b.profile, .help = "train: also the time of each operation"},
         {.name = "json", .kind = OPTION_FLAG, .value = &b.json, .help = "one JSON object a row"},
@@ -48,7 +46,7 @@ int cmd_bench(int argc, char **argv) {
     const struct part *part = find_part(line.operands[0]);
     if (!part) {
         code = cli_usage("bench", "measures train, gemm, attention, memory, machine or tokenizer, not '%s'", line.operands[0]);
-    } else if (!choose_compute(&b, &err) || !cli_device_open(&b.opened, b.device, b.threads, &err)) {
+    } else if (!choose_types(&b, &err) || !cli_device_open(&b.opened, b.device, b.threads, &err)) {
         code = cli_fail("bench", &err);
     } else {
         bool ok = part->run(&b, &err);

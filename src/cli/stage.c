@@ -12,7 +12,7 @@
 #include "infer/engine.h"
 
 struct stage_values stage_values_defaults(void) {
-    return (struct stage_values){.warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .batch_ramp = 0.5, .dtype = "f32", .optimizer = "adamw"};
+    return (struct stage_values){.warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .batch_ramp = 0.5, .dtype = "f32", .moments = "f32", .optimizer = "adamw"};
 }
 
 /* ---- settings -------------------------------------------------------------------------------------------------------- */
@@ -104,9 +104,8 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
     if (v->warmup >= 0) r->schedule.warmup_steps = v->warmup;
     else if (r->schedule.total_steps > 0 && r->schedule.warmup_steps > r->schedule.total_steps / 10)
         r->schedule.warmup_steps = r->schedule.total_steps / 10;
-    if (strcmp(v->dtype, "bf16") == 0) r->trainer.compute = DTYPE_BF16;
-    else if (strcmp(v->dtype, "f32") != 0) return talc_fail(err, "--dtype must be f32 or bf16, not '%s'", v->dtype);
-    return true;
+    return cli_float_type("--dtype", v->dtype, &r->trainer.compute, err) &&
+           cli_float_type("--moments", v->moments, &r->trainer.moments, err);
 }
 
 /* ---- while it runs --------------------------------------------------------------------------------------------------- */
@@ -149,7 +148,7 @@ static void say_plan(const struct stage *stage) {
     const struct arch *a = &stage->model->arch;
     const struct recipe *r = &stage->recipe;
     char n[32], m[32], f[32], minutes[48] = "", from[32] = "";
-    size_t bytes = trainer_bytes(a, &r->trainer) + 2 * (size_t)arch_parameters(a) * sizeof(float);
+    size_t bytes = trainer_memory(a, &r->trainer).total;
     double tokens = (double)r->rows_per_step * r->trainer.row_tokens;
     bool quiet = stage->values->quiet;
     cli_say(quiet, "%s: %s parameters (%s, %d layers, hidden %d), %s\n", stage->command,

@@ -9,7 +9,7 @@
 
 /* Values of the options; 0 or -1 (rates) means: as the recipe says. */
 struct stage_values {
-    const char *out, *device, *dtype, *schedule, *optimizer;
+    const char *out, *device, *dtype, *moments, *schedule, *optimizer;
     int64_t steps, batch_rows, micro_batch_rows, warmup, eval_every, save_every, sample_every, keep, seed, threads;
     int64_t batch_start;
     double minutes, learning_rate, decay_fraction, batch_ramp, skip_outliers;
@@ -52,6 +52,8 @@ struct stage_values stage_values_defaults(void);
     {.name = "recompute", .kind = OPTION_FLAG, .value = &(v).recompute,                                              \
      .help = "activations again in backward: less memory, more time, the same bits"},                               \
     {.name = "dtype", .kind = OPTION_TEXT, .value = &(v).dtype, .argument = "TYPE", .help = "f32 or bf16: of matrix products"}, \
+    {.name = "moments", .kind = OPTION_TEXT, .value = &(v).moments, .argument = "TYPE",                              \
+     .help = "f32 or bf16 (rounded stochastically, half the memory): of the optimizer's moments"},                   \
     {.name = "seed", .kind = OPTION_INT, .value = &(v).seed, .argument = "N", .help = "of weights, order and dropout (default 1)", .min = 0, .max = 9e18}, \
     {.name = "json", .kind = OPTION_FLAG, .value = &(v).json, .help = "the result as one JSON object"},              \
     {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .value = &(v).quiet, .help = "no progress"},               \

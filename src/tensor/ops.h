@@ -120,11 +120,15 @@ enum update_step {
     STEP_MOMENTUM, /* of Muon */
     UPDATE_STEP
 };
-/* A parameter (or a piece of one) with what steps it. All F32, of one shape. */
+/* A parameter (or a piece of one) with what steps it, of one shape. The gradient is F32, the others F32 or BF16: what is kept in
+ * BF16 is computed in fp32 and rounded stochastically (rounding.h; element (r, c) is number r * cols + c). Its first random word
+ * rounds the parameter (low half) and m (upper half), its second v. */
 struct adamw_part {
     struct adamw_options options;
     struct tensor parameter, gradient, m, v;
     struct tensor step; /* [1, UPDATE_STEP] */
+    struct tensor rng;  /* I64 [1, 2]: seed, counter; absent where all is F32 */
+    uint32_t site;      /* tells the parts of a step apart */
 };
 
 struct ops {
@@ -196,6 +200,8 @@ struct ops {
     void (*sum_of_squares)(struct stream *s, struct tensor sum, struct tensor x);
     /* One pass over all parts, which do not overlap; a gradient is multiplied by the step's scale and then set to 0. */
     void (*adamw)(struct stream *s, const struct adamw_part *parts, int n_parts);
+    /* dst = src, BF16 from F32, rounded stochastically with the first random word of each element. */
+    void (*copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site);
     /* The parts of Muon (train/muon.h) that are not matrix products. Nesterov's momentum, g the scaled gradient and u the
      * momentum of the step: m = u m + (1 - u) g; out = u m + (1 - u) g. */
     void (*nesterov)(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m, struct tensor step);

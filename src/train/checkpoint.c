@@ -65,13 +65,13 @@ static bool append_moments(struct safetensors_writer *w, const struct trainer *t
     struct stream *s = t->model->stream;
     for (int i = 0; i < t->model->n_parameters; i++) {
         const struct parameter *p = &t->model->parameters[i];
-        int64_t offset = (const float *)p->value.data - (const float *)t->model->values.data;
-        size_t n_bytes = (size_t)(p->value.rows * p->value.cols) * sizeof(float);
+        struct tensor piece = trainer_moment(t, x, p);
+        size_t n_bytes = (size_t)(piece.rows * piece.cols) * dtype_size(piece.dtype);
         char name[96];
         snprintf(name, sizeof name, "%s.%s", prefix, p->name);
         void *host = malloc(n_bytes);
         if (!host) return talc_fail(err, "out of memory for saving %s", name);
-        s->backend->copy_out(s, host, (float *)x.data + offset, n_bytes);
+        s->backend->copy_out(s, host, piece.data, n_bytes);
         bool ok = safetensors_writer_append(w, name, host, n_bytes, err);
         free(host);
         if (!ok) return false;
@@ -86,7 +86,7 @@ static bool declare_moments(struct safetensors_writer *w, const struct trainer *
         char name[96];
         snprintf(name, sizeof name, "%s.%s", prefix, p->name);
         int64_t shape[2] = {p->value.rows, p->value.cols};
-        if (!safetensors_writer_declare(w, name, DTYPE_F32, 2, shape, err)) return false;
+        if (!safetensors_writer_declare(w, name, t->m.dtype, 2, shape, err)) return false;
     }
     return true;
 }
@@ -260,15 +260,16 @@ static bool read_moments(const struct safetensors *st, struct trainer *t, struct
     struct stream *s = t->model->stream;
     for (int i = 0; i < t->model->n_parameters; i++) {
         const struct parameter *p = &t->model->parameters[i];
-        int64_t offset = (const float *)p->value.data - (const float *)t->model->values.data;
+        struct tensor piece = trainer_moment(t, x, p);
         int64_t shape[2] = {p->value.rows, p->value.cols};
         char name[96];
         snprintf(name, sizeof name, "%s.%s", prefix, p->name);
         const struct safetensor *found = safetensors_need(st, name, 2, shape, err);
         if (!found) return false;
-        if (found->dtype != DTYPE_F32)
-            return talc_fail(err, "%s: %s is %s, not F32", found->file, name, found->dtype_text);
-        s->backend->copy_in(s, (float *)x.data + offset, found->data, found->n_bytes);
+        if (found->dtype != piece.dtype)
+            return talc_fail(err, "%s: %s is %s, and moments are now kept in %s; say --moments as the run began", found->file, name,
+                             found->dtype_text, dtype_name(piece.dtype));
+        s->backend->copy_in(s, piece.data, found->data, found->n_bytes);
     }
     return true;
 }

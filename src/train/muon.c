@@ -74,16 +74,30 @@ void muon_orthogonalize(struct muon_workspace *w, struct stream *s, struct tenso
     }
 }
 
-void muon_step(struct muon_workspace *w, struct stream *s, const struct parameter *p, struct tensor m, float weight_decay,
-               struct tensor step) {
+/* m, and out, from the gradient. A momentum in bf16 is widened for it, and rounded again. */
+static void momentum_step(struct muon_workspace *w, struct stream *s, struct tensor out, struct tensor gradient, struct tensor m,
+                          const struct muon_update *u, uint32_t site) {
+    if (m.dtype == DTYPE_F32) {
+        s->ops->nesterov(s, out, gradient, m, u->step);
+        return;
+    }
+    struct tensor wide = shaped(w->next, m.rows, m.cols);
+    s->ops->copy(s, wide, m);
+    s->ops->nesterov(s, out, gradient, wide, u->step);
+    s->ops->copy_rounded(s, m, wide, u->rng, site);
+}
+
+void muon_step(struct muon_workspace *w, struct stream *s, const struct parameter *p, struct tensor m,
+               const struct muon_update *u) {
     int64_t whole[MAX_PARTS] = {p->value.rows}, first = 0;
     const int64_t *parts = p->parts[0] ? p->parts : whole;
     for (int i = 0; i < MAX_PARTS && parts[i] > 0; first += parts[i++]) {
         struct tensor x = shaped(w->x, parts[i], p->value.cols);
-        s->ops->nesterov(s, x, tensor_rows(p->gradient, first, parts[i]), tensor_rows(m, first, parts[i]), step);
+        momentum_step(w, s, x, tensor_rows(p->gradient, first, parts[i]), tensor_rows(m, first, parts[i]), u,
+                      u->site + (uint32_t)i);
         muon_orthogonalize(w, s, &x);
         /* A tall matrix has fewer directions than rows: its steps are made longer, so that its outputs move alike. */
         double tall = (double)parts[i] / (double)p->value.cols;
-        s->ops->descend(s, tensor_rows(p->value, first, parts[i]), x, (float)sqrt(tall > 1 ? tall : 1), weight_decay, step);
+        s->ops->descend(s, tensor_rows(p->value, first, parts[i]), x, (float)sqrt(tall > 1 ? tall : 1), u->weight_decay, u->step);
     }
 }

@@ -21,8 +21,10 @@ static struct run_options run_options_of(const struct trainer_options *o) {
 /* Plans (an arena without memory) or takes what the optimizers need. */
 static void plan_optimizers(struct trainer *t, struct arena *arena, const struct arch *arch) {
     int64_t n = layout_floats(arch);
-    t->m = tensor_view(arena_take(arena, (size_t)n * sizeof(float)), DTYPE_F32, 1, n);
-    t->v = tensor_view(arena_take(arena, (size_t)n * sizeof(float)), DTYPE_F32, 1, n);
+    enum dtype moments = t->options.moments == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    t->m = tensor_view(arena_take(arena, (size_t)n * dtype_size(moments)), moments, 1, n);
+    t->v = tensor_view(arena_take(arena, (size_t)n * dtype_size(moments)), moments, 1, n);
+    t->rng = tensor_view(arena_take(arena, 2 * sizeof(int64_t)), DTYPE_I64, 1, 2);
     t->steps = tensor_view(arena_take(arena, PARAMETER_ROLES * UPDATE_STEP * sizeof(float)), DTYPE_F32, PARAMETER_ROLES, UPDATE_STEP);
     t->norm = tensor_view(arena_take(arena, sizeof(double)), DTYPE_F64, 1, 1);
     if (t->options.use_muon) muon_workspace_take(&t->muon, arena, arch);
@@ -35,10 +37,20 @@ static size_t optimizer_bytes(const struct arch *arch, const struct trainer_opti
     return arena.overflow ? SIZE_MAX : arena.used;
 }
 
-size_t trainer_bytes(const struct arch *arch, const struct trainer_options *options) {
+struct memory_table trainer_memory(const struct arch *arch, const struct trainer_options *options) {
     struct run_options run = run_options_of(options);
-    size_t of_run = run_bytes(arch, &run), of_optimizer = optimizer_bytes(arch, options);
-    return of_run > SIZE_MAX - of_optimizer ? SIZE_MAX : of_run + of_optimizer;
+    struct memory_table table = model_memory(arch, &run);
+    size_t others = table.total - table.optimizer;
+    if (table.total == SIZE_MAX) return table;
+    table.optimizer = optimizer_bytes(arch, options);
+    table.total = table.optimizer > SIZE_MAX - others ? SIZE_MAX : table.optimizer + others;
+    return table;
+}
+
+struct tensor trainer_moment(const struct trainer *t, struct tensor moments, const struct parameter *p) {
+    int64_t offset = (const float *)p->value.data - (const float *)t->model->values.data;
+    struct tensor piece = tensor_cols(moments, offset, p->value.rows * p->value.cols);
+    return tensor_view(piece.data, piece.dtype, p->value.rows, p->value.cols);
 }
 
 static bool take_moments(struct trainer *t, struct talc_error *err) {
@@ -262,8 +274,13 @@ static void write_steps(struct trainer *t, double factor, double scale) {
         steps[role][STEP_GRAD_SCALE] = (float)scale;
         steps[role][STEP_MOMENTUM] = muon_momentum(&o->muon, t->updates);
     }
+    uint64_t rng[2] = {t->run.seed, (uint64_t)t->updates};
     t->model->stream->backend->copy_in(t->model->stream, t->steps.data, steps, sizeof steps);
+    t->model->stream->backend->copy_in(t->model->stream, t->rng.data, rng, sizeof rng);
 }
+
+/* Sites of rounding, apart from those of dropout (model/run_internal.h), which count from 0. */
+#define ROUNDING_SITE 0x80000000u
 
 static void step_parameters(struct trainer *t, double factor, double scale) {
     struct stream *s = t->model->stream;
@@ -271,18 +288,20 @@ static void step_parameters(struct trainer *t, double factor, double scale) {
     int n = 0;
     t->updates++;
     write_steps(t, factor, scale);
+    struct tensor rng = o->moments == DTYPE_BF16 ? t->rng : tensor_absent();
     for (int i = 0; i < t->model->n_parameters; i++) {
         struct parameter *p = &t->model->parameters[i];
-        int64_t offset = (float *)p->value.data - (float *)t->model->values.data;
-        struct tensor m = tensor_view((float *)t->m.data + offset, DTYPE_F32, p->value.rows, p->value.cols);
-        struct tensor v = tensor_view((float *)t->v.data + offset, DTYPE_F32, p->value.rows, p->value.cols);
+        struct tensor m = trainer_moment(t, t->m, p), v = trainer_moment(t, t->v, p);
         struct tensor step = tensor_rows(t->steps, (int64_t)p->role, 1);
         float decay = o->groups[p->role].weight_decay;
+        uint32_t site = ROUNDING_SITE + (uint32_t)(i * MAX_PARTS);
         if (o->use_muon && p->role == ROLE_MATRIX) {
-            muon_step(&t->muon, s, p, m, decay, step);
+            muon_step(&t->muon, s, p, m, &(struct muon_update){decay, step, rng, site});
             s->ops->zero(s, p->gradient);
         } else {
-            t->parts[n++] = (struct adamw_part){{o->beta1, o->beta2, o->epsilon, decay}, p->value, p->gradient, m, v, step};
+            t->parts[n++] = (struct adamw_part){
+                .options = {o->beta1, o->beta2, o->epsilon, decay}, .parameter = p->value, .gradient = p->gradient,
+                .m = m, .v = v, .step = step, .rng = rng, .site = site};
         }
     }
     s->ops->adamw(s, t->parts, n);

@@ -28,6 +28,7 @@ struct trainer_options {
     struct muon_options muon;
     struct group_options groups[PARAMETER_ROLES];
     enum dtype compute;  /* of matrix products */
+    enum dtype moments;  /* DTYPE_BF16: the optimizer's moments are kept in bf16, rounded stochastically; else fp32 */
     bool recompute;      /* activations, in backward: see run_options */
 };
 
@@ -44,9 +45,10 @@ struct trainer {
     struct model *model;
     struct trainer_options options;
     struct run run;
-    struct tensor m, v;       /* AdamW's moments, laid out like model->values (of Muon's matrices v is not used) */
+    struct tensor m, v;       /* [1, n]: AdamW's moments, laid out like model->values (of Muon's matrices v is not used) */
     struct muon_workspace muon;
     struct tensor steps, norm; /* small device tensors; steps: a row of update_step numbers for each role */
+    struct tensor rng;         /* I64 [1, 2]: seed and number of the update, of stochastic rounding */
     struct adamw_part *parts;  /* [n_parameters], filled anew by each update */
     void *memory;
     int64_t updates;          /* done so far: the optimizers' t */
@@ -88,7 +90,10 @@ bool trainer_measure(struct trainer *trainer, const struct row_batch *batch, con
 bool trainer_evaluate(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
                       double *loss_sum, double *weight_sum, struct talc_error *err);
 
-/* Bytes a trainer would take besides the model (activations, moments). */
-size_t trainer_bytes(const struct arch *arch, const struct trainer_options *options);
+/* The piece of a trainer's vector of moments that belongs to a parameter. */
+struct tensor trainer_moment(const struct trainer *trainer, struct tensor moments, const struct parameter *p);
+
+/* What a model, its trainer and a run of it take, by component: what is planned is what is taken. */
+struct memory_table trainer_memory(const struct arch *arch, const struct trainer_options *options);
 
 #endif

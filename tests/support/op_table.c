@@ -383,7 +383,7 @@ static void make_squares(struct op_case *c) {
     if (special < 5) op_case_say(c, " one is %g", specials[special]);
 }
 
-enum { ADAM_PARAMETER, ADAM_GRADIENT, ADAM_M, ADAM_V, ADAM_STEPS };
+enum { ADAM_PARAMETER, ADAM_GRADIENT, ADAM_M, ADAM_V, ADAM_STEPS, ADAM_RNG };
 
 /* Two parts: the first rows, and the others with another decay and step. */
 static void adamw_call(struct stream *s, const struct op_case *c, const struct tensor *t) {
@@ -395,7 +395,7 @@ static void adamw_call(struct stream *s, const struct op_case *c, const struct t
         if (i) options.weight_decay = 0.2f;
         parts[i] = (struct adamw_part){options, tensor_rows(t[ADAM_PARAMETER], begin, n), tensor_rows(t[ADAM_GRADIENT], begin, n),
                                        tensor_rows(t[ADAM_M], begin, n), tensor_rows(t[ADAM_V], begin, n),
-                                       tensor_rows(t[ADAM_STEPS], i, 1)};
+                                       tensor_rows(t[ADAM_STEPS], i, 1),    t[ADAM_RNG],                          (uint32_t)(7 + i)};
     }
     s->ops->adamw(s, parts, 2);
 }
@@ -405,10 +405,15 @@ static void make_adamw(struct op_case *c) {
     any_shape(c, &rows, &cols);
     c->adamw = (struct adamw_options){0.9f, 0.95f, 1e-8f, op_case_coin(c) ? 0.1f : 0};
     c->forward = adamw_call;
-    operand_numbers(c, ADAM_PARAMETER, "parameter", OPERAND_INOUT, DTYPE_F32, rows, cols);
+    static const enum dtype kept[][3] = {{DTYPE_F32, DTYPE_F32, DTYPE_F32}, {DTYPE_F32, DTYPE_BF16, DTYPE_BF16},
+                                         {DTYPE_BF16, DTYPE_BF16, DTYPE_BF16}, {DTYPE_BF16, DTYPE_F32, DTYPE_F32}};
+    const enum dtype *dtypes = kept[c->smooth ? 0 : op_case_below(c, 4)];
+    bool rounded = dtypes[0] == DTYPE_BF16 || dtypes[1] == DTYPE_BF16;
+    operand_numbers(c, ADAM_PARAMETER, "parameter", OPERAND_INOUT, dtypes[0], rows, cols);
     operand_numbers(c, ADAM_GRADIENT, "gradient", OPERAND_INOUT, DTYPE_F32, rows, cols);
-    operand_numbers(c, ADAM_M, "m", OPERAND_INOUT, DTYPE_F32, rows, cols);
-    struct tensor v = operand_numbers(c, ADAM_V, "v", OPERAND_INOUT, DTYPE_F32, rows, cols)->view;
+    operand_numbers(c, ADAM_M, "m", OPERAND_INOUT, dtypes[1], rows, cols);
+    struct tensor v = operand_numbers(c, ADAM_V, "v", OPERAND_INOUT, dtypes[2], rows, cols)->view;
+    if (rounded) operand_rng(c, ADAM_RNG);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < cols; i++) ref_store(v, r, i, fabs(ref_load(v, r, i)));
     struct tensor steps = operand_numbers(c, ADAM_STEPS, "steps", OPERAND_IN, DTYPE_F32, 2, UPDATE_STEP)->view;
@@ -418,7 +423,24 @@ static void make_adamw(struct op_case *c) {
         ref_store(steps, i, STEP_CORRECTION2, 1 / (1 - pow((double)c->adamw.beta2, step)));
         ref_store(steps, i, STEP_GRAD_SCALE, op_case_coin(c) ? 1 : 0.3);
     }
-    op_case_say(c, " [%d, %d] step %d decay %g", rows, cols, step, (double)c->adamw.weight_decay);
+    op_case_say(c, " [%d, %d] step %d decay %g, parameter %s, m %s, v %s", rows, cols, step, (double)c->adamw.weight_decay,
+                dtype_name(dtypes[0]), dtype_name(dtypes[1]), dtype_name(dtypes[2]));
+}
+
+static void copy_rounded_call(struct stream *s, const struct op_case *c, const struct tensor *t) {
+    (void)c;
+    s->ops->copy_rounded(s, t[MOVE_DST], t[MOVE_SRC], t[MOVE_ROWS], 3);
+}
+
+static void make_copy_rounded(struct op_case *c) {
+    int rows, cols;
+    any_shape(c, &rows, &cols);
+    c->forward = copy_rounded_call;
+    operand_numbers(c, MOVE_DST, "dst", OPERAND_OUT, DTYPE_BF16, rows, cols)->tolerance = 0;
+    struct tensor src = operand_numbers(c, MOVE_SRC, "src", OPERAND_IN, DTYPE_F32, rows, cols)->view;
+    operand_rng(c, MOVE_ROWS);
+    ref_store(src, 0, 0, op_case_coin(c) ? (double)INFINITY : -1e-40);
+    op_case_say(c, " [%d, %d]", rows, cols);
 }
 
 /* The parts of Muon: nesterov, then normalize, scale_add and descend over what it left. */
@@ -470,6 +492,7 @@ const struct op_maker op_makers[] = {
     {"stats", 60, make_stats},
     {"sum_of_squares", 30, make_squares},
     {"adamw", 20, make_adamw},
+    {"copy_rounded", 20, make_copy_rounded},
     {"muon", 20, make_muon},
     {NULL, 0, NULL},
 };

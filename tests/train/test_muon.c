@@ -81,11 +81,12 @@ static void parts_step_by_themselves(void **state) {
     for (int i = 0; i < HALF * COLS; i++) gradient[i] *= 100; /* the loud half must not drown the other */
     struct parameter fused = {.value = tensor_view(whole, DTYPE_F32, ROWS, COLS),
                               .gradient = tensor_view(gradient, DTYPE_F32, ROWS, COLS), .parts = {HALF, HALF}};
-    muon_step(&w, &device.stream, &fused, tensor_view(m, DTYPE_F32, ROWS, COLS), 0.1f, step);
+    struct muon_update u = {.weight_decay = 0.1f, .step = step};
+    muon_step(&w, &device.stream, &fused, tensor_view(m, DTYPE_F32, ROWS, COLS), &u);
     for (int first = 0; first < ROWS; first += HALF) {
         struct parameter one = {.value = tensor_view(half + first * COLS, DTYPE_F32, HALF, COLS),
                                 .gradient = tensor_view(gradient + first * COLS, DTYPE_F32, HALF, COLS)};
-        muon_step(&w, &device.stream, &one, tensor_view(m_half + first * COLS, DTYPE_F32, HALF, COLS), 0.1f, step);
+        muon_step(&w, &device.stream, &one, tensor_view(m_half + first * COLS, DTYPE_F32, HALF, COLS), &u);
     }
     assert_memory_equal(whole, half, ROWS * COLS * sizeof *whole);
     assert_memory_equal(m, m_half, ROWS * COLS * sizeof *m);

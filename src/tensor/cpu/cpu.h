@@ -9,6 +9,9 @@ float cpu_multiply_adds_portable(int64_t n);
 #if defined(__x86_64__)
 extern const struct ops cpu_ops_avx2, cpu_ops_avx512;
 float cpu_multiply_adds_avx2(int64_t n), cpu_multiply_adds_avx512(int64_t n);
+#elif defined(__aarch64__)
+extern const struct ops cpu_ops_neon;
+float cpu_multiply_adds_neon(int64_t n);
 #endif
 
 struct cpu_scratch {

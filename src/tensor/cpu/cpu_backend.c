@@ -27,6 +27,8 @@ static const struct instruction_set {
 #if defined(__x86_64__)
     {"avx512", "AVX-512, 16 floats at a time, products in tiles of 8 x 48", has_avx512, &cpu_ops_avx512, cpu_multiply_adds_avx512},
     {"avx2", "AVX2 with FMA, 8 floats at a time, products in tiles of 6 x 16", has_avx2, &cpu_ops_avx2, cpu_multiply_adds_avx2},
+#elif defined(__aarch64__)
+    {"neon", "NEON, 4 floats at a time, products in tiles of 8 x 12", always, &cpu_ops_neon, cpu_multiply_adds_neon},
 #endif
     {"portable", "portable C, 4 floats at a time, products in tiles of 4 x 8", always, &cpu_ops_portable, cpu_multiply_adds_portable},
 };
@@ -41,7 +43,7 @@ static const struct instruction_set *choose(const char *variant, struct talc_err
         talc_fail(err, "this machine has no %s; say --device cpu to use what it has", variant);
         return NULL;
     }
-    talc_fail(err, "device 'cpu' has no variant '%s'; it has avx512, avx2, portable", variant);
+    talc_fail(err, "device 'cpu' has no variant '%s'; there are avx512 and avx2 (x86-64), neon (ARM64) and portable", variant);
     return NULL;
 }
 

@@ -84,6 +84,7 @@ void ref_stats_forward(struct stream *s, struct tensor stats, struct tensor logi
 void ref_stats_backward(struct stream *s, struct tensor logits, struct tensor stats, struct tensor grads,
                         struct tensor targets, float inverse_temperature);
 void ref_sum_of_squares(struct stream *s, struct tensor sum, struct tensor x);
+void ref_copy_rounded(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site);
 void ref_nesterov(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m, struct tensor step);
 void ref_normalize(struct stream *s, struct tensor x, struct tensor sum, float slack, float epsilon);
 void ref_scale_add(struct stream *s, struct tensor dst, float a, struct tensor src, float b);

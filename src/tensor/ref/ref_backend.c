@@ -35,6 +35,7 @@ static const struct ops ref_ops = {
     .stats_backward = ref_stats_backward,
     .sum_of_squares = ref_sum_of_squares,
     .adamw = ref_adamw,
+    .copy_rounded = ref_copy_rounded,
     .nesterov = ref_nesterov,
     .normalize = ref_normalize,
     .scale_add = ref_scale_add,

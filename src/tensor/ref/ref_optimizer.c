@@ -3,12 +3,19 @@
 
 #include <math.h>
 
+#include "tensor/rounding.h"
+
 void ref_sum_of_squares(struct stream *s, struct tensor sum, struct tensor x) {
     if (s->failed) return;
     double total = 0;
     for (int64_t r = 0; r < x.rows; r++)
         for (int64_t c = 0; c < x.cols; c++) total += ref_load(x, r, c) * ref_load(x, r, c);
     ref_add(sum, 0, 0, total);
+}
+
+static void store_rounded(struct tensor t, int64_t r, int64_t c, double x, uint32_t random) {
+    if (t.dtype == DTYPE_BF16) ((uint16_t *)t.data)[r * t.stride + c] = bf16_round_stochastic((float)x, random);
+    else ref_store(t, r, c, x);
 }
 
 static void step_element(const struct adamw_part *a, int64_t r, int64_t c) {
@@ -19,9 +26,12 @@ static void step_element(const struct adamw_part *a, int64_t r, int64_t c) {
     double mean_hat = mean * ref_load(a->step, 0, STEP_CORRECTION1);
     double square_hat = square * ref_load(a->step, 0, STEP_CORRECTION2);
     double update = mean_hat / (sqrt(square_hat) + (double)a->options.epsilon) + (double)a->options.weight_decay * p;
-    ref_store(a->m, r, c, mean);
-    ref_store(a->v, r, c, square);
-    ref_store(a->parameter, r, c, p - learning_rate * update);
+    uint32_t words[4] = {0};
+    int64_t element = r * a->parameter.cols + c, at = 2 * (element % 2);
+    if (tensor_present(a->rng)) rounding_words(a->rng.data, a->site, element, words);
+    store_rounded(a->parameter, r, c, p - learning_rate * update, words[at]);
+    store_rounded(a->m, r, c, mean, words[at] >> 16);
+    store_rounded(a->v, r, c, square, words[at + 1]);
     ref_store(a->gradient, r, c, 0);
 }
 
@@ -30,6 +40,17 @@ void ref_adamw(struct stream *s, const struct adamw_part *parts, int n_parts) {
     for (int i = 0; i < n_parts; i++)
         for (int64_t r = 0; r < parts[i].parameter.rows; r++)
             for (int64_t c = 0; c < parts[i].parameter.cols; c++) step_element(&parts[i], r, c);
+}
+
+void ref_copy_rounded(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site) {
+    if (s->failed) return;
+    for (int64_t r = 0; r < dst.rows; r++)
+        for (int64_t c = 0; c < dst.cols; c++) {
+            uint32_t words[4];
+            int64_t element = r * dst.cols + c;
+            rounding_words(rng.data, site, element, words);
+            store_rounded(dst, r, c, ref_load(src, r, c), words[2 * (element % 2)]);
+        }
 }
 
 void ref_nesterov(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m, struct tensor step) {

@@ -43,6 +43,7 @@ void ISA_NAME(cpu_stats_forward)(struct stream *s, struct tensor stats, struct t
                                  float inverse_temperature);
 void ISA_NAME(cpu_stats_backward)(struct stream *s, struct tensor logits, struct tensor stats, struct tensor grads,
                                   struct tensor targets, float inverse_temperature);
+void ISA_NAME(cpu_copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site);
 void ISA_NAME(cpu_nesterov)(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m,
                             struct tensor step);
 void ISA_NAME(cpu_normalize)(struct stream *s, struct tensor x, struct tensor sum, float slack, float epsilon);

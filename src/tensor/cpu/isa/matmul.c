@@ -16,6 +16,9 @@
 #if defined(ISA_AVX512)
 #define TILE_VECTORS 3
 #define BLOCK_K 384
+#elif defined(ISA_NEON)
+#define TILE_VECTORS 3
+#define BLOCK_K 256
 #elif defined(ISA_AVX2)
 #define TILE_VECTORS 2
 #define BLOCK_K 256

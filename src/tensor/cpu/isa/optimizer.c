@@ -1,7 +1,8 @@
-/* optimizer.c - AdamW in one pass; the sum of squares behind the gradient's norm. */
+/* optimizer.c - AdamW in one pass, over numbers kept in fp32 or bf16; the sum of squares behind the gradient's norm. */
 #include "tensor/cpu/isa/rows.h"
 #include "tensor/cpu/isa/kernels.h"
 #include "tensor/cpu/isa/simd.h"
+#include "tensor/rounding.h"
 
 #define PIECE 4096 /* elements a task takes: fixed, so that sums do not depend on the threads */
 
@@ -19,15 +20,13 @@ static struct adamw_part as_long_rows(const struct adamw_part *part) {
     int64_t rows = p.parameter.rows, cols = p.parameter.cols;
     for (int i = 0; i < 4; i++)
         if (all[i]->stride != cols) return p;
-    for (int i = 0; i < 4; i++) *all[i] = tensor_view(all[i]->data, DTYPE_F32, 1, rows * cols);
+    for (int i = 0; i < 4; i++) *all[i] = tensor_view(all[i]->data, all[i]->dtype, 1, rows * cols);
     return p;
 }
 
 static int64_t pieces_of_row(const struct adamw_part *p) { return (p->parameter.cols + PIECE - 1) / PIECE; }
 
-static void step_piece(const struct adamw_part *part, int64_t r, int64_t first, int64_t n) {
-    float *p = row_f32(part->parameter, r) + first, *g = row_f32(part->gradient, r) + first;
-    float *m = row_f32(part->m, r) + first, *v = row_f32(part->v, r) + first;
+static void step_floats(const struct adamw_part *part, float *p, float *g, float *m, float *v, int64_t n) {
     const float *step = part->step.data;
     float rate = step[STEP_LEARNING_RATE], c1 = step[STEP_CORRECTION1], c2 = step[STEP_CORRECTION2];
     float scale = step[STEP_GRAD_SCALE], b1 = part->options.beta1, b2 = part->options.beta2;
@@ -39,6 +38,52 @@ static void step_piece(const struct adamw_part *part, int64_t r, int64_t first, 
         p[c] -= rate * (first_moment * c1 / (sqrtf(second * c2) + epsilon) + decay * p[c]);
         g[c] = 0;
     }
+}
+
+#define CHUNK 256 /* of numbers that are widened, stepped and rounded again */
+
+/* Floats of [first, first + n) of row r: where they are, or a copy of bf16. */
+static float *widened(struct tensor t, int64_t r, int64_t first, int64_t n, float *copy) {
+    if (t.dtype == DTYPE_F32) return row_f32(t, r) + first;
+    const uint16_t *from = (const uint16_t *)t.data + r * t.stride + first;
+    for (int64_t i = 0; i < n; i++) copy[i] = bf16_to_f32(from[i]);
+    return copy;
+}
+
+/* Back from the copy; random bits of element i are those of words[2 i] from `shift` up. */
+static void store_rounded(struct tensor t, int64_t r, int64_t first, int64_t n, const float *copy, const uint32_t *words, int shift) {
+    if (t.dtype == DTYPE_F32) return;
+    uint16_t *to = (uint16_t *)t.data + r * t.stride + first;
+    for (int64_t i = 0; i < n; i++) to[i] = bf16_round_stochastic(copy[i], words[2 * i] >> shift);
+}
+
+#define RANDOM_WORDS (2 * CHUNK + 4)
+
+/* Two random words for each of the elements [begin, begin + n), n at most CHUNK; they lie in `memory`. */
+static uint32_t *random_words(struct tensor rng, uint32_t site, int64_t begin, int64_t n, uint32_t memory[RANDOM_WORDS]) {
+    int64_t even = begin - begin % 2;
+    for (int64_t i = even; i < begin + n; i += 2) rounding_words(rng.data, site, i, memory + 2 * (i - even));
+    return memory + 2 * (begin - even);
+}
+
+static void step_chunk(const struct adamw_part *part, int64_t r, int64_t first, int64_t n) {
+    float p_copy[CHUNK], m_copy[CHUNK], v_copy[CHUNK];
+    float *p = widened(part->parameter, r, first, n, p_copy), *m = widened(part->m, r, first, n, m_copy);
+    float *v = widened(part->v, r, first, n, v_copy);
+    uint32_t memory[RANDOM_WORDS], *words = random_words(part->rng, part->site, r * part->parameter.cols + first, n, memory);
+    step_floats(part, p, row_f32(part->gradient, r) + first, m, v, n);
+    store_rounded(part->parameter, r, first, n, p, words, 0);
+    store_rounded(part->m, r, first, n, m, words, 16);
+    store_rounded(part->v, r, first, n, v, words + 1, 0);
+}
+
+static void step_piece(const struct adamw_part *part, int64_t r, int64_t first, int64_t n) {
+    if (tensor_present(part->rng)) {
+        for (int64_t i = 0; i < n; i += CHUNK) step_chunk(part, r, first + i, n - i < CHUNK ? n - i : CHUNK);
+        return;
+    }
+    step_floats(part, row_f32(part->parameter, r) + first, row_f32(part->gradient, r) + first, row_f32(part->m, r) + first,
+                row_f32(part->v, r) + first, n);
 }
 
 static void adamw_task(void *context, int task, int worker) {
@@ -66,6 +111,28 @@ void ISA_NAME(cpu_adamw)(struct stream *s, const struct adamw_part *parts, int n
         w.first[i + 1] = w.first[i] + part.parameter.rows * pieces_of_row(&part);
     }
     thread_pool_run(s->pool, (int)w.first[n_parts], adamw_task, &w);
+}
+
+struct rounding_work {
+    struct tensor dst, src, rng;
+    uint32_t site;
+};
+
+static void rounding_task(void *context, int task, int worker) {
+    (void)worker;
+    const struct rounding_work *w = context;
+    uint32_t memory[RANDOM_WORDS];
+    for (int64_t r = task_begin(task); r < task_end(task, w->dst.rows); r++)
+        for (int64_t c = 0; c < w->dst.cols; c += CHUNK) {
+            int64_t n = w->dst.cols - c < CHUNK ? w->dst.cols - c : CHUNK;
+            const uint32_t *words = random_words(w->rng, w->site, r * w->dst.cols + c, n, memory);
+            store_rounded(w->dst, r, c, n, row_f32(w->src, r) + c, words, 0);
+        }
+}
+
+void ISA_NAME(cpu_copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site) {
+    struct rounding_work w = {dst, src, rng, site};
+    if (!s->failed) thread_pool_run(s->pool, row_tasks(dst.rows), rounding_task, &w);
 }
 
 struct squares_work {

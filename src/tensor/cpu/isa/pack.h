@@ -51,15 +51,17 @@ INLINE void side_turn(side r[SIDE]) {
 typedef vf side;
 INLINE side side_load(const float *p) { return vf_load(p); }
 INLINE void side_store(float *p, side x) { vf_store(p, x); }
-INLINE side side_from_bf16(const uint16_t *p) {
-    return (side){bf16_to_f32(p[0]), bf16_to_f32(p[1]), bf16_to_f32(p[2]), bf16_to_f32(p[3])};
-}
+INLINE side side_from_bf16(const uint16_t *p) { return (side)((vi){p[0], p[1], p[2], p[3]} << 16); }
+#if defined(ISA_NEON)
+INLINE side side_from_f16(const uint16_t *p) { return (side)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+#else
 INLINE side side_from_f16(const uint16_t *p) {
     return (side){f16_to_f32(p[0]), f16_to_f32(p[1]), f16_to_f32(p[2]), f16_to_f32(p[3])};
 }
+#endif
 INLINE side side_round_bf16(side x) {
-    for (int i = 0; i < SIDE; i++) x[i] = bf16_to_f32(f32_to_bf16(x[i]));
-    return x;
+    vi bits = (vi)x, up = bits + ((bits >> 16) & 1) + 0x7fff, nan = bits | 0x400000, is_nan = x != x;
+    return (side)(((nan & is_nan) | (up & ~is_nan)) & (int32_t)0xffff0000);
 }
 INLINE void side_turn(side r[SIDE]) {
     side a = r[0], b = r[1], c = r[2], d = r[3];

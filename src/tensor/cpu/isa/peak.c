@@ -3,7 +3,7 @@
 #include "tensor/cpu/isa/simd.h"
 
 /* Chains enough to hide the latency of an addition (4 cycles, two units), few enough to stay in registers. */
-#if defined(ISA_AVX512)
+#if defined(ISA_AVX512) || defined(ISA_NEON)
 #define CHAINS 16
 #else
 #define CHAINS 12

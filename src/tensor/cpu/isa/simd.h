@@ -39,6 +39,18 @@ static inline vf vf_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m25
 static inline vf vf_round(vf a) { return (vf)_mm256_round_ps((__m256)a, 8); }
 static inline vi vf_to_int(vf a) { return (vi)_mm256_cvtps_epi32((__m256)a); }
 static inline vf vf_sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
+#elif defined(ISA_NEON)
+#include <arm_neon.h>
+#define VF_LANES 4
+typedef float vf __attribute__((vector_size(16), may_alias));
+typedef int32_t vi __attribute__((vector_size(16), may_alias));
+static inline vf vf_set(float x) { return (vf)vdupq_n_f32(x); }
+static inline vf vf_fma(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+static inline vf vf_max(vf a, vf b) { return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
+static inline vf vf_min(vf a, vf b) { return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b); }
+static inline vf vf_round(vf a) { return (vf)vrndnq_f32((float32x4_t)a); }
+static inline vi vf_to_int(vf a) { return (vi)vcvtnq_s32_f32((float32x4_t)a); }
+static inline vf vf_sqrt(vf a) { return (vf)vsqrtq_f32((float32x4_t)a); }
 #else
 #define VF_LANES 4
 typedef float vf __attribute__((vector_size(16), may_alias));

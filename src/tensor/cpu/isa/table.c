@@ -23,6 +23,7 @@ const struct ops ISA_NAME(cpu_ops) = {
     .stats_forward = ISA_NAME(cpu_stats_forward),
     .stats_backward = ISA_NAME(cpu_stats_backward),
     .adamw = ISA_NAME(cpu_adamw),
+    .copy_rounded = ISA_NAME(cpu_copy_rounded),
     .nesterov = ISA_NAME(cpu_nesterov),
     .normalize = ISA_NAME(cpu_normalize),
     .scale_add = ISA_NAME(cpu_scale_add),

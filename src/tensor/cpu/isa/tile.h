@@ -7,7 +7,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /* Rows of a tile: with the vectors of a step, as many as there are registers for. */
-#if defined(ISA_AVX512)
+#if defined(ISA_AVX512) || defined(ISA_NEON)
 #define TILE_ROWS 8
 #elif defined(ISA_AVX2)
 #define TILE_ROWS 6

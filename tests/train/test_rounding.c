@@ -1,0 +1,99 @@
+/* Stochastic rounding: right on average, still where it can be exact; moments kept in bf16 train as those in fp32, to the same bits on
+ * any number of threads, in half the memory. */
+#include "support/cmocka_all.h"
+
+#include <math.h>
+
+#include "support/tiny_training.h"
+#include "tensor/rounding.h"
+
+/* Over all random numbers there are, each once. */
+static void the_mean_is_what_was_rounded(void **state) {
+    (void)state;
+    static const float values[] = {1, 1.0001f, -0.3f, 3.14159265f, -1e-20f, 1e30f, 0x1.fffffep0f, 0x1p-130f, 0};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        double sum = 0, x = (double)values[i];
+        for (uint32_t random = 0; random < 65536; random++) sum += (double)bf16_to_f32(bf16_round_stochastic(values[i], random));
+        assert_true(fabs(sum / 65536 - x) <= 1e-12 * fabs(x));
+    }
+    assert_true(bf16_to_f32(bf16_round_stochastic(INFINITY, 0xffff)) == INFINITY);
+    assert_true(bf16_to_f32(bf16_round_stochastic(-INFINITY, 0xffff)) == -INFINITY);
+    assert_true(isnan(bf16_to_f32(bf16_round_stochastic(NAN, 0xffff))));
+}
+
+/* A parameter and a second moment of 1 in bf16, a thousand steps of which none is a tenth of the distance to its neighbour. */
+static void small_steps_add_up(void **state) {
+    (void)state;
+    enum { N = 4096 };
+    struct tiny_training t;
+    static uint16_t parameter[N], m[N], v[N];
+    static float gradient[N];
+    float step[UPDATE_STEP] = {[STEP_LEARNING_RATE] = 1e-4f, [STEP_CORRECTION1] = 1, [STEP_CORRECTION2] = 1, [STEP_GRAD_SCALE] = 1};
+    uint64_t rng[2] = {3, 0};
+    tiny_training_open(&t, 2, TINY_ROWS);
+    for (int i = 0; i < N; i++) parameter[i] = v[i] = f32_to_bf16(1);
+    struct adamw_part part = {.options = {0, 0.9999f, 0, 0},
+                              .parameter = tensor_view(parameter, DTYPE_BF16, 1, N),
+                              .gradient = tensor_view(gradient, DTYPE_F32, 1, N),
+                              .m = tensor_view(m, DTYPE_BF16, 1, N),
+                              .v = tensor_view(v, DTYPE_BF16, 1, N),
+                              .step = tensor_view(step, DTYPE_F32, 1, UPDATE_STEP),
+                              .rng = tensor_view(rng, DTYPE_I64, 1, 2)};
+    for (int i = 0; i < 1000; i++, rng[1]++) {
+        for (int k = 0; k < N; k++) gradient[k] = 1;
+        t.stream.ops->adamw(&t.stream, &part, 1);
+    }
+    double sum = 0, squares = 0;
+    for (int i = 0; i < N; i++) sum += (double)bf16_to_f32(parameter[i]) / N, squares += (double)bf16_to_f32(v[i]) / N;
+    assert_true(fabs(sum - 0.9) < 3e-3);     /* 1 - 1000 * 1e-4 */
+    assert_true(fabs(squares - 1) < 3e-3);   /* b2 * 1 + (1 - b2) * 1 */
+    tiny_training_close(&t);
+}
+
+static void moments_in_bf16_train_to_the_same_bits(void **state) {
+    (void)state;
+    for (int muon = 0; muon < 2; muon++) {
+        struct tiny_training one, other;
+        struct trainer_options options = tiny_training_options();
+        options.moments = DTYPE_BF16;
+        if (muon) {
+            struct recipe r = {.trainer = options};
+            recipe_use_muon(&r);
+            options = r.trainer;
+        }
+        tiny_training_open_as(&one, 1, &options);
+        one.trainer.run.seed = 9;
+        double loss = tiny_training_run(&one, 60);
+        if (!(loss < 0.1)) fail_msg("a loss of %g is left", loss);
+        for (int threads = 2; threads <= 4; threads += 2) {
+            tiny_training_open_as(&other, threads, &options);
+            other.trainer.run.seed = 9;
+            tiny_training_run(&other, 60);
+            assert_memory_equal(one.model.values.data, other.model.values.data, (size_t)one.model.values.cols * sizeof(float));
+            assert_memory_equal(one.trainer.m.data, other.trainer.m.data, (size_t)one.trainer.m.cols * sizeof(uint16_t));
+            tiny_training_close(&other);
+        }
+        tiny_training_close(&one);
+    }
+}
+
+static void moments_in_bf16_take_half_the_memory(void **state) {
+    (void)state;
+    struct arch arch;
+    struct trainer_options full = tiny_training_options(), half = full;
+    half.moments = DTYPE_BF16;
+    assert_true(arch_from_depth(2, TINY_VOCAB, &arch, NULL));
+    struct memory_table a = trainer_memory(&arch, &full), b = trainer_memory(&arch, &half);
+    assert_true(a.total - b.total == a.parameters); /* two bytes less for each of two moments */
+    assert_true(a.optimizer - b.optimizer == a.parameters);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_mean_is_what_was_rounded),
+        cmocka_unit_test(small_steps_add_up),
+        cmocka_unit_test(moments_in_bf16_train_to_the_same_bits),
+        cmocka_unit_test(moments_in_bf16_take_half_the_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
