@@ -7,11 +7,11 @@
 #include "tensor/ops.h"
 
 struct bench {
-    const char *device, *preset, *dtype, *moments;
+    const char *device, *preset, *dtype, *moments, *weights;
     int64_t depth, vocab_size, rows, context, steps, threads;
     bool json, profile, recompute;
     enum dtype compute; /* of matrix products: what --dtype says */
-    enum dtype kept;    /* of the optimizer's moments: what --moments says */
+    enum dtype kept_moments, kept_weights; /* what --moments and --weights say */
     struct cli_device opened;
 };
 

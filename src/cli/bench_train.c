@@ -45,9 +45,10 @@ static bool training_open(struct training_bench *t, struct bench *b, struct talc
     struct rng rng = rng_make(1, 0);
     r.trainer.micro_batch_rows = b->rows > 0 ? (int)b->rows : r.rows_per_step;
     r.trainer.compute = b->compute;
-    r.trainer.moments = b->kept;
+    r.trainer.moments = b->kept_moments;
+    r.trainer.weights = b->kept_weights;
     r.trainer.recompute = b->recompute;
-    ok = model_open(&t->model, &t->arch, &b->opened.stream, true, err) && model_initialize(&t->model, r.init, 1, err) &&
+    ok = model_open(&t->model, &t->arch, &b->opened.stream, &(struct model_options){.gradients = true, .weights = b->kept_weights}, err) && model_initialize(&t->model, r.init, 1, err) &&
          trainer_open(&t->trainer, &t->model, &r.trainer, err) &&
          row_batch_open(&t->batch, r.trainer.micro_batch_rows, r.trainer.row_tokens, err);
     if (ok) random_rows(&t->batch, t->arch.vocab_size, &rng);

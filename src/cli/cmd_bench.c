@@ -17,12 +17,13 @@ static const struct part *find_part(const char *name) {
 }
 
 static bool choose_types(struct bench *b, struct talc_error *err) {
-    return cli_float_type("--dtype", b->dtype, &b->compute, err) && cli_float_type("--moments", b->moments, &b->kept, err);
+    return cli_float_type("--dtype", b->dtype, &b->compute, err) && cli_float_type("--moments", b->moments, &b->kept_moments, err) &&
+           cli_float_type("--weights", b->weights, &b->kept_weights, err);
 }
 
 int cmd_bench(int argc, char **argv) {
     if (argc > 0 && strcmp(argv[0], "tokenizer") == 0) return bench_tokenizer(argc - 1, argv + 1);
-    struct bench b = {.depth = 4, .vocab_size = 1024, .steps = 20, .dtype = "f32", .moments = "f32"};
+    struct bench b = {.depth = 4, .vocab_size = 1024, .steps = 20, .dtype = "f32", .moments = "f32", .weights = "f32"};
     struct option options[] = {
         {.name = "depth", .kind = OPTION_INT, .value = &b.depth, .argument = "N", .help = "train, memory: the shape (default 4)", .min = 1, .max = 512},
         {.name = "preset", .kind = OPTION_TEXT, .value = &b.preset, .argument = "NAME", .help = "train, memory: a known shape"},
@@ -32,6 +33,7 @@ int cmd_bench(int argc, char **argv) {
         {.name = "steps", .kind = OPTION_INT, .value = &b.steps, .argument = "N", .help = "train: steps to time (default 20)", .min = 1, .max = 1e5},
         {.name = "dtype", .kind = OPTION_TEXT, .value = &b.dtype, .argument = "TYPE", .help = "f32 or bf16: of matrix products"},
         {.name = "moments", .kind = OPTION_TEXT, .value = &b.moments, .argument = "TYPE", .help = "train, memory: f32 or bf16, of the optimizer's moments"},
+        {.name = "weights", .kind = OPTION_TEXT, .value = &b.weights, .argument = "TYPE", .help = "train, memory: f32 or bf16, of matrices and tables"},
         {.name = "recompute", .kind = OPTION_FLAG, .value = &b.recompute, .help = "train, memory: activations again in backward"},
         {.name = "profile", .kind = OPTION_FLAG, .value = &b.profile, .help = "train: also the time of each operation"},
         {.name = "json", .kind = OPTION_FLAG, .value = &b.json, .help = "one JSON object a row"},

@@ -44,8 +44,9 @@ static bool open_template(struct sft *s, struct talc_error *err) {
 
 static bool open_model(struct sft *s, struct stream *stream, struct talc_error *err) {
     char *folder = run_folder_find_model(s->stage.resume ? s->stage.out : s->model, s->stage.resume, err);
-    bool ok = folder && (s->tokenizer = tokenizer_load(folder, err)) && open_template(s, err) &&
-              model_load_folder(&s->weights, folder, stream, true, err);
+    struct model_options options;
+    bool ok = folder && stage_model_options(&s->stage, &options, err) && (s->tokenizer = tokenizer_load(folder, err)) && open_template(s, err) &&
+              model_load_folder(&s->weights, folder, stream, &options, err);
     if (ok && tokenizer_vocab_size(s->tokenizer) > s->weights.arch.vocab_size)
         ok = talc_fail(err, "%s: the tokenizer has %d tokens and the model only %d", folder, tokenizer_vocab_size(s->tokenizer),
                        s->weights.arch.vocab_size);

@@ -79,9 +79,11 @@ static bool check_same_tokenizer(const struct train *t, const char *folder, stru
 }
 
 static bool open_model(struct train *t, struct stream *stream, struct talc_error *err) {
+    struct model_options options;
+    if (!stage_model_options(&t->stage, &options, err)) return false;
     if (t->stage.resume) {
         char *folder = run_folder_find_model(t->stage.out, true, err);
-        bool ok = folder && check_same_tokenizer(t, folder, err) && model_load_folder(&t->model, folder, stream, true, err);
+        bool ok = folder && check_same_tokenizer(t, folder, err) && model_load_folder(&t->model, folder, stream, &options, err);
         free(folder);
         if (ok && t->dropout >= 0) t->model.arch.dropout = (float)t->dropout;
         if (ok) t->recipe = recipe_for(&t->model.arch, t->preset);
@@ -90,7 +92,7 @@ static bool open_model(struct train *t, struct stream *stream, struct talc_error
     struct arch arch;
     if (!choose_arch(t, &arch, err)) return false;
     t->recipe = recipe_for(&arch, t->preset);
-    return model_open(&t->model, &arch, stream, true, err) &&
+    return model_open(&t->model, &arch, stream, &options, err) &&
            model_initialize(&t->model, t->recipe.init, (uint64_t)t->stage.seed, err);
 }
 

@@ -12,7 +12,7 @@
 #include "infer/engine.h"
 
 struct stage_values stage_values_defaults(void) {
-    return (struct stage_values){.warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .batch_ramp = 0.5, .dtype = "f32", .moments = "f32", .optimizer = "adamw"};
+    return (struct stage_values){.warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .batch_ramp = 0.5, .dtype = "f32", .moments = "f32", .weights = "f32", .optimizer = "adamw"};
 }
 
 /* ---- settings -------------------------------------------------------------------------------------------------------- */
@@ -78,6 +78,11 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     return folder_create(v->out, err) && folder_lock(v->out, &lock, err);
 }
 
+bool stage_model_options(const struct stage_values *v, struct model_options *options, struct talc_error *err) {
+    options->gradients = true;
+    return cli_float_type("--weights", v->weights, &options->weights, err);
+}
+
 bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_error *err) {
     if (v->batch_rows > 0) r->rows_per_step = (int)v->batch_rows;
     if (v->batch_start > r->rows_per_step)
@@ -105,7 +110,8 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
     else if (r->schedule.total_steps > 0 && r->schedule.warmup_steps > r->schedule.total_steps / 10)
         r->schedule.warmup_steps = r->schedule.total_steps / 10;
     return cli_float_type("--dtype", v->dtype, &r->trainer.compute, err) &&
-           cli_float_type("--moments", v->moments, &r->trainer.moments, err);
+           cli_float_type("--moments", v->moments, &r->trainer.moments, err) &&
+           cli_float_type("--weights", v->weights, &r->trainer.weights, err);
 }
 
 /* ---- while it runs --------------------------------------------------------------------------------------------------- */

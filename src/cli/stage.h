@@ -9,7 +9,7 @@
 
 /* Values of the options; 0 or -1 (rates) means: as the recipe says. */
 struct stage_values {
-    const char *out, *device, *dtype, *moments, *schedule, *optimizer;
+    const char *out, *device, *dtype, *moments, *weights, *schedule, *optimizer;
     int64_t steps, batch_rows, micro_batch_rows, warmup, eval_every, save_every, sample_every, keep, seed, threads;
     int64_t batch_start;
     double minutes, learning_rate, decay_fraction, batch_ramp, skip_outliers;
@@ -54,6 +54,8 @@ struct stage_values stage_values_defaults(void);
     {.name = "dtype", .kind = OPTION_TEXT, .value = &(v).dtype, .argument = "TYPE", .help = "f32 or bf16: of matrix products"}, \
     {.name = "moments", .kind = OPTION_TEXT, .value = &(v).moments, .argument = "TYPE",                              \
      .help = "f32 or bf16 (rounded stochastically, half the memory): of the optimizer's moments"},                   \
+    {.name = "weights", .kind = OPTION_TEXT, .value = &(v).weights, .argument = "TYPE",                              \
+     .help = "f32 or bf16 (rounded stochastically, half the memory): of matrices and tables"},                       \
     {.name = "seed", .kind = OPTION_INT, .value = &(v).seed, .argument = "N", .help = "of weights, order and dropout (default 1)", .min = 0, .max = 9e18}, \
     {.name = "json", .kind = OPTION_FLAG, .value = &(v).json, .help = "the result as one JSON object"},              \
     {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .value = &(v).quiet, .help = "no progress"},               \
@@ -66,6 +68,9 @@ bool stage_save_settings(const struct command_line *line, const char *out, struc
 
 /* Lets the options overrule the recipe. */
 bool stage_apply(const struct stage_values *values, struct recipe *recipe, struct talc_error *err);
+
+/* How the model of the stage is opened: to be trained, its weights kept as --weights says. */
+bool stage_model_options(const struct stage_values *values, struct model_options *options, struct talc_error *err);
 
 /* Makes the run folder and takes it for this process alone. One that holds a run already must be resumed; a run to resume
  * that was killed before its first checkpoint begins anew (`resume` is then false). */

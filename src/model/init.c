@@ -79,7 +79,7 @@ bool model_initialize(struct model *m, enum init_scheme scheme, uint64_t seed, s
             struct drawing d = {seed, (uint32_t)i, deviation_of(m, p, scheme), host, n};
             draw_normal(m->stream->pool, &d);
         }
-        m->stream->backend->copy_in(m->stream, p->value.data, host, (size_t)n * sizeof *host);
+        parameter_write(m, p, 0, (size_t)n, host);
         ok = stream_synchronize(m->stream, err); /* the host's copy is used again */
     }
     free(host);

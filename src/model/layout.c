@@ -50,15 +50,30 @@ void layout_after(const struct arch *a, struct layout_entry out[LAYOUT_AFTER]) {
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
-enum measure { COUNT_ALL, COUNT_MATRICES, COUNT_PADDED };
+enum measure { COUNT_ALL, COUNT_MATRICES, COUNT_PADDED, COUNT_BYTES, COUNT_BYTES_BF16 };
+
+enum dtype layout_dtype(enum parameter_role role, enum dtype weights) {
+    return weights == DTYPE_BF16 && role != ROLE_NORM && role != ROLE_BIAS ? DTYPE_BF16 : DTYPE_F32;
+}
+
+size_t layout_entry_bytes(const struct layout_entry *e, enum dtype weights) {
+    return (size_t)layout_entry_floats(e) * dtype_size(layout_dtype(e->role, weights));
+}
+
+static int64_t measure_of(const struct layout_entry *e, enum measure measure) {
+    switch (measure) {
+    case COUNT_ALL: return e->rows * e->cols;
+    case COUNT_MATRICES: return e->role == ROLE_MATRIX ? e->rows * e->cols : 0;
+    case COUNT_PADDED: return layout_entry_floats(e);
+    case COUNT_BYTES: return (int64_t)layout_entry_bytes(e, DTYPE_F32);
+    default: return (int64_t)layout_entry_bytes(e, DTYPE_BF16);
+    }
+}
 
 static int64_t sum(const struct layout_entry *entries, int n, enum measure measure) {
     int64_t total = 0;
-    for (int i = 0; i < n; i++) {
-        const struct layout_entry *e = &entries[i];
-        if (!e->present || (measure == COUNT_MATRICES && e->role != ROLE_MATRIX)) continue;
-        total += measure == COUNT_PADDED ? layout_entry_floats(e) : e->rows * e->cols;
-    }
+    for (int i = 0; i < n; i++)
+        if (entries[i].present) total += measure_of(&entries[i], measure);
     return total;
 }
 
@@ -71,6 +86,9 @@ static int64_t sum_of_all(const struct arch *a, enum measure measure) {
            sum(after, LAYOUT_AFTER, measure);
 }
 
+size_t layout_bytes(const struct arch *a, enum dtype weights) {
+    return (size_t)sum_of_all(a, weights == DTYPE_BF16 ? COUNT_BYTES_BF16 : COUNT_BYTES);
+}
 int64_t layout_floats(const struct arch *a) { return sum_of_all(a, COUNT_PADDED); }
 int64_t arch_parameters(const struct arch *a) { return sum_of_all(a, COUNT_ALL); }
 int64_t arch_block_parameters(const struct arch *a) { return sum_of_all(a, COUNT_MATRICES); }

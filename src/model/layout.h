@@ -23,11 +23,15 @@ void layout_block(const struct arch *arch, struct layout_entry out[LAYOUT_BLOCK]
 void layout_after(const struct arch *arch, struct layout_entry out[LAYOUT_AFTER]);
 
 /* Every parameter begins on a cache line: floats from one to the next, and of all of them. */
-#define LAYOUT_ALIGN_FLOATS 16
+#define LAYOUT_ALIGN_FLOATS 32 /* 64 bytes of bf16 */
 static inline int64_t layout_entry_floats(const struct layout_entry *e) {
     return (e->rows * e->cols + LAYOUT_ALIGN_FLOATS - 1) / LAYOUT_ALIGN_FLOATS * LAYOUT_ALIGN_FLOATS;
 }
 int64_t layout_floats(const struct arch *arch);
+/* What matrices and tables are kept in where `weights` was asked for, and norms and biases always; bytes of all parameters. */
+enum dtype layout_dtype(enum parameter_role role, enum dtype weights);
+size_t layout_entry_bytes(const struct layout_entry *e, enum dtype weights);
+size_t layout_bytes(const struct arch *arch, enum dtype weights);
 
 /* The layer whose rotary table `layer` uses: the first with its base. Floats of all tables. */
 int rope_owner(const struct arch *arch, int layer);

@@ -19,7 +19,8 @@ struct parameter {
     enum parameter_role role;
     int layer;      /* -1 outside the blocks */
     int shard_axis; /* the axis tensor parallelism cuts: 0 rows, 1 columns, -1 none */
-    struct tensor value, gradient; /* F32 [rows, cols]; the gradient is absent in a model that is not trained */
+    struct tensor value, gradient; /* [rows, cols], F32 or BF16, and F32; the gradient is absent in a model that is not trained */
+    int64_t offset;                /* of its gradient, in floats, in a vector of all */
     int64_t parts[MAX_PARTS]; /* rows of the matrices that are fused in it (q, k and v; gate and up); zeros: it is one */
 };
 
@@ -52,14 +53,23 @@ struct model {
     struct norm final_norm;
     struct linear head; /* its weight is `embedding` when tied */
     struct tensor *rope; /* per layer [context, head_dim]; layers of one base share; absent with learned positions */
-    struct tensor values, gradients; /* all parameters (gradients) as one vector [1, n] */
+    struct tensor values, gradients; /* all gradients as one vector [1, n]; all parameters too (as bytes, U8, where some are BF16) */
     void *memory;
 };
 
-/* Takes zeroed parameters (and gradients). */
-bool model_open(struct model *model, const struct arch *arch, struct stream *stream, bool with_gradients,
+struct model_options {
+    bool gradients;     /* to be trained */
+    enum dtype weights; /* DTYPE_BF16: matrices and tables are kept in bf16 (norms and biases in fp32); else all in fp32 */
+};
+/* Takes zeroed parameters (and gradients). options NULL: as all zero. */
+bool model_open(struct model *model, const struct arch *arch, struct stream *stream, const struct model_options *options,
                 struct talc_error *err);
 void model_close(struct model *model);
+
+/* Numbers [first, first + n) of a parameter from floats, which are rounded to the nearest where it is kept in bf16 and must not be
+ * used until the stream is synchronized (they are overwritten then); and to floats. */
+void parameter_write(struct model *model, const struct parameter *p, int64_t first, size_t n, float *floats);
+void parameter_read(const struct model *model, const struct parameter *p, int64_t first, size_t n, float *floats);
 
 /* How a new model begins. Norms are 1 and biases 0; the rest is normal, with these standard deviations:
  * INIT_GPT2 (Radford et al. 2019): 0.02, the projections onto the residual stream 0.02 / sqrt(2 n_layers).
@@ -71,7 +81,7 @@ bool model_initialize(struct model *model, enum init_scheme scheme, uint64_t see
 /* A Hugging Face folder: config.json and model.safetensors (or its parts), of F32, F16, BF16 or F64. Every tensor that the
  * config asks for must be there with its shape; one that nobody asks for is refused by name; both before memory is taken.
  * Writing puts both files, in F32, into an existing folder (the caller makes the folder atomic). */
-bool model_load_folder(struct model *model, const char *folder, struct stream *stream, bool with_gradients,
+bool model_load_folder(struct model *model, const char *folder, struct stream *stream, const struct model_options *options,
                        struct talc_error *err);
 bool model_save_folder(const struct model *model, const char *folder, struct talc_error *err);
 

@@ -11,7 +11,10 @@
 
 struct filling {
     struct model *model;
-    float *values, *gradients; /* where the next parameter goes; gradients NULL: none */
+    enum dtype weights; /* of matrices and tables */
+    char *values;       /* where the next parameter goes */
+    float *gradients;   /* and its gradient; NULL: none */
+    int64_t offset;     /* floats of gradients so far */
 };
 
 /* Adds the entries that are present; the pointers to them lie in `owner` (a struct block, or the model). */
@@ -24,18 +27,17 @@ static void add_parameters(struct filling *f, const struct layout_entry *entries
         if (layer < 0) snprintf(p->name, sizeof p->name, "%s", e->name);
         else snprintf(p->name, sizeof p->name, "blocks.%d.%s", layer, e->name);
         memcpy(p->parts, e->parts, sizeof p->parts);
-        p->value = tensor_view(f->values, DTYPE_F32, e->rows, e->cols);
-        f->values += layout_entry_floats(e);
-        if (f->gradients) {
-            p->gradient = tensor_view(f->gradients, DTYPE_F32, e->rows, e->cols);
-            f->gradients += layout_entry_floats(e);
-        }
+        p->offset = f->offset;
+        p->value = tensor_view(f->values, layout_dtype(e->role, f->weights), e->rows, e->cols);
+        if (f->gradients) p->gradient = tensor_view(f->gradients + f->offset, DTYPE_F32, e->rows, e->cols);
+        f->values += layout_entry_bytes(e, f->weights);
+        f->offset += layout_entry_floats(e);
         *(struct parameter **)((char *)owner + e->place) = p;
     }
 }
 
-static void list_parameters(struct model *m, float *values, float *gradients) {
-    struct filling f = {.model = m, .values = values, .gradients = gradients};
+static void list_parameters(struct model *m, char *values, float *gradients, enum dtype weights) {
+    struct filling f = {.model = m, .weights = weights, .values = values, .gradients = gradients};
     struct layout_entry before[LAYOUT_BEFORE], block[LAYOUT_BLOCK], after[LAYOUT_AFTER];
     layout_before(&m->arch, before);
     layout_block(&m->arch, block);
@@ -93,21 +95,24 @@ static bool take_lists(struct model *m, struct talc_error *err) {
     return talc_fail(err, "out of memory for the list of parameters");
 }
 
-static bool take_memory(struct model *m, bool with_gradients, struct talc_error *err) {
-    int64_t n = layout_floats(&m->arch), all = n * (with_gradients ? 2 : 1) + rope_floats(&m->arch);
-    m->memory = stream_memory_take(m->stream, (size_t)all * sizeof(float), err);
+static bool take_memory(struct model *m, const struct model_options *o, struct talc_error *err) {
+    bool narrow = o->weights == DTYPE_BF16;
+    int64_t n = layout_floats(&m->arch);
+    size_t bytes = layout_bytes(&m->arch, o->weights);
+    m->memory = stream_memory_take(m->stream, bytes + (size_t)((o->gradients ? n : 0) + rope_floats(&m->arch)) * sizeof(float), err);
     if (!m->memory) return talc_fail_in(err, "a model of %.1f million parameters", (double)n / 1e6);
-    float *values = m->memory, *gradients = with_gradients ? values + n : NULL;
-    m->values = tensor_view(values, DTYPE_F32, 1, n);
-    if (with_gradients) m->gradients = tensor_view(gradients, DTYPE_F32, 1, n);
-    list_parameters(m, values, gradients);
-    return !m->rope || make_rope(m, values + n * (with_gradients ? 2 : 1), err);
+    float *after = (float *)(void *)((char *)m->memory + bytes);
+    m->values = tensor_view(m->memory, narrow ? DTYPE_U8 : DTYPE_F32, 1, narrow ? (int64_t)bytes : n);
+    if (o->gradients) m->gradients = tensor_view(after, DTYPE_F32, 1, n);
+    list_parameters(m, m->memory, o->gradients ? after : NULL, o->weights);
+    return !m->rope || make_rope(m, after + (o->gradients ? n : 0), err);
 }
 
-bool model_open(struct model *m, const struct arch *arch, struct stream *stream, bool with_gradients,
+bool model_open(struct model *m, const struct arch *arch, struct stream *stream, const struct model_options *options,
                 struct talc_error *err) {
+    static const struct model_options to_infer = {0};
     *m = (struct model){.arch = *arch, .stream = stream};
-    if (arch_check(arch, err) && take_lists(m, err) && take_memory(m, with_gradients, err)) return true;
+    if (arch_check(arch, err) && take_lists(m, err) && take_memory(m, options ? options : &to_infer, err)) return true;
     model_close(m);
     return false;
 }
@@ -118,4 +123,28 @@ void model_close(struct model *m) {
     free(m->blocks);
     free(m->rope);
     *m = (struct model){0};
+}
+
+/* ---- from and to the host ------------------------------------------------------------------------------------------- */
+
+void parameter_write(struct model *m, const struct parameter *p, int64_t first, size_t n, float *floats) {
+    size_t size = dtype_size(p->value.dtype);
+    if (p->value.dtype == DTYPE_BF16)
+        for (size_t i = 0; i < n; i++) { /* in place: a number never reaches one that is still to be read */
+            uint16_t half = f32_to_bf16(floats[i]);
+            memcpy((char *)floats + i * size, &half, size);
+        }
+    m->stream->backend->copy_in(m->stream, (char *)p->value.data + (size_t)first * size, floats, n * size);
+}
+
+void parameter_read(const struct model *m, const struct parameter *p, int64_t first, size_t n, float *floats) {
+    size_t size = dtype_size(p->value.dtype);
+    char *to = (char *)(floats + n) - n * size; /* at the end of the floats, so that they can be widened from the first on */
+    m->stream->backend->copy_out(m->stream, to, (const char *)p->value.data + (size_t)first * size, n * size);
+    if (p->value.dtype != DTYPE_BF16) return;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t half;
+        memcpy(&half, to + i * size, size);
+        floats[i] = bf16_to_f32(half);
+    }
 }

@@ -151,11 +151,11 @@ static size_t floats_of(const struct file_tensor *t) {
     return (size_t)(t->vector ? t->rows : t->rows * t->entry->cols);
 }
 
-/* Where the tensor's numbers are in the model. */
-static float *place_of(const struct model *m, const struct file_tensor *t) {
+/* Where the tensor's numbers are in the model: a parameter, from its number `first` on. */
+static const struct parameter *place_of(const struct model *m, const struct file_tensor *t, int64_t *first) {
     const char *owner = t->layer < 0 ? (const char *)m : (const char *)&m->blocks[t->layer];
-    const struct parameter *p = *(struct parameter *const *)(const void *)(owner + t->entry->place);
-    return (float *)p->value.data + t->first_row * (t->vector ? 1 : t->entry->cols);
+    *first = t->first_row * (t->vector ? 1 : t->entry->cols);
+    return *(struct parameter *const *)(const void *)(owner + t->entry->place);
 }
 
 /* out[c * rows + r] = in[r * cols + c], in squares that stay in the cache. */
@@ -245,7 +245,9 @@ static bool read_tensor(void *context, const struct file_tensor *t, struct talc_
         transpose(data, t->entry->cols, t->rows, r->staging.turned);
         data = r->staging.turned;
     }
-    stream->backend->copy_in(stream, place_of(r->model, t), data, n * sizeof *data);
+    int64_t first;
+    const struct parameter *p = place_of(r->model, t, &first);
+    parameter_write(r->model, p, first, n, data);
     return stream_synchronize(stream, err); /* before the staging is used again */
 }
 
@@ -301,14 +303,14 @@ static bool read_config(const char *folder, struct arch *arch, struct talc_error
     return ok;
 }
 
-bool model_load_folder(struct model *m, const char *folder, struct stream *stream, bool with_gradients,
+bool model_load_folder(struct model *m, const char *folder, struct stream *stream, const struct model_options *options,
                        struct talc_error *err) {
     struct arch arch;
     *m = (struct model){0};
     if (!read_config(folder, &arch, err)) return false;
     struct safetensors *file = safetensors_open_folder(folder, err);
     struct reading r = {.arch = &arch, .file = file};
-    bool ok = file && check_tensors(&r, err) && model_open(m, &arch, stream, with_gradients, err) &&
+    bool ok = file && check_tensors(&r, err) && model_open(m, &arch, stream, options, err) &&
               read_tensors(&r, m, err);
     safetensors_close(file);
     if (!ok && m->memory) model_close(m);
@@ -332,10 +334,11 @@ static bool declare_tensor(void *context, const struct file_tensor *t, struct ta
 
 static bool append_tensor(void *context, const struct file_tensor *t, struct talc_error *err) {
     struct writing *w = context;
-    struct stream *stream = w->model->stream;
     size_t n_bytes = floats_of(t) * sizeof(float);
     float *data = w->staging.floats;
-    if (t->entry->present) stream->backend->copy_out(stream, data, place_of(w->model, t), n_bytes);
+    int64_t first;
+    const struct parameter *p = place_of(w->model, t, &first);
+    if (t->entry->present) parameter_read(w->model, p, first, floats_of(t), data);
     else memset(data, 0, n_bytes);
     if (t->turned) {
         transpose(data, t->rows, t->entry->cols, w->staging.turned);

@@ -65,7 +65,7 @@ static bool append_moments(struct safetensors_writer *w, const struct trainer *t
     struct stream *s = t->model->stream;
     for (int i = 0; i < t->model->n_parameters; i++) {
         const struct parameter *p = &t->model->parameters[i];
-        struct tensor piece = trainer_moment(t, x, p);
+        struct tensor piece = trainer_moment(x, p);
         size_t n_bytes = (size_t)(piece.rows * piece.cols) * dtype_size(piece.dtype);
         char name[96];
         snprintf(name, sizeof name, "%s.%s", prefix, p->name);
@@ -260,7 +260,7 @@ static bool read_moments(const struct safetensors *st, struct trainer *t, struct
     struct stream *s = t->model->stream;
     for (int i = 0; i < t->model->n_parameters; i++) {
         const struct parameter *p = &t->model->parameters[i];
-        struct tensor piece = trainer_moment(t, x, p);
+        struct tensor piece = trainer_moment(x, p);
         int64_t shape[2] = {p->value.rows, p->value.cols};
         char name[96];
         snprintf(name, sizeof name, "%s.%s", prefix, p->name);

@@ -87,6 +87,19 @@ static void momentum_step(struct muon_workspace *w, struct stream *s, struct ten
     s->ops->copy_rounded(s, m, wide, u->rng, site);
 }
 
+/* The same for a parameter; `x` is the step. */
+static void descend(struct muon_workspace *w, struct stream *s, struct tensor p, struct tensor x, float scale,
+                    const struct muon_update *u, uint32_t site) {
+    if (p.dtype == DTYPE_F32) {
+        s->ops->descend(s, p, x, scale, u->weight_decay, u->step);
+        return;
+    }
+    struct tensor wide = shaped(x.data == w->x.data ? w->next : w->x, p.rows, p.cols);
+    s->ops->copy(s, wide, p);
+    s->ops->descend(s, wide, x, scale, u->weight_decay, u->step);
+    s->ops->copy_rounded(s, p, wide, u->rng, site);
+}
+
 void muon_step(struct muon_workspace *w, struct stream *s, const struct parameter *p, struct tensor m,
                const struct muon_update *u) {
     int64_t whole[MAX_PARTS] = {p->value.rows}, first = 0;
@@ -98,6 +111,6 @@ void muon_step(struct muon_workspace *w, struct stream *s, const struct paramete
         muon_orthogonalize(w, s, &x);
         /* A tall matrix has fewer directions than rows: its steps are made longer, so that its outputs move alike. */
         double tall = (double)parts[i] / (double)p->value.cols;
-        s->ops->descend(s, tensor_rows(p->value, first, parts[i]), x, (float)sqrt(tall > 1 ? tall : 1), u->weight_decay, u->step);
+        descend(w, s, tensor_rows(p->value, first, parts[i]), x, (float)sqrt(tall > 1 ? tall : 1), u, u->site + (uint32_t)(MAX_PARTS + i));
     }
 }

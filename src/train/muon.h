@@ -24,13 +24,15 @@ struct muon_workspace {
 /* Plans (an arena without memory) or takes it, for the matrices of this arch. */
 void muon_workspace_take(struct muon_workspace *w, struct arena *arena, const struct arch *arch);
 
+#define MUON_SITES (2 * MAX_PARTS)
 struct muon_update {
     float weight_decay;
     struct tensor step; /* F32 [1, UPDATE_STEP]: rate, scale and momentum */
-    struct tensor rng;  /* I64 [1, 2], of a momentum kept in bf16; else absent */
-    uint32_t site;      /* of its rounding; the part's number is added */
+    struct tensor rng;  /* I64 [1, 2], of what is kept in bf16; absent where nothing is */
+    uint32_t site;      /* the first of MUON_SITES of rounding */
 };
-/* One step of a parameter (each of its parts by itself). m: as large as its value, F32 or BF16 (rounded stochastically). */
+/* One step of a parameter (each of its parts by itself). m: as large as its value. Both are F32 or BF16
+ * (rounded stochastically). */
 void muon_step(struct muon_workspace *w, struct stream *s, const struct parameter *p, struct tensor m,
                const struct muon_update *update);
 

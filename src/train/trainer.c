@@ -40,16 +40,17 @@ static size_t optimizer_bytes(const struct arch *arch, const struct trainer_opti
 struct memory_table trainer_memory(const struct arch *arch, const struct trainer_options *options) {
     struct run_options run = run_options_of(options);
     struct memory_table table = model_memory(arch, &run);
-    size_t others = table.total - table.optimizer;
     if (table.total == SIZE_MAX) return table;
+    size_t others = table.total - table.optimizer - table.parameters;
+    table.parameters = layout_bytes(arch, options->weights);
+    others += table.parameters;
     table.optimizer = optimizer_bytes(arch, options);
     table.total = table.optimizer > SIZE_MAX - others ? SIZE_MAX : table.optimizer + others;
     return table;
 }
 
-struct tensor trainer_moment(const struct trainer *t, struct tensor moments, const struct parameter *p) {
-    int64_t offset = (const float *)p->value.data - (const float *)t->model->values.data;
-    struct tensor piece = tensor_cols(moments, offset, p->value.rows * p->value.cols);
+struct tensor trainer_moment(struct tensor moments, const struct parameter *p) {
+    struct tensor piece = tensor_cols(moments, p->offset, p->value.rows * p->value.cols);
     return tensor_view(piece.data, piece.dtype, p->value.rows, p->value.cols);
 }
 
@@ -63,6 +64,7 @@ static bool take_moments(struct trainer *t, struct talc_error *err) {
 
 bool trainer_open(struct trainer *t, struct model *model, const struct trainer_options *options, struct talc_error *err) {
     *t = (struct trainer){.model = model, .options = *options};
+    t->options.weights = model->embedding->value.dtype;
     if (!tensor_present(model->gradients)) return talc_fail(err, "the model was opened without gradients");
     if (options->micro_batch_rows < 1 || options->row_tokens < 1)
         return talc_fail(err, "a batch needs at least one row of one token");
@@ -211,11 +213,30 @@ static bool norm_of(struct trainer *t, struct tensor x, double *norm, struct tal
     return stream_synchronize(s, err);
 }
 
+/* Of a weight kept in bf16, on the host: a run that has failed has time. */
+static bool bf16_is_finite(struct trainer *t, struct tensor x, bool *finite, struct talc_error *err) {
+    struct stream *s = t->model->stream;
+    size_t n = (size_t)(x.rows * x.cols);
+    uint16_t *host = malloc(n * sizeof *host);
+    if (!host) return talc_fail(err, "out of memory looking for what is not finite");
+    s->backend->copy_out(s, host, x.data, n * sizeof *host);
+    bool ok = stream_synchronize(s, err);
+    for (size_t i = 0; ok && i < n; i++) *finite = *finite && (host[i] & 0x7f80u) != 0x7f80u;
+    free(host);
+    return ok;
+}
+
 /* Fails, naming `name`, if that tensor is not finite. */
 static bool check_finite(struct trainer *t, const char *what, const char *name, struct tensor x, struct talc_error *err) {
     double norm;
-    if (!norm_of(t, x, &norm, err)) return false;
-    return isfinite(norm) || talc_fail(err, "step %lld: the %s of %s is not finite; lower the learning rate or check the data",
+    bool finite = true;
+    if (x.dtype == DTYPE_BF16) {
+        if (!bf16_is_finite(t, x, &finite, err)) return false;
+    } else {
+        if (!norm_of(t, x, &norm, err)) return false;
+        finite = isfinite(norm);
+    }
+    return finite || talc_fail(err, "step %lld: the %s of %s is not finite; lower the learning rate or check the data",
                                        (long long)t->updates + 1, what, name);
 }
 
@@ -288,13 +309,13 @@ static void step_parameters(struct trainer *t, double factor, double scale) {
     int n = 0;
     t->updates++;
     write_steps(t, factor, scale);
-    struct tensor rng = o->moments == DTYPE_BF16 ? t->rng : tensor_absent();
+    struct tensor rng = o->moments == DTYPE_BF16 || o->weights == DTYPE_BF16 ? t->rng : tensor_absent();
     for (int i = 0; i < t->model->n_parameters; i++) {
         struct parameter *p = &t->model->parameters[i];
-        struct tensor m = trainer_moment(t, t->m, p), v = trainer_moment(t, t->v, p);
+        struct tensor m = trainer_moment(t->m, p), v = trainer_moment(t->v, p);
         struct tensor step = tensor_rows(t->steps, (int64_t)p->role, 1);
         float decay = o->groups[p->role].weight_decay;
-        uint32_t site = ROUNDING_SITE + (uint32_t)(i * MAX_PARTS);
+        uint32_t site = ROUNDING_SITE + (uint32_t)(i * MUON_SITES);
         if (o->use_muon && p->role == ROLE_MATRIX) {
             muon_step(&t->muon, s, p, m, &(struct muon_update){decay, step, rng, site});
             s->ops->zero(s, p->gradient);

@@ -28,6 +28,7 @@ struct trainer_options {
     struct muon_options muon;
     struct group_options groups[PARAMETER_ROLES];
     enum dtype compute;  /* of matrix products */
+    enum dtype weights;  /* of the model, as it is opened (the trainer goes by the model): those in bf16 are rounded stochastically */
     enum dtype moments;  /* DTYPE_BF16: the optimizer's moments are kept in bf16, rounded stochastically; else fp32 */
     bool recompute;      /* activations, in backward: see run_options */
 };
@@ -91,7 +92,7 @@ bool trainer_evaluate(struct trainer *trainer, const struct row_batch *batch, co
                       double *loss_sum, double *weight_sum, struct talc_error *err);
 
 /* The piece of a trainer's vector of moments that belongs to a parameter. */
-struct tensor trainer_moment(const struct trainer *trainer, struct tensor moments, const struct parameter *p);
+struct tensor trainer_moment(struct tensor moments, const struct parameter *p);
 
 /* What a model, its trainer and a run of it take, by component: what is planned is what is taken. */
 struct memory_table trainer_memory(const struct arch *arch, const struct trainer_options *options);

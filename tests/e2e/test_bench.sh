@@ -15,7 +15,7 @@ done
 [ -n "$(value arithmetic share)" ] || fail "arithmetic has no share of the measured peak"
 
 # The plan is the whole truth: what the process holds at its peak is that, within 5%.
-for options in '' '--recompute --moments bf16'; do
+for options in '' '--recompute --moments bf16 --weights bf16'; do
     # shellcheck disable=SC2086
     must "$TALC" bench memory --depth 6 --batch 4 --json $options
     share=$(value 'resident at the peak, of a step' share)

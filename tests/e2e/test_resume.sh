@@ -66,12 +66,12 @@ status=$?
 [ "$status" = 0 ] || must train "$work/stopped" --resume --threads 2
 same "$work/whole" "$work/stopped"
 
-# A growing batch, skipped outliers and moments in bf16 go on where they were: stopped twice, once before the window of outliers is full, once after.
+# A growing batch, skipped outliers, weights and moments in bf16 go on where they were: stopped twice, once before the window of outliers is full, once after.
 fancy() { # OUT options...; `how=exec` where the process is to be killed
     out=$1
     shift
     $how "$TALC" train --data "$work/data" --out "$out" --depth 1 --context 16 --hidden-size 64 --batch 6 --batch-start 2 --batch-ramp 0.8 \
-        --skip-outliers 1.5 --moments bf16 --steps 600 --eval-every 0 --save-every 10 --quiet --threads 2 "$@"
+        --skip-outliers 1.5 --moments bf16 --weights bf16 --steps 600 --eval-every 0 --save-every 10 --quiet --threads 2 "$@"
 }
 how=
 must fancy "$work/fancy"

@@ -37,7 +37,7 @@ static int open_setup(void **state) {
     assert_true(stream_open(&s->stream, "cpu", s->pool, &err));
     assert_true(arch_from_depth(2, tokenizer_vocab_size(s->tokenizer), &arch, &err));
     arch.context_length = CONTEXT;
-    assert_true(model_open(&s->model, &arch, &s->stream, false, &err));
+    assert_true(model_open(&s->model, &arch, &s->stream, NULL, &err));
     assert_true(model_initialize(&s->model, INIT_GPT2, 4, &err));
     *state = s;
     return 0;

@@ -32,12 +32,12 @@ static int teardown(void **state) {
 
 static void open_model(struct model *m, const struct arch *a) {
     struct talc_error err = {0};
-    if (!model_open(m, a, &device.stream, false, &err) || !model_initialize(m, INIT_GPT2, 7, &err)) fail_msg("%s", err.message);
+    if (!model_open(m, a, &device.stream, NULL, &err) || !model_initialize(m, INIT_GPT2, 7, &err)) fail_msg("%s", err.message);
 }
 
 static void load(struct model *m, const char *from) {
     struct talc_error err = {0};
-    if (!model_load_folder(m, from, &device.stream, false, &err)) fail_msg("%s", err.message);
+    if (!model_load_folder(m, from, &device.stream, NULL, &err)) fail_msg("%s", err.message);
 }
 
 static void assert_same_values(const struct model *a, const struct model *b) {
@@ -228,7 +228,7 @@ static void masks_and_a_copy_of_a_tied_head_are_passed_over(void **state) {
 static void assert_refused(const char *why) {
     struct model m;
     struct talc_error err = {0};
-    if (model_load_folder(&m, folder, &device.stream, false, &err)) fail_msg("accepted; expected: %s", why);
+    if (model_load_folder(&m, folder, &device.stream, NULL, &err)) fail_msg("accepted; expected: %s", why);
     if (!strstr(err.message, why)) fail_msg("want \"%s\" in: %s", why, err.message);
     assert_null(strchr(err.message, '\n'));
     assert_null(m.memory);
@@ -341,7 +341,7 @@ static void new_models_begin_as_they_should(void **state) {
     struct arch a;
     struct model m;
     assert_true(arch_from_depth(4, 300, &a, NULL));
-    assert_true(model_open(&m, &a, &device.stream, false, NULL));
+    assert_true(model_open(&m, &a, &device.stream, NULL, NULL));
     assert_true(model_initialize(&m, INIT_ZERO_OUT, 3, NULL));
     assert_deviation(m.embedding, 1);
     assert_deviation(m.head.weight, 0.001);
@@ -368,7 +368,7 @@ static void the_beginning_is_the_seeds_and_not_the_threads(void **state) {
         struct stream *stream = i == 1 ? &plain.stream : &device.stream;
         struct thread_pool *pool = plain.stream.pool;
         plain.stream.pool = NULL; /* no threads at all */
-        assert_true(model_open(&m[i], &a, stream, false, NULL) && model_initialize(&m[i], INIT_GPT2, i == 2 ? 6 : 5, NULL));
+        assert_true(model_open(&m[i], &a, stream, NULL, NULL) && model_initialize(&m[i], INIT_GPT2, i == 2 ? 6 : 5, NULL));
         plain.stream.pool = pool;
     }
     assert_same_values(&m[0], &m[1]);

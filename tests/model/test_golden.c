@@ -29,7 +29,7 @@ static void open_golden(struct golden *g, const char *device, const char *name) 
     snprintf(g->folder, sizeof g->folder, FOLDER "%s", name);
     snprintf(path, sizeof path, "%s/expected.safetensors", g->folder);
     device_case_open(&g->device, device);
-    if (!model_load_folder(&g->model, g->folder, &g->device.stream, true, &err)) fail_msg("%s", err.message);
+    if (!model_load_folder(&g->model, g->folder, &g->device.stream, &(struct model_options){.gradients = true}, &err)) fail_msg("%s", err.message);
     text_case_read(&g->text, path);
     run_case_open(&g->run, &g->model, &g->text, true);
 }
@@ -100,7 +100,7 @@ static void loss_and_gradients_are_those_of_pytorch(void **state) {
             char folder[160];
             open_golden(&g, devices[d], names[m]);
             snprintf(folder, sizeof folder, "%s-gradients", g.folder);
-            if (!model_load_folder(&expected, folder, &g.device.stream, false, &err)) fail_msg("%s", err.message);
+            if (!model_load_folder(&expected, folder, &g.device.stream, NULL, &err)) fail_msg("%s", err.message);
             float loss = (float)run_case_step(&g.run, &g.text, g.text.batch.n_tokens);
             float *expected_loss = read_expected(&g, "loss", 1);
             double error = relative_error(&loss, expected_loss, 1);

@@ -87,7 +87,7 @@ static void open_model(struct model *m, struct stream *stream) {
                               .out_bias = true, .mlp_bias = true, .bos_id = -1, .eos_id = -1, .pad_id = -1};
     struct talc_error err = {0};
     json_t *file = read_json("model");
-    if (!model_open(m, &arch, stream, true, &err)) fail_msg("%s", err.message);
+    if (!model_open(m, &arch, stream, &(struct model_options){.gradients = true}, &err)) fail_msg("%s", err.message);
     for (int i = 0; i < m->n_parameters; i++) {
         const struct parameter *p = &m->parameters[i];
         size_t n = (size_t)(p->value.rows * p->value.cols);

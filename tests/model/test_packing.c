@@ -24,7 +24,7 @@ static void open_setup(struct setup *s, const char *device, const char *name) {
     device_case_open(&s->device, device);
     strcpy(folder, FOLDER);
     strcat(folder, name);
-    if (!model_load_folder(&s->model, folder, &s->device.stream, false, &err)) fail_msg("%s", err.message);
+    if (!model_load_folder(&s->model, folder, &s->device.stream, NULL, &err)) fail_msg("%s", err.message);
 }
 
 static void close_setup(struct setup *s) {

@@ -37,7 +37,7 @@ static struct arch small_arch(int i) { return i == 0 ? small_qwen3() : small_gpt
 
 static void open_model(struct model *m, const struct arch *a, struct stream *stream) {
     struct talc_error err = {0};
-    if (!model_open(m, a, stream, true, &err) || !model_initialize(m, INIT_GPT2, 11, &err)) fail_msg("%s", err.message);
+    if (!model_open(m, a, stream, &(struct model_options){.gradients = true}, &err) || !model_initialize(m, INIT_GPT2, 11, &err)) fail_msg("%s", err.message);
 }
 
 /* ---- the cache --------------------------------------------------------------------------------------------------- */
@@ -428,7 +428,7 @@ static void runs_that_cannot_be_are_refused(void **state) {
     struct talc_error err = {0};
     float stats[TOKEN_STATS * 4], grads[TOKEN_STATS * 4] = {0};
     device_case_open(&device, "cpu");
-    assert_true(model_open(&m, &a, &device.stream, false, NULL));
+    assert_true(model_open(&m, &a, &device.stream, NULL, NULL));
     assert_false(run_open(&run, &m, &(struct run_options){.max_tokens = 4, .max_sequences = 1, .training = true}, &err));
     assert_non_null(strstr(err.message, "without gradients"));
     assert_false(run_open(&run, &m, &(struct run_options){.max_tokens = 0, .max_sequences = 1}, &err));

@@ -26,7 +26,7 @@ void tiny_training_open_as(struct tiny_training *t, int threads, const struct tr
     memset(t, 0, sizeof *t);
     t->rng = rng_make(3, 3);
     t->pool = thread_pool_open(threads, &err);
-    if (!stream_open(&t->stream, "cpu", t->pool, &err) || !model_open(&t->model, &arch, &t->stream, true, &err) ||
+    if (!stream_open(&t->stream, "cpu", t->pool, &err) || !model_open(&t->model, &arch, &t->stream, &(struct model_options){.gradients = true, .weights = options->weights}, &err) ||
         !model_initialize(&t->model, recipe_for(&arch, NULL).init, 5, &err) ||
         !trainer_open(&t->trainer, &t->model, options, &err) || !row_batch_open(&t->batch, TINY_ROWS, TINY_CONTEXT, &err))
         fail_msg("%s", err.message);

@@ -1,8 +1,9 @@
-/* Stochastic rounding: right on average, still where it can be exact; moments kept in bf16 train as those in fp32, to the same bits on
- * any number of threads, in half the memory. */
+/* Stochastic rounding: right on average, still where it can be exact; weights and moments kept in bf16 learn, to the same bits on any number
+ * of threads, in half the memory. */
 #include "support/cmocka_all.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "support/tiny_training.h"
 #include "tensor/rounding.h"
@@ -50,13 +51,14 @@ static void small_steps_add_up(void **state) {
     tiny_training_close(&t);
 }
 
-static void moments_in_bf16_train_to_the_same_bits(void **state) {
+static void what_is_kept_in_bf16_trains_to_the_same_bits(void **state) {
     (void)state;
-    for (int muon = 0; muon < 2; muon++) {
+    for (int variant = 0; variant < 6; variant++) {
         struct tiny_training one, other;
         struct trainer_options options = tiny_training_options();
-        options.moments = DTYPE_BF16;
-        if (muon) {
+        options.moments = variant % 3 != 1 ? DTYPE_BF16 : DTYPE_F32;
+        options.weights = variant % 3 != 0 ? DTYPE_BF16 : DTYPE_F32;
+        if (variant >= 3) {
             struct recipe r = {.trainer = options};
             recipe_use_muon(&r);
             options = r.trainer;
@@ -69,31 +71,50 @@ static void moments_in_bf16_train_to_the_same_bits(void **state) {
             tiny_training_open_as(&other, threads, &options);
             other.trainer.run.seed = 9;
             tiny_training_run(&other, 60);
-            assert_memory_equal(one.model.values.data, other.model.values.data, (size_t)one.model.values.cols * sizeof(float));
-            assert_memory_equal(one.trainer.m.data, other.trainer.m.data, (size_t)one.trainer.m.cols * sizeof(uint16_t));
+            size_t n_bytes = (size_t)one.model.values.cols * dtype_size(one.model.values.dtype);
+            assert_memory_equal(one.model.values.data, other.model.values.data, n_bytes);
+            assert_memory_equal(one.trainer.m.data, other.trainer.m.data, (size_t)one.trainer.m.cols * dtype_size(one.trainer.m.dtype));
             tiny_training_close(&other);
         }
         tiny_training_close(&one);
     }
 }
 
-static void moments_in_bf16_take_half_the_memory(void **state) {
+static void a_weight_in_bf16_that_is_not_finite_is_named(void **state) {
+    (void)state;
+    struct tiny_training t;
+    struct trainer_options options = tiny_training_options();
+    struct talc_error err = {0};
+    options.weights = DTYPE_BF16;
+    tiny_training_open_as(&t, 1, &options);
+    ((uint16_t *)t.model.blocks[1].up.weight->value.data)[3] = f32_to_bf16(NAN);
+    tiny_training_accumulate(&t);
+    assert_false(trainer_update(&t.trainer, 1, NULL, &err));
+    assert_non_null(strstr(err.message, "the value of blocks.1.up.weight"));
+    tiny_training_close(&t);
+}
+
+static void what_is_kept_in_bf16_takes_half_the_memory(void **state) {
     (void)state;
     struct arch arch;
-    struct trainer_options full = tiny_training_options(), half = full;
+    struct trainer_options full = tiny_training_options(), half = full, narrow = full;
     half.moments = DTYPE_BF16;
+    narrow.weights = DTYPE_BF16;
     assert_true(arch_from_depth(2, TINY_VOCAB, &arch, NULL));
     struct memory_table a = trainer_memory(&arch, &full), b = trainer_memory(&arch, &half);
     assert_true(a.total - b.total == a.parameters); /* two bytes less for each of two moments */
     assert_true(a.optimizer - b.optimizer == a.parameters);
+    struct memory_table c = trainer_memory(&arch, &narrow); /* all but norms and biases */
+    assert_true(a.total - c.total == a.parameters - c.parameters && 2 * c.parameters < 1.02 * (double)a.parameters);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_mean_is_what_was_rounded),
         cmocka_unit_test(small_steps_add_up),
-        cmocka_unit_test(moments_in_bf16_train_to_the_same_bits),
-        cmocka_unit_test(moments_in_bf16_take_half_the_memory),
+        cmocka_unit_test(what_is_kept_in_bf16_trains_to_the_same_bits),
+        cmocka_unit_test(a_weight_in_bf16_that_is_not_finite_is_named),
+        cmocka_unit_test(what_is_kept_in_bf16_takes_half_the_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
