@@ -29,7 +29,7 @@
 #define TILE_COLS (TILE_VECTORS * VF_LANES)
 #define BLOCK_ROWS (16 * TILE_ROWS) /* rows of a that are used again and again while they are in the second-level cache */
 #define MOST_COLS ((256 + TILE_COLS - 1) / TILE_COLS * TILE_COLS) /* of a task: their block of b is there too */
-#define BLOCKS_HELD 2 /* of K, whose panels of b a thread keeps from task to task: more would not stay in the second-level cache */
+#define FLOATS_HELD (2 * BLOCK_B) /* of panels of b that a thread keeps from task to task: more would not stay in the second-level cache */
 
 struct product {
     struct stream *stream;
@@ -219,7 +219,7 @@ static void multiply_task(void *context, int task, int worker) {
         block.add = block.k0 > 0 || p->o->accumulate;
         block.bias = block.k0 + block.depth >= p->k && tensor_present(p->o->bias) ? p->o->bias.data : NULL;
         multiply_block(p, &block, i0, i1, j0, j1, panels, p->pack_a ? packed_a : NULL, fresh);
-        if (p->holds_b) panels += BLOCK_B;
+        if (p->holds_b) panels += BLOCK_K * p->task_cols;
         block.k0 += block.depth;
     } while (block.k0 < p->k);
     p->held[worker].j0 = j0;
@@ -228,6 +228,7 @@ static void multiply_task(void *context, int task, int worker) {
 /* ---- cutting c --------------------------------------------------------------------------------------------------------- */
 
 #define TASKS_PER_THREAD 8 /* so that a thread that is held up leaves its share to others */
+#define TASKS_PER_THREAD_UNHELD 2
 #define LEAST_TASK_ROWS 64 /* fewer rows would not pay for packing their columns of b again */
 #define LEAST_TASK_COLS (4 * TILE_COLS)
 
@@ -244,9 +245,12 @@ static int64_t cut_columns(const struct product *p, int64_t threads) {
     return repeats_less ? pieces : least_pieces;
 }
 
+/* Tasks whose panels of b are not held pack them again and again: of those there are only as many as share the work evenly. */
 static int cut(struct product *p) {
-    int64_t threads = thread_pool_size(p->stream->pool), wanted = threads == 1 ? 1 : threads * TASKS_PER_THREAD;
+    int64_t threads = thread_pool_size(p->stream->pool);
     p->task_cols = round_up_to(divide_up(p->n, cut_columns(p, threads)), TILE_COLS);
+    p->holds_b = round_up_to(p->k, BLOCK_K) * p->task_cols <= FLOATS_HELD;
+    int64_t wanted = threads == 1 ? 1 : threads * (p->holds_b ? TASKS_PER_THREAD : TASKS_PER_THREAD_UNHELD);
     int64_t across = divide_up(p->n, p->task_cols);
     int64_t least_rows = p->holds_b ? 2 * TILE_ROWS : LEAST_TASK_ROWS;
     int64_t down = across < wanted ? least(divide_up(wanted, across), divide_up(p->m, least_rows)) : 1;
@@ -264,12 +268,12 @@ void ISA_NAME(cpu_matmul)(struct stream *s, const struct matmul_options *o, stru
     p.b_source = source_of(b.dtype, o->compute);
     /* Rows a multiple of 4 KiB apart would fall into the same few lines of the first-level cache. */
     p.pack_a = o->layout == MATMUL_TN || p.a_source != SOURCE_F32 || (a.stride % 1024 == 0 && p.m > 1);
-    p.holds_b = p.k <= BLOCKS_HELD * BLOCK_K;
     int workers = thread_pool_size(s->pool);
     p.held = cpu_scratch_shared(s, (size_t)workers * sizeof *p.held);
-    if (!p.held || !cpu_scratch_reserve(s, (BLOCK_A + BLOCKS_HELD * BLOCK_B + SIDE) * sizeof(float))) return;
+    if (!p.held || !cpu_scratch_reserve(s, (BLOCK_A + FLOATS_HELD + SIDE) * sizeof(float))) return;
     for (int i = 0; i < workers; i++) p.held[i].j0 = -1;
-    thread_pool_run(s->pool, cut(&p), multiply_task, &p);
+    int tasks = cut(&p);
+    thread_pool_run(s->pool, tasks, multiply_task, &p);
 }
 
 /* ---- bias -------------------------------------------------------------------------------------------------------------- */
