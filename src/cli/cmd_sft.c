@@ -24,7 +24,7 @@ struct sft {
     struct token_list sample_prompt;
 };
 
-/* The template: --template, else the tokenizer's, else ChatML where its tokens are there. */
+/* The template: --template, else the tokenizer's, else the one whose special tokens it has. */
 static bool open_template(struct sft *s, struct talc_error *err) {
     char *text = NULL;
     size_t n;
@@ -33,9 +33,9 @@ static bool open_template(struct sft *s, struct talc_error *err) {
         text = file_read(s->template_path, TEMPLATE_MAX_SOURCE, &n, err);
         ok = text && tokenizer_set_chat_template(s->tokenizer, text, err);
     } else if (!tokenizer_chat_template(s->tokenizer)) {
-        if (tokenizer_special_id(s->tokenizer, TOKEN_IM_START) < 0 || tokenizer_special_id(s->tokenizer, TOKEN_IM_END) < 0)
-            return talc_fail(err, "the model has no chat template and no ChatML tokens; give --template FILE");
-        ok = tokenizer_set_chat_template(s->tokenizer, CHAT_TEMPLATE_CHATML, err);
+        const char *known = chat_template_for(s->tokenizer);
+        if (!known) return talc_fail(err, "the model has no chat template and no special tokens of a known one; give --template FILE");
+        ok = tokenizer_set_chat_template(s->tokenizer, known, err);
     }
     free(text);
     const char *source = ok ? tokenizer_chat_template(s->tokenizer) : NULL;
@@ -179,7 +179,7 @@ int cmd_sft(int argc, char **argv) {
         {.name = "data", .kind = OPTION_LIST, .value = &s.data, .argument = "FILE", .help = "chats: .jsonl or .json (may be given again)"},
         {.name = "replay", .kind = OPTION_LIST, .value = &s.replay, .argument = "FILE",
          .help = "text of the pretraining ({\"text\"} rows), mixed in so that it is not forgotten"},
-        {.name = "template", .kind = OPTION_TEXT, .value = &s.template_path, .argument = "FILE", .help = "chat template (Jinja); default: the model's, else ChatML"},
+        {.name = "template", .kind = OPTION_TEXT, .value = &s.template_path, .argument = "FILE", .help = "chat template (Jinja); default: the model's, else by its special tokens"},
         {.name = "val-fraction", .kind = OPTION_NUMBER, .value = &s.validation_share, .argument = "X", .help = "share of the chats to validate on (default 0.01)", .min = 0, .max = 0.9},
         {.name = "show-mask", .kind = OPTION_FLAG, .value = &s.show_mask, .help = "print the first chat of each file, learnt tokens marked, and end"},
         OPTIONS_STAGE(s.stage),

@@ -165,7 +165,7 @@ static int run_train(int argc, char **argv) {
          .kind = OPTION_LIST,
          .value = &t.specials,
          .argument = "TEXT",
-         .help = "a special token, may be repeated (default: the three of ChatML; char: none)"},
+         .help = "a special token, may be repeated (default: <|endoftext|> and those of a chat; char: none)"},
         {.name = "min-count",
          .kind = OPTION_INT,
          .value = &t.min_count,

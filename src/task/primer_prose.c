@@ -7,8 +7,10 @@
 
 /* ---- bios -------------------------------------------------------------------------------------------------------- */
 
-static const char *const introductions[] = {"{X} is {k}.", "This is about {X}, {k}.", "{X}: {k}.",
-                                            "There is {k} called {X}."};
+/* A bio begins with the name: where the model must come up with one nothing else can stand, and what it copies later is the
+ * first word of the text. Behind "called" or in a first sentence like "Hunters fear the horns of X" it would now and then take
+ * a word that begins sentences for a name, and repeat it for ever. */
+static const char *const introductions[] = {"{X} is {k}.", "{X}: {k}.", "{X} is the name of {k}.", "{X}, {k}."};
 
 static const char *pronoun(const struct entity *e) { return e->kind != KIND_PERSON ? "It" : e->female ? "She" : "He"; }
 
@@ -27,17 +29,13 @@ static void append_statement(const struct world *world, int entity, int attribut
 void prose_append_bio(const struct world *world, int entity, struct rng *rng, struct buffer *out) {
     const struct entity *e = &world->entities[entity];
     int first = (int)rng_below(rng, N_ATTRIBUTES); /* and on in turn: what was said already follows from what was said last */
-    bool introduced = rng_below(rng, 10) < 6;
-    if (introduced) {
-        char kind[32];
-        snprintf(kind, sizeof kind, "%s %s", primer_kinds[e->kind]->article, primer_kinds[e->kind]->noun);
-        struct slot slots[] = {{"X", e->name}, {"k", kind}, {NULL, NULL}};
-        text_fill(out, phrase_any(PHRASES(introductions), rng), slots);
-    }
+    char kind[32];
+    snprintf(kind, sizeof kind, "%s %s", primer_kinds[e->kind]->article, primer_kinds[e->kind]->noun);
+    struct slot slots[] = {{"X", e->name}, {"k", kind}, {NULL, NULL}};
+    text_fill(out, phrase_any(PHRASES(introductions), rng), slots);
     for (int i = 0; i < N_ATTRIBUTES; i++) {
-        if (introduced || i > 0) buffer_append_char(out, ' ');
-        bool by_name = (i == 0 && !introduced) || rng_below(rng, 10) < 6;
-        append_statement(world, entity, (first + i) % N_ATTRIBUTES, by_name, rng, out);
+        buffer_append_char(out, ' ');
+        append_statement(world, entity, (first + i) % N_ATTRIBUTES, rng_below(rng, 10) < 6, rng, out);
     }
 }
 

@@ -4,6 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool has_all(const struct tokenizer *tok, const char *const *tokens) {
+    for (; *tokens; tokens++)
+        if (tokenizer_special_id(tok, *tokens) < 0) return false;
+    return true;
+}
+
+const char *chat_template_for(const struct tokenizer *tok) {
+    static const char *const own[] = {TOKEN_SYSTEM, TOKEN_USER, TOKEN_ASSISTANT, TOKEN_END, NULL};
+    static const char *const chatml[] = {TOKEN_IM_START, TOKEN_IM_END, NULL};
+    return has_all(tok, own) ? CHAT_TEMPLATE_TALC : has_all(tok, chatml) ? CHAT_TEMPLATE_CHATML : NULL;
+}
+
 /* ---- rendering ------------------------------------------------------------------------------------------------------------ */
 
 static void set_token(json_t *trusted, const char *key, const struct tokenizer *tok, int32_t id) {

@@ -5,10 +5,18 @@
 #include "text/template.h"
 #include "text/tokenizer.h"
 
-/* The template of models made here: ChatML, in a form that others' engines understand too. */
+/* The template of models made here, that of Phi-4-mini: two tokens a turn. ChatML takes five, which in a chat of short turns is a
+ * sixth of all that is read. */
+#define CHAT_TEMPLATE_TALC                                                                                           \
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}" \
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+/* For a tokenizer that has ChatML's tokens and no template of its own. */
 #define CHAT_TEMPLATE_CHATML                                                                                         \
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + " \
     "'\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+
+/* The template for a tokenizer that brings none, by the special tokens that it has; NULL: neither knows a chat. */
+const char *chat_template_for(const struct tokenizer *tokenizer);
 
 struct chat_options {
     bool add_generation_prompt; /* end with what begins an answer */

@@ -140,7 +140,7 @@ static int32_t first_special(const struct tokenizer *tok, const char *const *nam
 
 void tokenizer_choose_roles(struct tokenizer *tok) {
     static const char *const end_of_text[] = {TOKEN_END_OF_TEXT, "<|end_of_text|>", "</s>", NULL};
-    static const char *const end_of_turn[] = {TOKEN_IM_END, "<|eot_id|>", "<end_of_turn>", "<|end|>", NULL};
+    static const char *const end_of_turn[] = {TOKEN_IM_END, "<|eot_id|>", "<end_of_turn>", TOKEN_END, NULL};
     if (tok->end_of_text_id < 0) tok->end_of_text_id = first_special(tok, end_of_text, tok->eos_id);
     if (tok->eos_id < 0) tok->eos_id = first_special(tok, end_of_turn, tok->end_of_text_id);
 }

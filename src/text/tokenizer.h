@@ -19,9 +19,14 @@
 struct tokenizer;
 struct gguf_writer;
 
-/* Special tokens of models made here (ChatML). A turn of a chat ends with TOKEN_IM_END, a document with
- * TOKEN_END_OF_TEXT. */
+/* Special tokens of models made here. A document ends with TOKEN_END_OF_TEXT; a turn of a chat begins with the token of who
+ * speaks and ends with TOKEN_END. */
 #define TOKEN_END_OF_TEXT "<|endoftext|>"
+#define TOKEN_SYSTEM "<|system|>"
+#define TOKEN_USER "<|user|>"
+#define TOKEN_ASSISTANT "<|assistant|>"
+#define TOKEN_END "<|end|>"
+/* Those of ChatML, which other people's models speak. */
 #define TOKEN_IM_START "<|im_start|>"
 #define TOKEN_IM_END "<|im_end|>"
 
@@ -108,7 +113,7 @@ int32_t tokenizer_added_id(const struct tokenizer *tok, size_t i);
 /* The id of an added token ("<|im_end|>"), special or not; -1: there is none of this name. */
 int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name);
 
-/* Roles, -1 when there is none. eos ends an answer (<|im_end|> for ChatML); end_of_text separates documents. */
+/* Roles, -1 when there is none. eos ends an answer (TOKEN_END here, <|im_end|> for ChatML); end_of_text separates documents. */
 int32_t tokenizer_bos_id(const struct tokenizer *tok);
 int32_t tokenizer_eos_id(const struct tokenizer *tok);
 int32_t tokenizer_end_of_text_id(const struct tokenizer *tok);

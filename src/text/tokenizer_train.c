@@ -31,13 +31,13 @@ struct tokenizer_trainer {
 };
 
 struct tokenizer_train_options tokenizer_train_defaults(bool characters) {
-    static const char *const chatml[] = {TOKEN_END_OF_TEXT, TOKEN_IM_START, TOKEN_IM_END};
+    static const char *const chat[] = {TOKEN_END_OF_TEXT, TOKEN_SYSTEM, TOKEN_USER, TOKEN_ASSISTANT, TOKEN_END};
     struct tokenizer_train_options options = {
         .characters = characters,
         .pretokenizer = PRETOKENIZER_QWEN2,
         .vocab_size = 8192,
-        .special_tokens = chatml,
-        .n_special_tokens = characters ? 0 : sizeof chatml / sizeof *chatml,
+        .special_tokens = chat,
+        .n_special_tokens = characters ? 0 : sizeof chat / sizeof *chat,
     };
     return options;
 }

@@ -30,7 +30,7 @@ struct tokenizer_train_options {
     void *progress_context;
 };
 
-/* 8,192 tokens by the Qwen2 pattern with the ChatML special tokens; for characters no special tokens. */
+/* 8,192 tokens by the Qwen2 pattern with the special tokens of tokenizer.h; for characters no special tokens. */
 struct tokenizer_train_options tokenizer_train_defaults(bool characters);
 
 struct tokenizer_trainer;

@@ -11,15 +11,20 @@ make_corpus "$work/text.txt"
 printf '{"messages": [{"role": "user", "content": "Who sang?"}, {"role": "assistant", "content": "The miller sang by the river."}]}\n' >"$work/chats.jsonl"
 must "$TALC" tokenizer train --vocab-size 300 --out "$work/tok" "$work/text.txt"
 must "$TALC" prepare -t "$work/tok" --out "$work/data" --val-fraction 0.1 "$work/text.txt"
-# One model that answers, in a context of 64 tokens, and one that has learnt to say the same without end.
+# One model that answers, in a context of 64 tokens, and two that have learnt to say the same without end, in a short context
+# and in a long one.
 must "$TALC" train --data "$work/data" --out "$work/base" --depth 1 --context 64 --batch 1 --steps 1 --quiet
-must "$TALC" train --data "$work/data" --out "$work/long_base" --depth 1 --context 8192 --batch 1 --steps 1 --quiet
 must "$TALC" sft -m "$work/base" --data "$work/chats.jsonl" --out "$work/sft" --steps 1 --val-fraction 0 --quiet
-awk 'BEGIN {
+endless() { # NAME CONTEXT TIMES
+    must "$TALC" train --data "$work/data" --out "$work/$1_base" --depth 1 --context "$2" --batch 1 --steps 1 --quiet
+    awk -v n="$3" 'BEGIN {
     printf "{\"messages\": [{\"role\": \"user\", \"content\": \"Who sang?\"}, {\"role\": \"assistant\", \"content\": \""
-    for (i = 0; i < 450; i++) printf "The miller sang. "
-    print "\"}]}" }' >"$work/endless.jsonl"
-must "$TALC" sft -m "$work/long_base" --data "$work/endless.jsonl" --out "$work/endless" --steps 2 --val-fraction 0 --quiet
+    for (i = 0; i < n; i++) printf "The miller sang. "
+    print "\"}]}" }' >"$work/$1.jsonl"
+    must "$TALC" sft -m "$work/$1_base" --data "$work/$1.jsonl" --out "$work/$1" --steps 2 --val-fraction 0 --quiet
+}
+endless long 8192 450
+endless short 256 14
 
 # on_terminal OPTIONS: plays the lines of stdin to a chat, each "PATTERN|TEXT": TEXT is typed as soon as PATTERN is seen behind
 # what the line before waited for. What it shows goes to $work/seen.
@@ -44,7 +49,7 @@ on_terminal() {
 seen() { grep -q -- "$1" "$work/seen" || { fail "not seen: $1"; cut -c 1-300 "$work/seen" >&2; }; }
 
 if [ $terminal = yes ]; then
-on_terminal "-m $work/endless --temp 0 --threads 1 --verbose" <<LINES
+on_terminal "-m $work/long --temp 0 --threads 1 --verbose" <<LINES
 ^> |Who sang?\n
 miller|\003
 tokens/s|/nonsense\n
@@ -62,14 +67,14 @@ n=$(sed -n 's/.*(\([0-9]*\) tokens, .* tokens\/s.*/\1/p' "$work/seen")
 [ "${n:-0}" -gt 0 ] && [ "${n:-0}" -lt 8000 ] || fail "the answer was not stopped: ${n:-no} tokens"
 grep -q 'Grüße' "$work/greeting.jsonl" || fail "what is typed is not UTF-8 text"
 
-on_terminal "-m $work/sft --temp 2 --top-p 1 --min-p 0" <<'LINES'
+on_terminal "-m $work/short --temp 0" <<'LINES'
 ^> |Who sang?\n
-the context of 64 tokens is full|And then?\n
+the context of 256 tokens is full|And then?\n
 the conversation has|\004
 LINES
 [ "$status" = 0 ] || fail "exit $status after Ctrl-D"
-seen 'the context of 64 tokens is full and the answer ends here'
-seen 'the conversation has [0-9]* tokens and the context holds 64'
+seen 'the context of 256 tokens is full and the answer ends here'
+seen 'the conversation has [0-9]* tokens and the context holds 256'
 
 # A signal to end ends it, while it waits and while it answers.
 for text in '' 'Who sang?\n'; do
@@ -102,7 +107,7 @@ refuses 'the context holds 64' sh -c "head -c 1000 $work/text.txt | tr '\n' ' ' 
 
 # What a user writes is text, whatever it looks like: no token of the template's own is in it.
 "$TALC" sft -m "$work/base" --show-mask --data "$work/chats.jsonl" | grep -o '[0-9]* tokens' >"$work/plain"
-sed 's/Who sang?/<|im_end|>/' "$work/chats.jsonl" >"$work/sly.jsonl"
+sed 's/Who sang?/<|end|>/' "$work/chats.jsonl" >"$work/sly.jsonl"
 "$TALC" sft -m "$work/base" --show-mask --data "$work/sly.jsonl" | grep -o '[0-9]* tokens' >"$work/sly"
 [ "$(cut -d' ' -f1 "$work/sly")" -gt "$(($(cut -d' ' -f1 "$work/plain") - 8))" ] || fail "special tokens in a user's text are parsed"
 finish

@@ -65,9 +65,11 @@ static void bad_templates_are_refused_in_one_line(void **state) {
     assert_null(chat_template_parse(deep, 4000, &err));
 }
 
-static struct tokenizer *make_tokenizer(void) {
+static struct tokenizer *make_tokenizer_with(const char *const *special_tokens, size_t n) {
     struct tokenizer_train_options o = tokenizer_train_defaults(false);
     o.vocab_size = 270;
+    o.special_tokens = special_tokens;
+    o.n_special_tokens = n;
     struct tokenizer_trainer *trainer = tokenizer_trainer_open(&o, NULL);
     assert_true(tokenizer_trainer_add(trainer, "user assistant hello hello user", 31, NULL));
     struct tokenizer *tok = tokenizer_trainer_finish(trainer, NULL);
@@ -75,10 +77,14 @@ static struct tokenizer *make_tokenizer(void) {
     return tok;
 }
 
-/* Tokens as text, learnt ones in brackets. */
-static void expect_chat(const char *source, const char *messages_json, bool prompt, const char *expected) {
+static struct tokenizer *make_tokenizer(void) {
+    static const char *const chatml[] = {TOKEN_END_OF_TEXT, TOKEN_IM_START, TOKEN_IM_END};
+    return make_tokenizer_with(chatml, 3);
+}
+
+/* Tokens as text, learnt ones in brackets. Takes the tokenizer. */
+static void expect_chat_of(struct tokenizer *tok, const char *source, const char *messages_json, bool prompt, const char *expected) {
     struct talc_error err = {0};
-    struct tokenizer *tok = make_tokenizer();
     struct chat_template *t = chat_template_parse(source, strlen(source), &err);
     json_t *messages = json_parse(messages_json, strlen(messages_json), "test", &err);
     struct token_list ids = {0};
@@ -103,6 +109,10 @@ static void expect_chat(const char *source, const char *messages_json, bool prom
     tokenizer_free(tok);
 }
 
+static void expect_chat(const char *source, const char *messages_json, bool prompt, const char *expected) {
+    expect_chat_of(make_tokenizer(), source, messages_json, prompt, expected);
+}
+
 static void the_assistants_words_are_learnt(void **state) {
     (void)state;
     const char *two = "[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"hello\"},"
@@ -115,6 +125,22 @@ static void the_assistants_words_are_learnt(void **state) {
                 two, false, expected);
     expect_chat(CHAT_TEMPLATE_CHATML, "[{\"role\":\"user\",\"content\":\"hi\"}]", true,
                 "*<|im_start|>user\nhi*<|im_end|>\n*<|im_start|>assistant\n");
+}
+
+static void the_template_follows_the_special_tokens(void **state) {
+    (void)state;
+    struct tokenizer *tok = make_tokenizer();
+    assert_string_equal(chat_template_for(tok), CHAT_TEMPLATE_CHATML);
+    tokenizer_free(tok);
+    tok = make_tokenizer_with(NULL, 0);
+    assert_null(chat_template_for(tok));
+    tokenizer_free(tok);
+    struct tokenizer_train_options own = tokenizer_train_defaults(false);
+    tok = make_tokenizer_with(own.special_tokens, own.n_special_tokens);
+    assert_string_equal(chat_template_for(tok), CHAT_TEMPLATE_TALC);
+    expect_chat_of(tok, CHAT_TEMPLATE_TALC, "[{\"role\":\"system\",\"content\":\"be\"},{\"role\":\"user\",\"content\":\"hi<|end|>\"},"
+                   "{\"role\":\"assistant\",\"content\":\"hello\"},{\"role\":\"user\",\"content\":\"x\"}]", true,
+                   "*<|system|>be*<|end|>*<|user|>hi<|end|>*<|end|>*<|assistant|>[hello*<|end|>]*<|user|>x*<|end|>*<|assistant|>");
 }
 
 static void special_tokens_never_come_out_of_user_text(void **state) {
@@ -132,6 +158,7 @@ int main(void) {
         cmocka_unit_test(templates_render_as_jinja2_does),
         cmocka_unit_test(bad_templates_are_refused_in_one_line),
         cmocka_unit_test(the_assistants_words_are_learnt),
+        cmocka_unit_test(the_template_follows_the_special_tokens),
         cmocka_unit_test(special_tokens_never_come_out_of_user_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
