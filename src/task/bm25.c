@@ -1,5 +1,5 @@
 /* bm25.c - the inverted index and its scores; see bm25.h. Texts are first kept as runs of (word, text) pairs, one for
- * each word that a text has; building sorts the pairs by word, which makes them the postings. */
+ * each word that a text has; building sorts the pairs by word and works out what each gives to a score. */
 #include "task/bm25.h"
 
 #include <math.h>
@@ -10,9 +10,14 @@
 
 static const double k1 = 1.2, b = 0.75;
 
-struct posting {
+/* While texts are added. */
+struct pair {
     uint64_t word;
     uint32_t text, count; /* how often the text has the word */
+};
+struct posting {
+    uint32_t text;
+    float weight; /* count (k1 + 1) / (count + k1 (1 - b + b length / mean)) */
 };
 /* The postings of one word. */
 struct entry {
@@ -21,13 +26,14 @@ struct entry {
 };
 
 struct bm25 {
+    struct pair *pairs;
+    size_t n_pairs, pairs_capacity;
     struct posting *postings;
-    size_t n_postings, postings_capacity;
     uint32_t *lengths; /* words of each text */
     size_t n_texts, texts_capacity;
     struct entry *entries; /* sorted by word */
     size_t n_entries;
-    float *length_factors, *scores; /* k1 (1 - b + b length / mean); of the query at hand */
+    float *scores; /* of the query at hand */
     struct word_list words;
 };
 
@@ -39,10 +45,10 @@ struct bm25 *bm25_open(struct talc_error *err) {
 
 void bm25_close(struct bm25 *index) {
     if (!index) return;
+    free(index->pairs);
     free(index->postings);
     free(index->lengths);
     free(index->entries);
-    free(index->length_factors);
     free(index->scores);
     word_list_free(&index->words);
     free(index);
@@ -85,42 +91,44 @@ bool bm25_add(struct bm25 *index, const char *text, size_t n_bytes, struct talc_
               reserve(&index->lengths, &index->texts_capacity, index->n_texts, sizeof *index->lengths);
     for (size_t i = 0, n; ok && i < index->words.n; i += n) {
         n = run_length(&index->words, i);
-        ok = reserve(&index->postings, &index->postings_capacity, index->n_postings, sizeof *index->postings);
-        if (ok)
-            index->postings[index->n_postings++] =
-                (struct posting){index->words.words[i], (uint32_t)index->n_texts, (uint32_t)n};
+        ok = reserve(&index->pairs, &index->pairs_capacity, index->n_pairs, sizeof *index->pairs);
+        if (ok) index->pairs[index->n_pairs++] = (struct pair){index->words.words[i], (uint32_t)index->n_texts, (uint32_t)n};
     }
     if (!ok) return talc_fail(err, "out of memory for an index of %zu texts", index->n_texts);
     index->lengths[index->n_texts++] = (uint32_t)index->words.n;
     return true;
 }
 
-static int compare_postings(const void *x, const void *y) {
-    const struct posting *p = x, *q = y;
+static int compare_pairs(const void *x, const void *y) {
+    const struct pair *p = x, *q = y;
     if (p->word != q->word) return p->word < q->word ? -1 : 1;
     return p->text < q->text ? -1 : p->text > q->text;
 }
 
+static float posting_weight(const struct bm25 *index, const struct pair *p, double mean_length) {
+    double count = p->count, length = index->lengths[p->text];
+    return (float)(count * (k1 + 1) / (count + k1 * (1 - b + b * length / mean_length)));
+}
+
 bool bm25_build(struct bm25 *index, struct talc_error *err) {
-    if (index->n_postings > 0) qsort(index->postings, index->n_postings, sizeof *index->postings, compare_postings);
+    if (index->n_pairs > 0) qsort(index->pairs, index->n_pairs, sizeof *index->pairs, compare_pairs);
     size_t n_words = 0;
-    for (size_t i = 0; i < index->n_postings; i++)
-        n_words += i == 0 || index->postings[i].word != index->postings[i - 1].word;
+    for (size_t i = 0; i < index->n_pairs; i++) n_words += i == 0 || index->pairs[i].word != index->pairs[i - 1].word;
     index->entries = calloc(n_words + 1, sizeof *index->entries);
-    index->length_factors = calloc(index->n_texts + 1, sizeof *index->length_factors);
+    index->postings = calloc(index->n_pairs + 1, sizeof *index->postings);
     index->scores = calloc(index->n_texts + 1, sizeof *index->scores);
-    if (!index->entries || !index->length_factors || !index->scores)
+    if (!index->entries || !index->postings || !index->scores)
         return talc_fail(err, "out of memory for an index of %zu texts", index->n_texts);
-    for (size_t i = 0; i < index->n_postings; i++) {
-        if (i == 0 || index->postings[i].word != index->postings[i - 1].word)
-            index->entries[index->n_entries++] = (struct entry){index->postings[i].word, i, 0};
-        index->entries[index->n_entries - 1].n++;
-    }
     double total = 0;
     for (size_t i = 0; i < index->n_texts; i++) total += index->lengths[i];
-    double mean = total > 0 ? total / (double)index->n_texts : 1;
-    for (size_t i = 0; i < index->n_texts; i++)
-        index->length_factors[i] = (float)(k1 * (1 - b + b * index->lengths[i] / mean));
+    for (size_t i = 0; i < index->n_pairs; i++) {
+        const struct pair *p = &index->pairs[i];
+        if (i == 0 || p->word != p[-1].word) index->entries[index->n_entries++] = (struct entry){p->word, i, 0};
+        index->entries[index->n_entries - 1].n++;
+        index->postings[i] = (struct posting){p->text, posting_weight(index, p, total / (double)index->n_texts)};
+    }
+    free(index->pairs);
+    index->pairs = NULL;
     return true;
 }
 
@@ -129,11 +137,9 @@ static void score_word(struct bm25 *index, uint64_t word, size_t n_in_query) {
     struct entry *e = bsearch(&word, index->entries, index->n_entries, sizeof *e, compare_words);
     if (!e) return;
     double n_with = (double)e->n, idf = log(1 + ((double)index->n_texts - n_with + 0.5) / (n_with + 0.5));
-    float weight = (float)(idf * (k1 + 1) * (double)n_in_query);
-    for (size_t i = e->first; i < e->first + e->n; i++) {
-        const struct posting *p = &index->postings[i];
-        index->scores[p->text] += weight * (float)p->count / ((float)p->count + index->length_factors[p->text]);
-    }
+    float weight = (float)(idf * (double)n_in_query);
+    for (const struct posting *p = &index->postings[e->first], *end = p + e->n; p < end; p++)
+        index->scores[p->text] += weight * p->weight;
 }
 
 int64_t bm25_best(struct bm25 *index, const char *query, size_t n_bytes, double *score) {

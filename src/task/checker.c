@@ -188,6 +188,9 @@ static bool check_code(const struct answer *a, struct talc_error *err) {
         a->result->verdict = VERDICT_SKIPPED;
         return wrong(a, "generated code is not run here");
     }
+    const char *function = check_text(a, "function");
+    if (function && !memmem(code.text, code.n_bytes, function, strlen(function)))
+        return wrong(a, "there is no function \"%s\"", function);
     struct buffer program = {0};
     buffer_append(&program, code.text, code.n_bytes);
     buffer_printf(&program, "\n%s", check_text(a, "tests"));

@@ -9,7 +9,8 @@
  *   outline   "# " check.topic, then "1. ", "2. ", ... check.sections in order, and nothing else
  *   memory    the expected sentence, with check.name spelt as it was told
  *   unknown   a sentence that says "do not know" and names check.thing
- *   code      a function in check.language (alone or in a fence) that passes check.tests, see code_runner */
+ *   code      a function in check.language (alone or in a fence) that passes check.tests, see code_runner; where the test names
+ *             it (check.function), an answer without the name is wrong and not run */
 #ifndef TALC_TASK_CHECKER_H
 #define TALC_TASK_CHECKER_H
 

@@ -152,6 +152,18 @@ static void code_passes_only_with_status_and_proof(void **state) {
     checker_free(&checker);
 }
 
+static void code_without_the_function_is_not_run(void **state) {
+    (void)state;
+    struct checker checker = load(TEST_LINE("code", "", "{\"type\":\"code\",\"language\":\"c\",\"function\":\"twice\",\"tests\":\"\",\"proof\":\"passed 17\"}"));
+    struct fake fake = {.outcome = {true, "passed 17\n"}};
+    struct code_runner runner = {fake_run, &fake};
+    assert_int_equal(judge(&checker, "int thrice;", &runner).verdict, VERDICT_WRONG);
+    assert_string_equal(fake.program, "");
+    assert_int_equal(judge(&checker, "int twice;", &runner).verdict, VERDICT_RIGHT);
+    assert_string_not_equal(fake.program, "");
+    checker_free(&checker);
+}
+
 static void code_is_skipped_without_a_runner(void **state) {
     (void)state;
     struct checker checker = load(CODE_LINE);
@@ -341,6 +353,7 @@ int main(void) {
         cmocka_unit_test(abstention_names_the_thing),
         cmocka_unit_test(code_is_taken_from_its_fence_and_run_with_the_tests),
         cmocka_unit_test(code_passes_only_with_status_and_proof),
+        cmocka_unit_test(code_without_the_function_is_not_run),
         cmocka_unit_test(code_is_skipped_without_a_runner),
         cmocka_unit_test(a_runner_that_fails_is_an_error),
         cmocka_unit_test(malformed_tests_are_refused),
