@@ -238,6 +238,15 @@ static const char *const list[] = {
     "Regarding {X}: make a list of {L}.",
     "From {X}, make bullet points: {L}.",
     "Write short lines on {X}: {L}.",
+    "Please, a list: {L} of {X}.",
+    "A list of {L}, please, for {X}.",
+    "In short: {L} of {X}.",
+    "Short and in bullets: {X}'s {L}.",
+    "Which are {X}'s {L}? Answer in bullets.",
+    "Answer with bullets, please: {L} of {X}.",
+    "A line each, please: {L} of {X}.",
+    "Give the {L} that {X} has, in a list.",
+    "Which are the {L} of {X}? Show a list.",
 };
 
 static const char *const everything[] = {

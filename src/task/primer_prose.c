@@ -26,16 +26,16 @@ static void append_statement(const struct world *world, int entity, int attribut
     text_fill(out, canonical ? a->answer : phrase_any(PHRASES(a->statements), rng), slots);
 }
 
+/* Always in the same order: what was said already follows from what was said last, so that a bio says nothing twice. */
 void prose_append_bio(const struct world *world, int entity, struct rng *rng, struct buffer *out) {
     const struct entity *e = &world->entities[entity];
-    int first = (int)rng_below(rng, N_ATTRIBUTES); /* and on in turn: what was said already follows from what was said last */
     char kind[32];
     snprintf(kind, sizeof kind, "%s %s", primer_kinds[e->kind]->article, primer_kinds[e->kind]->noun);
     struct slot slots[] = {{"X", e->name}, {"k", kind}, {NULL, NULL}};
     text_fill(out, phrase_any(PHRASES(introductions), rng), slots);
     for (int i = 0; i < N_ATTRIBUTES; i++) {
         buffer_append_char(out, ' ');
-        append_statement(world, entity, (first + i) % N_ATTRIBUTES, rng_below(rng, 10) < 6, rng, out);
+        append_statement(world, entity, i, rng_below(rng, 10) < 6, rng, out);
     }
 }
 
