@@ -24,7 +24,6 @@ static enum gguf_token_type token_type(const struct reading *r, uint64_t i) {
 static bool add_named_token(struct reading *r, int32_t id, bool special, const char *text, size_t n,
                             struct talc_error *err) {
     struct added_token token = {.id = id, .special = special, .as_written = true};
-    token.normalized = !special && tokenizer_marks_spaces(r->tok);
     return tokenizer_add_token(r->tok, token, text, n, err);
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # make_unicode.sh - writes unicode_tables.c from the Unicode Character Database.
 #   src/text/make_unicode.sh [FOLDER] > src/text/unicode_tables.c     FOLDER: Debian's unicode-data by default
+# Characters that normal forms have changed or moved only since Unicode 9 have a bit of their own.
 # The bits of Unicode 8 are those of characters that are no younger (DerivedAge.txt), but for the few whose category was
 # changed since.
 # Bits of classes for every codepoint, in two stages: a block number for each 256 codepoints, and the distinct blocks.
@@ -41,25 +42,32 @@ FILENAME ~ /UnicodeData/ {
     category = $1 in changed ? changed[$1] : $3
     if (category in old) print first, code, old[category]
     if ($4 != 0) print first, code, 1024
+    if ($4 != 0 || ($6 != "" && $2 !~ /First>$/)) print first, code, 32768
     if ($3 ~ /^(Mn|Mc|Me|Nd|Pc)$/) print first, code, 2048
     next
 }
 FILENAME ~ /DerivedAge/ {
     if ($2 + 0 > 8) put($1, "young")
+    if ($2 + 0 > 9) put($1, "younger")
     next
 }
 /; White_Space/ { put($1, 128) }
-/; NFC_QC; [NM]/ { put($1, 1024) }
+/; NFC_QC; [NM]/ { put($1, 1024); put($1, 32768) }
 /; (Alphabetic|Join_Control) / { put($1, 2048) }
 ' "$folder/UnicodeData.txt" "$folder/PropList.txt" "$folder/DerivedNormalizationProps.txt" \
     "$folder/DerivedCoreProperties.txt" "$folder/DerivedAge.txt" |
 awk -v version="$version" '
 $3 == "young" {
-    for (code = $1; code <= $2; code++) class[code] %= 4096
+    for (code = $1; code <= $2; code++) class[code] = class[code] % 4096 + (class[code] >= 32768) * 32768
+    next
+}
+$3 == "younger" {
+    for (code = $1; code <= $2; code++) after_9[code] = 1
     next
 }
 { for (code = $1; code <= $2; code++) if (int(class[code] / $3) % 2 == 0) class[code] += $3 }
 END {
+    for (code in class) if (class[code] >= 32768 && !(code in after_9)) class[code] -= 32768
     n_blocks = 0
     for (page = 0; page < 4352; page++) {
         text = ""

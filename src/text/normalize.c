@@ -44,6 +44,9 @@ bool normalizer_available(enum normalizer_kind kind) {
     return true;
 }
 
+/* The normal forms of Hugging Face's `tokenizers` are those of Unicode 9: what is younger stays as and where it is. */
+static bool is_left_alone(int32_t codepoint) { return unicode_class(codepoint) & UNICODE_FORM_AFTER_9; }
+
 struct codepoints {
     int32_t *values;
     size_t count, capacity;
@@ -65,6 +68,10 @@ static bool decompose(const char *text, size_t n, utf8proc_option_t options, str
         int32_t codepoint;
         i += (size_t)utf8_decode(text + i, n - i, &codepoint);
         if (!codepoints_reserve(list, 32)) return false; /* no character has more than 18 */
+        if (is_left_alone(codepoint)) {
+            list->values[list->count++] = codepoint;
+            continue;
+        }
         utf8proc_ssize_t got =
             utf8proc_decompose_char(codepoint, list->values + list->count, 32, options, &boundary);
         if (got < 0 || got > 32) return false;
@@ -73,7 +80,9 @@ static bool decompose(const char *text, size_t n, utf8proc_option_t options, str
     return true;
 }
 
-static int combining_class(int32_t codepoint) { return utf8proc_get_property(codepoint)->combining_class; }
+static int combining_class(int32_t codepoint) {
+    return is_left_alone(codepoint) ? 0 : utf8proc_get_property(codepoint)->combining_class;
+}
 
 /* Orders a run of marks by combining class; those of one class keep their order. */
 static bool order_marks(int32_t *marks, size_t n) {
@@ -107,17 +116,29 @@ static bool order_all_marks(struct codepoints *list) {
     return true;
 }
 
+/* Composes what lies between characters that are left alone. */
+static bool compose(struct codepoints *list) {
+    size_t kept = 0;
+    for (size_t begin = 0, end; begin < list->count; begin = end) {
+        end = begin + 1;
+        while (end < list->count && !is_left_alone(list->values[begin]) && !is_left_alone(list->values[end])) end++;
+        utf8proc_ssize_t count = (utf8proc_ssize_t)(end - begin);
+        int32_t *part = list->values + begin;
+        if (count > 1) count = utf8proc_normalize_utf32(part, count, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+        if (count < 0) return false;
+        memmove(list->values + kept, part, (size_t)count * sizeof *part);
+        kept += (size_t)count;
+    }
+    list->count = kept;
+    return true;
+}
+
 /* Appends a normal form of text, which is valid UTF-8. */
 static bool append_form(const char *text, size_t n, utf8proc_option_t options, struct buffer *out) {
     struct codepoints list = {0};
     bool ok = decompose(text, n, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE | (options & UTF8PROC_COMPAT), &list) &&
               order_all_marks(&list);
-    if (ok && (options & UTF8PROC_COMPOSE)) {
-        utf8proc_ssize_t count = utf8proc_normalize_utf32(list.values, (utf8proc_ssize_t)list.count,
-                                                          UTF8PROC_COMPOSE | UTF8PROC_STABLE);
-        ok = count >= 0;
-        list.count = ok ? (size_t)count : 0;
-    }
+    if (ok && (options & UTF8PROC_COMPOSE)) ok = compose(&list);
     for (size_t i = 0; ok && i < list.count; i++) {
         char character[4];
         buffer_append(out, character, (size_t)utf8_encode(list.values[i], character));

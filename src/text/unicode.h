@@ -22,6 +22,7 @@ enum unicode_class {
     UNICODE_8_PUNCTUATION = 4096, /* Pc, Pd, Ps, Pe, Pi, Pf, Po */
     UNICODE_8_MARK = 8192,        /* Mn */
     UNICODE_8_OTHER = 16384,      /* Cc, Cf, Co */
+    UNICODE_FORM_AFTER_9 = 32768, /* has a decomposition or a combining class, and is younger than Unicode 9 */
     UNICODE_LETTER = UNICODE_UPPER | UNICODE_LOWER | UNICODE_TITLE | UNICODE_MODIFIER | UNICODE_OTHER_LETTER,
 };
 

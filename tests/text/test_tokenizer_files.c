@@ -7,6 +7,7 @@
 #include "file/atomic.h"
 #include "file/json.h"
 #include "support/tokenizer_case.h"
+#include "text/normalize.h"
 #include "text/tokenizer_train.h"
 
 static void copy_golden(const char *name) {
@@ -304,6 +305,38 @@ static void nfc_is_applied_or_refused(void **state) {
 #endif
 }
 
+/* Hugging Face's normal forms are those of Unicode 9: U+11935 U+11930, one character since Unicode 13, stay two; U+1DF6
+ * (Unicode 10) is not put in order; U+A7F2 (Unicode 14) has no compatible form. */
+static void normal_forms_are_those_of_unicode_9(void **state) {
+    (void)state;
+#ifdef HAVE_UTF8PROC
+    static const struct {
+        enum normalizer_kind kind;
+        const char *text, *form;
+    } cases[] = {
+        {NORMALIZER_NFC, "\U00011935\U00011930", "\U00011935\U00011930"},
+        {NORMALIZER_NFC, "e\u0301\U00011935e\u0301", "\u00e9\U00011935\u00e9"},
+        {NORMALIZER_NFD, "a\u1df6\u0323\u0301", "a\u1df6\u0323\u0301"},
+        {NORMALIZER_NFD, "a\u0301\u0323", "a\u0323\u0301"},
+        {NORMALIZER_NFKC, "\ua7f2\uff21", "\ua7f2A"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct normalizer n = {0};
+        struct buffer form = {0};
+        const char *text = cases[i].text;
+        size_t n_bytes = strlen(text);
+        assert_true(normalizer_add(&n, (struct normalizer_step){.kind = cases[i].kind}, NULL));
+        assert_true(normalizer_apply(&n, &text, &n_bytes, &form, NULL));
+        assert_int_equal(n_bytes, strlen(cases[i].form));
+        assert_memory_equal(text, cases[i].form, n_bytes);
+        normalizer_free(&n);
+        buffer_free(&form);
+    }
+#else
+    skip();
+#endif
+}
+
 static void tiktoken_files_imply_their_merges(void **state) {
     (void)state;
     const char *lines = "YQ== 0\nYg== 1\nYw== 2\nYmM= 3\nYWJj 4\nYWI= 5\n"; /* a b c bc abc ab */
@@ -338,6 +371,7 @@ int main(void) {
         IN_FOLDER(added_tokens_may_be_in_the_vocabulary_or_far_behind_it),
         IN_FOLDER(the_longest_special_token_wins),
         IN_FOLDER(nfc_is_applied_or_refused),
+        cmocka_unit_test(normal_forms_are_those_of_unicode_9),
         IN_FOLDER(tiktoken_files_imply_their_merges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -381,6 +381,25 @@ static void sentencepiece_tokenizers_of_gguf_are_read(void **state) {
     buffer_free(&b);
 }
 
+/* Tokens of a user are found in the text as it is; what is before and behind them begins with a space of its own. */
+static void symbols_of_users_in_gguf_stand_apart(void **state) {
+    (void)state;
+    static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x0A>", MARK, "a", "b", "ab", MARK "ab", "[x]"};
+    static const float scores[] = {0, 0, 0, 0, -10, -11, -12, -1, -2, 0};
+    static const int32_t types[] = {2, 3, 3, 6, 1, 1, 1, 1, 1, 4};
+    struct buffer b = {0};
+    put_header(&b, 4);
+    put_text(&b, "tokenizer.ggml.model", "llama");
+    put_strings(&b, "tokenizer.ggml.tokens", tokens, 10);
+    put_numbers(&b, "tokenizer.ggml.scores", GGUF_F32, scores, 10);
+    put_numbers(&b, "tokenizer.ggml.token_type", GGUF_I32, types, 10);
+    struct tokenizer *tok = load_tokenizer(put_file("model.gguf", b.data, b.length));
+    assert_ids(tok, "[x]", IDS(9)); /* no space before it */
+    assert_ids(tok, "ab[x]ab[x][x]", IDS(8, 9, 8, 9, 9));
+    tokenizer_free(tok);
+    buffer_free(&b);
+}
+
 /* What is written as GGUF is read as the same tokenizer, from it and from what it was read from. */
 static struct tokenizer *through_gguf(const struct tokenizer *tok) {
     struct talc_error err = {0};
@@ -577,6 +596,7 @@ int main(void) {
         IN_FOLDER(other_sentencepiece_models_are_refused),
         IN_FOLDER(byte_level_tokenizers_of_gguf_are_read),
         IN_FOLDER(sentencepiece_tokenizers_of_gguf_are_read),
+        IN_FOLDER(symbols_of_users_in_gguf_stand_apart),
         IN_FOLDER(what_is_written_as_gguf_comes_back),
         IN_FOLDER(what_gguf_cannot_say_is_refused),
         IN_FOLDER(damaged_files_do_no_harm),
