@@ -36,6 +36,7 @@ int cmd_bench(int argc, char **argv) {
         {.name = "weights", .kind = OPTION_TEXT, .value = &b.weights, .argument = "TYPE", .help = "train, memory: f32 or bf16, of matrices and tables"},
         {.name = "recompute", .kind = OPTION_FLAG, .value = &b.recompute, .help = "train, memory: activations again in backward"},
         {.name = "profile", .kind = OPTION_FLAG, .value = &b.profile, .help = "train: also the time of each operation"},
+        {.name = "fastest", .kind = OPTION_FLAG, .value = &b.fastest, .help = "gemm, attention: the fastest of many calls beside the highest peak, for a machine with other work"},
         {.name = "json", .kind = OPTION_FLAG, .value = &b.json, .help = "one JSON object a row"},
         OPTION_DEVICE(b.device, b.threads),
     };

@@ -28,6 +28,9 @@ for row in 'matrix product, f32' 'copying memory, read and written' memory; do
     awk -v x="$(value "$row" value)" 'BEGIN { exit !(x > 0) }' || fail "no '$row' of this machine: $(cat "$work/out")"
 done
 
+must "$TALC" bench gemm --fastest --json
+awk -v x="$(value 'median share of the peak, m >= 64' value)" 'BEGIN { exit !(x > 5 && x < 110) }' || fail "the fastest products are beyond belief: $(cat "$work/out")"
+
 refuses 'not .speed' "$TALC" bench speed
 refuses 'f32 or bf16' "$TALC" bench gemm --dtype f8
 

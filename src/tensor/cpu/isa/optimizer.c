@@ -57,12 +57,31 @@ static void store_rounded(struct tensor t, int64_t r, int64_t first, int64_t n, 
     for (int64_t i = 0; i < n; i++) to[i] = bf16_round_stochastic(copy[i], words[2 * i] >> shift);
 }
 
-#define RANDOM_WORDS (2 * CHUNK + 4)
+#define BLOCKS 16 /* of Philox side by side: the compiler makes vectors of them */
+#define RANDOM_WORDS (2 * CHUNK + 4 * BLOCKS + 4)
+
+/* What rounding_words gives for the elements from 2 * first on, BLOCKS pairs of them. */
+static void many_words(const uint64_t rng[2], uint32_t site, uint64_t first, uint32_t words[4 * BLOCKS]) {
+    uint32_t a[BLOCKS], b[BLOCKS], c[BLOCKS], d[BLOCKS], key[2] = {(uint32_t)rng[0], (uint32_t)(rng[0] >> 32)};
+    for (int i = 0; i < BLOCKS; i++) {
+        a[i] = (uint32_t)(first + (uint64_t)i), b[i] = (uint32_t)((first + (uint64_t)i) >> 32);
+        c[i] = site, d[i] = (uint32_t)rng[1];
+    }
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        for (int i = 0; i < BLOCKS; i++) {
+            uint64_t x = (uint64_t)PHILOX_MULTIPLIER_0 * a[i], y = (uint64_t)PHILOX_MULTIPLIER_1 * c[i];
+            a[i] = (uint32_t)(y >> 32) ^ b[i] ^ key[0], b[i] = (uint32_t)y;
+            c[i] = (uint32_t)(x >> 32) ^ d[i] ^ key[1], d[i] = (uint32_t)x;
+        }
+        key[0] += PHILOX_KEY_STEP_0, key[1] += PHILOX_KEY_STEP_1;
+    }
+    for (int i = 0; i < BLOCKS; i++) words[4 * i] = a[i], words[4 * i + 1] = b[i], words[4 * i + 2] = c[i], words[4 * i + 3] = d[i];
+}
 
 /* Two random words for each of the elements [begin, begin + n), n at most CHUNK; they lie in `memory`. */
 static uint32_t *random_words(struct tensor rng, uint32_t site, int64_t begin, int64_t n, uint32_t memory[RANDOM_WORDS]) {
     int64_t even = begin - begin % 2;
-    for (int64_t i = even; i < begin + n; i += 2) rounding_words(rng.data, site, i, memory + 2 * (i - even));
+    for (int64_t i = even; i < begin + n; i += 2 * BLOCKS) many_words(rng.data, site, (uint64_t)i / 2, memory + 2 * (i - even));
     return memory + 2 * (begin - even);
 }
 
