@@ -121,8 +121,8 @@ enum update_step {
     UPDATE_STEP
 };
 /* A parameter (or a piece of one) with what steps it, of one shape. The gradient is F32, the others F32 or BF16: what is kept in
- * BF16 is computed in fp32 and rounded stochastically (rounding.h; element (r, c) is number r * cols + c). Its first random word
- * rounds the parameter (low half) and m (upper half), its second v. */
+ * BF16 is computed in fp32 and rounded stochastically (rounding.h; element (r, c) is number r * cols + c). Of its random word the
+ * low half rounds the parameter, the upper half m and v. */
 struct adamw_part {
     struct adamw_options options;
     struct tensor parameter, gradient, m, v;
@@ -200,7 +200,7 @@ struct ops {
     void (*sum_of_squares)(struct stream *s, struct tensor sum, struct tensor x);
     /* One pass over all parts, which do not overlap; a gradient is multiplied by the step's scale and then set to 0. */
     void (*adamw)(struct stream *s, const struct adamw_part *parts, int n_parts);
-    /* dst = src, BF16 from F32, rounded stochastically with the first random word of each element. */
+    /* dst = src, BF16 from F32, rounded stochastically with the low half of each element's random word. */
     void (*copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site);
     /* The parts of Muon (train/muon.h) that are not matrix products. Nesterov's momentum, g the scaled gradient and u the
      * momentum of the step: m = u m + (1 - u) g; out = u m + (1 - u) g. */

@@ -16,11 +16,11 @@ static inline uint16_t bf16_round_stochastic(float x, uint32_t random) {
     return (uint16_t)((bits + (random & 0xffffu)) >> 16);
 }
 
-/* Two random words of element `i` of a tensor, of Philox4x32-10: key = the seed, counter words = (i / 2, its upper half, site, low
- * half of counter), words 2 (i % 2) and the next one of the four. Two elements are made at once: those of i and i + 1, i even. */
+/* A random word each for the elements i to i + 3 of a tensor, i a multiple of 4, of Philox4x32-10: key = the seed, counter words =
+ * (i / 4, its upper half, site, low half of counter). */
 static inline void rounding_words(const uint64_t rng[2], uint32_t site, int64_t i, uint32_t words[4]) {
     const uint32_t key[2] = {(uint32_t)rng[0], (uint32_t)(rng[0] >> 32)};
-    const uint32_t counter[4] = {(uint32_t)(i / 2), (uint32_t)((uint64_t)(i / 2) >> 32), site, (uint32_t)rng[1]};
+    const uint32_t counter[4] = {(uint32_t)(i / 4), (uint32_t)((uint64_t)(i / 4) >> 32), site, (uint32_t)rng[1]};
     philox4x32(counter, key, words);
 }
 

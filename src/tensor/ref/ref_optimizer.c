@@ -27,11 +27,11 @@ static void step_element(const struct adamw_part *a, int64_t r, int64_t c) {
     double square_hat = square * ref_load(a->step, 0, STEP_CORRECTION2);
     double update = mean_hat / (sqrt(square_hat) + (double)a->options.epsilon) + (double)a->options.weight_decay * p;
     uint32_t words[4] = {0};
-    int64_t element = r * a->parameter.cols + c, at = 2 * (element % 2);
-    if (tensor_present(a->rng)) rounding_words(a->rng.data, a->site, element, words);
+    int64_t element = r * a->parameter.cols + c, at = element % 4;
+    if (tensor_present(a->rng)) rounding_words(a->rng.data, a->site, element - at, words);
     store_rounded(a->parameter, r, c, p - learning_rate * update, words[at]);
     store_rounded(a->m, r, c, mean, words[at] >> 16);
-    store_rounded(a->v, r, c, square, words[at + 1]);
+    store_rounded(a->v, r, c, square, words[at] >> 16);
     ref_store(a->gradient, r, c, 0);
 }
 
@@ -48,8 +48,8 @@ void ref_copy_rounded(struct stream *s, struct tensor dst, struct tensor src, st
         for (int64_t c = 0; c < dst.cols; c++) {
             uint32_t words[4];
             int64_t element = r * dst.cols + c;
-            rounding_words(rng.data, site, element, words);
-            store_rounded(dst, r, c, ref_load(src, r, c), words[2 * (element % 2)]);
+            rounding_words(rng.data, site, element - element % 4, words);
+            store_rounded(dst, r, c, ref_load(src, r, c), words[element % 4]);
         }
 }
 

@@ -50,17 +50,17 @@ static float *widened(struct tensor t, int64_t r, int64_t first, int64_t n, floa
     return copy;
 }
 
-/* Back from the copy; random bits of element i are those of words[2 i] from `shift` up. */
+/* Back from the copy; random bits of element i are those of words[i] from `shift` up. */
 static void store_rounded(struct tensor t, int64_t r, int64_t first, int64_t n, const float *copy, const uint32_t *words, int shift) {
     if (t.dtype == DTYPE_F32) return;
     uint16_t *to = (uint16_t *)t.data + r * t.stride + first;
-    for (int64_t i = 0; i < n; i++) to[i] = bf16_round_stochastic(copy[i], words[2 * i] >> shift);
+    for (int64_t i = 0; i < n; i++) to[i] = bf16_round_stochastic(copy[i], words[i] >> shift);
 }
 
 #define BLOCKS 16 /* of Philox side by side: the compiler makes vectors of them */
-#define RANDOM_WORDS (2 * CHUNK + 4 * BLOCKS + 4)
+#define RANDOM_WORDS (CHUNK + 4 * BLOCKS + 4)
 
-/* What rounding_words gives for the elements from 2 * first on, BLOCKS pairs of them. */
+/* What rounding_words gives for the elements from 4 * first on, four for each of BLOCKS. */
 static void many_words(const uint64_t rng[2], uint32_t site, uint64_t first, uint32_t words[4 * BLOCKS]) {
     uint32_t a[BLOCKS], b[BLOCKS], c[BLOCKS], d[BLOCKS], key[2] = {(uint32_t)rng[0], (uint32_t)(rng[0] >> 32)};
     for (int i = 0; i < BLOCKS; i++) {
@@ -78,11 +78,11 @@ static void many_words(const uint64_t rng[2], uint32_t site, uint64_t first, uin
     for (int i = 0; i < BLOCKS; i++) words[4 * i] = a[i], words[4 * i + 1] = b[i], words[4 * i + 2] = c[i], words[4 * i + 3] = d[i];
 }
 
-/* Two random words for each of the elements [begin, begin + n), n at most CHUNK; they lie in `memory`. */
+/* A random word for each of the elements [begin, begin + n), n at most CHUNK; they lie in `memory`. */
 static uint32_t *random_words(struct tensor rng, uint32_t site, int64_t begin, int64_t n, uint32_t memory[RANDOM_WORDS]) {
-    int64_t even = begin - begin % 2;
-    for (int64_t i = even; i < begin + n; i += 2 * BLOCKS) many_words(rng.data, site, (uint64_t)i / 2, memory + 2 * (i - even));
-    return memory + 2 * (begin - even);
+    int64_t first = begin - begin % 4;
+    for (int64_t i = first; i < begin + n; i += 4 * BLOCKS) many_words(rng.data, site, (uint64_t)i / 4, memory + (i - first));
+    return memory + (begin - first);
 }
 
 static void step_chunk(const struct adamw_part *part, int64_t r, int64_t first, int64_t n) {
@@ -93,7 +93,7 @@ static void step_chunk(const struct adamw_part *part, int64_t r, int64_t first, 
     step_floats(part, p, row_f32(part->gradient, r) + first, m, v, n);
     store_rounded(part->parameter, r, first, n, p, words, 0);
     store_rounded(part->m, r, first, n, m, words, 16);
-    store_rounded(part->v, r, first, n, v, words + 1, 0);
+    store_rounded(part->v, r, first, n, v, words, 16);
 }
 
 static void step_piece(const struct adamw_part *part, int64_t r, int64_t first, int64_t n) {
