@@ -193,6 +193,7 @@ static void products_do_not_pass_the_measured_peak(void **state) {
     struct op_devices *d = *state;
     const int n = 192;
     int n_measured = 0;
+    if (getenv("RUNNER")) skip(); /* under an emulator times say nothing */
     for (int i = 0; i < d->n_devices; i++) {
         struct stream *s = &d->devices[i].streams[THREADS_1];
         if (!s->backend->peak_flops) continue;
