@@ -12,7 +12,7 @@ calc() { awk "BEGIN { x = ($1); print x }"; }
 # time, since a fact must be met often enough to be learnt.
 pretrain=$(calc "$minutes * 0.14")
 sft_minutes() {
-    left=$(calc "$minutes - ($(date +%s) - $begin) / 60 - ($minutes > 7 ? $minutes * 0.06 : 0.4)")
+    left=$(calc "$minutes - ($(date +%s) - $begin) / 60 - ($minutes > 7 ? $minutes * 0.04 : 0.4)")
     calc "$left > $minutes / 2 ? $left : $minutes / 2"
 }
 entities=$(calc "int($minutes > 10 ? 500 : $minutes < 1 ? 50 : $minutes * 50)")
