@@ -119,7 +119,7 @@ int cmd_primer(int argc, char **argv) {
         {.name = "out", .kind = OPTION_TEXT, .value = &p.out, .argument = "DIR", .help = "folder to write; a primer that is there is replaced"},
         {.name = "seed", .kind = OPTION_INT, .value = &p.seed, .argument = "N", .help = "which world (default 1)", .min = 0, .max = 9e18},
         {.name = "entities", .kind = OPTION_INT, .value = &p.entities, .argument = "N", .help = "things in the world, six facts each (default 500)", .min = 20, .max = 20000},
-        {.name = "exposures", .kind = OPTION_INT, .value = &p.exposures, .argument = "N", .help = "how often training asks for each fact (default 12)", .min = 1, .max = 200},
+        {.name = "exposures", .kind = OPTION_INT, .value = &p.exposures, .argument = "N", .help = "how often training asks for each fact (default 13)", .min = 1, .max = 200},
         {.name = "bios", .kind = OPTION_INT, .value = &p.bios, .argument = "N", .help = "texts about each thing (default 35)", .min = 1, .max = 200},
         {.name = "documents", .kind = OPTION_INT, .value = &p.documents, .argument = "N", .help = "stories and notes (default 4500)", .min = 0, .max = 1e6},
         {.name = "scale", .kind = OPTION_NUMBER, .value = &p.scale, .argument = "X", .help = "of what does not depend on the world: code, memory, outlines, talk, stories (default 1)", .min = 0.01, .max = 100},

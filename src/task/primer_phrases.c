@@ -779,6 +779,24 @@ static const char *const count[] = {"counts the {O} above ten",
                                     "computes the number of a list's {O} over ten",
                                     "counts how many {O} of a list exceed ten"};
 
+static const char *const difference[] = {
+    "returns x's {o} minus y's {o}",
+    "computes x's {o} minus y's {o}",
+    "subtracts y's from x's {o}",
+    "subtracts y's {o} from x's {o}",
+    "subtracts y's {o} from that of x",
+    "subtracts the {o} of y from that of x",
+    "returns the difference of the {O} of x and y",
+    "computes the difference of the {O} of x and y",
+    "gives the difference of {O} of x and y",
+    "returns the difference of x's and y's {O}",
+    "computes the difference of x's and y's {O}",
+    "gives the {o} of x minus that of y",
+    "computes the {o} of x minus that of y",
+    "computes the difference of {O} of x and y",
+    "gives the difference of x's and y's {O}",
+};
+
 const struct phrases primer_phrases[N_PHRASE_TABLES] = {
     [PHRASES_FACT] = TABLE(fact),
     [PHRASES_ACQUAINTANCE] = TABLE(acquaintance),
@@ -795,4 +813,5 @@ const struct phrases primer_phrases[N_PHRASE_TABLES] = {
     [PHRASES_EACH] = TABLE(each),
     [PHRASES_SUM_OF_TWO] = TABLE(sum_of_two),
     [PHRASES_COUNT] = TABLE(count),
+    [PHRASES_DIFFERENCE] = TABLE(difference),
 };

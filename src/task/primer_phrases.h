@@ -23,6 +23,7 @@ enum phrase_table {
     PHRASES_EACH,
     PHRASES_SUM_OF_TWO,
     PHRASES_COUNT,
+    PHRASES_DIFFERENCE,
     N_PHRASE_TABLES
 };
 extern const struct phrases primer_phrases[N_PHRASE_TABLES];

@@ -54,6 +54,7 @@ static int sum_of(const struct operation *op, const int *a, int n) {
     for (int i = 0; i < n; i++) sum += op->apply(a[i]);
     return sum;
 }
+static int difference_of(const struct operation *op, const int *a, int n) { return n > 1 ? op->apply(a[0]) - op->apply(a[1]) : 0; }
 static int largest_of(const struct operation *op, const int *a, int n) {
     int largest = op->apply(a[0]);
     for (int i = 1; i < n; i++)
@@ -107,6 +108,10 @@ static const struct template templates[] = {
      {"void {f}(int *a, int n) {\n    for (int i = 0; i < n; i++)\n        a[i] = {e};\n}",
       "def {f}(a):\n    return [{x} for x in a]"},
      PHRASES_EACH},
+    {TAKES_TWO,
+     difference_of,
+     {"int {f}(int x, int y) {\n    return ({x}) - ({y});\n}", "def {f}(x, y):\n    return ({x}) - ({y})"},
+     PHRASES_DIFFERENCE},
 };
 enum { N_TEMPLATES = sizeof templates / sizeof templates[0] };
 
