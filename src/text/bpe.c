@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "text/bpe_borders.h"
 #include "text/hash.h"
+#include "text/pages.h"
 
 #define NO_MERGE INT32_MAX
 #define SHORT_SYMBOLS 64 /* up to here scanning all pairs after every merge beats a heap */
@@ -26,7 +27,8 @@ bool bpe_add_merge(struct bpe *bpe, struct bpe_merge merge) {
 
 void bpe_free(struct bpe *bpe) {
     free(bpe->merges);
-    free(bpe->slots);
+    pages_free(bpe->slots, bpe->n_slots * sizeof *bpe->slots);
+    pages_free(bpe->rights, bpe->n_rights * sizeof *bpe->rights);
     free(bpe->byte_pairs);
     free(bpe->characters);
     free(bpe->splits);
@@ -52,7 +54,7 @@ static inline uint64_t filter_bit(int32_t right) { return (uint64_t)1 << ((uint3
 
 /* The rank of a pair's merge (NO_MERGE: none) and, where there is one, the token it makes. */
 static inline int32_t pair_rank(const struct bpe *bpe, int32_t left, int32_t right, int32_t *result) {
-    if (bpe->splits && !(bpe->splits[left].rights & filter_bit(right))) return NO_MERGE;
+    if (bpe->rights && !(bpe->rights[left] & filter_bit(right))) return NO_MERGE;
     const struct bpe_merge *slot = &bpe->slots[find_slot(bpe, left, right)];
     if (slot->left < 0) return NO_MERGE;
     *result = slot->result;
@@ -61,48 +63,64 @@ static inline int32_t pair_rank(const struct bpe *bpe, int32_t left, int32_t rig
 
 /* ==== few symbols ================================================================================ */
 
-/* ranks[i] is of the pair (i, i + 1). Two passes: the first is one that compilers vectorise. */
-static inline size_t lowest_rank(const int32_t *ranks, size_t n_pairs) {
-    int32_t lowest = NO_MERGE;
-    for (size_t i = 0; i < n_pairs; i++) lowest = ranks[i] < lowest ? ranks[i] : lowest;
-    size_t i = 0;
-    while (ranks[i] != lowest) i++;
-    return i;
+/* Symbols and then tokens by the place where they begin: n of them at first. */
+struct short_list {
+    int32_t *ids;
+    int32_t ranks[SHORT_SYMBOLS], results[SHORT_SYMBOLS]; /* of the pair that begins here; NO_MERGE: none, or no token */
+    uint8_t previous[SHORT_SYMBOLS + 1], next[SHORT_SYMBOLS];
+};
+
+/* The first of the pairs of lowest rank, below n; n when no pair has a merge. Lists are so short that branches of a better
+ * search cost more than it saves. */
+static inline size_t lowest_pair(const struct short_list *list, size_t n) {
+    const uint64_t none = (uint64_t)NO_MERGE << 32;
+    uint64_t lowest = none;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t pair = (uint64_t)(uint32_t)list->ranks[i] << 32 | i;
+        lowest = pair < lowest ? pair : lowest;
+    }
+    return lowest == none ? n : (uint32_t)lowest;
 }
 
-static size_t merge_pairs(const struct bpe *bpe, int32_t *ids, int32_t *ranks, int32_t *results, size_t n) {
-    while (n > 1) {
-        size_t best = lowest_rank(ranks, n - 1);
-        if (ranks[best] == NO_MERGE) break;
-        ids[best] = results[best];
-        memmove(ids + best + 1, ids + best + 2, (n - best - 2) * sizeof *ids);
-        if (best + 2 < n) { /* pair i is (i, i + 1): pair best + 1 is gone */
-            memmove(ranks + best + 1, ranks + best + 2, (n - best - 2) * sizeof *ranks);
-            memmove(results + best + 1, results + best + 2, (n - best - 2) * sizeof *results);
-        }
-        n--;
-        if (best > 0) ranks[best - 1] = pair_rank(bpe, ids[best - 1], ids[best], &results[best - 1]);
-        if (best + 1 < n) ranks[best] = pair_rank(bpe, ids[best], ids[best + 1], &results[best]);
+static size_t merge_pairs(const struct bpe *bpe, struct short_list *list, size_t n) {
+    int32_t *ids = list->ids, *ranks = list->ranks, *results = list->results;
+    ranks[n - 1] = NO_MERGE;
+    for (size_t i = 0; i < n; i++) {
+        list->previous[i] = (uint8_t)(i - 1);
+        list->next[i] = (uint8_t)(i + 1);
     }
-    return n;
+    for (size_t i; (i = lowest_pair(list, n)) < n;) {
+        size_t gone = list->next[i], after = list->next[gone], before = list->previous[i];
+        ids[i] = results[i];
+        ranks[gone] = ranks[i] = NO_MERGE;
+        list->next[i] = (uint8_t)after;
+        list->previous[after] = (uint8_t)i;
+        if (after < n) ranks[i] = pair_rank(bpe, ids[i], ids[after], &results[i]);
+        if (i > 0) ranks[before] = pair_rank(bpe, ids[before], ids[i], &results[before]);
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < n; i = list->next[i]) ids[count++] = ids[i];
+    return count;
 }
 
 static size_t merge_short(const struct bpe *bpe, int32_t *ids, size_t n) {
-    int32_t ranks[SHORT_SYMBOLS], results[SHORT_SYMBOLS];
-    for (size_t i = 0; i + 1 < n; i++) ranks[i] = pair_rank(bpe, ids[i], ids[i + 1], &results[i]);
-    return merge_pairs(bpe, ids, ranks, results, n);
+    struct short_list list;
+    list.ids = ids;
+    for (size_t i = 0; i + 1 < n; i++) list.ranks[i] = pair_rank(bpe, ids[i], ids[i + 1], &list.results[i]);
+    return merge_pairs(bpe, &list, n);
 }
 
 /* As merge_short, for symbols that are the bytes of `word`, all of which have tokens. */
 static size_t merge_short_bytes(const struct bpe *bpe, const char *word, int32_t *ids, size_t n) {
-    int32_t ranks[SHORT_SYMBOLS], results[SHORT_SYMBOLS];
+    struct short_list list;
     const unsigned char *bytes = (const unsigned char *)word;
+    list.ids = ids;
     for (size_t i = 0; i + 1 < n; i++) {
-        uint32_t merge = bpe->byte_pairs[bytes[i] << 8 | bytes[i + 1]];
-        ranks[i] = merge ? (int32_t)bpe->merges[merge - 1].rank : NO_MERGE;
-        results[i] = merge ? bpe->merges[merge - 1].result : 0;
+        struct bpe_byte_pair pair = bpe->byte_pairs[bytes[i] << 8 | bytes[i + 1]];
+        list.ranks[i] = pair.rank;
+        list.results[i] = pair.result;
     }
-    return merge_pairs(bpe, ids, ranks, results, n);
+    return merge_pairs(bpe, &list, n);
 }
 
 /* ==== many symbols: a list of tokens and a heap of the pairs that have a merge =================== */
@@ -299,10 +317,10 @@ bool bpe_are_neighbours(const struct bpe *bpe, const struct vocabulary *v, struc
 /* ==== tables ===================================================================================== */
 
 static bool build_slots(struct bpe *bpe, size_t n_merges) {
+    pages_free(bpe->slots, bpe->n_slots * sizeof *bpe->slots);
     bpe->n_slots = 16;
     while (bpe->n_slots < n_merges * 2) bpe->n_slots *= 2;
-    free(bpe->slots);
-    bpe->slots = malloc(bpe->n_slots * sizeof *bpe->slots);
+    bpe->slots = pages_new(bpe->n_slots * sizeof *bpe->slots);
     if (!bpe->slots) return false;
     memset(bpe->slots, 0xff, bpe->n_slots * sizeof *bpe->slots); /* left is -1 */
     for (size_t i = 0; i < bpe->n_merges; i++)
@@ -329,11 +347,14 @@ static int byte_of(const struct bpe *bpe, const struct vocabulary *v, int32_t id
 }
 
 static bool list_byte_pairs(struct bpe *bpe, const struct vocabulary *v) {
-    bpe->byte_pairs = calloc(65536, sizeof *bpe->byte_pairs);
+    bpe->byte_pairs = malloc(65536 * sizeof *bpe->byte_pairs);
     if (!bpe->byte_pairs) return false;
+    for (size_t i = 0; i < 65536; i++) bpe->byte_pairs[i] = (struct bpe_byte_pair){NO_MERGE, 0};
     for (size_t i = 0; i < bpe->n_merges; i++) {
-        int left = byte_of(bpe, v, bpe->merges[i].left), right = byte_of(bpe, v, bpe->merges[i].right);
-        if (left >= 0 && right >= 0) bpe->byte_pairs[left << 8 | right] = (uint32_t)i + 1;
+        const struct bpe_merge *m = &bpe->merges[i];
+        int left = byte_of(bpe, v, m->left), right = byte_of(bpe, v, m->right);
+        if (left >= 0 && right >= 0)
+            bpe->byte_pairs[left << 8 | right] = (struct bpe_byte_pair){(int32_t)m->rank, m->result};
     }
     return true;
 }
@@ -354,8 +375,10 @@ static bool list_characters(struct bpe *bpe, const struct vocabulary *v) {
  * makes it, a part of it comes after it, or other merges have its rank. */
 static bool list_splits(struct bpe *bpe, const struct vocabulary *v) {
     bpe->splits = malloc(((size_t)v->size + 1) * sizeof *bpe->splits);
-    if (!bpe->splits) return false;
-    for (int32_t id = 0; id < v->size; id++) bpe->splits[id] = (struct bpe_split){id, id, -1, id != bpe->unknown_id, 0};
+    bpe->n_rights = (size_t)v->size + 1;
+    bpe->rights = pages_new(bpe->n_rights * sizeof *bpe->rights);
+    if (!bpe->splits || !bpe->rights) return false;
+    for (int32_t id = 0; id < v->size; id++) bpe->splits[id] = (struct bpe_split){id, id, -1, id != bpe->unknown_id};
     for (size_t i = 0; i < bpe->n_merges; i++) {
         const struct bpe_merge *m = &bpe->merges[i];
         struct bpe_split *split = &bpe->splits[m->result];
@@ -366,9 +389,8 @@ static bool list_splits(struct bpe *bpe, const struct vocabulary *v) {
         bool first = split->rank < 0 && split->simple;
         *split = (struct bpe_split){m->left, m->right, (int32_t)m->rank,
                                     first && !tied && left->simple && right->simple && m->left != m->result &&
-                                        m->right != m->result,
-                                    split->rights};
-        bpe->splits[m->left].rights |= filter_bit(m->right);
+                                        m->right != m->result};
+        bpe->rights[m->left] |= filter_bit(m->right);
         uint64_t n_bytes = (uint64_t)v->tokens[m->left].n_bytes + v->tokens[m->right].n_bytes;
         if (n_bytes != v->tokens[m->result].n_bytes || m->result == bpe->unknown_id) bpe->other_lengths = true;
     }

@@ -25,12 +25,15 @@ enum bpe_symbols {
     BPE_CHARACTERS, /* a character without a token: the tokens of its bytes, if all are there, else unknown_id */
 };
 
-/* The two tokens that a token was merged from, and when; and a filter of what it merges with. */
+/* The two tokens that a token was merged from, and when. */
 struct bpe_split {
     int32_t left, right;
     int32_t rank;    /* -1: a symbol, or never made by merging */
     bool simple;     /* this is the only way that leads to the token, and so it is with its parts */
-    uint64_t rights; /* a bit for each token that it may merge with as the left one, by hash */
+};
+
+struct bpe_byte_pair {
+    int32_t rank, result; /* rank INT32_MAX: they have no merge */
 };
 
 struct bpe {
@@ -38,10 +41,12 @@ struct bpe {
     size_t n_merges, merges_capacity;
     struct bpe_merge *slots; /* hash table by (left, right); left -1 is empty; n_slots is a power of two */
     size_t n_slots;
-    uint32_t *byte_pairs; /* [65536] BPE_BYTES: index + 1 of the merge of two bytes, 0: none */
+    struct bpe_byte_pair *byte_pairs; /* [65536] BPE_BYTES: the merge of two bytes */
     int32_t *characters;  /* [65536] BPE_CHARACTERS: the token of a character below U+10000, -1: none */
     struct bpe_borders *borders; /* see bpe_borders.h */
     struct bpe_split *splits; /* [tokens of the vocabulary] by id */
+    uint64_t *rights; /* [tokens of the vocabulary] a bit for each token that it may merge with as the left one, by hash */
+    size_t n_rights;
     enum bpe_symbols symbols;
     int32_t byte_ids[256]; /* the token of one byte (BPE_CHARACTERS: its fallback), -1: none */
     int32_t unknown_id;    /* -1: a symbol without a token is an error */

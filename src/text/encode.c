@@ -12,7 +12,7 @@
 #define BLOCK_BYTES ((size_t)64 << 10)  /* room for ids is made for so much text at once */
 #define CHUNK_BYTES ((size_t)256 << 10) /* of text, for one task of several threads */
 #define LONGEST_WORD_BYTES 18           /* of characters of three bytes */
-#define CUT_WORDS 32
+#define CUT_WORDS 64
 #define MIN_READABLE 16                 /* bytes that a key is read from */
 
 /* What a thread needs while it encodes. Kept by the tokenizer between uses: what it has learnt of words stays. */
@@ -123,11 +123,16 @@ static bool encode_other_word(struct encoding *x, const char *word, size_t n, st
     return true;
 }
 
-/* A word whose key is known (that of a longer one does not matter). `out` has room for n + WORD_CACHE_SHORT_IDS more
- * ids. */
-static inline bool encode_keyed(struct encoding *x, const char *word, size_t n, struct word_key key) {
-    if (is_sentence(word, n)) return encode_sentence(x, word, n);
-    if (n <= WORD_CACHE_SHORT_BYTES && !x->tok->no_cache) {
+/* A word that is not found by its key (that of a longer one does not matter). `out` has room for n + WORD_CACHE_SHORT_IDS
+ * more ids. */
+static bool encode_missing(struct encoding *x, const char *word, size_t n, struct word_key key) {
+    return is_sentence(word, n) ? encode_sentence(x, word, n) : encode_other_word(x, word, n, key);
+}
+
+static inline bool encode_word(struct encoding *x, const char *word, size_t n, bool readable) {
+    struct word_key key = {0, 0};
+    if (n <= WORD_CACHE_SHORT_BYTES && !is_sentence(word, n) && !x->tok->no_cache) {
+        key = word_key(word, n, readable);
         const struct word_entry *entry = word_cache_find(&x->encoder->cache, key);
         if (entry) {
             struct token_list *out = x->out;
@@ -135,13 +140,7 @@ static inline bool encode_keyed(struct encoding *x, const char *word, size_t n, 
             return true;
         }
     }
-    return encode_other_word(x, word, n, key);
-}
-
-static inline bool encode_word(struct encoding *x, const char *word, size_t n, bool readable) {
-    struct word_key key = {0, 0};
-    if (n <= WORD_CACHE_SHORT_BYTES) key = word_key(word, n, readable);
-    return encode_keyed(x, word, n, key);
+    return encode_missing(x, word, n, key);
 }
 
 static bool make_room(struct encoding *x, size_t n) {
@@ -151,38 +150,53 @@ static bool make_room(struct encoding *x, size_t n) {
 /* ==== ways to cut text into words ================================================================ */
 
 /* Words are cut some at a time, so that their places in the cache are on the way from memory when they are looked up. */
-struct cut_word {
-    size_t begin, n;
-    struct word_key key;
+struct cut_words {
+    size_t begin, count;
+    size_t ends[CUT_WORDS];
+    struct word_key keys[CUT_WORDS]; /* high 0: not a word that the cache keeps by its key */
 };
 
-static size_t cut_words(struct encoding *x, enum pretokenizer scanner, const char *text, size_t n, size_t *at,
-                        size_t stop, struct cut_word *words) {
-    size_t count = 0, i = *at;
-    for (; i < stop && count < CUT_WORDS; count++) {
-        struct cut_word *w = &words[count];
-        w->begin = i;
-        w->n = pretokenize_next(scanner, text + i, n - i);
-        if (w->n <= WORD_CACHE_SHORT_BYTES && !is_sentence(text + i, w->n)) {
-            w->key = word_key(text + i, w->n, n - i >= MIN_READABLE);
-            __builtin_prefetch(x->encoder->cache.buckets[word_bucket(w->key)]);
-        }
-        i += w->n;
+static void cut_words(const struct encoding *x, enum pretokenizer scanner, const char *text, size_t n, size_t at,
+                      size_t stop, struct cut_words *w) {
+    w->begin = at;
+    w->count = pretokenize_words(scanner, text, n, at, stop, w->ends, CUT_WORDS);
+    for (size_t i = 0; i < w->count; at = w->ends[i++]) {
+        size_t length = w->ends[i] - at;
+        w->keys[i] = (struct word_key){0, 0};
+        if (length > WORD_CACHE_SHORT_BYTES || is_sentence(text + at, length)) continue;
+        w->keys[i] = word_key(text + at, length, n - at >= MIN_READABLE);
+        __builtin_prefetch(x->encoder->cache.buckets[word_bucket(w->keys[i])]);
     }
-    *at = i;
-    return count;
+}
+
+static bool encode_cut_words(struct encoding *x, const char *text, const struct cut_words *w) {
+    struct token_list *out = x->out;
+    const struct word_cache *cache = x->tok->no_cache ? NULL : &x->encoder->cache;
+    int32_t *ids = out->ids + out->count;
+    for (size_t i = 0, at = w->begin; i < w->count; at = w->ends[i++]) {
+        const struct word_entry *entry = cache && w->keys[i].high ? word_cache_find(cache, w->keys[i]) : NULL;
+        if (entry) {
+            ids += word_entry_ids(entry, ids);
+            continue;
+        }
+        out->count = (size_t)(ids - out->ids);
+        if (!encode_missing(x, text + at, w->ends[i] - at, w->keys[i])) return false;
+        ids = out->ids + out->count;
+    }
+    out->count = (size_t)(ids - out->ids);
+    return true;
 }
 
 static bool encode_scanned(struct encoding *x, enum pretokenizer scanner, const char *text, size_t n) {
-    struct cut_word words[CUT_WORDS];
+    struct cut_words words;
     for (size_t i = 0; i < n;) {
         size_t stop = n - i > BLOCK_BYTES ? i + BLOCK_BYTES : n;
         if (!make_room(x, stop - i)) return false;
         while (i < stop) {
-            size_t count = cut_words(x, scanner, text, n, &i, stop, words);
-            if (i > stop && !make_room(x, i - words[0].begin)) return false;
-            for (size_t w = 0; w < count; w++)
-                if (!encode_keyed(x, text + words[w].begin, words[w].n, words[w].key)) return false;
+            cut_words(x, scanner, text, n, i, stop, &words);
+            i = words.ends[words.count - 1];
+            if (i > stop && !make_room(x, i - words.begin)) return false;
+            if (!encode_cut_words(x, text, &words)) return false;
         }
     }
     return true;

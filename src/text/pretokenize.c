@@ -7,6 +7,10 @@
 
 #include "text/scan.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define OTHERS_AND_SPACES "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define CASED_WORDS(contractions)                                                                                      \
@@ -14,9 +18,13 @@
     "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" contractions
 #define CASED_END "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+/* Which patterns cut ASCII by the same rules (see ascii_word). */
+enum family { FAMILY_OTHER, FAMILY_GPT2, FAMILY_CL100K, FAMILY_O200K };
+
 struct pattern {
     const char *name;
     size_t (*next)(const struct pattern *pattern, const char *text, size_t n);
+    enum family family;
     int max_digits;         /* of one word; 0: any number */
     bool end_is_one_word;   /* white space up to the end of the text is not cut at line ends */
     bool contractions;      /* of a cased word: 's and the like belong to it */
@@ -200,6 +208,7 @@ static size_t next_deepseek(const struct pattern *pattern, const char *text, siz
 static const struct pattern patterns[PRETOKENIZER_COUNT] = {
     [PRETOKENIZER_GPT2] = {"gpt2",
                            next_gpt2,
+                           FAMILY_GPT2,
                            0,
                            true,
                            false,
@@ -208,6 +217,7 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                             "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"}},
     [PRETOKENIZER_CL100K] = {"cl100k",
                              next_cl100k,
+                             FAMILY_CL100K,
                              3,
                              true,
                              false,
@@ -216,6 +226,7 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                                            "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"}},
     [PRETOKENIZER_LLAMA3] = {"llama3",
                              next_cl100k,
+                             FAMILY_CL100K,
                              3,
                              false,
                              false,
@@ -224,6 +235,7 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                               "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" OTHERS_AND_SPACES}},
     [PRETOKENIZER_QWEN2] = {"qwen2",
                             next_cl100k,
+                            FAMILY_CL100K,
                             1,
                             false,
                             false,
@@ -231,6 +243,7 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                             {CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" OTHERS_AND_SPACES}},
     [PRETOKENIZER_O200K] = {"o200k",
                             next_o200k,
+                            FAMILY_O200K,
                             3,
                             false,
                             true,
@@ -238,6 +251,7 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                             {CASED_WORDS(CONTRACTIONS "?") "|\\p{N}{1,3}" CASED_END}},
     [PRETOKENIZER_TEKKEN] = {"tekken",
                              next_o200k,
+                             FAMILY_O200K,
                              1,
                              false,
                              false,
@@ -245,6 +259,7 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                              {CASED_WORDS("") "|\\p{N}" CASED_END}},
     [PRETOKENIZER_QWEN35] = {"qwen35",
                              next_cl100k,
+                             FAMILY_CL100K,
                              1,
                              false,
                              false,
@@ -253,6 +268,7 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                                            "| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
     [PRETOKENIZER_NANOCHAT] = {"nanochat",
                                next_cl100k,
+                               FAMILY_CL100K,
                                2,
                                false,
                                false,
@@ -262,6 +278,7 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                                 "| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"}},
     [PRETOKENIZER_DEEPSEEK] = {"deepseek",
                                next_deepseek,
+                               FAMILY_OTHER,
                                0,
                                false,
                                false,
@@ -273,6 +290,142 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                                 "|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*"
                                 "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
 };
+
+/* ==== many words of ASCII ======================================================================= */
+
+#ifdef __SSE2__
+
+#define BLOCK_BYTES 64 /* that are looked at together */
+
+/* A bit for each byte of a block. */
+struct ascii_block {
+    uint64_t upper, lower, letter, digit, line_end, space, blank, wide; /* space: \s, blank: ' ', wide: not ASCII */
+};
+
+/* Bytes from `least` on, `count` of them. */
+static inline uint64_t bytes_between(__m128i x, char least, int count) {
+    __m128i moved = _mm_add_epi8(x, _mm_set1_epi8((char)(-128 - least)));
+    return (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(moved, _mm_set1_epi8((char)(-128 + count))));
+}
+
+static inline uint64_t bytes_equal(__m128i x, char byte) {
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(byte)));
+}
+
+static inline struct ascii_block classify_block(const char *text) {
+    struct ascii_block b = {0};
+    for (int i = 0; i < BLOCK_BYTES; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(text + i));
+        b.upper |= bytes_between(x, 'A', 26) << i;
+        b.lower |= bytes_between(x, 'a', 26) << i;
+        b.digit |= bytes_between(x, '0', 10) << i;
+        b.line_end |= (bytes_equal(x, '\n') | bytes_equal(x, '\r')) << i;
+        b.space |= bytes_between(x, '\t', 5) << i;
+        b.blank |= bytes_equal(x, ' ') << i;
+        b.wide |= (uint64_t)(unsigned)_mm_movemask_epi8(x) << i;
+    }
+    b.space |= b.blank;
+    b.letter = b.upper | b.lower;
+    return b;
+}
+
+/* The end of the run of ones that begins at i < 64; 64 where it goes on to the end of the block. */
+static inline size_t end_of_ones(uint64_t mask, size_t i) {
+    uint64_t zeros = ~mask & ~(uint64_t)0 << i;
+    return zeros ? (size_t)__builtin_ctzll(zeros) : BLOCK_BYTES;
+}
+
+/* 0 for an end that what follows the block, or a character that is not ASCII, might move. */
+static inline size_t sure_end(const struct ascii_block *b, size_t end) {
+    return end < BLOCK_BYTES && !(b->wide >> end & 1) ? end : 0;
+}
+
+/* The end of the word that begins at i in a block, where ASCII of the block alone decides; else 0. The order is that of the
+ * alternatives: letters, behind a space (gpt2) or a character that is neither letter, digit nor line end; other characters,
+ * behind a space, with the line ends that follow; digits; white space. */
+static inline __attribute__((always_inline)) size_t ascii_word(enum family family, bool contractions, size_t max_digits,
+                                                               const struct ascii_block *b, const char *block, size_t i) {
+    const uint64_t other = ~(b->letter | b->digit | b->space | b->wide);
+    const uint64_t prefix = family == FAMILY_GPT2 ? b->blank : ~(b->letter | b->digit | b->line_end | b->wide);
+    size_t begin = i + (prefix >> i & 1), end;
+    if (begin == BLOCK_BYTES) return 0;
+    if (family != FAMILY_O200K && block[i] == '\'') return 0; /* a contraction? */
+    if (b->letter >> begin & 1) {
+        end = family == FAMILY_O200K ? end_of_ones(b->upper, begin) : end_of_ones(b->letter, begin);
+        if (family == FAMILY_O200K && end < BLOCK_BYTES) end = end_of_ones(b->lower, end);
+        return contractions && end < BLOCK_BYTES && block[end] == '\'' ? 0 : sure_end(b, end);
+    }
+    begin = i + (b->blank >> i & 1);
+    if (begin == BLOCK_BYTES) return 0;
+    if (other >> begin & 1) {
+        end = sure_end(b, end_of_ones(other, begin));
+        if (!end || family == FAMILY_GPT2) return end;
+        end = end_of_ones(b->line_end, end);
+        return end == BLOCK_BYTES || (family == FAMILY_O200K && block[end] == '/') ? 0 : end; /* they take more of these */
+    }
+    if (family == FAMILY_GPT2 && (b->digit >> begin & 1)) return sure_end(b, end_of_ones(b->digit, begin));
+    if (b->digit >> i & 1) {
+        end = end_of_ones(b->digit, i);
+        return max_digits && end - i >= max_digits ? i + max_digits : sure_end(b, end);
+    }
+    if (!(b->space >> i & 1)) return 0;
+    end = sure_end(b, end_of_ones(b->space, i));
+    if (!end) return 0;
+    uint64_t line_ends = b->line_end & ~(uint64_t)0 << i & (((uint64_t)1 << end) - 1);
+    if (family != FAMILY_GPT2 && line_ends) return BLOCK_BYTES - (size_t)__builtin_clzll(line_ends);
+    return end - i > 1 ? end - 1 : end;
+}
+
+static inline __attribute__((always_inline)) size_t cut_family(const struct pattern *p, enum family family,
+                                                               bool contractions, const char *text, size_t n,
+                                                               size_t at, size_t stop, size_t *ends, size_t max) {
+    const size_t max_digits = (size_t)p->max_digits;
+    size_t count = 0;
+    while (count < max && at < stop) {
+        if (n - at < BLOCK_BYTES) {
+            ends[count++] = at += p->next(p, text + at, n - at);
+            continue;
+        }
+        const char *block = text + at;
+        const struct ascii_block b = classify_block(block);
+        size_t i = 0, last = stop - at < BLOCK_BYTES ? stop - at : BLOCK_BYTES;
+        while (count < max && i < last) {
+            size_t end = ascii_word(family, contractions, max_digits, &b, block, i);
+            if (!end) break;
+            ends[count++] = at + end;
+            i = end;
+        }
+        at += i;
+        if (i < last && count < max && (i == 0 || b.wide >> i & 1 || i < BLOCK_BYTES / 2))
+            ends[count++] = at += p->next(p, text + at, n - at);
+    }
+    return count;
+}
+
+size_t pretokenize_words(enum pretokenizer pretokenizer, const char *text, size_t n, size_t at, size_t stop, size_t *ends,
+                         size_t max) {
+    const struct pattern *p = &patterns[pretokenizer];
+    switch (p->family) {
+    case FAMILY_GPT2: return cut_family(p, FAMILY_GPT2, false, text, n, at, stop, ends, max);
+    case FAMILY_CL100K: return cut_family(p, FAMILY_CL100K, false, text, n, at, stop, ends, max);
+    case FAMILY_O200K:
+        return p->contractions ? cut_family(p, FAMILY_O200K, true, text, n, at, stop, ends, max)
+                               : cut_family(p, FAMILY_O200K, false, text, n, at, stop, ends, max);
+    case FAMILY_OTHER: break;
+    }
+    return 0;
+}
+
+#else
+
+size_t pretokenize_words(enum pretokenizer pretokenizer, const char *text, size_t n, size_t at, size_t stop, size_t *ends,
+                         size_t max) {
+    size_t count = 0;
+    for (; at < stop && count < max; count++) ends[count] = at += pretokenize_next(pretokenizer, text + at, n - at);
+    return count;
+}
+
+#endif
 
 /* ==== which there are ============================================================================ */
 

@@ -24,6 +24,11 @@ enum pretokenizer {
  * The cut depends on nothing before text. */
 size_t pretokenize_next(enum pretokenizer pretokenizer, const char *text, size_t n_bytes);
 
+/* The ends of the words from text[at] on: of all that begin before text[stop], at most `max`; returns how many. The same
+ * words as pretokenize_next gives, for pretokenizers that cover text; ASCII is cut 16 bytes at a time where the machine can. */
+size_t pretokenize_words(enum pretokenizer pretokenizer, const char *text, size_t n_bytes, size_t at, size_t stop,
+                         size_t *ends, size_t max);
+
 /* True when every byte of every text belongs to a word. */
 bool pretokenizer_covers_text(enum pretokenizer pretokenizer);
 

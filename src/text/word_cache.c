@@ -3,24 +3,24 @@
 
 #include <stdlib.h>
 
-#define LINE_BYTES 64
+#include "text/pages.h"
+
+#define BUCKET_BYTES (WORD_CACHE_BUCKETS * sizeof(struct word_entry[2]))
 
 bool word_cache_open(struct word_cache *cache) {
     *cache = (struct word_cache){0};
-    cache->memory = calloc(1, WORD_CACHE_BUCKETS * sizeof *cache->buckets + LINE_BYTES);
+    cache->buckets = pages_new(BUCKET_BYTES);
     cache->slots = calloc(WORD_CACHE_LONG_SLOTS, sizeof *cache->slots);
     cache->store = malloc(WORD_CACHE_STORE_BYTES);
-    if (!cache->memory || !cache->slots || !cache->store) {
+    if (!cache->buckets || !cache->slots || !cache->store) {
         word_cache_close(cache);
         return false;
     }
-    size_t shift = LINE_BYTES - (size_t)((uintptr_t)cache->memory % LINE_BYTES);
-    cache->buckets = (void *)((char *)cache->memory + shift);
     return true;
 }
 
 void word_cache_close(struct word_cache *cache) {
-    free(cache->memory);
+    pages_free(cache->buckets, BUCKET_BYTES);
     free(cache->slots);
     free(cache->store);
     *cache = (struct word_cache){0};

@@ -10,11 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define WORD_CACHE_SHORT_BYTES 15
 #define WORD_CACHE_SHORT_IDS 4
 #define WORD_CACHE_LONG_BYTES 256
-#define WORD_CACHE_BUCKETS 32768     /* 2 MiB */
+#define WORD_CACHE_BUCKETS 131072    /* 8 MiB */
 #define WORD_CACHE_LONG_SLOTS 16384  /* at most half of them are used */
 #define WORD_CACHE_STORE_BYTES ((size_t)1 << 20)
 
@@ -34,7 +37,6 @@ struct long_slot {
 };
 
 struct word_cache {
-    void *memory; /* of the buckets, not aligned */
     struct word_entry (*buckets)[2];
     struct long_slot *slots;
     char *store; /* of long words: ids, then bytes */
@@ -49,6 +51,12 @@ void word_cache_close(struct word_cache *cache);
 static inline struct word_key word_key(const char *word, size_t n, bool readable) {
     struct word_key key = {0, 0};
     if (readable) {
+#ifdef __SSE2__
+        const __m128i places = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        __m128i bytes = _mm_and_si128(_mm_loadu_si128((const __m128i *)(const void *)word),
+                                      _mm_cmplt_epi8(places, _mm_set1_epi8((char)n)));
+        _mm_storeu_si128((__m128i *)(void *)&key, bytes);
+#else
         memcpy(&key, word, sizeof key);
         if (n >= 8) {
             key.high &= ((uint64_t)1 << (n - 8) * 8) - 1;
@@ -56,6 +64,7 @@ static inline struct word_key word_key(const char *word, size_t n, bool readable
             key.low &= ((uint64_t)1 << n * 8) - 1;
             key.high = 0;
         }
+#endif
     } else {
         memcpy(&key, word, n);
     }

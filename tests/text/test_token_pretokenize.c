@@ -93,6 +93,53 @@ static void random_bytes_are_cut_without_loss(void **state) {
     }
 }
 
+/* Text whose characters meet in every way: few kinds of them, runs, words up to the border of what is looked at together. */
+static size_t hostile_text(struct rng *rng, char *text, size_t max) {
+    static const char *const parts[] = {"a", "Z", "the", " the", "HELLO", "Word", " ", "  ", "\n", "\r\n", "\t", "'", "'s", "'LL", "'re",
+                                        "1", "123", "45678", ".", ",", "--", "/", "!/", "\"", " (", "_", "\x01", "\x1c", "\x0b", "\x7f",
+                                        "\u00e9", "\u00a0", "\u4e2d", "\u0301", "\u2019", "\U0001f600", "\xff", "\xe4", "\u017f", "\u0660"};
+    size_t n = 0, kinds = 1 + rng_below(rng, 6), chosen[6];
+    for (size_t i = 0; i < kinds; i++) chosen[i] = rng_below(rng, rng_below(rng, 2) ? 30 : sizeof parts / sizeof *parts);
+    for (;;) {
+        const char *part = parts[chosen[rng_below(rng, kinds)]];
+        for (size_t repeats = rng_below(rng, 8) ? 1 : 1 + rng_below(rng, 80); repeats > 0; repeats--) {
+            if (n + strlen(part) > max) return n;
+            memcpy(text + n, part, strlen(part));
+            n += strlen(part);
+        }
+    }
+}
+
+static void many_words_are_those_cut_one_by_one(void **state) {
+    (void)state;
+    struct rng rng = rng_make(7, 0);
+    char text[400];
+    size_t ends[64], n_words = 0;
+    for (int round = 0; round < 20000; round++) {
+        size_t n = hostile_text(&rng, text, 1 + rng_below(&rng, sizeof text)), stop = 1 + rng_below(&rng, n ? n : 1);
+        size_t max = 1 + rng_below(&rng, 64);
+        for (int i = 0; n && i < PRETOKENIZER_COUNT; i++) {
+            enum pretokenizer p = (enum pretokenizer)i;
+            if (!pretokenizer_covers_text(p)) continue;
+            for (size_t at = 0; at < stop;) {
+                size_t count = pretokenize_words(p, text, n, at, stop, ends, max);
+                assert_true(count > 0 && count <= max);
+                for (size_t w = 0; w < count; w++) {
+                    assert_true(at < stop);
+                    size_t length = pretokenize_next(p, text + at, n - at);
+                    if (ends[w] != at + length)
+                        fail_msg("%s: \"%.*s\" has a word of %zu bytes, not %zu", pretokenizer_name(p), (int)(n - at),
+                                 text + at, length, ends[w] - at);
+                    at = ends[w];
+                    n_words++;
+                }
+                assert_true(count == max || at >= stop);
+            }
+        }
+    }
+    assert_true(n_words > 1000000);
+}
+
 /* True when a word of `text` begins at `cut`, and those before it are the words of text[0..cut) alone. */
 static bool cut_keeps_words(enum pretokenizer p, const char *text, size_t n, size_t cut) {
     for (size_t at = 0; at < cut;) {
@@ -195,6 +242,7 @@ int main(void) {
         cmocka_unit_test(regular_expressions_are_recognised_by_their_text),
         cmocka_unit_test(broken_bytes_are_like_punctuation),
         cmocka_unit_test(random_bytes_are_cut_without_loss),
+        cmocka_unit_test(many_words_are_those_cut_one_by_one),
         cmocka_unit_test(a_safe_cut_changes_no_word),
         cmocka_unit_test(characters_have_their_classes),
         cmocka_unit_test(runs_of_ideographs_end_where_the_first_other_character_is),

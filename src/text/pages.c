@@ -1,0 +1,29 @@
+/* pages.c - see pages.h. */
+#include "text/pages.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+#define PAGE ((size_t)16 << 10) /* as much as the system has for one, or more */
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* Mapped from a huge page's border on; what is mapped before and behind it is given back. */
+void *pages_new(size_t n) {
+    size_t slack = n >= HUGE_PAGE ? HUGE_PAGE : 0;
+    if (n == 0 || n > SIZE_MAX - 2 * HUGE_PAGE) return NULL;
+    size_t whole = (n + PAGE - 1) / PAGE * PAGE + slack;
+    char *memory = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return NULL;
+    if (!slack) return memory;
+    size_t before = (HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE) % HUGE_PAGE;
+    if (before) munmap(memory, before);
+    if (slack > before) munmap(memory + whole - (slack - before), slack - before);
+#ifdef MADV_HUGEPAGE
+    madvise(memory + before, n, MADV_HUGEPAGE);
+#endif
+    return memory + before;
+}
+
+void pages_free(void *pages, size_t n) {
+    if (pages) munmap(pages, (n + PAGE - 1) / PAGE * PAGE);
+}
