@@ -58,6 +58,7 @@ static inline int32_t pair_rank(const struct bpe *bpe, int32_t left, int32_t rig
     const struct bpe_merge *slot = &bpe->slots[find_slot(bpe, left, right)];
     if (slot->left < 0) return NO_MERGE;
     *result = slot->result;
+    if (bpe->rights) __builtin_prefetch(&bpe->rights[slot->result]); /* what is asked first once they are merged */
     return (int32_t)slot->rank;
 }
 
@@ -119,6 +120,7 @@ static size_t merge_short_bytes(const struct bpe *bpe, const char *word, int32_t
         struct bpe_byte_pair pair = bpe->byte_pairs[bytes[i] << 8 | bytes[i + 1]];
         list.ranks[i] = pair.rank;
         list.results[i] = pair.result;
+        __builtin_prefetch(&bpe->rights[pair.result]);
     }
     return merge_pairs(bpe, &list, n);
 }
