@@ -1,5 +1,6 @@
 /* Tokenizers of other kinds and formats: sections of tokenizer.json against Hugging Face's ids, SentencePiece models, GGUF,
  * vocab.json with merges.txt; BOS; hostile files. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -400,6 +401,59 @@ static void symbols_of_users_in_gguf_stand_apart(void **state) {
     buffer_free(&b);
 }
 
+static void scores_that_are_no_numbers_are_refused(void **state) {
+    (void)state;
+    static const float scores[] = {0, NAN};
+    static const char *const tokens[] = {"<unk>", "a"};
+    static const int32_t types[] = {2, 1};
+    for (int type = 1; type <= 2; type++) { /* unigram, BPE */
+        struct buffer model = {0};
+        put_piece(&model, "<unk>", 0, 2);
+        put_piece(&model, "a", NAN, 1);
+        put_specs(&model, type, type == 1, true);
+        expect_load_failure(put_file("tokenizer.model", model.data, model.length), "piece 1 is not a number");
+        buffer_free(&model);
+    }
+    struct buffer b = {0};
+    put_header(&b, 4);
+    put_text(&b, "tokenizer.ggml.model", "llama");
+    put_strings(&b, "tokenizer.ggml.tokens", tokens, 2);
+    put_numbers(&b, "tokenizer.ggml.scores", GGUF_F32, scores, 2);
+    put_numbers(&b, "tokenizer.ggml.token_type", GGUF_I32, types, 2);
+    expect_load_failure(put_file("model.gguf", b.data, b.length), "token 1 is not a number");
+    buffer_free(&b);
+}
+
+/* A walk from each place of a text may be as long as the longest piece. */
+static void pieces_longer_than_any_word_are_refused(void **state) {
+    (void)state;
+    char *piece = malloc(5001);
+    memset(piece, 'a', 5000);
+    piece[5000] = 0;
+    for (int type = 1; type <= 2; type++) {
+        struct buffer model = {0};
+        put_piece(&model, "<unk>", 0, 2);
+        put_piece(&model, "a", -1, 1);
+        put_piece(&model, piece, -2, 1);
+        put_specs(&model, type, type == 1, true);
+        expect_load_failure(put_file("tokenizer.model", model.data, model.length), type == 1 ? "at most 4096" : "up to 4096");
+        buffer_free(&model);
+    }
+    free(piece);
+}
+
+static void a_unigram_model_without_pieces_knows_nothing(void **state) {
+    (void)state;
+    struct buffer model = {0};
+    put_piece(&model, "<unk>", 0, 2);
+    put_piece(&model, "<s>", 0, 3);
+    put_specs(&model, 1, true, true);
+    struct tokenizer *tok = load_tokenizer(put_file("tokenizer.model", model.data, model.length));
+    assert_ids(tok, "abc", IDS(0));
+    tokenizer_free(tok);
+    buffer_free(&model);
+}
+
 /* What is written as GGUF is read as the same tokenizer, from it and from what it was read from. */
 static struct tokenizer *through_gguf(const struct tokenizer *tok) {
     struct talc_error err = {0};
@@ -597,6 +651,9 @@ int main(void) {
         IN_FOLDER(byte_level_tokenizers_of_gguf_are_read),
         IN_FOLDER(sentencepiece_tokenizers_of_gguf_are_read),
         IN_FOLDER(symbols_of_users_in_gguf_stand_apart),
+        IN_FOLDER(scores_that_are_no_numbers_are_refused),
+        IN_FOLDER(pieces_longer_than_any_word_are_refused),
+        IN_FOLDER(a_unigram_model_without_pieces_knows_nothing),
         IN_FOLDER(what_is_written_as_gguf_comes_back),
         IN_FOLDER(what_gguf_cannot_say_is_refused),
         IN_FOLDER(damaged_files_do_no_harm),
