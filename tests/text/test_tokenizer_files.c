@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/buffer.h"
 #include "base/rng.h"
 #include "file/atomic.h"
 #include "file/json.h"
@@ -305,6 +307,105 @@ static void nfc_is_applied_or_refused(void **state) {
 #endif
 }
 
+static void base64_encode(const char *bytes, size_t n, struct buffer *out) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t x = 0;
+        for (size_t k = 0; k < 3; k++) x = x << 8 | (i + k < n ? (unsigned char)bytes[i + k] : 0);
+        for (size_t k = 0; k < 4; k++) buffer_append_char(out, i + k > n ? '=' : digits[x >> (18 - 6 * k) & 63]);
+    }
+}
+
+/* An added token has its bytes as they are written: two for a byte of the text here, so that its length says nothing of it. */
+static void merges_may_lead_to_added_tokens(void **state) {
+    (void)state;
+    struct tokenizer *tok = load_tokenizer(small("\"added_tokens\":[{\"id\":2,\"content\":\"\u00c3\u00a9\"}],", "",
+                                                 "\"\u00c3\":0,\"\u00a9\":1,\"\u00c3\u00a9\":2", "\"\u00c3 \u00a9\""));
+    struct token_list ids = {0};
+    char text[401];
+    for (size_t n = 1; n <= 200; n++) {
+        for (size_t i = 0; i < n; i++) memcpy(text + 2 * i, i % 3 == 2 ? "\xc3\xc3" : "\xc3\xa9", 2);
+        token_list_clear(&ids);
+        assert_true(tokenizer_encode(tok, text, 2 * n, false, &ids, NULL));
+        assert_int_equal(ids.count, n + n / 3);
+        for (size_t i = 0, id = 0; i < n; i++) {
+            assert_int_equal(ids.ids[id++], i % 3 == 2 ? 0 : 2);
+            if (i % 3 == 2) assert_int_equal(ids.ids[id++], 0);
+        }
+    }
+    token_list_free(&ids);
+    tokenizer_free(tok);
+}
+
+#ifdef HAVE_UTF8PROC
+
+#define SPACES "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"never\",\"split\":false}"
+
+/* A charsmap of 256 units, and `n_replacement` bytes of a replacement. Its trie leads from 'a' to itself. */
+static const char *circular_charsmap(size_t n_replacement) {
+    char bytes[4 + 1024] = {0};
+    struct buffer map = {0}, text = {0};
+    const uint32_t size = 1024, root = 1u << 10, a = 0x61u << 10 | 0x61;
+    memcpy(bytes, &size, 4);
+    memcpy(bytes + 4, &root, 4);
+    memcpy(bytes + 4 + 4 * (1 ^ 0x61), &a, 4);
+    buffer_append(&map, bytes, sizeof bytes);
+    while (n_replacement-- > 0) buffer_append_char(&map, 'x');
+    buffer_append_char(&map, 0);
+    buffer_append_text(&text, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0],[\"a\",-1]]},\"pre_tokenizer\":" SPACES ",\"decoder\":" SPACES ",\"normalizer\":"
+                              "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"");
+    base64_encode(map.data, map.length, &text);
+    buffer_append_text(&text, "\"}}");
+    const char *path = put_file("tokenizer.json", text.data, text.length);
+    buffer_free(&map);
+    buffer_free(&text);
+    return path;
+}
+
+static double seconds_of_as(const struct tokenizer *tok, size_t n) {
+    char *text = malloc(n);
+    struct token_list ids = {0};
+    memset(text, 'a', n);
+    clock_t begin = clock();
+    assert_true(tokenizer_encode(tok, text, n, false, &ids, NULL));
+    double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
+    assert_true(ids.count >= n);
+    token_list_free(&ids);
+    free(text);
+    return seconds;
+}
+
+static void a_charsmap_that_goes_in_circles_takes_linear_time(void **state) {
+    (void)state;
+    struct tokenizer *tok = load_tokenizer(circular_charsmap(3));
+    double few = seconds_of_as(tok, 10000), many = seconds_of_as(tok, 80000);
+    if (many > 24 * few) fail_msg("8 times the text took %.0f times the time", many / few);
+    tokenizer_free(tok);
+    expect_load_failure(circular_charsmap(2000), "more than 1024 bytes");
+}
+
+#endif
+
+static void costs_that_grow_with_a_file_are_bounded(void **state) {
+    (void)state;
+    char token[5000];
+    struct buffer text = {0}, base64 = {0};
+    expect_load_failure(put_file("tokenizer.json",
+                                 "{\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"u\",\"max_input_chars_per_word\":5000,"
+                                 "\"vocab\":{\"u\":0}}}",
+                                 strlen("{\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"u\",\"max_input_chars_per_word\":5000,"
+                                        "\"vocab\":{\"u\":0}}}")),
+                        "max_input_chars_per_word");
+    memset(token, 'a', sizeof token);
+    base64_encode(token, sizeof token, &base64);
+    buffer_append_text(&text, "YQ== 0\n");
+    buffer_append(&text, base64.data, base64.length);
+    buffer_append_text(&text, " 1\n");
+    expect_load_failure(put_file("r50k.tiktoken", text.data, text.length), "up to 4096");
+    buffer_free(&text);
+    buffer_free(&base64);
+}
+
 /* Hugging Face's normal forms are those of Unicode 9: U+11935 U+11930, one character since Unicode 13, stay two; U+1DF6
  * (Unicode 10) is not put in order; U+A7F2 (Unicode 14) has no compatible form. */
 static void normal_forms_are_those_of_unicode_9(void **state) {
@@ -372,6 +473,11 @@ int main(void) {
         IN_FOLDER(the_longest_special_token_wins),
         IN_FOLDER(nfc_is_applied_or_refused),
         cmocka_unit_test(normal_forms_are_those_of_unicode_9),
+        IN_FOLDER(merges_may_lead_to_added_tokens),
+        IN_FOLDER(costs_that_grow_with_a_file_are_bounded),
+#ifdef HAVE_UTF8PROC
+        IN_FOLDER(a_charsmap_that_goes_in_circles_takes_linear_time),
+#endif
         IN_FOLDER(tiktoken_files_imply_their_merges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
