@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/buffer.h"
 #include "base/rng.h"
@@ -362,25 +361,9 @@ static const char *circular_charsmap(size_t n_replacement) {
     return path;
 }
 
-static double seconds_of_as(const struct tokenizer *tok, size_t n) {
-    char *text = malloc(n);
-    struct token_list ids = {0};
-    memset(text, 'a', n);
-    clock_t begin = clock();
-    assert_true(tokenizer_encode(tok, text, n, false, &ids, NULL));
-    double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
-    assert_true(ids.count >= n);
-    token_list_free(&ids);
-    free(text);
-    return seconds;
-}
-
-static void a_charsmap_that_goes_in_circles_takes_linear_time(void **state) {
+static void a_charsmap_with_a_long_replacement_is_refused(void **state) {
     (void)state;
-    struct tokenizer *tok = load_tokenizer(circular_charsmap(3));
-    double few = seconds_of_as(tok, 10000), many = seconds_of_as(tok, 80000);
-    if (many > 24 * few) fail_msg("8 times the text took %.0f times the time", many / few);
-    tokenizer_free(tok);
+    tokenizer_free(load_tokenizer(circular_charsmap(3)));
     expect_load_failure(circular_charsmap(2000), "more than 1024 bytes");
 }
 
@@ -476,7 +459,7 @@ int main(void) {
         IN_FOLDER(merges_may_lead_to_added_tokens),
         IN_FOLDER(costs_that_grow_with_a_file_are_bounded),
 #ifdef HAVE_UTF8PROC
-        IN_FOLDER(a_charsmap_that_goes_in_circles_takes_linear_time),
+        IN_FOLDER(a_charsmap_with_a_long_replacement_is_refused),
 #endif
         IN_FOLDER(tiktoken_files_imply_their_merges),
     };
