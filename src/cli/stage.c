@@ -69,13 +69,20 @@ bool stage_save_settings(const struct command_line *line, const char *out, struc
 bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     int lock; /* held until the process ends */
     char *latest = path_join(v->out, "latest");
-    bool there = latest && folder_exists(latest);
+    if (!latest) return talc_fail(err, "out of memory for a path");
+    bool linked = folder_exists(latest);
     free(latest);
+    /* Some ways to copy a folder lose its links. */
+    int64_t newest = linked ? -1 : checkpoint_newest(v->out);
+    bool there = linked || newest >= 0;
     if (there && !v->resume)
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
     if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
     v->resume = there;
-    return folder_create(v->out, err) && folder_lock(v->out, &lock, err);
+    if (!folder_create(v->out, err) || !folder_lock(v->out, &lock, err)) return false;
+    if (newest < 0) return true;
+    cli_say(v->quiet, "%s/latest points to no checkpoint: the run goes on with step %lld\n", v->out, (long long)newest);
+    return checkpoint_point_latest(v->out, newest, err);
 }
 
 bool stage_model_options(const struct stage_values *v, struct model_options *options, struct talc_error *err) {

@@ -84,7 +84,10 @@ static bool survey(struct preparation *p, struct talc_error *err) {
         struct stat st;
         uint64_t n;
         if (stat(o->paths[i], &st) == 0 && !S_ISREG(st.st_mode))
-            return talc_fail(err, "%s: is not a regular file; text is read twice, so it cannot come through a pipe",
+            return talc_fail(err,
+                             S_ISDIR(st.st_mode)
+                                 ? "%s: is a folder; name the files in it"
+                                 : "%s: is not a regular file; text is read twice, so it cannot come through a pipe",
                              o->paths[i]);
         if (!text_file_count(o->paths[i], &n, &p->document_bytes[i], err)) return false;
         p->n_documents += n;

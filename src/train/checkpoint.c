@@ -171,13 +171,33 @@ static void remove_old(const char *checkpoints, int keep, int64_t step, int64_t 
     }
 }
 
+int64_t checkpoint_newest(const char *run_folder) {
+    int64_t newest = -1;
+    char *checkpoints = path_join(run_folder, "checkpoints");
+    DIR *d = checkpoints ? opendir(checkpoints) : NULL;
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (step_of(e->d_name) > newest) newest = step_of(e->d_name);
+    if (d) closedir(d);
+    free(checkpoints);
+    return newest;
+}
+
+bool checkpoint_point_latest(const char *run_folder, int64_t step, struct talc_error *err) {
+    char target[64];
+    snprintf(target, sizeof target, "checkpoints/step-%" PRId64, step);
+    char *latest = path_join(run_folder, "latest");
+    bool ok = latest ? atomic_symlink(target, latest, err) : talc_fail(err, "out of memory for a path");
+    free(latest);
+    return ok;
+}
+
 static bool point_links(const char *run_folder, const struct train_state *s, struct talc_error *err) {
+    if (!checkpoint_point_latest(run_folder, s->step, err)) return false;
+    if (s->best_step != s->step) return true;
     char target[64];
     snprintf(target, sizeof target, "checkpoints/step-%" PRId64, s->step);
-    char *latest = path_join(run_folder, "latest"), *best = path_join(run_folder, "best");
-    bool ok = latest && best ? atomic_symlink(target, latest, err) : talc_fail(err, "out of memory for a path");
-    if (ok && s->best_step == s->step) ok = atomic_symlink(target, best, err);
-    free(latest);
+    char *best = path_join(run_folder, "best");
+    bool ok = best ? atomic_symlink(target, best, err) : talc_fail(err, "out of memory for a path");
     free(best);
     return ok;
 }

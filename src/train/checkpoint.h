@@ -25,6 +25,12 @@ struct train_state {
     double train_loss, val_loss; /* the last ones; NaN before */
 };
 
+/* The highest N of the checkpoints/step-N, or -1: what a run can go on with where its `latest` was lost. */
+int64_t checkpoint_newest(const char *run_folder);
+
+/* Makes RUN/latest point to checkpoints/step-`step`. */
+bool checkpoint_point_latest(const char *run_folder, int64_t step, struct talc_error *err);
+
 /* Writes step-N and points `latest` at it (and `best`, when state->best_step is this step); then removes all but the last
  * `keep` and the best. */
 bool checkpoint_save(const char *run_folder, const struct trainer *trainer, const struct tokenizer *tokenizer,

@@ -23,6 +23,7 @@ refuses 'empty' "$TALC" tokenizer train --vocab-size 300 --out "$work/t2" "$work
 refuses 'empty' "$TALC" prepare -t "$work/tok" --out "$work/d2" "$work/empty.txt"
 refuses 'UTF-8' "$TALC" prepare -t "$work/tok" --out "$work/d2" "$work/invalid.txt"
 refuses 'no such' "$TALC" prepare -t "$work/tok" --out "$work/d2" "$work/absent.txt"
+refuses 'folder; name the files' "$TALC" prepare -t "$work/tok" --out "$work/d2" "$work/data"
 printf '{"text": "a"}\n{"text": \n' >"$work/bad.jsonl"
 refuses 'bad.jsonl:2' "$TALC" prepare -t "$work/tok" --out "$work/d2" "$work/bad.jsonl"
 printf '{"messages": 3}\n' >"$work/bad_chat.jsonl"

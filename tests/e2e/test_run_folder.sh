@@ -67,6 +67,16 @@ n=$(find "$work/keep/checkpoints" -mindepth 1 -maxdepth 1 | wc -l)
 [ "$n" = 2 ] || [ "$n" = 3 ] || fail "$n checkpoints are kept"
 [ -e "$work/keep/checkpoints/step-40" ] && [ -e "$work/keep/checkpoints/step-35" ] || fail "the last two are not there"
 
+# The links are lost, as by some ways to copy a folder: the checkpoints are still a run.
+must train "$work/linkless" --steps 20 --eval-every 10 --save-every 10
+rm "$work/linkless/latest" "$work/linkless/best"
+refuses 'holds a run already' "$TALC" train --data "$work/data" --out "$work/linkless" --depth 1 --context 32 --steps 5 --quiet
+rm -r "$work/linkless/checkpoints/step-20" # nor is the last one there
+must train "$work/linkless" --resume --steps 20
+[ "$(step_of "$work/linkless")" = 20 ] || fail "the run without links does not go on"
+head -1 "$work/linkless/metrics.jsonl" | grep -q '"step": 1,' || fail "the run without links has lost its beginning"
+grep -c '"step": 1,' "$work/linkless/metrics.jsonl" | grep -qx 1 || fail "the run without links began anew"
+
 # Two at once.
 begin "$work/both"
 refuses 'another process' "$TALC" train --data "$work/data" --out "$work/both" --depth 1 --steps 1 --quiet
