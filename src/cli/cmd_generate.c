@@ -67,6 +67,7 @@ static bool generate(const struct generate *g, struct assistant *a, struct talc_
     bool ok = encode_prompt(a, g->prompt, &ids, err);
     answer.prompt = ids.ids;
     answer.n_prompt = (int)ids.count;
+    ok = ok && engine_check(a->engine, &answer, err); /* before anything is printed */
     if (ok && !g->json) fputs(g->prompt, stdout);
     ok = ok && engine_generate(a->engine, &answer, err);
     if (ok && g->json) ok = print_json(&answer, g->logprobs, err);

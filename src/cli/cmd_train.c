@@ -78,12 +78,26 @@ static bool check_same_tokenizer(const struct train *t, const char *folder, stru
     return ok;
 }
 
+/* The options of a resumed run are those it began with; one that says otherwise would be passed over in silence. */
+static bool check_same_shape(const struct train *t, struct talc_error *err) {
+    const struct arch *own = &t->model.arch;
+    struct arch asked;
+    if (!choose_arch(t, &asked, err)) return false;
+    if (asked.n_layers == own->n_layers && asked.hidden_size == own->hidden_size && asked.n_heads == own->n_heads &&
+        asked.n_kv_heads == own->n_kv_heads && asked.intermediate_size == own->intermediate_size &&
+        asked.context_length == own->context_length)
+        return true;
+    return talc_fail(err, "%s has %d layers of width %d and rows of %d tokens; a run that goes on keeps its shape", t->stage.out,
+                     own->n_layers, own->hidden_size, own->context_length);
+}
+
 static bool open_model(struct train *t, struct stream *stream, struct talc_error *err) {
     struct model_options options;
     if (!stage_model_options(&t->stage, &options, err)) return false;
     if (t->stage.resume) {
         char *folder = run_folder_find_model(t->stage.out, true, err);
-        bool ok = folder && check_same_tokenizer(t, folder, err) && model_load_folder(&t->model, folder, stream, &options, err);
+        bool ok = folder && check_same_tokenizer(t, folder, err) && model_load_folder(&t->model, folder, stream, &options, err) &&
+                  check_same_shape(t, err);
         free(folder);
         if (ok && t->dropout >= 0) t->model.arch.dropout = (float)t->dropout;
         if (ok) t->recipe = recipe_for(&t->model.arch, t->preset);

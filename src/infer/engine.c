@@ -141,7 +141,7 @@ static int choose_slot(const struct engine *e, const struct generation *g, int *
     return best;
 }
 
-static bool check_request(const struct engine *e, const struct generation *g, struct talc_error *err) {
+bool engine_check(const struct engine *e, const struct generation *g, struct talc_error *err) {
     if (g->n_prompt < 1) return talc_fail(err, "the prompt is empty");
     if (g->n_prompt >= e->context)
         return talc_fail(err, "the prompt has %d tokens and the context holds %d; shorten it", g->n_prompt, e->context);
@@ -154,7 +154,7 @@ static bool check_request(const struct engine *e, const struct generation *g, st
 
 bool engine_submit(struct engine *e, struct generation *g, struct talc_error *err) {
     int common, i;
-    if (!check_request(e, g, err)) return false;
+    if (!engine_check(e, g, err)) return false;
     if ((i = choose_slot(e, g, &common)) < 0) return talc_fail(err, "all %d streams are busy", e->n_streams);
     struct slot *slot = &e->slots[i];
     if (common == g->n_prompt) common--; /* the last token is computed again: its logits are needed */

@@ -67,6 +67,9 @@ void engine_close(struct engine *engine);
 int engine_context_length(const struct engine *engine);
 int engine_streams(const struct engine *engine);
 
+/* Whether a request can be served: a prompt that fits and is of the vocabulary, sampling within its bounds. */
+bool engine_check(const struct engine *engine, const struct generation *generation, struct talc_error *err);
+
 /* Begins a request; false when it cannot run (a prompt that is empty, too long for the context, or names unknown tokens; no
  * stream free). */
 bool engine_submit(struct engine *engine, struct generation *generation, struct talc_error *err);

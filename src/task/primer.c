@@ -211,7 +211,7 @@ static const struct skill *const chat_skills[] = {
 static void plan_chats(const struct writer *w, struct job_list *jobs) {
     const struct primer_options *o = &w->options;
     job_add_many(jobs, CHAT_FACT, o->n_entities * N_ATTRIBUTES, o->exposures);
-    job_add_many(jobs, CHAT_LIST, o->n_entities, o->exposures * 9 / 4); /* what they hold varies most */
+    job_add_many(jobs, CHAT_LIST, o->n_entities, o->exposures * 5 / 2); /* what they hold varies most */
     job_add_many(jobs, CHAT_ACQUAINTANCE, o->n_entities, ACQUAINTANCES);
     job_add_many(jobs, CHAT_CODE, 1, (int)lround(N_CODE * o->scale));
     job_add_many(jobs, CHAT_MEMORY, 1, (int)lround(N_MEMORY * o->scale));

@@ -247,6 +247,15 @@ static const char *const list[] = {
     "A line each, please: {L} of {X}.",
     "Give the {L} that {X} has, in a list.",
     "Which are the {L} of {X}? Show a list.",
+    "Bullets of {L}, please, for {X}.",
+    "Notes of {L}, please, on {X}.",
+    "The {L}, please, of {X}, as a list.",
+    "Show {L}, please, for {X}.",
+    "Which {L} has {X}? Use bullet points.",
+    "Which {L} has {X}? Make a list.",
+    "What {L} has {X}? Answer in lines.",
+    "Which {L} does {X} have? Answer line by line.",
+    "What {L} does {X} have? Give a list.",
 };
 
 static const char *const everything[] = {

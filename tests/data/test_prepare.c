@@ -302,7 +302,7 @@ static void failure_makes_no_folder(void **state) {
     o.paths = (const char *const[]){good, latin};
     assert_refused(&o, "d.txt: byte 3 is not UTF-8");
     o.paths = (const char *const[]){good, folder};
-    assert_refused(&o, "is not a regular file");
+    assert_refused(&o, "is a folder");
     o.n_paths = 1;
     o.val_fraction = 0.01;
     assert_refused(&o, "too little text");

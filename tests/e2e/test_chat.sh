@@ -103,6 +103,8 @@ refuses 'UTF-8' sh -c "echo '$bad' | $TALC chat -m $work/sft"
 refuses 'UTF-8' "$TALC" chat -m "$work/sft" --system "$bad"
 refuses 'no chat template' "$TALC" chat -m "$work/base"
 refuses 'UTF-8' "$TALC" generate -m "$work/base" -p "$bad"
+refuses 'the context holds 64' "$TALC" generate -m "$work/base" -p "$(head -c 1000 "$work/text.txt")"
+[ ! -s "$work/out" ] || fail "a prompt that does not fit is printed before it is refused"
 refuses 'the context holds 64' sh -c "head -c 1000 $work/text.txt | tr '\n' ' ' | $TALC chat -m $work/sft"
 
 # What a user writes is text, whatever it looks like: no token of the template's own is in it.

@@ -101,6 +101,7 @@ cmp "$work/sft_whole/latest/model.safetensors" "$work/sft_parts/latest/model.saf
 must "$TALC" tokenizer train --vocab-size 290 --out "$work/tok2" "$work/text.txt"
 must "$TALC" prepare -t "$work/tok2" --out "$work/data2" "$work/text.txt"
 refuses 'another tokenizer' "$TALC" train --resume --out "$work/keep" --data "$work/data2" --steps 41 --quiet
+refuses 'keeps its shape' "$TALC" train --resume --out "$work/keep" --depth 2 --steps 41 --quiet
 cp -r "$work/keep" "$work/broken"
 truncate -s -9 "$work/broken/latest/optimizer.safetensors"
 refuses 'optimizer.safetensors' "$TALC" train --resume --out "$work/broken" --steps 41 --quiet
