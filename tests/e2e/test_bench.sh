@@ -17,7 +17,7 @@ done
 # The plan is the whole truth: what the process holds at its peak is that, within 5%.
 for options in '' '--recompute --moments bf16 --weights bf16'; do
     # shellcheck disable=SC2086
-    must "$TALC" bench memory --depth 6 --batch 4 --json $options
+    must "$TALC" bench memory --depth 6 --batch 4 --threads 2 --json $options
     share=$(value 'resident at the peak, of a step' share)
     awk -v x="$share" 'BEGIN { exit !(x > 0.95 && x < 1.05) }' || fail "the process held $share of the planned memory ($options)"
 done
@@ -29,7 +29,7 @@ for row in 'matrix product, f32' 'copying memory, read and written' memory; do
 done
 
 must "$TALC" bench gemm --fastest --json
-awk -v x="$(value 'median share of the peak, m >= 64' value)" 'BEGIN { exit !(x > 5 && x < 110) }' || fail "the fastest products are beyond belief: $(cat "$work/out")"
+awk -v x="$(value 'median share of the peak, m >= 64' value)" 'BEGIN { exit !(x > 5 && x < 130) }' || fail "the fastest products are beyond belief: $(cat "$work/out")"
 
 refuses 'not .speed' "$TALC" bench speed
 refuses 'f32 or bf16' "$TALC" bench gemm --dtype f8
