@@ -88,7 +88,8 @@ static void on_interrupt(int signal) {
 }
 
 const volatile sig_atomic_t *cli_catch_interrupt(void) {
-    struct sigaction action = {.sa_handler = on_interrupt};
+    /* SA_RESTART: a write to a terminal that is slow to take it goes on behind the signal. */
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
