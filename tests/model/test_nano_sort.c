@@ -161,19 +161,33 @@ static void check(struct sort_case *s, const char *name, struct tensor t, bool h
     free(ours);
 }
 
-/* Of the scores that attention keeps only the log of their sum of exponentials: [tokens, heads]. */
-static void check_scores(struct sort_case *s, struct tensor lse) {
-    float *ours = tensor_case_read(&s->device.stream, lse), theirs[TOKENS * HEADS];
-    float *scores = numbers(s->partials, "att", (size_t)ROWS * HEADS * CONTEXT * CONTEXT);
-    for (int i = 0; i < TOKENS * HEADS; i++) {
-        int head = i % HEADS, token = i / HEADS % CONTEXT, row = i / HEADS / CONTEXT;
-        double sum = 0;
-        for (int k = 0; k <= token; k++) sum += exp((double)scores[((row * HEADS + head) * CONTEXT + token) * CONTEXT + k]);
-        theirs[i] = (float)log(sum);
+/* Attention keeps no matrix, only the log of each row's sum of exponentials, [tokens, heads]: with q and k that gives the scores
+ * and the probabilities back. */
+static void check_attention(struct sort_case *s, struct layer_activations a) {
+    enum { ENTRIES = ROWS * HEADS * CONTEXT * CONTEXT };
+    float *q = tensor_case_read(&s->device.stream, a.q), *k = tensor_case_read(&s->device.stream, a.k);
+    float *lse = tensor_case_read(&s->device.stream, a.lse);
+    float *scores = numbers(s->partials, "att", ENTRIES), *probabilities = numbers(s->partials, "attSm", ENTRIES);
+    float our_scores[ENTRIES], our_probabilities[ENTRIES];
+    for (int i = 0; i < ENTRIES; i++) { /* [rows, heads, tokens, keys] */
+        int key = i % CONTEXT, token = i / CONTEXT % CONTEXT, head = i / CONTEXT / CONTEXT % HEADS;
+        int first = i / CONTEXT / CONTEXT / HEADS * CONTEXT; /* token of the row */
+        const float *query = q + ((first + token) * HEADS + head) * HEAD_DIM;
+        double dot = 0;
+        for (int d = 0; d < HEAD_DIM; d++) dot += (double)query[d] * (double)k[((first + key) * HEADS + head) * HEAD_DIM + d];
+        dot /= sqrt((double)HEAD_DIM);
+        bool seen = key <= token;
+        our_scores[i] = seen ? (float)dot : 0;
+        our_probabilities[i] = seen ? (float)exp(dot - (double)lse[(first + token) * HEADS + head]) : 0;
+        if (!seen) scores[i] = 0; /* minus infinity there */
     }
-    check_numbers(s, "the scores of attention", ours, theirs, TOKENS * HEADS);
+    check_numbers(s, "the scores of attention", our_scores, scores, ENTRIES);
+    check_numbers(s, "the probabilities of attention", our_probabilities, probabilities, ENTRIES);
+    free(probabilities);
     free(scores);
-    free(ours);
+    free(lse);
+    free(k);
+    free(q);
 }
 
 static void check_probabilities(struct sort_case *s) {
@@ -197,7 +211,7 @@ static void check_device(const char *device) {
     check(&s, "q", first.q, true);
     check(&s, "k", first.k, true);
     check(&s, "v", first.v, true);
-    check_scores(&s, first.lse);
+    check_attention(&s, first);
     check(&s, "y", first.attended, false);
     check(&s, "attnResid", first.middle, false);
     check(&s, "ln2", first.mlp_normed, false);
