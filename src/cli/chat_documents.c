@@ -126,7 +126,7 @@ static bool read_some(struct held_records *held, struct chat_reader *reader, str
 
 bool chat_documents_read(struct chat_documents *d, const char *path, void (*progress)(void *, double), void *context,
                          struct talc_error *err) {
-    struct chat_reader *reader = chat_reader_open(path, err);
+    struct chat_reader *reader = chat_reader_open(path, NULL, err);
     struct held_records *held = calloc(1, sizeof *held);
     bool ok = reader && (held || talc_fail(err, "out of memory")), more = ok;
     if (held) held->documents = d;

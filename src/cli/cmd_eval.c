@@ -136,7 +136,7 @@ static bool run_tests(struct eval *e, struct talc_error *err) {
 
 /* The same tests answered by the most similar training prompt: what a skill is worth that only remembers. */
 static bool run_baseline(struct eval *e, struct talc_error *err) {
-    struct baseline *baseline = baseline_open(e->baseline, err);
+    struct baseline *baseline = baseline_open(e->baseline, e->stop, err);
     struct progress progress;
     bool ok = baseline != NULL;
     progress_start(&progress, "baseline", "test", 0, (double)e->tests.n_items, e->quiet);
@@ -183,7 +183,7 @@ static bool run_free_text(struct eval *e, struct talc_error *err) {
     const struct attempts all = {"free text", "sample", (size_t)e->free_text, begin_sample, finish_sample};
     e->words = word_set_open();
     bool ok = e->words ? true : talc_fail(err, "out of memory");
-    for (int i = 0; ok && i < e->vocabulary.n; i++) ok = word_set_add_file(e->words, e->vocabulary.items[i], err);
+    for (int i = 0; ok && i < e->vocabulary.n; i++) ok = word_set_add_file(e->words, e->vocabulary.items[i], e->stop, err);
     return ok && run_attempts(e, &all, err);
 }
 
@@ -266,7 +266,7 @@ static bool close_answers(struct eval *e, struct talc_error *err) {
 
 static bool evaluate(struct eval *e, struct stream *stream, struct talc_error *err) {
     open_runner(e);
-    if (!checker_load(&e->tests, e->data, err)) return false;
+    if (!checker_load(&e->tests, e->data, e->stop, err)) return false;
     if (!assistant_open(&e->assistant, e->model, stream, &(struct engine_options){.n_streams = (int)e->streams}, err)) return false;
     if (e->answers && !(e->answers_file = fopen(e->answers, "w"))) return talc_fail_errno(err, "cannot write %s", e->answers);
     bool ok = run_tests(e, err) && close_answers(e, err) && (!e->baseline || run_baseline(e, err)) &&

@@ -26,7 +26,7 @@ struct perplexity {
 };
 
 static bool read_tokens(struct perplexity *p, const char *path, struct token_list *ids, struct talc_error *err) {
-    struct text_reader *r = text_reader_open(path, false, err);
+    struct text_reader *r = text_reader_open(path, false, p->stop, err);
     struct text_piece piece;
     bool ok = r != NULL;
     if (ok && tokenizer_adds_bos(p->tokenizer)) /* once, as before a prompt */

@@ -31,10 +31,10 @@ static bool prepare(struct prepare *p, struct command_line *line, struct talc_er
     struct tokenizer *tok = tokenizer_load(p->tokenizer, err);
     struct thread_pool *pool = tok ? thread_pool_open((int)p->threads, err) : NULL;
     struct data_info info;
+    p->stop = cli_catch_interrupt();
     struct prepare_options o = {.paths = line->operands, .n_paths = (size_t)line->n_operands, .tokenizer = tok, .out = p->out,
                                 .val_fraction = p->val_fraction, .seed = (uint64_t)p->seed, .allow_invalid = p->allow_invalid,
-                                .pool = pool, .on_progress = on_progress, .context = p};
-    p->stop = cli_catch_interrupt();
+                                .pool = pool, .on_progress = on_progress, .context = p, .stop = p->stop};
     progress_start(&p->progress, "prepare", "byte", 0, 0, p->quiet);
     bool ok = pool && prepare_data(&o, &info, err);
     progress_clear(&p->progress);
@@ -62,7 +62,7 @@ int cmd_prepare(int argc, char **argv) {
         {.name = "allow-invalid", .kind = OPTION_FLAG, .value = &p.allow_invalid, .help = "replace bytes that are not UTF-8 instead of failing"},
         {.name = "json", .kind = OPTION_FLAG, .value = &p.json, .help = "the result as one JSON object"},
         {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .value = &p.quiet, .help = "no progress"},
-        {.name = "threads", .kind = OPTION_INT, .value = &p.threads, .argument = "N", .help = "threads to use (default: one per core)", .min = 0, .max = 4096},
+        {.name = "threads", .kind = OPTION_INT, .value = &p.threads, .argument = "N", .help = "threads to use (default: one per core)", .min = 1, .max = 4096},
     };
     struct command_line line = {.command = "prepare", .summary = "text files to token shards", .arguments = "FILE...",
                                 .example = "talc prepare -t tok/ --out data/ book.txt more.jsonl.zst", .options = options,

@@ -72,7 +72,7 @@ static bool write_corpus(struct primer_command *p, struct talc_error *err) {
 /* *shared: tests share something with training that they must not. */
 static bool audit_corpus(const struct primer_command *p, bool *shared, struct talc_error *err) {
     struct primer_audit a;
-    if (!primer_audit(p->out, &a, err)) return false;
+    if (!primer_audit(p->out, p->stop, &a, err)) return false;
     const struct count counts[] = {
         {"sequences", "prompts that share eight words in a row with training", a.sequences},
         {"prompts", "questions that occur whole in training", a.prompts},

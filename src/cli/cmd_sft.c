@@ -74,7 +74,7 @@ static void print_masked(const struct sft *s, const struct chat_document *d) {
 static bool show_mask(struct sft *s, struct talc_error *err) {
     printf("Learnt: %s; the rest is only read.\n", cli_colour(1) ? "\033[30;42mgreen\033[0m" : "between [[ and ]]");
     for (int i = 0; i < s->data.n; i++) {
-        struct chat_reader *reader = chat_reader_open(s->data.items[i], err);
+        struct chat_reader *reader = chat_reader_open(s->data.items[i], NULL, err);
         struct chat_record record;
         struct chat_document document = {0};
         bool ok = reader && chat_reader_next(reader, &record, err) && chat_document_encode(&s->documents, &record, &document, err);

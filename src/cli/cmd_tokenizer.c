@@ -56,13 +56,12 @@ static bool add_messages(struct training *t, struct tokenizer_trainer *trainer, 
 
 /* JSON holds texts or conversations. */
 static bool read_json(struct training *t, struct tokenizer_trainer *trainer, const char *path, struct talc_error *err) {
-    struct chat_reader *reader = chat_reader_open(path, err);
+    struct chat_reader *reader = chat_reader_open(path, t->stop, err);
     struct chat_record r = {0};
     bool ok = reader != NULL;
     while (ok && (ok = chat_reader_next(reader, &r, err)) && r.where) {
         ok = r.text ? add_text(t, trainer, r.text, r.n_bytes, err) : add_messages(t, trainer, r.messages, err);
         if (!ok) talc_fail_in(err, "%s", r.where);
-        if (ok && *t->stop) ok = talc_fail(err, "reading was stopped");
     }
     chat_reader_close(reader);
     return ok;
@@ -70,14 +69,13 @@ static bool read_json(struct training *t, struct tokenizer_trainer *trainer, con
 
 static bool read_file(struct training *t, struct tokenizer_trainer *trainer, const char *path, struct talc_error *err) {
     if (strstr(path, ".json")) return read_json(t, trainer, path, err);
-    struct text_reader *reader = text_reader_open(path, t->allow_invalid, err);
+    struct text_reader *reader = text_reader_open(path, t->allow_invalid, t->stop, err);
     struct text_piece piece = {.text = ""};
     bool ok = reader;
     while (ok && piece.text) {
         ok = text_reader_next(reader, &piece, err);
         if (!ok || !piece.text) break;
         ok = add_text(t, trainer, piece.text, piece.n_bytes, err) || talc_fail_in(err, "%s", path);
-        if (ok && *t->stop) ok = talc_fail(err, "reading was stopped");
     }
     text_reader_close(reader);
     return ok;
@@ -184,7 +182,7 @@ static int run_train(int argc, char **argv) {
          .value = &t.threads,
          .argument = "N",
          .help = "threads to use (default: one per core)",
-         .min = 0,
+         .min = 1,
          .max = 4096},
     };
     struct command_line line = {.command = "tokenizer train",

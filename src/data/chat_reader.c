@@ -11,6 +11,7 @@
 
 struct chat_reader {
     char *path;
+    const volatile sig_atomic_t *stop;
     struct line_reader lines;
     json_t *array; /* of a file that is one array, else NULL */
     size_t next;   /* its next element */
@@ -136,10 +137,10 @@ size_t chat_reader_count(const struct chat_reader *r, enum chat_format format) {
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 /* Whether the first character that is not white space is '['. */
-static bool begins_with_array(const char *path, bool *is_array, struct talc_error *err) {
+static bool begins_with_array(const struct chat_reader *r, bool *is_array, struct talc_error *err) {
     char begin[4096];
     size_t n = 0, at;
-    struct input_stream *stream = input_stream_open(path, err);
+    struct input_stream *stream = input_stream_open(r->path, r->stop, err);
     bool ok = stream && input_stream_read(stream, begin, sizeof begin, &n, err);
     input_stream_close(stream);
     for (at = 0; at < n && strchr(" \t\r\n", begin[at]) && begin[at];) at++;
@@ -149,7 +150,7 @@ static bool begins_with_array(const char *path, bool *is_array, struct talc_erro
 
 static bool load_array(struct chat_reader *r, struct talc_error *err) {
     enum { STEP = 1 << 20 };
-    struct input_stream *stream = input_stream_open(r->path, err);
+    struct input_stream *stream = input_stream_open(r->path, r->stop, err);
     struct buffer text = {0};
     bool ok = stream != NULL;
     for (size_t n = STEP; ok && n == STEP && text.length <= ARRAY_MAX_BYTES;) {
@@ -167,12 +168,13 @@ static bool load_array(struct chat_reader *r, struct talc_error *err) {
     return ok;
 }
 
-struct chat_reader *chat_reader_open(const char *path, struct talc_error *err) {
+struct chat_reader *chat_reader_open(const char *path, const volatile sig_atomic_t *stop, struct talc_error *err) {
     struct chat_reader *r = calloc(1, sizeof *r);
     bool ok = r && (r->path = strdup(path)) != NULL, is_array = false;
     if (!ok) talc_fail(err, "out of memory");
-    if (ok && path_has_extension(path, "json")) ok = begins_with_array(path, &is_array, err);
-    if (ok) ok = is_array ? load_array(r, err) : line_reader_open(&r->lines, path, err);
+    if (ok) r->stop = stop;
+    if (ok && path_has_extension(path, "json")) ok = begins_with_array(r, &is_array, err);
+    if (ok) ok = is_array ? load_array(r, err) : line_reader_open(&r->lines, path, stop, err);
     if (ok) return r;
     chat_reader_close(r);
     return NULL;

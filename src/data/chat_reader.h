@@ -3,6 +3,7 @@
 #ifndef TALC_DATA_CHAT_READER_H
 #define TALC_DATA_CHAT_READER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,7 +34,8 @@ struct chat_record {
 };
 
 struct chat_reader;
-struct chat_reader *chat_reader_open(const char *path, struct talc_error *err);
+/* `stop` as in input_stream.h. */
+struct chat_reader *chat_reader_open(const char *path, const volatile sig_atomic_t *stop, struct talc_error *err);
 void chat_reader_close(struct chat_reader *r); /* NULL is fine */
 
 /* The next record. What is in none of the formats fails, naming file and line; so does a file without any record. */

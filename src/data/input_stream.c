@@ -13,6 +13,7 @@
 struct input_stream {
     FILE *file;
     char *path;
+    const volatile sig_atomic_t *stop; /* or NULL */
     uint64_t position, offset;
     char begin[3]; /* the first bytes, read to look for a byte order mark */
     size_t begin_at, n_begin;
@@ -93,12 +94,13 @@ static bool open_stream(struct input_stream *s, const char *path, struct talc_er
     return true;
 }
 
-struct input_stream *input_stream_open(const char *path, struct talc_error *err) {
+struct input_stream *input_stream_open(const char *path, const volatile sig_atomic_t *stop, struct talc_error *err) {
     struct input_stream *s = calloc(1, sizeof *s);
     if (!s) {
         talc_fail(err, "out of memory");
         return NULL;
     }
+    s->stop = stop;
     if (open_stream(s, path, err)) return s;
     input_stream_close(s);
     return NULL;
@@ -117,6 +119,7 @@ void input_stream_close(struct input_stream *s) {
 
 bool input_stream_read(struct input_stream *s, void *out, size_t n_bytes, size_t *n_read, struct talc_error *err) {
     size_t n = 0, more = 0;
+    if (s->stop && *s->stop) return talc_fail(err, "%s: reading was stopped", s->path);
     while (n < n_bytes && s->begin_at < s->n_begin) ((char *)out)[n++] = s->begin[s->begin_at++];
     if (n < n_bytes && !read_bytes(s, (char *)out + n, n_bytes - n, &more, err)) return false;
     *n_read = n + more;
@@ -130,10 +133,10 @@ uint64_t input_stream_offset(const struct input_stream *s) { return s->offset; }
 
 /* ---- lines ------------------------------------------------------------------------------------------------------- */
 
-bool line_reader_open(struct line_reader *r, const char *path, struct talc_error *err) {
+bool line_reader_open(struct line_reader *r, const char *path, const volatile sig_atomic_t *stop, struct talc_error *err) {
     *r = (struct line_reader){.path = strdup(path)};
     if (!r->path) return talc_fail(err, "out of memory");
-    r->stream = input_stream_open(path, err);
+    r->stream = input_stream_open(path, stop, err);
     if (!r->stream) line_reader_close(r);
     return r->stream != NULL;
 }

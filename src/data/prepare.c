@@ -89,7 +89,7 @@ static bool survey(struct preparation *p, struct talc_error *err) {
                                  ? "%s: is a folder; name the files in it"
                                  : "%s: is not a regular file; text is read twice, so it cannot come through a pipe",
                              o->paths[i]);
-        if (!text_file_count(o->paths[i], &n, &p->document_bytes[i], err)) return false;
+        if (!text_file_count(o->paths[i], o->stop, &n, &p->document_bytes[i], err)) return false;
         p->n_documents += n;
         p->n_total += stat(o->paths[i], &st) == 0 ? (uint64_t)st.st_size : 0;
     }
@@ -227,7 +227,7 @@ static bool report(const struct preparation *p, uint64_t n_done, struct talc_err
 
 static bool take_file(struct preparation *p, struct talc_error *err) {
     const struct prepare_options *o = p->options;
-    struct text_reader *reader = text_reader_open(o->paths[p->file], o->allow_invalid, err);
+    struct text_reader *reader = text_reader_open(o->paths[p->file], o->allow_invalid, o->stop, err);
     bool ok = reader != NULL;
     for (struct text_piece piece; ok && (ok = text_reader_next(reader, &piece, err)) && piece.text;) {
         ok = take_piece(p, &piece, err);

@@ -3,6 +3,7 @@
 #ifndef TALC_DATA_PREPARE_H
 #define TALC_DATA_PREPARE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,7 @@ struct prepare_options {
     /* Called now and then with bytes of input read and their total; false stops, as a failure. May be NULL. */
     bool (*on_progress)(void *context, uint64_t n_done, uint64_t n_total);
     void *context;
+    const volatile sig_atomic_t *stop; /* as in input_stream.h; may be NULL */
 };
 
 /* Makes the folder; *info (may be NULL) is what its data.json says. */

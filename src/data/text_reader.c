@@ -26,18 +26,19 @@ struct text_reader {
     struct buffer repaired; /* the piece handed out last, if it had to be repaired */
 };
 
-static bool open_text(struct text_reader *r, struct talc_error *err) {
+static bool open_text(struct text_reader *r, const volatile sig_atomic_t *stop, struct talc_error *err) {
     static const char *const not_text[] = {"gz", "zip", "parquet", "pdf", "docx", "json"};
     for (size_t i = 0; i < sizeof not_text / sizeof *not_text; i++)
         if (path_has_extension(r->path, not_text[i]))
             return talc_fail(err, "%s: .%s files are not read; give plain text, .jsonl or either as .zst", r->path,
                              not_text[i]);
-    r->stream = input_stream_open(r->path, err);
+    r->stream = input_stream_open(r->path, stop, err);
     r->bytes = malloc(PIECE_MAX_BYTES);
     return r->stream && (r->bytes || talc_fail(err, "out of memory"));
 }
 
-struct text_reader *text_reader_open(const char *path, bool allow_invalid, struct talc_error *err) {
+struct text_reader *text_reader_open(const char *path, bool allow_invalid, const volatile sig_atomic_t *stop,
+                                     struct talc_error *err) {
     struct text_reader *r = calloc(1, sizeof *r);
     if (r) r->path = strdup(path);
     if (!r || !r->path) {
@@ -47,7 +48,7 @@ struct text_reader *text_reader_open(const char *path, bool allow_invalid, struc
     }
     r->allow_invalid = allow_invalid;
     r->is_jsonl = path_has_extension(path, "jsonl");
-    if (r->is_jsonl ? line_reader_open(&r->lines, path, err) : open_text(r, err)) return r;
+    if (r->is_jsonl ? line_reader_open(&r->lines, path, stop, err) : open_text(r, stop, err)) return r;
     text_reader_close(r);
     return NULL;
 }
@@ -188,10 +189,11 @@ bool text_reader_next(struct text_reader *r, struct text_piece *piece, struct ta
 
 /* ---- counting ---------------------------------------------------------------------------------------------------- */
 
-bool text_file_count(const char *path, uint64_t *n_documents, uint64_t *n_bytes, struct talc_error *err) {
+bool text_file_count(const char *path, const volatile sig_atomic_t *stop, uint64_t *n_documents, uint64_t *n_bytes,
+                     struct talc_error *err) {
     bool is_jsonl = path_has_extension(path, "jsonl"), ok = true, in_line = false;
     char *bytes = malloc(PIECE_MAX_BYTES);
-    struct input_stream *stream = bytes ? input_stream_open(path, err) : NULL;
+    struct input_stream *stream = bytes ? input_stream_open(path, stop, err) : NULL;
     if (!bytes) talc_fail(err, "out of memory");
     *n_documents = *n_bytes = 0;
     for (size_t n = 1; stream && n;) {

@@ -3,6 +3,7 @@
 #ifndef TALC_DATA_TEXT_READER_H
 #define TALC_DATA_TEXT_READER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,8 +21,9 @@ struct text_piece {
 
 struct text_reader;
 
-/* allow_invalid: bytes that are not UTF-8 become U+FFFD; otherwise they fail, naming their place. */
-struct text_reader *text_reader_open(const char *path, bool allow_invalid, struct talc_error *err);
+/* allow_invalid: bytes that are not UTF-8 become U+FFFD; otherwise they fail, naming their place. `stop` as in input_stream.h. */
+struct text_reader *text_reader_open(const char *path, bool allow_invalid, const volatile sig_atomic_t *stop,
+                                     struct talc_error *err);
 void text_reader_close(struct text_reader *r); /* NULL is fine */
 
 /* The next piece. A file without any document fails. */
@@ -31,6 +33,7 @@ uint64_t text_reader_position(const struct text_reader *r); /* bytes of the file
 
 /* Reads a file once over without looking into it: how many documents (lines of .jsonl that are not blank) and bytes of
  * text (of JSON for .jsonl) it holds. */
-bool text_file_count(const char *path, uint64_t *n_documents, uint64_t *n_bytes, struct talc_error *err);
+bool text_file_count(const char *path, const volatile sig_atomic_t *stop, uint64_t *n_documents, uint64_t *n_bytes,
+                     struct talc_error *err);
 
 #endif

@@ -301,9 +301,9 @@ static bool load_item(void *context, json_t *object, const char *where, struct t
     return true;
 }
 
-bool checker_load(struct checker *checker, const char *path, struct talc_error *err) {
+bool checker_load(struct checker *checker, const char *path, const volatile sig_atomic_t *stop, struct talc_error *err) {
     *checker = (struct checker){0};
-    bool ok = json_lines_read(path, load_item, checker, err);
+    bool ok = json_lines_read(path, stop, load_item, checker, err);
     if (ok && checker->n_items == 0) ok = talc_fail(err, "%s: no tests", path);
     if (!ok) checker_free(checker);
     return ok;

@@ -14,6 +14,7 @@
 #ifndef TALC_TASK_CHECKER_H
 #define TALC_TASK_CHECKER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -29,8 +30,8 @@ struct checker {
     struct checker_item *items;
     size_t n_items, capacity;
 };
-/* Loads a test file. What is missing or malformed fails, naming file and line. */
-bool checker_load(struct checker *checker, const char *path, struct talc_error *err);
+/* Loads a test file. What is missing or malformed fails, naming file and line. `stop` as in data/input_stream.h. */
+bool checker_load(struct checker *checker, const char *path, const volatile sig_atomic_t *stop, struct talc_error *err);
 void checker_free(struct checker *checker);
 
 /* How code is run. `language` is "c" or "python"; the program is whole. It counts as passed when it compiles, ends with
@@ -81,7 +82,8 @@ void wilson_interval(size_t passed, size_t n, double *low, double *high);
 struct word_set;
 struct word_set *word_set_open(void);
 /* Adds the words of a file: {"text"} or {"messages"} a line. */
-bool word_set_add_file(struct word_set *vocabulary, const char *path, struct talc_error *err);
+bool word_set_add_file(struct word_set *vocabulary, const char *path, const volatile sig_atomic_t *stop,
+                       struct talc_error *err);
 bool word_set_add(struct word_set *vocabulary, const char *text, size_t n_bytes); /* false: out of memory */
 void word_set_close(struct word_set *vocabulary);
 

@@ -54,13 +54,13 @@ static bool add_dialog(struct baseline *b, const json_t *messages, struct talc_e
     return true;
 }
 
-struct baseline *baseline_open(const char *path, struct talc_error *err) {
+struct baseline *baseline_open(const char *path, const volatile sig_atomic_t *stop, struct talc_error *err) {
     struct baseline *b = calloc(1, sizeof *b);
     if (!b) {
         out_of_memory(err);
         return NULL;
     }
-    struct chat_reader *reader = chat_reader_open(path, err);
+    struct chat_reader *reader = chat_reader_open(path, stop, err);
     struct chat_record record;
     bool ok = reader && (b->index = bm25_open(err)) != NULL;
     while (ok && (ok = chat_reader_next(reader, &record, err)) && record.where)

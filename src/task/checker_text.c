@@ -42,8 +42,9 @@ static bool add_record(struct word_set *vocabulary, const struct chat_record *re
     return true;
 }
 
-bool word_set_add_file(struct word_set *vocabulary, const char *path, struct talc_error *err) {
-    struct chat_reader *reader = chat_reader_open(path, err);
+bool word_set_add_file(struct word_set *vocabulary, const char *path, const volatile sig_atomic_t *stop,
+                       struct talc_error *err) {
+    struct chat_reader *reader = chat_reader_open(path, stop, err);
     struct chat_record record;
     bool ok = reader != NULL;
     while (ok && (ok = chat_reader_next(reader, &record, err)) && record.where)

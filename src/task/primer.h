@@ -15,6 +15,7 @@
 #ifndef TALC_TASK_PRIMER_H
 #define TALC_TASK_PRIMER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,7 +59,9 @@ struct primer_audit {
     size_t functions;           /* functions that training has under another name */
     size_t duplicates;          /* tests whose prompt is that of an earlier test */
 };
-bool primer_audit(const char *folder, struct primer_audit *audit, struct talc_error *err);
+/* `stop` as in data/input_stream.h. */
+bool primer_audit(const char *folder, const volatile sig_atomic_t *stop, struct primer_audit *audit,
+                  struct talc_error *err);
 size_t primer_audit_total(const struct primer_audit *audit); /* 0: nothing is shared */
 
 #endif

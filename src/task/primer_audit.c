@@ -278,10 +278,11 @@ static void scan_training(struct auditor *a) {
     a->audit->n_training++;
 }
 
-static bool scan_file(struct auditor *a, const char *folder, const char *name, struct talc_error *err) {
+static bool scan_file(struct auditor *a, const char *folder, const char *name, const volatile sig_atomic_t *stop,
+                      struct talc_error *err) {
     char *path = path_join(folder, name);
     if (!path) return talc_fail(err, "out of memory");
-    struct chat_reader *reader = chat_reader_open(path, err);
+    struct chat_reader *reader = chat_reader_open(path, stop, err);
     struct chat_record record;
     bool ok = reader != NULL;
     while (ok && (ok = chat_reader_next(reader, &record, err)) && record.where) {
@@ -302,23 +303,25 @@ static bool scan_file(struct auditor *a, const char *folder, const char *name, s
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
-static bool read_world_and_tests(struct auditor *a, const char *folder, struct checker *tests, struct talc_error *err) {
+static bool read_world_and_tests(struct auditor *a, const char *folder, struct checker *tests,
+                                 const volatile sig_atomic_t *stop, struct talc_error *err) {
     char *world = path_join(folder, "world.jsonl"), *eval = path_join(folder, "eval.jsonl");
-    bool ok = world && eval ? json_lines_read(world, add_world_name, a, err) && checker_load(tests, eval, err)
+    bool ok = world && eval ? json_lines_read(world, stop, add_world_name, a, err) && checker_load(tests, eval, stop, err)
                             : talc_fail(err, "out of memory");
     free(world);
     free(eval);
     return ok && each_test(a, tests, seek_test, err);
 }
 
-bool primer_audit(const char *folder, struct primer_audit *audit, struct talc_error *err) {
+bool primer_audit(const char *folder, const volatile sig_atomic_t *stop, struct primer_audit *audit,
+                  struct talc_error *err) {
     struct auditor *a = calloc(1, sizeof *a);
     struct checker tests = {0};
     if (!a) return talc_fail(err, "out of memory");
     a->audit = audit;
     *audit = (struct primer_audit){0};
-    bool ok = read_world_and_tests(a, folder, &tests, err) && scan_file(a, folder, "pretrain.jsonl", err) &&
-              scan_file(a, folder, "replay.jsonl", err) && scan_file(a, folder, "chats.jsonl", err) &&
+    bool ok = read_world_and_tests(a, folder, &tests, stop, err) && scan_file(a, folder, "pretrain.jsonl", stop, err) &&
+              scan_file(a, folder, "replay.jsonl", stop, err) && scan_file(a, folder, "chats.jsonl", stop, err) &&
               each_test(a, &tests, count_test, err);
     checker_free(&tests);
     record_free(&a->record);

@@ -14,11 +14,11 @@ static bool use_line(const char *line, size_t n_bytes, const char *where,
     return ok;
 }
 
-bool json_lines_read(const char *path,
+bool json_lines_read(const char *path, const volatile sig_atomic_t *stop,
                      bool (*use)(void *context, json_t *object, const char *where, struct talc_error *err),
                      void *context, struct talc_error *err) {
     struct line_reader reader;
-    if (!line_reader_open(&reader, path, err)) return false;
+    if (!line_reader_open(&reader, path, stop, err)) return false;
     struct buffer where = {0};
     const char *line;
     size_t n_bytes;

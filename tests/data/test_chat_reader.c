@@ -35,7 +35,7 @@ static const char *write_text(const char *name, const char *text) {
 
 /* Reads a file whole: "role: content|" of every message, "text|" of plain text, ";" after each record. */
 static bool read_all(const char *path, char out[2000], size_t counts[CHAT_FORMATS], struct talc_error *err) {
-    struct chat_reader *r = chat_reader_open(path, err);
+    struct chat_reader *r = chat_reader_open(path, NULL, err);
     struct chat_record record;
     struct buffer b = {0};
     bool ok = r != NULL;
@@ -104,7 +104,7 @@ static void message_of_tool_calls_needs_no_content(void **state) {
     struct chat_reader *r = chat_reader_open(
         write_text("a.jsonl", "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}],"
                               "\"tools\":[{}]}"),
-        NULL);
+        NULL, NULL);
     assert_true(chat_reader_next(r, &record, NULL));
     assert_int_equal(json_array_size(record.messages), 1);
     assert_int_equal(json_array_size(record.tools), 1);

@@ -52,7 +52,7 @@ struct seen {
 
 static bool read_all(const char *path, bool allow_invalid, struct seen *seen, struct talc_error *err) {
     *seen = (struct seen){0};
-    struct text_reader *r = text_reader_open(path, allow_invalid, err);
+    struct text_reader *r = text_reader_open(path, allow_invalid, NULL, err);
     bool ok = r != NULL, inside = false;
     for (struct text_piece piece; ok && (ok = text_reader_next(r, &piece, err)) && piece.text;) {
         assert_int_equal(piece.starts_document, !inside);
@@ -128,7 +128,7 @@ static void assert_long_text_survives(const char *unit, size_t n_bytes, const ch
     assert_true(seen.n_pieces > 1 && seen.largest <= 1 << 20);
     assert_int_equal(seen.text.length, text.length);
     assert_memory_equal(seen.text.data, text.data, text.length);
-    struct text_reader *r = text_reader_open(path, false, NULL);
+    struct text_reader *r = text_reader_open(path, false, NULL, NULL);
     struct text_piece piece;
     assert_true(text_reader_next(r, &piece, NULL));
     size_t n = strlen(before_cut);
@@ -154,7 +154,7 @@ static void text_without_lines_is_cut_before_a_space(void **state) {
     (void)state;
     struct buffer text = {0};
     while (text.length < 2 << 20) buffer_append_text(&text, " somewhere");
-    struct text_reader *r = text_reader_open(write_file("a.txt", text.data, text.length), false, NULL);
+    struct text_reader *r = text_reader_open(write_file("a.txt", text.data, text.length), false, NULL, NULL);
     struct text_piece piece;
     assert_true(text_reader_next(r, &piece, NULL));
     assert_false(piece.ends_document);
@@ -169,7 +169,7 @@ static void text_is_not_cut_before_an_indented_line(void **state) {
     struct buffer text = {0};
     buffer_append_text(&text, "0123456789"); /* so that the piece is full at an indented line */
     while (text.length < 2 << 20) buffer_append_text(&text, "start\n x\n\tx\n\n\xe3\x80\x80x\n x\n");
-    struct text_reader *r = text_reader_open(write_file("a.txt", text.data, text.length), false, NULL);
+    struct text_reader *r = text_reader_open(write_file("a.txt", text.data, text.length), false, NULL, NULL);
     struct text_piece piece;
     assert_true(text_reader_next(r, &piece, NULL));
     assert_false(piece.ends_document);
@@ -241,7 +241,7 @@ static void line_of_just_the_limit_is_read(void **state) {
         fwrite(line, 1, n + 1, f);
         fputs("next", f);
         fclose(f);
-        assert_true(line_reader_open(&r, path, NULL));
+        assert_true(line_reader_open(&r, path, NULL, NULL));
         assert_int_equal(line_reader_next(&r, &got, &n_got, NULL), !too_long);
         if (!too_long) {
             assert_int_equal(n_got, n);
@@ -260,11 +260,11 @@ static void line_of_just_the_limit_is_read(void **state) {
 static void counting_agrees_with_reading(void **state) {
     (void)state;
     uint64_t n_documents, n_bytes;
-    assert_true(text_file_count(write_text("a.txt", "\xef\xbb\xbf" "abc\n"), &n_documents, &n_bytes, NULL));
+    assert_true(text_file_count(write_text("a.txt", "\xef\xbb\xbf" "abc\n"), NULL, &n_documents, &n_bytes, NULL));
     assert_true(n_documents == 1 && n_bytes == 4);
-    assert_true(text_file_count(write_text("a.jsonl", "{}\n\n  \n{}\r\n{}"), &n_documents, &n_bytes, NULL));
+    assert_true(text_file_count(write_text("a.jsonl", "{}\n\n  \n{}\r\n{}"), NULL, &n_documents, &n_bytes, NULL));
     assert_true(n_documents == 3);
-    assert_false(text_file_count(write_text("a.txt", ""), &n_documents, &n_bytes, NULL));
+    assert_false(text_file_count(write_text("a.txt", ""), NULL, &n_documents, &n_bytes, NULL));
 }
 
 #ifdef HAVE_ZSTD

@@ -119,13 +119,16 @@ refuses 'something else' "$TALC" prepare -t "$work/tok" --out "$work/mine" "$wor
 [ -s "$work/mine/file" ] || fail "a file of somebody else is gone"
 
 # An interrupt leaves no half of anything, and says 130.
-interrupt() { # COMMAND...: must end with 130 soon
+interrupt() { # COMMAND...: must end with 130, within 20 seconds
     "$@" >"$work/out" 2>"$work/err" &
     pid=$!
     until_caught "$pid"
     kill -TERM "$pid"
+    ( sleep 20 && kill -KILL "$pid" ) >/dev/null 2>&1 &
+    watchdog=$!
     wait "$pid"
     status=$?
+    kill "$watchdog" 2>/dev/null
     [ "$status" = 130 ] || fail "exit $status after an interrupt: $*"
 }
 head -c 30000000 /dev/zero | tr '\0' 'a' | sed 's/aaaaaaaaa/ miller a/g' >"$work/big.txt"
@@ -133,6 +136,16 @@ interrupt "$TALC" primer --out "$work/p" --entities 20000 --quiet
 set -- "$work/big.txt" "$work/big.txt" "$work/big.txt" "$work/big.txt"
 interrupt "$TALC" prepare -t "$work/tok" --out "$work/big" --quiet --threads 1 "$@" "$@" "$@"
 interrupt "$TALC" perplexity -m "$work/base" --quiet "$work/big.txt"
+if command -v zstd >/dev/null; then # a small packed file that holds half a terabyte, of empty lines
+    head -c 64000000 /dev/zero | tr '\0' '\n' | zstd -q -19 >"$work/1"
+    for doubled in 2 4 8 16 32 64 128 256 512 1024 2048 4096 8192; do
+        cat "$work/$((doubled / 2))" "$work/$((doubled / 2))" >"$work/$doubled"
+    done
+    mv "$work/8192" "$work/bomb.jsonl.zst"
+    interrupt "$TALC" prepare -t "$work/tok" --out "$work/big" --quiet "$work/bomb.jsonl.zst"
+    interrupt "$TALC" tokenizer train --out "$work/big" --quiet "$work/bomb.jsonl.zst"
+    interrupt "$TALC" eval -m "$work/base" --data "$work/bomb.jsonl.zst" --quiet
+fi
 leftovers=$(find "$work" -name '*.tmp-*' | grep -v killed)
 [ -z "$leftovers" ] || fail "left behind: $leftovers"
 finish

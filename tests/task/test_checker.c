@@ -37,7 +37,7 @@ static struct checker load(const char *text) {
     struct file f = file_of(text);
     struct checker checker;
     struct talc_error err = {0};
-    if (!checker_load(&checker, f.path, &err)) fail_msg("%s", err.message);
+    if (!checker_load(&checker, f.path, NULL, &err)) fail_msg("%s", err.message);
     unlink(f.path);
     return checker;
 }
@@ -212,7 +212,7 @@ static void malformed_tests_are_refused(void **state) {
         struct file f = file_of(cases[i].text);
         struct checker checker;
         struct talc_error err = {0};
-        assert_false(checker_load(&checker, f.path, &err));
+        assert_false(checker_load(&checker, f.path, NULL, &err));
         if (!strstr(err.message, cases[i].message)) fail_msg("\"%s\" lacks \"%s\"", err.message, cases[i].message);
         unlink(f.path);
     }
@@ -270,7 +270,7 @@ static void unknown_words_and_repetitions_are_seen(void **state) {
     struct text_quality q;
     struct talc_error err = {0};
     assert_true(word_set_add(v, taught, strlen(taught)));
-    assert_true(word_set_add_file(v, f.path, &err));
+    assert_true(word_set_add_file(v, f.path, NULL, &err));
     unlink(f.path);
 #define MEASURE(text, cut) assert_true(text_quality_measure(v, text, strlen(text), cut, &q))
     MEASURE("ONE two, twelve eleven ten xyzzy", false);
@@ -330,7 +330,7 @@ static void the_baseline_gives_the_nearest_answer(void **state) {
                 "{\"role\":\"user\",\"content\":\"And thanks\"},{\"role\":\"assistant\",\"content\":\"Bye.\"}]}\n"
                 "{\"messages\":[{\"role\":\"user\",\"content\":\"Where is "
                 "Zor?\"},{\"role\":\"assistant\",\"content\":\"In Mek.\"}]}\n");
-    struct baseline *b = baseline_open(f.path, NULL);
+    struct baseline *b = baseline_open(f.path, NULL, NULL);
     assert_non_null(b);
     static const char *const cases[][2] = {
         {"Tell me where Zor is", "In Mek."}, {"Where is Bru", "In Tal."}, {"thanks", "Bye."}, {"xyz", ""}};
@@ -341,7 +341,7 @@ static void the_baseline_gives_the_nearest_answer(void **state) {
     }
     baseline_close(b);
     unlink(f.path);
-    assert_null(baseline_open("/tmp/talc-no-such-file", NULL));
+    assert_null(baseline_open("/tmp/talc-no-such-file", NULL, NULL));
 }
 
 int main(void) {

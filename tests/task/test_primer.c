@@ -95,7 +95,7 @@ static void another_seed_gives_another_world(void **state) {
 static struct primer_audit audit_of(const struct folder *f) {
     struct talc_error err = {0};
     struct primer_audit audit;
-    if (!primer_audit(f->path, &audit, &err)) fail_msg("%s", err.message);
+    if (!primer_audit(f->path, NULL, &audit, &err)) fail_msg("%s", err.message);
     return audit;
 }
 
@@ -142,7 +142,7 @@ static struct checker load_tests(const struct folder *f) {
     struct checker tests;
     struct talc_error err = {0};
     char *path = path_join(f->path, "eval.jsonl");
-    if (!checker_load(&tests, path, &err)) fail_msg("%s", err.message);
+    if (!checker_load(&tests, path, NULL, &err)) fail_msg("%s", err.message);
     free(path);
     return tests;
 }
@@ -221,7 +221,7 @@ static void an_audit_of_nothing_fails(void **state) {
     (void)state;
     struct primer_audit audit;
     struct talc_error err = {0};
-    assert_false(primer_audit("/tmp/talc-no-such-folder", &audit, &err));
+    assert_false(primer_audit("/tmp/talc-no-such-folder", NULL, &audit, &err));
     assert_non_null(strstr(err.message, "world.jsonl"));
 }
 
@@ -239,7 +239,7 @@ static void every_fact_is_asked_for_often_enough(void **state) {
         sentences[i] = fact.data;
     }
     char *path = path_join(f->path, "chats.jsonl");
-    struct chat_reader *reader = chat_reader_open(path, NULL);
+    struct chat_reader *reader = chat_reader_open(path, NULL, NULL);
     struct chat_record record;
     while (chat_reader_next(reader, &record, NULL) && record.where) {
         for (size_t m = 1; m < json_array_size(record.messages); m += 2) {
@@ -261,7 +261,7 @@ static void every_fact_is_asked_for_often_enough(void **state) {
 static void dialogs_alternate_and_are_short(void **state) {
     const struct folder *f = *state;
     char *path = path_join(f->path, "chats.jsonl");
-    struct chat_reader *reader = chat_reader_open(path, NULL);
+    struct chat_reader *reader = chat_reader_open(path, NULL, NULL);
     struct chat_record record;
     size_t longest = 0;
     while (chat_reader_next(reader, &record, NULL) && record.where) {
