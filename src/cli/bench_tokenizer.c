@@ -80,7 +80,7 @@ int bench_tokenizer(int argc, char **argv) {
         {.name = "tokenizer", .letter = 't', .kind = OPTION_TEXT, .value = &b.tokenizer, .argument = "TOK",
          .help = "a folder or file, as for talc tokenizer encode"},
         {.name = "threads", .kind = OPTION_INT, .value = &b.threads, .argument = "N",
-         .help = "for the last row (default: one per core)", .min = 0, .max = 4096},
+         .help = "for the last row (default: one per core)", .min = 1, .max = 4096},
         {.name = "json", .kind = OPTION_FLAG, .value = &b.json, .help = "one JSON object a row"},
     };
     struct command_line line = {.command = "bench tokenizer", .summary = "measure a tokenizer on a text",

@@ -27,8 +27,9 @@ struct option_list {
     int n;
 };
 
-/* One option: where its value goes and how it is explained. The value holds the default beforehand. Flags are bool, ints
- * int64_t, numbers double, text const char *, lists struct option_list. */
+/* One option: where its value goes and how it is explained. The value holds the default beforehand; a number outside of the
+ * bounds stands for "not given" there, where the default is found later (by the shape, the machine), and cannot be said. Flags
+ * are bool, ints int64_t, numbers double, text const char *, lists struct option_list. */
 struct option {
     const char *name;     /* "vocab-size", given as --vocab-size */
     char letter;          /* 'm' for -m; 0: none */
@@ -59,6 +60,7 @@ int options_parse(struct command_line *line, int argc, char **argv);
 void options_free(struct command_line *line);
 #define OPTIONS_COUNT(options) ((int)(sizeof(options) / sizeof *(options)))
 bool option_given(const struct command_line *line, const char *name);
+bool option_in_bounds(const struct option *o, double x); /* of an int or a number */
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
 
@@ -98,7 +100,7 @@ void cli_device_close(struct cli_device *device);
     {.name = "device", .kind = OPTION_TEXT, .value = &(device_value), .argument = "NAME",                           \
      .help = "cpu (default), cpu:avx2, cpu:neon, cpu:portable, ref"},                                                         \
     {.name = "threads", .kind = OPTION_INT, .value = &(threads_value), .argument = "N",                             \
-     .help = "threads to use (default: one per core)", .min = 0, .max = 4096}
+     .help = "threads to use (default: one per core)", .min = 1, .max = 4096}
 
 /* ---- commands: each takes what follows its name ------------------------------------------------------------------------ */
 

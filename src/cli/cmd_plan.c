@@ -348,14 +348,14 @@ static bool answer(struct planner *p, struct talc_error *err) {
     return answer_training(p, err);
 }
 
-#define COUNT_OPTION(option_name, field, low, text)                                                                    \
+#define COUNT_OPTION(option_name, field, text)                                                                         \
     {                                                                                                                  \
-        .name = option_name, .kind = OPTION_INT, .value = &p.o.field, .argument = "N", .help = text, .min = low,       \
+        .name = option_name, .kind = OPTION_INT, .value = &p.o.field, .argument = "N", .help = text, .min = 1,         \
         .max = 1e8                                                                                                     \
     }
 #define NUMBER_OPTION(option_name, field, unit, text)                                                                  \
     {                                                                                                                  \
-        .name = option_name, .kind = OPTION_NUMBER, .value = &p.o.field, .argument = unit, .help = text, .min = 0,     \
+        .name = option_name, .kind = OPTION_NUMBER, .value = &p.o.field, .argument = unit, .help = text, .min = 1e-6,  \
         .max = 1e12                                                                                                    \
     }
 #define TEXT_OPTION(option_name, field, unit, text)                                                                    \
@@ -387,35 +387,35 @@ int cmd_plan(int argc, char **argv) {
          .help = "the model in this folder instead"},
         TEXT_OPTION("gpu", gpu, "NAME",
                     "v100 ... gb300, mi300x, tpu-v5p, ... (default a100-80; --list), or this-machine"),
-        COUNT_OPTION("gpus", gpus, 0, "how many (default 8)"),
+        COUNT_OPTION("gpus", gpus, "how many (default 8)"),
         TEXT_OPTION("tokens", tokens, "N", "to train on: 300B (default), 1.5T, ..."),
-        COUNT_OPTION("batch", batch, 0, "sequences a step (default: as GPT-3's table chooses by size)"),
-        COUNT_OPTION("context", context, 0, "tokens of a sequence (default: the model's, at most 8192)"),
+        COUNT_OPTION("batch", batch, "sequences a step (default: as GPT-3's table chooses by size)"),
+        COUNT_OPTION("context", context, "tokens of a sequence (default: the model's, at most 8192)"),
         TEXT_OPTION("precision", precision, "NAME", "bf16 (default; this-machine: fp32), fp16, fp8, mxfp8, fp4"),
         TEXT_OPTION("network", network, "NAME", "how the GPUs are connected (default: as is usual for them; --list)"),
         TEXT_OPTION("software", software, "NAME", "what trains (default: of the GPU's time; --list)"),
-        COUNT_OPTION("tp", tp, 0, "tensor parallel (0: the best, as for all that follow)"),
-        COUNT_OPTION("pp", pp, 0, "pipeline stages"),
-        COUNT_OPTION("vpp", vpp, 0, "chunks of layers a stage (interleaving)"),
-        COUNT_OPTION("dp", dp, 0, "data-parallel replicas"),
-        COUNT_OPTION("cp", cp, 0, "context parallel"),
-        COUNT_OPTION("ep", ep, 0, "expert parallel"),
-        COUNT_OPTION("micro-batch", micro_batch, 0, "sequences of one forward and backward"),
+        COUNT_OPTION("tp", tp, "tensor parallel (default: the best, as for all that follow)"),
+        COUNT_OPTION("pp", pp, "pipeline stages"),
+        COUNT_OPTION("vpp", vpp, "chunks of layers a stage (interleaving)"),
+        COUNT_OPTION("dp", dp, "data-parallel replicas"),
+        COUNT_OPTION("cp", cp, "context parallel"),
+        COUNT_OPTION("ep", ep, "expert parallel"),
+        COUNT_OPTION("micro-batch", micro_batch, "sequences of one forward and backward"),
         {.name = "zero",
          .kind = OPTION_INT,
          .value = &p.o.zero,
          .argument = "N",
-         .help = "ZeRO stage 0..3 (-1: the best)",
-         .min = -1,
+         .help = "ZeRO stage 0..3 (default: the best)",
+         .min = 0,
          .max = 3},
         TEXT_OPTION("recompute", recompute, "WHAT", "none, selective or full (default: the best)"),
         FLAG_OPTION("offload", offload, "optimizer in the host's memory"),
-        COUNT_OPTION("layers", layers, 0, "another shape than the preset's; likewise:"),
-        COUNT_OPTION("hidden", hidden, 0, "hidden size"),
-        COUNT_OPTION("heads", heads, 0, "attention heads"),
-        COUNT_OPTION("head-dim", head_dim, 0, "width of a head"),
-        COUNT_OPTION("ffn", ffn, 0, "feed-forward width"),
-        COUNT_OPTION("vocab", vocab, 0, "vocabulary"),
+        COUNT_OPTION("layers", layers, "another shape than the preset's; likewise:"),
+        COUNT_OPTION("hidden", hidden, "hidden size"),
+        COUNT_OPTION("heads", heads, "attention heads"),
+        COUNT_OPTION("head-dim", head_dim, "width of a head"),
+        COUNT_OPTION("ffn", ffn, "feed-forward width"),
+        COUNT_OPTION("vocab", vocab, "vocabulary"),
         NUMBER_OPTION("price", price, "USD", "of a GPU-hour (default: the price table)"),
         TEXT_OPTION("price-date", price_date, "MONTH", "prices of then: 2020-06 (default: the latest)"),
         TEXT_OPTION("currency", currency, "NAME", "USD (default), RMB, EUR, ..."),

@@ -76,10 +76,18 @@ static void print_help(const struct command_line *line, const struct common *com
 
 /* ---- values ---------------------------------------------------------------------------------------------------------- */
 
+bool option_in_bounds(const struct option *o, double x) { return !(o->min < o->max) || (x >= o->min && x <= o->max); }
+
+/* Whole numbers in full: 4194304, not 4.1943e+06. */
+static const char *bound_text(double x, char out[32]) {
+    snprintf(out, 32, x == floor(x) ? "%.0f" : "%g", x);
+    return out;
+}
+
 static bool check_bounds(const struct option *o, double x, const char *text, struct talc_error *err) {
-    if (o->min < o->max && !(x >= o->min && x <= o->max))
-        return talc_fail(err, "--%s must be %g to %g, not '%s'", o->name, o->min, o->max, text);
-    return true;
+    char min[32], max[32];
+    if (option_in_bounds(o, x)) return true;
+    return talc_fail(err, "--%s must be %s to %s, not '%s'", o->name, bound_text(o->min, min), bound_text(o->max, max), text);
 }
 
 /* An integer with an optional k, M or G (thousands), as in 300k. */

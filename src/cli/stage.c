@@ -12,7 +12,7 @@
 #include "infer/engine.h"
 
 struct stage_values stage_values_defaults(void) {
-    return (struct stage_values){.warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .batch_ramp = 0.5, .dtype = "f32", .moments = "f32", .weights = "f32", .optimizer = "adamw"};
+    return (struct stage_values){.learning_rate = -1, .decay_fraction = -1, .warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .batch_ramp = 0.5, .dtype = "f32", .moments = "f32", .weights = "f32", .optimizer = "adamw"};
 }
 
 /* ---- settings -------------------------------------------------------------------------------------------------------- */
@@ -27,19 +27,24 @@ int stage_parse(struct command_line *line, struct stage_values *values, int argc
         free(settings);
         return EXIT_FAILED;
     }
+    bool by_clock = option_given(line, "minutes") && !option_given(line, "steps");
     options_free(line);
     line->settings = settings;
     code = options_parse(line, argc, argv);
     line->settings = NULL;
+    if (by_clock) values->steps = 0; /* those of the settings */
     free(settings);
     return code;
 }
 
+/* NULL: it was not given. */
 static json_t *option_json(const struct option *o) {
+    int64_t n;
+    double x;
     switch (o->kind) {
     case OPTION_FLAG: return json_boolean(*(const bool *)o->value);
-    case OPTION_INT: return json_integer(*(const int64_t *)o->value);
-    case OPTION_NUMBER: return json_real(*(const double *)o->value);
+    case OPTION_INT: return n = *(const int64_t *)o->value, option_in_bounds(o, (double)n) ? json_integer(n) : NULL;
+    case OPTION_NUMBER: return x = *(const double *)o->value, option_in_bounds(o, x) ? json_real(x) : NULL;
     case OPTION_TEXT: return *(const char *const *)o->value ? json_string(*(const char *const *)o->value) : NULL;
     case OPTION_LIST: break;
     }
@@ -104,14 +109,14 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
     r->trainer.recompute = v->recompute;
     if (strcmp(v->optimizer, "muon") == 0) recipe_use_muon(r);
     else if (strcmp(v->optimizer, "adamw") != 0) return talc_fail(err, "--optimizer must be adamw or muon, not '%s'", v->optimizer);
-    if (v->learning_rate > 0) {
+    if (v->learning_rate >= 0) {
         double ratio = v->learning_rate / (double)r->trainer.groups[ROLE_MATRIX].learning_rate;
         for (int i = 0; i < PARAMETER_ROLES; i++)
             r->trainer.groups[i].learning_rate = (float)((double)r->trainer.groups[i].learning_rate * ratio);
     }
     if (v->schedule && !schedule_kind_parse(v->schedule, &r->schedule.kind))
         return talc_fail(err, "--schedule must be constant, cosine, linear or wsd, not '%s'", v->schedule);
-    if (v->decay_fraction > 0) r->schedule.decay_fraction = v->decay_fraction;
+    if (v->decay_fraction >= 0) r->schedule.decay_fraction = v->decay_fraction;
     r->schedule.total_steps = v->steps > 0 ? v->steps : v->minutes > 0 ? 0 : r->steps;
     if (v->warmup >= 0) r->schedule.warmup_steps = v->warmup;
     else if (r->schedule.total_steps > 0 && r->schedule.warmup_steps > r->schedule.total_steps / 10)

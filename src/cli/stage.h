@@ -7,7 +7,7 @@
 #include "train/recipe.h"
 #include "train/training.h"
 
-/* Values of the options; 0 or -1 (rates) means: as the recipe says. */
+/* Values of the options. Those that were not given, and then follow the recipe, are 0, or -1 where 0 can be said. */
 struct stage_values {
     const char *out, *device, *dtype, *moments, *weights, *schedule, *optimizer;
     int64_t steps, batch_rows, micro_batch_rows, warmup, eval_every, save_every, sample_every, keep, seed, threads;
@@ -20,34 +20,34 @@ struct stage_values stage_values_defaults(void);
 #define OPTIONS_STAGE(v)                                                                                             \
     {.name = "out", .kind = OPTION_TEXT, .value = &(v).out, .argument = "DIR", .help = "run folder to make"},        \
     {.name = "resume", .kind = OPTION_FLAG, .value = &(v).resume, .help = "go on with the run in --out"},            \
-    {.name = "steps", .kind = OPTION_INT, .value = &(v).steps, .argument = "N", .help = "updates", .min = 0, .max = 1e12}, \
+    {.name = "steps", .kind = OPTION_INT, .value = &(v).steps, .argument = "N", .help = "updates (default: by size)", .min = 1, .max = TRAIN_MAX_STEPS}, \
     {.name = "minutes", .kind = OPTION_NUMBER, .value = &(v).minutes, .argument = "M",                               \
-     .help = "as many updates as fit in M minutes", .min = 0, .max = 1e7},                                           \
+     .help = "as many updates as fit in M minutes", .min = 0.001, .max = 1e7},                                           \
     {.name = "batch", .kind = OPTION_INT, .value = &(v).batch_rows, .argument = "ROWS",                              \
-     .help = "rows in one update (default: by size)", .min = 0, .max = 1e7},                                         \
+     .help = "rows in one update (default: by size)", .min = 1, .max = 1e7},                                         \
     {.name = "batch-start", .kind = OPTION_INT, .value = &(v).batch_start, .argument = "ROWS",                       \
-     .help = "rows in the first update, from where the batch grows to --batch by accumulation", .min = 0, .max = 1e7}, \
+     .help = "rows in the first update, from where the batch grows to --batch by accumulation (default: it does not grow)", .min = 1, .max = 1e7}, \
     {.name = "batch-ramp", .kind = OPTION_NUMBER, .value = &(v).batch_ramp, .argument = "X",                         \
      .help = "share of the steps in which it grows (default 0.5)", .min = 0, .max = 1},                              \
     {.name = "skip-outliers", .kind = OPTION_NUMBER, .value = &(v).skip_outliers, .argument = "Z",                   \
      .help = "make no update whose loss or gradient norm lies more than Z standard deviations above the last 128 (default 0: make all)", .min = 0, .max = 1e6}, \
     {.name = "micro-batch", .kind = OPTION_INT, .value = &(v).micro_batch_rows, .argument = "ROWS",                  \
-     .help = "rows at a time; fewer take less memory (default: all of the first batch)", .min = 0, .max = 1e7},                         \
+     .help = "rows at a time; fewer take less memory (default: all of the first batch)", .min = 1, .max = 1e7},                         \
     {.name = "learning-rate", .kind = OPTION_NUMBER, .value = &(v).learning_rate, .argument = "X",                   \
-     .help = "peak rate of the matrices; others keep their ratio to it", .min = 0, .max = 10},                       \
+     .help = "peak rate of the matrices; others keep their ratio to it (default: by shape)", .min = 0, .max = 10},                       \
     {.name = "optimizer", .kind = OPTION_TEXT, .value = &(v).optimizer, .argument = "NAME",                             \
      .help = "adamw (default), or muon for the matrices of the blocks"},                                             \
-    {.name = "warmup", .kind = OPTION_INT, .value = &(v).warmup, .argument = "N", .help = "steps of warmup", .min = -1, .max = 1e9}, \
+    {.name = "warmup", .kind = OPTION_INT, .value = &(v).warmup, .argument = "N", .help = "steps of warmup (default: by shape)", .min = 0, .max = 1e9}, \
     {.name = "schedule", .kind = OPTION_TEXT, .value = &(v).schedule, .argument = "KIND",                            \
      .help = "constant, cosine, linear or wsd"},                                                                     \
     {.name = "decay-fraction", .kind = OPTION_NUMBER, .value = &(v).decay_fraction, .argument = "X",                 \
-     .help = "wsd: share of the steps in which the rate falls", .min = 0, .max = 1},                                 \
+     .help = "wsd: share of the steps in which the rate falls (default: by shape)", .min = 0, .max = 1},                                 \
     {.name = "eval-every", .kind = OPTION_INT, .value = &(v).eval_every, .argument = "N",                            \
-     .help = "steps between validations (default: a tenth of the run)", .min = -1, .max = 1e12},                     \
+     .help = "steps between validations; 0: at the end only (default: a tenth of the run)", .min = 0, .max = 1e12},                     \
     {.name = "save-every", .kind = OPTION_INT, .value = &(v).save_every, .argument = "N",                            \
-     .help = "steps between checkpoints (default: with each validation)", .min = -1, .max = 1e12},                   \
+     .help = "steps between checkpoints; 0: at the end only (default: a tenth of the run)", .min = 0, .max = 1e12},                   \
     {.name = "sample-every", .kind = OPTION_INT, .value = &(v).sample_every, .argument = "N",                        \
-     .help = "steps between sample texts (default: at the end)", .min = 0, .max = 1e12},                             \
+     .help = "steps between sample texts (default 0: at the end)", .min = 0, .max = 1e12},                             \
     {.name = "keep", .kind = OPTION_INT, .value = &(v).keep, .argument = "K", .help = "checkpoints to keep besides the best (default 2)", .min = 1, .max = 4096}, \
     {.name = "recompute", .kind = OPTION_FLAG, .value = &(v).recompute,                                              \
      .help = "activations again in backward: less memory, more time, the same bits"},                               \
@@ -63,7 +63,7 @@ struct stage_values stage_values_defaults(void);
 
 /* Parses, and for --resume parses again over the settings that the run was started with. Returns as options_parse. */
 int stage_parse(struct command_line *line, struct stage_values *values, int argc, char **argv);
-/* Writes the values of all options to OUT/settings.json. */
+/* Writes the values of all options to OUT/settings.json, but of those that follow the recipe. */
 bool stage_save_settings(const struct command_line *line, const char *out, struct talc_error *err);
 
 /* Lets the options overrule the recipe. */

@@ -12,6 +12,8 @@
 #include "text/tokenizer.h"
 #include "train/trainer.h"
 
+#define TRAIN_MAX_STEPS 1000000000000 /* of a run */
+
 /* Where a run stands, besides weights and moments. All of it is in trainer.json. */
 struct train_state {
     int64_t step, total_steps; /* updates done; updates planned */

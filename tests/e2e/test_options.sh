@@ -56,6 +56,31 @@ must talc generate -m run/ -n 2 -p --help
 grep -q 'Usage' "$work/out" && fail "the text of -p was taken for an option"
 says '^Learnt: .*\[30;42m' talc sft -m run/ --data chats.jsonl --show-mask --color always
 
+# what stands for "not given" cannot be said, and is not told; bounds are whole numbers in full
+for c in '--steps 0' '--batch 0' '--batch-start 0' '--micro-batch 0' '--context 0' '--n-heads 0' '--threads 0'; do
+    # shellcheck disable=SC2086
+    refuses "${c% 0} must be 1 to [0-9]*, not '0'" talc train --data data/ --out none --depth 1 $c
+done
+for c in --learning-rate --warmup --decay-fraction --eval-every --save-every --dropout; do
+    refuses "$c must be 0 to [0-9.]*, not '-1'" talc train --data data/ --out none --depth 1 "$c" -1
+done
+refuses "--minutes must be 0.001 to 10000000, not '0'" talc train --data data/ --out none --minutes 0
+refuses "--vocab-size must be 257 to 4194304, not '5'" talc tokenizer train --vocab-size 5 --out none book.txt
+refuses "--zero must be 0 to 3, not '-1'" talc plan --zero -1
+refuses "--gpus must be 1 to 100000000, not '0'" talc plan --gpus 0
+[ -e none ] && fail "a folder was made for a run that was refused"
+grep -e ' -1' -e '"steps": 0' -e '"minutes"' -e '"dropout"' run/settings.json && fail "settings.json holds what was not given"
+
+# a 0 that can be said does what it says
+must talc train --data data/ --out zero/ --depth 1 --context 64 --batch 1 --steps 9 --eval-every 3 --decay-fraction 0 --warmup 0 \
+    --learning-rate 0 --quiet
+[ "$(grep -c '"learning_rate_factor": 1\(.0\)*,' zero/metrics.jsonl)" = 9 ] || fail "--decay-fraction 0 decays: $(tail -1 zero/metrics.jsonl)"
+[ "$(grep -o '"val_loss": [0-9.]*' zero/metrics.jsonl | sort -u | wc -l)" = 1 ] || fail "--learning-rate 0 learns"
+
+# a run of so many steps that goes on by the clock
+must talc train --resume --out zero/ --minutes 0.05 --quiet
+[ "$(wc -l <zero/metrics.jsonl)" -gt 9 ] || fail "--minutes does not hold over the steps of before"
+
 # shapes of --json
 says '^{"presets":\[{"name":"gpt2-124m"' talc info --json
 says '^{"cores":[0-9]*,"kernels":' talc info --cpu --json
