@@ -44,10 +44,13 @@ struct tokenizer_train_options tokenizer_train_defaults(bool characters) {
 
 static bool check_options(const struct tokenizer_train_options *o, struct talc_error *err) {
     if (o->n_special_tokens > 65536) return talc_fail(err, "%zu special tokens are too many", o->n_special_tokens);
-    for (size_t i = 0; i < o->n_special_tokens; i++)
+    for (size_t i = 0; i < o->n_special_tokens; i++) {
+        const char *token = o->special_tokens[i];
+        if (!*token) return talc_fail(err, "a special token is empty; give its text, as <|endoftext|>");
+        if (token[utf8_valid_prefix(token, strlen(token))]) return talc_fail(err, "special token %zu is not valid UTF-8 text", i + 1);
         for (size_t j = 0; j < i; j++)
-            if (strcmp(o->special_tokens[i], o->special_tokens[j]) == 0)
-                return talc_fail(err, "the special token \"%s\" is given twice", o->special_tokens[i]);
+            if (strcmp(token, o->special_tokens[j]) == 0) return talc_fail(err, "the special token \"%s\" is given twice", token);
+    }
     int32_t least = 256 + (int32_t)o->n_special_tokens;
     if (!o->characters && (o->vocab_size < least || o->vocab_size > VOCABULARY_MAX_SIZE))
         return talc_fail(err,
@@ -191,7 +194,11 @@ static bool list_characters(struct tokenizer_trainer *t, struct tokenizer *tok, 
 
 static bool add_specials(const struct tokenizer_train_options *options, struct tokenizer *tok, struct talc_error *err) {
     for (size_t i = 0; i < options->n_special_tokens; i++) {
-        if (!tokenizer_add_special(tok, options->special_tokens[i], tok->vocabulary.size, err)) return false;
+        const char *token = options->special_tokens[i];
+        if (vocabulary_find(&tok->vocabulary, token, strlen(token)) >= 0) /* no file can hold both */
+            return talc_fail(err, "the special token \"%s\" is a token of the text too; choose one that is in no text, as <|%s|>", token,
+                             token);
+        if (!tokenizer_add_special(tok, token, tok->vocabulary.size, err)) return false;
     }
     return true;
 }
