@@ -79,7 +79,9 @@ bool json_get_int(const json_t *object, const char *key, int64_t fallback, int64
         n = json_integer_value(value);
     } else if (json_is_real(value)) { /* some writers store counts as 1024.0 */
         double x = json_real_value(value);
-        if (x != floor(x) || fabs(x) > 0x1p53) return talc_fail(err, "\"%s\" must be a whole number, not %g", key, x);
+        if (x != floor(x)) return talc_fail(err, "\"%s\" must be a whole number, not %g", key, x);
+        if (fabs(x) > 0x1p53)
+            return talc_fail(err, "\"%s\" is %g, but must be between %lld and %lld", key, x, (long long)min, (long long)max);
         n = (int64_t)x;
     } else {
         return talc_fail(err, "\"%s\" must be a whole number, not %s", key, type_name(value));

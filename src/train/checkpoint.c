@@ -242,26 +242,41 @@ static bool read_window(const json_t *object, const char *key, struct outlier_wi
     return true;
 }
 
+static bool cannot_be(struct talc_error *err, const char *key, int64_t n, const char *why, int64_t limit) {
+    return talc_fail(err, "\"%s\" is %lld, but %s %lld; the file is damaged, take another checkpoint", key, (long long)n, why,
+                     (long long)limit);
+}
+
+/* Whether a run can have come to these numbers. */
+static bool check_state(const struct train_state *s, int64_t updates, int64_t skipped, struct talc_error *err) {
+    if (s->total_steps > 0 && s->step > s->total_steps) return cannot_be(err, "step", s->step, "the run was planned to end at", s->total_steps);
+    if (s->step != updates + skipped) return cannot_be(err, "step", s->step, "updates made and skipped are", updates + skipped);
+    if (s->best_step > s->step) return cannot_be(err, "best_step", s->best_step, "the run stands at step", s->step);
+    if (s->turn_step > s->step) return cannot_be(err, "turn_step", s->turn_step, "the run stands at step", s->step);
+    if (!(s->turn_factor >= 0 && s->turn_factor <= 1)) return talc_fail(err, "\"turn_factor\" is %g, but must be between 0 and 1", s->turn_factor);
+    return s->seconds >= 0 || talc_fail(err, "\"seconds\" is %g, but no time is negative", s->seconds);
+}
+
 static bool read_state(const char *folder, struct trainer *t, struct train_state *s, struct talc_error *err) {
     char *path = path_join(folder, "trainer.json");
     json_t *o = path ? json_read_file(path, 1 << 20, err) : NULL;
     int64_t epoch, next, counter, updates;
-    bool ok = o && json_get_int(o, "step", -1, 0, INT64_MAX, &s->step, err) &&
-              json_get_int(o, "total_steps", -1, 0, INT64_MAX, &s->total_steps, err) &&
-              json_get_int(o, "turn_step", 0, 0, INT64_MAX, &s->turn_step, err) &&
+    bool ok = o && json_get_int(o, "step", -1, 0, TRAIN_MAX_STEPS, &s->step, err) &&
+              json_get_int(o, "total_steps", -1, 0, TRAIN_MAX_STEPS, &s->total_steps, err) &&
+              json_get_int(o, "turn_step", 0, 0, TRAIN_MAX_STEPS, &s->turn_step, err) &&
               json_get_number(o, "turn_factor", 1, &s->turn_factor, err) &&
               json_get_int(o, "data_epoch", -1, 0, INT64_MAX, &epoch, err) &&
               json_get_int(o, "data_next", -1, 0, INT64_MAX, &next, err) &&
-              json_get_int(o, "best_step", -1, -1, INT64_MAX, &s->best_step, err) &&
+              json_get_int(o, "best_step", -1, -1, TRAIN_MAX_STEPS, &s->best_step, err) &&
               json_get_int(o, "tokens", 0, 0, INT64_MAX, &s->tokens, err) &&
               json_get_int(o, "dropout_counter", 0, 0, INT64_MAX, &counter, err) &&
-              json_get_int(o, "optimizer_steps", -1, 0, INT64_MAX, &updates, err) &&
-              json_get_int(o, "skipped_updates", 0, 0, INT64_MAX, &t->skipped, err) &&
+              json_get_int(o, "optimizer_steps", -1, 0, TRAIN_MAX_STEPS, &updates, err) &&
+              json_get_int(o, "skipped_updates", 0, 0, TRAIN_MAX_STEPS, &t->skipped, err) &&
               read_window(o, "loss_window", &t->losses, err) && read_window(o, "norm_window", &t->norms, err) &&
               json_get_number(o, "seconds", 0, &s->seconds, err) &&
               json_get_number(o, "best_loss", (double)INFINITY, &s->best_loss, err) &&
               json_get_number(o, "train_loss", (double)NAN, &s->train_loss, err) &&
-              json_get_number(o, "val_loss", (double)NAN, &s->val_loss, err);
+              json_get_number(o, "val_loss", (double)NAN, &s->val_loss, err) && check_state(s, updates, t->skipped, err);
     if (ok) {
         s->position.epoch = (uint64_t)epoch;
         s->position.next = (uint64_t)next;

@@ -105,8 +105,16 @@ refuses 'keeps its shape' "$TALC" train --resume --out "$work/keep" --depth 2 --
 cp -r "$work/keep" "$work/broken"
 truncate -s -9 "$work/broken/latest/optimizer.safetensors"
 refuses 'optimizer.safetensors' "$TALC" train --resume --out "$work/broken" --steps 41 --quiet
-sed -i 's/"step": [0-9]*/"step": -5/' "$work/broken/latest/trainer.json"
-refuses 'trainer.json: "step" is -5' "$TALC" train --resume --out "$work/broken" --steps 41 --quiet
+cp "$work/keep/latest/optimizer.safetensors" "$work/broken/latest/optimizer.safetensors"
+says_step() { # WHAT WORDS: a "step" that trainer.json cannot have
+    sed "s/\"step\": [0-9]*/\"step\": $1/" "$work/keep/latest/trainer.json" >"$work/broken/latest/trainer.json"
+    refuses "latest/trainer.json: \"step\" is $1, but $2" "$TALC" train --resume --out "$work/broken" --steps 50 --quiet
+}
+says_step -5 'must be between 0 and 1000000000000'
+says_step 1000000000000000000 'must be between 0 and 1000000000000'
+says_step 1e+18 'must be between 0 and 1000000000000'
+says_step 41 'the run was planned to end at 40'
+says_step 39 'updates made and skipped are 40'
 rm "$work/broken/latest/trainer.json"
 refuses 'latest/trainer.json: cannot be read' "$TALC" train --resume --out "$work/broken" --steps 41 --quiet
 echo '{"depth": 99999}' >"$work/broken/settings.json"
