@@ -353,11 +353,9 @@ const char *safetensors_metadata(const struct safetensors *st, const char *key) 
     return NULL;
 }
 
-bool safetensor_read_f32(const struct safetensor *t, size_t first, size_t n, float *out, struct talc_error *err) {
+/* A number at a time, n from number `first` on; false: the dtype has none that are read. */
+static bool widen(const struct safetensor *t, size_t first, size_t n, float *out) {
     size_t size = dtype_size(t->dtype);
-    if (!checked_range(first, n, t->n_elements))
-        return talc_fail(err, "%s: tensor \"%.200s\" has %zu elements; %zu were asked for from %zu", t->file, t->name,
-                         t->n_elements, n, first);
     const char *from = (const char *)t->data + first * size;
     uint16_t half;
     double wide;
@@ -374,8 +372,46 @@ bool safetensor_read_f32(const struct safetensor *t, size_t first, size_t n, flo
     case DTYPE_BF16:
         for (size_t i = 0; i < n; i++) out[i] = bf16_to_f32(*(uint16_t *)memcpy(&half, from + i * size, size));
         return true;
-    default:
+    default: return false;
+    }
+}
+
+/* How many numbers there are before one that is NaN or infinite; n when there is none. */
+static size_t finite_prefix(const float *x, size_t n) {
+    const uint32_t exponent = 0x7f800000u;
+    uint32_t bits, bad = 0;
+    for (size_t i = 0; i < n; i++) bad |= (*(uint32_t *)memcpy(&bits, &x[i], sizeof bits) & exponent) == exponent;
+    size_t at = bad ? 0 : n;
+    while (at < n && (*(uint32_t *)memcpy(&bits, &x[at], sizeof bits) & exponent) != exponent) at++;
+    return at;
+}
+
+/* In blocks that are looked at while they are in the cache. */
+static bool read_block(const struct safetensor *t, size_t first, size_t n, float *out, struct talc_error *err) {
+    if (!widen(t, first, n, out))
         return talc_fail(err, "%s: tensor \"%.200s\" has dtype %s, which cannot be read as numbers of a model",
                          t->file, t->name, t->dtype_text);
-    }
+    size_t at = finite_prefix(out, n);
+    return at == n || talc_fail(err, "%s: number %zu of tensor \"%.200s\" is not finite (%g); the file is damaged, take another copy",
+                                t->file, first + at, t->name, (double)out[at]);
+}
+
+enum { BLOCK = 4096 };
+
+static size_t block_of(size_t n_left) { return n_left < BLOCK ? n_left : BLOCK; }
+
+bool safetensor_read_f32(const struct safetensor *t, size_t first, size_t n, float *out, struct talc_error *err) {
+    if (!checked_range(first, n, t->n_elements))
+        return talc_fail(err, "%s: tensor \"%.200s\" has %zu elements; %zu were asked for from %zu", t->file, t->name,
+                         t->n_elements, n, first);
+    for (size_t at = 0; at < n; at += BLOCK)
+        if (!read_block(t, first + at, block_of(n - at), out + at, err)) return false;
+    return true;
+}
+
+bool safetensor_check_finite(const struct safetensor *t, struct talc_error *err) {
+    float block[BLOCK];
+    for (size_t at = 0; at < t->n_elements; at += BLOCK)
+        if (!read_block(t, at, block_of(t->n_elements - at), block, err)) return false;
+    return true;
 }

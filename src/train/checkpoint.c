@@ -304,6 +304,7 @@ static bool read_moments(const struct safetensors *st, struct trainer *t, struct
         if (found->dtype != piece.dtype)
             return talc_fail(err, "%s: %s is %s, and moments are now kept in %s; say --moments as the run began", found->file, name,
                              found->dtype_text, dtype_name(piece.dtype));
+        if (!safetensor_check_finite(found, err)) return false;
         s->backend->copy_in(s, piece.data, found->data, found->n_bytes);
     }
     return true;

@@ -53,10 +53,23 @@ damage; rm "$work/model/model.safetensors"
 refuses 'safetensors' "$TALC" generate -m "$work/model" -p a
 damage; printf '[1,2' >"$work/model/tokenizer.json"
 refuses 'tokenizer.json' "$TALC" generate -m "$work/model" -p a
-damage # a NaN as the last weight
-printf '\0\0\300\177' | dd of="$work/model/model.safetensors" bs=1 seek="$(($(wc -c <"$work/model/model.safetensors") - 4))" conv=notrunc 2>/dev/null
-refuses 'not finite' "$TALC" generate -m "$work/model" -p a --json
-refuses 'not finite' "$TALC" perplexity -m "$work/model" --quiet "$work/text.txt"
+not_a_number() { # FILE TENSOR: a NaN as its last number, which no prompt of ours asks for
+    header=$(od -An -tu8 -N8 "$1" | tr -d ' ')
+    end=$(head -c "$((8 + header))" "$1" | tail -c +9 | sed "s/.*\"$2\":{[^}]*,\([0-9]*\)\]}.*/\1/")
+    printf '\0\0\300\177' | dd of="$1" bs=1 seek="$((8 + header + end - 4))" conv=notrunc 2>/dev/null
+}
+damage
+not_a_number "$work/model/model.safetensors" model.embed_tokens.weight
+printf '{"prompt": "The miller", "completion": "sang"}\n' >"$work/chat.jsonl"
+printf '%s\n' '{"skill": "unknown", "messages": [{"role": "user", "content": "Who?"}], "answer": "no", "check": {"type": "unknown", "thing": "x"}}' \
+    >"$work/eval.jsonl"
+for c in generate chat perplexity\ "$work/text.txt" eval\ --data\ "$work/eval.jsonl" sft\ --data\ "$work/chat.jsonl"\ --out\ "$work/s2"; do
+    # shellcheck disable=SC2086
+    refuses 'model.safetensors: number [0-9]* of tensor "model.embed_tokens.weight" is not finite (nan)' "$TALC" $c -m "$work/model"
+done
+cp -r "$work/run" "$work/run2"
+not_a_number "$work/run2/latest/optimizer.safetensors" v.embedding.weight
+refuses 'optimizer.safetensors: number [0-9]* of tensor "v.embedding.weight" is not finite' "$TALC" train --resume --out "$work/run2" --steps 9 --quiet
 
 # sizes that no int, and no machine, holds
 refuses 'too many at once' "$TALC" train --data "$work/data" --out "$work/r2" --depth 2 --batch 9999999 --steps 1 --quiet

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,35 @@ static void what_is_written_is_read_back(void **state) {
     assert_true(safetensor_read_f32(safetensors_find(st, "c"), 0, 1, out, NULL) && out[0] == 2.5f);
     assert_false(safetensor_read_f32(t, 5, 2, out, &err));
     safetensors_close(st);
+}
+
+/* One number of 10,000, at any place. */
+static void a_number_that_is_not_finite_is_named(void **state) {
+    (void)state;
+    enum { N = 10000 };
+    static const size_t places[] = {0, 4095, 4096, 8191, N - 1};
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    static float x[N], out[N];
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
+            struct talc_error err = {0};
+            char number[64];
+            for (int k = 0; k < N; k++) x[k] = k % 2 ? 3.4028235e38f : -1e-45f;
+            x[places[i]] = bad[b];
+            struct safetensors_writer *w = safetensors_writer_open(path, NULL);
+            assert_true(safetensors_writer_declare(w, "x", DTYPE_F32, 1, (int64_t[]){N}, NULL) &&
+                        safetensors_writer_append(w, "x", x, sizeof x, NULL) && safetensors_writer_commit(w, NULL));
+            struct safetensors *st = safetensors_open(path, NULL);
+            const struct safetensor *t = safetensors_find(st, "x");
+            snprintf(number, sizeof number, "number %zu of tensor \"x\" is not finite", places[i]);
+            assert_false(safetensor_read_f32(t, 0, N, out, &err));
+            assert_non_null(strstr(err.message, number));
+            assert_false(safetensor_check_finite(t, &err));
+            assert_non_null(strstr(err.message, number));
+            assert_true(safetensor_read_f32(t, 0, places[i], out, NULL)); /* all before it are */
+            assert_true(safetensor_read_f32(t, places[i] + 1, N - 1 - places[i], out, NULL));
+            safetensors_close(st);
+        }
 }
 
 static void missing_and_misshapen_tensors_are_named(void **state) {
@@ -303,6 +333,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(what_is_written_is_read_back),
+        TEST(a_number_that_is_not_finite_is_named),
         TEST(missing_and_misshapen_tensors_are_named),
         TEST(writer_refuses_wrong_order_and_sizes),
         TEST(data_that_does_not_fit_is_refused),
