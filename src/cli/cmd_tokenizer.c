@@ -113,6 +113,9 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
     return ok;
 }
 
+/* Whether a tokenizer may be written there. */
+static bool may_take(const char *out, struct talc_error *err) { return folder_may_take(out, "tokenizer.json", err); }
+
 static int train(struct training *t, const struct command_line *line) {
     struct talc_error err = {0};
     bool characters = strcmp(t->type, "char") == 0;
@@ -131,7 +134,7 @@ static int train(struct training *t, const struct command_line *line) {
     options.progress_context = t;
     options.pool = thread_pool_open((int)t->threads, &err);
     t->stop = cli_catch_interrupt();
-    bool ok = options.pool && train_from_files(t, &options, line, &err);
+    bool ok = options.pool && may_take(t->out, &err) && train_from_files(t, &options, line, &err);
     thread_pool_close(options.pool);
     if (ok) return EXIT_DONE;
     int code = cli_fail("tokenizer train", &err);
@@ -370,7 +373,7 @@ static bool convert(const char *from, const char *to, struct talc_error *err) {
     bool gguf = n > 5 && strcmp(to + n - 5, ".gguf") == 0;
     struct tokenizer *tok = tokenizer_load(from, err);
     bool ok = tok && (gguf ? tokenizer_save_gguf(tok, to, err)
-                           : folder_create(to, err) && tokenizer_save_folder(tok, to, NULL, err));
+                           : may_take(to, err) && folder_create(to, err) && tokenizer_save_folder(tok, to, NULL, err));
     if (ok) printf("%s: %s, %d tokens\n", to, tokenizer_description(tok), (int)tokenizer_vocab_size(tok));
     tokenizer_free(tok);
     return ok;

@@ -11,6 +11,8 @@
 #include "file/json.h"
 #include "infer/engine.h"
 
+#define SETTINGS_NAME "settings.json" /* what tells a run folder */
+
 struct stage_values stage_values_defaults(void) {
     return (struct stage_values){.learning_rate = -1, .decay_fraction = -1, .warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .batch_ramp = 0.5, .dtype = "f32", .moments = "f32", .weights = "f32", .optimizer = "adamw"};
 }
@@ -21,9 +23,9 @@ int stage_parse(struct command_line *line, struct stage_values *values, int argc
     int code = options_parse(line, argc, argv);
     if (code >= 0 || !values->resume) return code;
     if (!values->out) return cli_usage(line->command, "resume which run? give --out DIR");
-    char *settings = path_join(values->out, "settings.json");
+    char *settings = path_join(values->out, SETTINGS_NAME);
     if (!settings || !file_exists(settings)) {
-        cli_usage(line->command, "%s: there is no run to resume here (no settings.json)", values->out);
+        cli_usage(line->command, "%s: there is no run to resume here (no " SETTINGS_NAME ")", values->out);
         free(settings);
         return EXIT_FAILED;
     }
@@ -57,7 +59,7 @@ static json_t *option_json(const struct option *o) {
 bool stage_save_settings(const struct command_line *line, const char *out, struct talc_error *err) {
     static const char *const not_kept[] = {"resume", "out", "json", "quiet", "threads", "device"};
     json_t *o = json_object();
-    char *path = path_join(out, "settings.json");
+    char *path = path_join(out, SETTINGS_NAME);
     for (int i = 0; i < line->n_options; i++) {
         bool keep = true;
         for (size_t k = 0; k < sizeof not_kept / sizeof *not_kept; k++)
@@ -84,7 +86,9 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
     if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
     v->resume = there;
+    if (!there && !folder_may_take(v->out, SETTINGS_NAME, err)) return false;
     if (!folder_create(v->out, err) || !folder_lock(v->out, &lock, err)) return false;
+    atomic_sweep(v->out);
     if (newest < 0) return true;
     cli_say(v->quiet, "%s/latest points to no checkpoint: the run goes on with step %lld\n", v->out, (long long)newest);
     return checkpoint_point_latest(v->out, newest, err);

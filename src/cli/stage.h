@@ -73,7 +73,7 @@ bool stage_apply(const struct stage_values *values, struct recipe *recipe, struc
 bool stage_model_options(const struct stage_values *values, struct model_options *options, struct talc_error *err);
 
 /* Makes the run folder and takes it for this process alone. One that holds a run already must be resumed; a run to resume
- * that was killed before its first checkpoint begins anew (`resume` is then false). */
+ * that was killed before its first checkpoint begins anew (`resume` is then false). A folder of something else is refused. */
 bool stage_open_folder(struct stage_values *values, struct talc_error *err);
 
 struct stage {

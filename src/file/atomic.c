@@ -321,14 +321,14 @@ bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err) {
     return ok;
 }
 
-bool folder_may_replace(const char *path, const char *marker, struct talc_error *err) {
+bool folder_may_take(const char *path, const char *marker, struct talc_error *err) {
     char *mark = path_join(path, marker);
     if (!mark) return out_of_memory(err);
     bool is_ours = file_exists(mark);
     free(mark);
     DIR *dir = is_ours ? NULL : opendir(path);
-    int n_entries = 0;
-    while (dir && n_entries < 3 && readdir(dir)) n_entries++; /* "." and ".." are always there */
+    int n_entries = 0; /* "." and ".." are always there */
+    for (struct dirent *entry; dir && n_entries < 3 && (entry = readdir(dir)) != NULL;) n_entries += !temporary_pid(entry->d_name);
     if (dir) closedir(dir);
     return n_entries < 3 ||
            talc_fail(err, "%s: is a folder of something else (it has no %s); choose another name", path, marker);

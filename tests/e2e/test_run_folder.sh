@@ -120,11 +120,18 @@ refuses 'latest/trainer.json: cannot be read' "$TALC" train --resume --out "$wor
 echo '{"depth": 99999}' >"$work/broken/settings.json"
 refuses 'settings.json: --depth must be' "$TALC" train --resume --out "$work/broken" --quiet
 
-# Nobody's folder is replaced.
+# Nobody's folder is replaced or written to.
 mkdir "$work/mine" && echo precious >"$work/mine/file"
 refuses 'something else' "$TALC" primer --out "$work/mine" --entities 20 --scale 0.02 --documents 20 --tests 1 --quiet
 refuses 'something else' "$TALC" prepare -t "$work/tok" --out "$work/mine" "$work/text.txt"
-[ -s "$work/mine/file" ] || fail "a file of somebody else is gone"
+refuses 'something else' "$TALC" train --data "$work/data" --out "$work/mine" --depth 1 --steps 1 --quiet
+refuses 'something else' "$TALC" sft -m "$work/base" --data "$work/a.jsonl" --out "$work/mine" --steps 1 --quiet
+refuses 'something else' "$TALC" tokenizer train --vocab-size 300 --out "$work/mine" "$work/text.txt"
+refuses 'something else' "$TALC" tokenizer convert -t "$work/tok" "$work/mine"
+refuses 'something else (it has no settings.json)' "$TALC" train --data "$work/data" --out "$work/data" --depth 1 --steps 1 --quiet
+[ "$(ls "$work/mine")" = file ] && [ "$(cat "$work/mine/file")" = precious ] || fail "the folder of somebody else is not as it was"
+mkdir "$work/free" && : >"$work/free/settings.json.tmp-4194305" # left by a run that was killed
+must train "$work/free" --steps 1
 
 # An interrupt leaves no half of anything, and says 130.
 interrupt() { # COMMAND...: must end with 130, within 20 seconds

@@ -279,20 +279,24 @@ static void map_shows_the_bytes_even_when_there_are_none(void **state) {
     file_map_close(&map);
 }
 
-static void only_free_or_own_folders_may_be_replaced(void **state) {
+static void only_free_or_own_folders_may_be_taken(void **state) {
     (void)state;
     struct talc_error err = {0};
     char *absent = path_join(folder, "absent"), *own = path_join(folder, "own"), *mark = path_join(own, "mark");
-    assert_true(folder_may_replace(absent, "mark", &err));
+    char *leftover = path_join(own, "mark.tmp-123456");
+    assert_true(folder_may_take(absent, "mark", &err));
     assert_true(folder_create(own, &err));
-    assert_true(folder_may_replace(own, "mark", &err));
+    assert_true(folder_may_take(own, "mark", &err));
+    assert_true(atomic_write_file(leftover, "x", 1, &err));
+    assert_true(folder_may_take(own, "mark", &err));
     assert_true(atomic_write_file(mark, "x", 1, &err));
-    assert_true(folder_may_replace(own, "mark", &err));
-    assert_false(folder_may_replace(own, "other", &err));
+    assert_true(folder_may_take(own, "mark", &err));
+    assert_false(folder_may_take(own, "other", &err));
     assert_non_null(strstr(err.message, "other"));
     free(absent);
     free(own);
     free(mark);
+    free(leftover);
 }
 
 /* Another process holds it until it ends, however it ends. */
@@ -337,7 +341,7 @@ int main(void) {
         TEST(full_disk_fails_and_leaves_the_old_file),
         TEST(reading_refuses_what_is_no_regular_file),
         TEST(map_shows_the_bytes_even_when_there_are_none),
-        TEST(only_free_or_own_folders_may_be_replaced),
+        TEST(only_free_or_own_folders_may_be_taken),
         TEST(a_locked_folder_is_for_one_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
