@@ -24,6 +24,7 @@ enum phrase_table {
     PHRASES_SUM_OF_TWO,
     PHRASES_COUNT,
     PHRASES_DIFFERENCE,
+    PHRASES_OF_LARGER,
     N_PHRASE_TABLES
 };
 extern const struct phrases primer_phrases[N_PHRASE_TABLES];

@@ -1,5 +1,5 @@
 /* skill_code.c - small functions in C and Python: a template ("add up over a list"), an operation ("square") and a name
- * that the prompt gives. A fifth of all (template, operation, language) never occurs in training, nor does a fifth of
+ * that the prompt gives. A ninth of all (template, operation, language) never occurs in training, nor does a fifth of
  * the wordings, nor the names that tests use. Tests of a function come with the prompt: see append_tests. */
 #include "task/primer_phrases.h"
 #include "task/skill.h"
@@ -15,13 +15,18 @@ static const char *const language_names[N_LANGUAGES] = {"C", "Python"}, *const f
 static int apply_double(int x) { return x * 2; }
 static int apply_triple(int x) { return x * 3; }
 static int apply_quadruple(int x) { return x * 4; }
+static int apply_quintuple(int x) { return x * 5; }
+static int apply_sextuple(int x) { return x * 6; }
+static int apply_half(int x) { return x / 2; }
 static int apply_square(int x) { return x * x; }
+static int apply_cube(int x) { return x * x * x; }
 static int apply_negative(int x) { return -x; }
 static int apply_successor(int x) { return x + 1; }
 static int apply_predecessor(int x) { return x - 1; }
 static int apply_parity(int x) { return x % 2; }
+static int apply_last_digit(int x) { return x % 10; }
 
-/* Of numbers that are not negative: there % is alike in both languages. {v} is the operand. */
+/* Of numbers that are not negative: there / and % are alike in both languages. {v} is the operand. */
 struct operation {
     const char *noun, *plural, *expression[N_LANGUAGES];
     int (*apply)(int x);
@@ -30,11 +35,16 @@ static const struct operation operations[] = {
     {"double", "doubles", {"{v} * 2", "{v} * 2"}, apply_double},
     {"triple", "triples", {"{v} * 3", "{v} * 3"}, apply_triple},
     {"quadruple", "quadruples", {"{v} * 4", "{v} * 4"}, apply_quadruple},
+    {"quintuple", "quintuples", {"{v} * 5", "{v} * 5"}, apply_quintuple},
+    {"sextuple", "sextuples", {"{v} * 6", "{v} * 6"}, apply_sextuple},
+    {"half", "halves", {"{v} / 2", "{v} // 2"}, apply_half},
     {"square", "squares", {"{v} * {v}", "{v} ** 2"}, apply_square},
+    {"cube", "cubes", {"{v} * {v} * {v}", "{v} ** 3"}, apply_cube},
     {"negative", "negatives", {"{v} * -1", "{v} * -1"}, apply_negative},
     {"successor", "successors", {"{v} + 1", "{v} + 1"}, apply_successor},
     {"predecessor", "predecessors", {"{v} - 1", "{v} - 1"}, apply_predecessor},
     {"parity", "parities", {"{v} % 2", "{v} % 2"}, apply_parity},
+    {"last digit", "last digits", {"{v} % 10", "{v} % 10"}, apply_last_digit},
 };
 enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
 
@@ -55,6 +65,7 @@ static int sum_of(const struct operation *op, const int *a, int n) {
     return sum;
 }
 static int difference_of(const struct operation *op, const int *a, int n) { return n > 1 ? op->apply(a[0]) - op->apply(a[1]) : 0; }
+static int of_larger(const struct operation *op, const int *a, int n) { return n > 1 ? op->apply(a[0] > a[1] ? a[0] : a[1]) : 0; }
 static int largest_of(const struct operation *op, const int *a, int n) {
     int largest = op->apply(a[0]);
     for (int i = 1; i < n; i++)
@@ -67,7 +78,7 @@ static int count_over_ten(const struct operation *op, const int *a, int n) {
     return count;
 }
 
-/* {f} the name; {x}, {y}, {e} the operation on x, y and on a list's element. */
+/* {f} the name; {x}, {y}, {m}, {e} the operation on x, y, m and on a list's element. */
 struct template {
     enum shape shape;
     int (*expected)(const struct operation *op, const int *a, int n); /* CHANGES_LIST: of one element */
@@ -89,8 +100,8 @@ static const struct template templates[] = {
      PHRASES_SUM_OF_LIST},
     {TAKES_LIST,
      largest_of,
-     {"int {f}(const int *a, int n) {\n    int m = {e0};\n    for (int i = 1; i < n; i++)\n        if ({e} > m)\n"
-      "            m = {e};\n    return m;\n}",
+     {"int {f}(const int *a, int n) {\n    int m = 0;\n    for (int i = 0; i < n; i++) {\n        int v = {e};\n"
+      "        if (i == 0 || v > m)\n            m = v;\n    }\n    return m;\n}",
       "def {f}(a):\n    return max({x} for x in a)"},
      PHRASES_LARGEST},
     {TAKES_TWO,
@@ -109,6 +120,11 @@ static const struct template templates[] = {
       "def {f}(a):\n    return [{x} for x in a]"},
      PHRASES_EACH},
     {TAKES_TWO,
+     of_larger,
+     {"int {f}(int x, int y) {\n    int m = x > y ? x : y;\n    return {m};\n}",
+      "def {f}(x, y):\n    m = max(x, y)\n    return {m}"},
+     PHRASES_OF_LARGER},
+    {TAKES_TWO,
      difference_of,
      {"int {f}(int x, int y) {\n    return ({x}) - ({y});\n}", "def {f}(x, y):\n    return ({x}) - ({y})"},
      PHRASES_DIFFERENCE},
@@ -122,9 +138,11 @@ static const char *const nouns[] = {"total", "value", "result", "step",   "task"
                                     "func",  "score", "item",   "number", "list", "part", "answer",
                                     "count", "block", "rule",   "piece",  "part", "data"};
 
-/* A fifth, as in a Latin square: every template misses as many operations in a language, every operation as many templates
- * (five places apart in the table: not two that are alike), and what is missing in one language is there in the other. */
-static bool code_is_held_out(int template, int operation, int language) { return (template + 2 * operation + 3 * language) % 5 == 0; }
+/* As in a Latin square: of every operation in a language one template is missing, which the other language has, and of every
+ * template one operation or two (nine places apart in the table). */
+static bool code_is_held_out(int template, int operation, int language) {
+    return (template + 2 * operation + 4 * language) % N_TEMPLATES == 0;
+}
 
 static void draw_function_name(const struct world *world, enum split split, struct rng *rng, char out[MAX_NAME]) {
     if (rng_below(rng, 10) < 7) {
@@ -148,7 +166,7 @@ static void fill_expression(const struct operation *op, int language, const char
 
 static void append_function(const struct template *t, const struct operation *op, int language, const char *name,
                             struct buffer *out) {
-    static const char *const operands[][2] = {{"x", "x"}, {"y", "y"}, {"e", "a[i]"}, {"e0", "a[0]"}};
+    static const char *const operands[][2] = {{"x", "x"}, {"y", "y"}, {"m", "m"}, {"e", "a[i]"}};
     enum { N_OPERANDS = sizeof operands / sizeof operands[0] };
     struct buffer expressions[N_OPERANDS] = {0};
     struct slot slots[N_OPERANDS + 2] = {{"f", name}};

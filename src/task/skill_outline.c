@@ -1,5 +1,5 @@
-/* skill_outline.c - outlines in Markdown: a heading and four numbered sections that speak of the topic. A fifth of all
- * topics never occurs in training. */
+/* skill_outline.c - outlines in Markdown: a heading and four numbered sections that speak of the topic: a subject ("ink"),
+ * an aspect of one ("the trade in ink") or two subjects ("ink and kites"). A fifth of all topics never occurs in training. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,7 +7,6 @@
 #include "task/skill.h"
 
 static const char *const aspects[] = {
-    "{s}",
     "the history of {s}",
     "the art of {s}",
     "the future of {s}",
@@ -53,16 +52,19 @@ static const struct format formats[] = {
 
 static bool outline_topic_is_held_out(const char *topic) { return text_hash(topic) % 5 == 0; }
 
-static const char *draw_topic(enum split split, struct rng *rng, struct buffer *topic) {
-    for (;;) {
+/* A subject alone as often as all its aspects together would be too often; a quarter is enough. Two subjects put any word
+ * of the table where a topic begins, next to any other: what is copied cannot be guessed. */
+static void draw_topic(enum split split, struct rng *rng, struct buffer *subject, struct buffer *topic) {
+    do {
+        buffer_clear(subject);
         buffer_clear(topic);
-        const char *subject = phrase_any(PHRASES(subjects), rng);
-        struct slot slots[] = {{"s", subject}, {NULL, NULL}};
-        /* The bare subject as often as all its aspects together would be too often; a quarter is enough. */
-        const char *aspect = rng_below(rng, 4) == 0 ? aspects[0] : phrase_any(PHRASES(aspects), rng);
-        text_fill(topic, aspect, slots);
-        if (!buffer_ok(topic) || outline_topic_is_held_out(topic->data) == (split == SPLIT_TEST)) return subject;
-    }
+        int kind = (int)rng_below(rng, 4);
+        buffer_append_text(subject, phrase_any(PHRASES(subjects), rng));
+        if (kind == 0) buffer_printf(subject, " and %s", phrase_any(PHRASES(subjects), rng));
+        if (!buffer_ok(subject)) return;
+        struct slot slots[] = {{"s", subject->data}, {NULL, NULL}};
+        text_fill(topic, kind < 2 ? "{s}" : phrase_any(PHRASES(aspects), rng), slots);
+    } while (buffer_ok(topic) && outline_topic_is_held_out(topic->data) != (split == SPLIT_TEST));
 }
 
 static void append_outline(const struct format *format, const char *topic, const char *subject, struct buffer *out,
@@ -85,15 +87,15 @@ static void add_outline(const struct world *world, int subject_index, enum split
     const struct format *format = &formats[rng_below(rng, sizeof formats / sizeof formats[0])];
     char with_article[32];
     snprintf(with_article, sizeof with_article, "%s %s", format->article, format->noun);
-    struct buffer topic = {0};
-    const char *subject = draw_topic(split, rng, &topic);
+    struct buffer topic = {0}, subject = {0};
+    draw_topic(split, rng, &subject, &topic);
     struct buffer *prompt = dialog_next(dialog), *answer = dialog_next(dialog);
-    if (buffer_ok(&topic)) {
+    if (buffer_ok(&subject) && buffer_ok(&topic)) {
         struct slot slots[] = {{"k", format->noun}, {"K", with_article}, {"t", topic.data}, {NULL, NULL}};
         text_fill(prompt, phrase_pick(primer_phrases[PHRASES_OUTLINE], split, rng), slots);
         prompt_finish(prompt, split, rng);
         json_t *sections = check ? json_array() : NULL;
-        append_outline(format, topic.data, subject, answer, sections);
+        append_outline(format, topic.data, subject.data, answer, sections);
         if (check) {
             json_object_set_new(check, "topic", json_sprintf("On %s", topic.data));
             json_object_set_new(check, "sections", sections);
@@ -102,6 +104,7 @@ static void add_outline(const struct world *world, int subject_index, enum split
         answer->failed = true; /* no memory: whoever writes the dialog sees it */
     }
     buffer_free(&topic);
+    buffer_free(&subject);
 }
 
 const struct skill skill_outline = {"outline", add_outline};
