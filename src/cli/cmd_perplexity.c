@@ -32,7 +32,8 @@ static bool read_tokens(struct perplexity *p, const char *path, struct token_lis
     if (ok && tokenizer_adds_bos(p->tokenizer)) /* once, as before a prompt */
         ok = token_list_append(ids, tokenizer_bos_id(p->tokenizer)) || talc_fail(err, "out of memory for tokens");
     while (ok && (ok = text_reader_next(r, &piece, err)) && piece.text) {
-        ok = tokenizer_encode(p->tokenizer, piece.text, piece.n_bytes, false, ids, err);
+        ok = tokenizer_encode_part(p->tokenizer, piece.text, piece.n_bytes, !piece.starts_document,
+                                   !piece.ends_document, ids, err);
         p->n_bytes += (int64_t)piece.n_bytes;
     }
     text_reader_close(r);

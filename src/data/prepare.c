@@ -33,7 +33,7 @@ struct split_writer {
 struct piece {
     size_t begin, n_bytes; /* in the batch's text */
     size_t file; /* that it is from */
-    bool ends_document, ok;
+    bool starts_document, ends_document, ok;
     struct split_writer *split;
     struct token_list tokens;
 };
@@ -132,13 +132,17 @@ static bool append_tokens(struct preparation *p, struct split_writer *s, const i
 
 /* ---- a batch ----------------------------------------------------------------------------------------------------- */
 
+static bool encode(const struct preparation *p, struct piece *piece, struct talc_error *err) {
+    return tokenizer_encode_part(p->options->tokenizer, p->text.data + piece->begin, piece->n_bytes,
+                                 !piece->starts_document, !piece->ends_document, &piece->tokens, err);
+}
+
 static void encode_piece(void *context, int i, int worker) {
     (void)worker;
     struct preparation *p = context;
     struct piece *piece = &p->pieces[i];
     token_list_clear(&piece->tokens);
-    piece->ok = tokenizer_encode(p->options->tokenizer, p->text.data + piece->begin, piece->n_bytes, false,
-                                 &piece->tokens, NULL);
+    piece->ok = encode(p, piece, NULL);
 }
 
 static bool write_piece(struct preparation *p, const struct piece *piece, struct talc_error *err) {
@@ -160,8 +164,7 @@ static bool flush_batch(struct preparation *p, struct talc_error *err) {
     for (size_t i = 0; i < p->n_pieces; i++) {
         struct piece *piece = &p->pieces[i];
         if (!piece->ok) { /* once more, for the message */
-            tokenizer_encode(p->options->tokenizer, p->text.data + piece->begin, piece->n_bytes, false, &piece->tokens,
-                             err);
+            encode(p, piece, err);
             return talc_fail_in(err, "%s", p->options->paths[piece->file]);
         }
         if (!write_piece(p, piece, err)) return false;
@@ -171,10 +174,11 @@ static bool flush_batch(struct preparation *p, struct talc_error *err) {
     return true;
 }
 
-static bool gather(struct preparation *p, const char *text, size_t n_bytes, bool ends_document,
+static bool gather(struct preparation *p, const char *text, size_t n_bytes, bool starts_document, bool ends_document,
                    struct split_writer *split, struct talc_error *err) {
     struct piece *piece = &p->pieces[p->n_pieces++];
-    *piece = (struct piece){p->text.length, n_bytes, p->file, ends_document, false, split, piece->tokens};
+    *piece = (struct piece){
+        p->text.length, n_bytes, p->file, starts_document, ends_document, false, split, piece->tokens};
     buffer_append(&p->text, text, n_bytes);
     if (!buffer_ok(&p->text)) return talc_fail(err, "%s: out of memory", p->options->paths[p->file]);
     return (p->n_pieces < BATCH_PIECES && p->text.length < BATCH_BYTES) || flush_batch(p, err);
@@ -196,10 +200,12 @@ static bool take_divided(struct preparation *p, const struct text_piece *piece, 
     while (n_train > 0 && n_train < n && (piece->text[n_train] & 0xc0) == 0x80) n_train--; /* a whole character */
     bool train_ends = piece->ends_document || n_train < n;
     if (n_train || (train_ends && p->inside_train)) {
-        if (!gather(p, piece->text, n_train, train_ends, &p->train, err)) return false;
+        if (!gather(p, piece->text, n_train, !p->inside_train, train_ends, &p->train, err)) return false;
         p->inside_train = !train_ends;
     }
-    return n_train == n || gather(p, piece->text + n_train, n - n_train, piece->ends_document, &p->val, err);
+    if (n_train == n) return true;
+    bool val_starts = n_train > 0 || p->offset <= cut;
+    return gather(p, piece->text + n_train, n - n_train, val_starts, piece->ends_document, &p->val, err);
 }
 
 static bool take_piece(struct preparation *p, const struct text_piece *piece, struct talc_error *err) {
@@ -210,7 +216,7 @@ static bool take_piece(struct preparation *p, const struct text_piece *piece, st
         ok = take_divided(p, piece, is_whole ? piece->n_bytes : p->document_bytes[p->file], err);
     } else {
         struct split_writer *split = is_for_validation(p, p->document) ? &p->val : &p->train;
-        ok = gather(p, piece->text, piece->n_bytes, piece->ends_document, split, err);
+        ok = gather(p, piece->text, piece->n_bytes, piece->starts_document, piece->ends_document, split, err);
     }
     p->offset += piece->n_bytes;
     p->document += piece->ends_document;

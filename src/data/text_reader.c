@@ -8,8 +8,9 @@
 #include "base/utf8.h"
 #include "data/input_stream.h"
 #include "file/json.h"
+#include "text/pretokenize.h"
 
-#define PIECE_MAX_BYTES ((size_t)1 << 20)
+#define PIECE_BYTES ((size_t)1 << 20)
 
 struct text_reader {
     char *path;
@@ -21,7 +22,7 @@ struct text_reader {
 
     struct input_stream *stream; /* of any other file */
     char *bytes;                 /* bytes[begin .. end) were read and not yet handed out */
-    size_t begin, end;
+    size_t begin, end, capacity;
     bool at_end;            /* of the file */
     struct buffer repaired; /* the piece handed out last, if it had to be repaired */
 };
@@ -33,7 +34,8 @@ static bool open_text(struct text_reader *r, const volatile sig_atomic_t *stop, 
             return talc_fail(err, "%s: .%s files are not read; give plain text, .jsonl or either as .zst", r->path,
                              not_text[i]);
     r->stream = input_stream_open(r->path, stop, err);
-    r->bytes = malloc(PIECE_MAX_BYTES);
+    r->bytes = malloc(PIECE_BYTES);
+    r->capacity = PIECE_BYTES;
     return r->stream && (r->bytes || talc_fail(err, "out of memory"));
 }
 
@@ -68,33 +70,6 @@ uint64_t text_reader_position(const struct text_reader *r) {
     return input_stream_position(r->is_jsonl ? r->lines.stream : r->stream);
 }
 
-/* ---- where a long text may be cut -------------------------------------------------------------------------------- */
-
-static bool is_space(int32_t c) {
-    return c == ' ' || (c >= 9 && c <= 13) || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
-/* A character that is not all there yet may turn out to be one. */
-static bool may_be_space(const char *text, size_t n) {
-    int32_t c;
-    return utf8_decode(text, n, &c) > 0 && (c < 0 || is_space(c));
-}
-
-/* A cut in (0, n) of a text of n >= 2 bytes: runs of whitespace belong to what follows in every pre-tokenizer, so it
- * lies after a newline that no whitespace follows; else before a space between two words; else between two
- * characters. */
-static size_t find_cut(const char *text, size_t n) {
-    for (size_t at = n - 1; at > n / 2; at--)
-        if (text[at - 1] == '\n' && !may_be_space(text + at, n - at)) return at;
-    for (size_t at = n - 2; at > n / 2; at--)
-        if (text[at] == ' ' && !is_space((unsigned char)text[at - 1]) && !may_be_space(text + at + 1, n - at - 1))
-            return at;
-    size_t at = n - 1;
-    while (at > n - 4 && at > 1 && (text[at] & 0xc0) == 0x80) at--;
-    return at;
-}
-
 /* ---- plain text -------------------------------------------------------------------------------------------------- */
 
 static bool fill_bytes(struct text_reader *r, struct talc_error *err) {
@@ -103,9 +78,32 @@ static bool fill_bytes(struct text_reader *r, struct talc_error *err) {
     r->begin = 0;
     r->end = n_kept;
     if (r->at_end) return true;
-    if (!input_stream_read(r->stream, r->bytes + n_kept, PIECE_MAX_BYTES - n_kept, &n, err)) return false;
-    r->at_end = n < PIECE_MAX_BYTES - n_kept;
+    if (!input_stream_read(r->stream, r->bytes + n_kept, r->capacity - n_kept, &n, err)) return false;
+    r->at_end = n < r->capacity - n_kept;
     r->end += n;
+    return true;
+}
+
+/* Between two characters: the last resort for text that is no running text. */
+static size_t character_cut(const char *text, size_t n) {
+    size_t at = n - 1;
+    while (at > n - 4 && at > 1 && (text[at] & 0xc0) == 0x80) at--;
+    return at;
+}
+
+/* Reads on until the text ends or can be cut, or is as long as a piece may be. */
+static bool find_piece(struct text_reader *r, size_t *n_bytes, struct talc_error *err) {
+    for (;;) {
+        if (!fill_bytes(r, err)) return false;
+        *n_bytes = r->at_end ? r->end : pretokenize_last_cut(r->bytes, r->end);
+        if (*n_bytes > 0 || r->at_end) return true;
+        if (r->capacity == TEXT_PIECE_MAX_BYTES) break;
+        char *bytes = realloc(r->bytes, 2 * r->capacity);
+        if (!bytes) return talc_fail(err, "%s: out of memory for %zu bytes of text", r->path, 2 * r->capacity);
+        r->bytes = bytes;
+        r->capacity *= 2;
+    }
+    *n_bytes = character_cut(r->bytes, r->end);
     return true;
 }
 
@@ -136,11 +134,12 @@ static bool repair(struct text_reader *r, struct text_piece *piece, struct talc_
 }
 
 static bool next_of_text(struct text_reader *r, struct text_piece *piece, struct talc_error *err) {
-    if (!fill_bytes(r, err)) return false;
+    size_t n_bytes;
+    if (!find_piece(r, &n_bytes, err)) return false;
     *piece = (struct text_piece){.starts_document = !r->found_any, .ends_document = r->at_end};
     if (r->end == 0) return r->found_any || talc_fail(err, "%s: is empty", r->path);
     piece->text = r->bytes;
-    piece->n_bytes = r->at_end ? r->end : find_cut(r->bytes, r->end); /* never all of it while there may be more */
+    piece->n_bytes = n_bytes; /* never all of it while there may be more */
     r->begin = piece->n_bytes;
     r->found_any = true;
     size_t n_valid = utf8_valid_prefix(piece->text, piece->n_bytes);
@@ -192,12 +191,12 @@ bool text_reader_next(struct text_reader *r, struct text_piece *piece, struct ta
 bool text_file_count(const char *path, const volatile sig_atomic_t *stop, uint64_t *n_documents, uint64_t *n_bytes,
                      struct talc_error *err) {
     bool is_jsonl = path_has_extension(path, "jsonl"), ok = true, in_line = false;
-    char *bytes = malloc(PIECE_MAX_BYTES);
+    char *bytes = malloc(PIECE_BYTES);
     struct input_stream *stream = bytes ? input_stream_open(path, stop, err) : NULL;
     if (!bytes) talc_fail(err, "out of memory");
     *n_documents = *n_bytes = 0;
     for (size_t n = 1; stream && n;) {
-        ok = input_stream_read(stream, bytes, PIECE_MAX_BYTES, &n, err);
+        ok = input_stream_read(stream, bytes, PIECE_BYTES, &n, err);
         if (!ok) break;
         *n_bytes += n;
         for (size_t i = 0; is_jsonl && i < n; i++) {

@@ -85,8 +85,9 @@ static size_t find_replaced(const struct charsmap *map, const char *text, size_t
     return found;
 }
 
-bool charsmap_normalize(const struct charsmap *map, bool collapse, const char *text, size_t n, struct buffer *out) {
-    bool after_space = collapse;
+bool charsmap_normalize(const struct charsmap *map, struct charsmap_spaces spaces, const char *text, size_t n,
+                        struct buffer *out) {
+    bool after_space = spaces.strip_left;
     for (size_t i = 0; i < n;) {
         const char *piece = text + i;
         size_t length = find_replaced(map, piece, n - i, false, &piece), n_piece = strlen(length ? piece : "");
@@ -104,9 +105,9 @@ bool charsmap_normalize(const struct charsmap *map, bool collapse, const char *t
             n_piece--;
         }
         buffer_append(out, piece, n_piece);
-        if (n_piece) after_space = collapse && piece[n_piece - 1] == ' ';
+        if (n_piece) after_space = spaces.collapse && piece[n_piece - 1] == ' ';
     }
-    while (collapse && out->length && out->data[out->length - 1] == ' ') out->data[--out->length] = 0;
+    while (spaces.strip_right && out->length && out->data[out->length - 1] == ' ') out->data[--out->length] = 0;
     return buffer_ok(out);
 }
 

@@ -16,8 +16,13 @@ struct charsmap *charsmap_new(const char *bytes, size_t n_bytes, struct talc_err
 void charsmap_free(struct charsmap *map); /* NULL is fine */
 
 /* As SentencePiece normalises: at each place the longest string that is replaced; bytes that are not UTF-8 become U+FFFD.
- * collapse: spaces at the ends are left out, and of several one is kept. map may be NULL. False: out of memory. */
-bool charsmap_normalize(const struct charsmap *map, bool collapse, const char *text, size_t n, struct buffer *out);
+ * collapse: of several spaces one is kept, and none where text begins (strip_left) or ends (strip_right). map may be NULL.
+ * False: out of memory. */
+struct charsmap_spaces {
+    bool collapse, strip_left, strip_right;
+};
+bool charsmap_normalize(const struct charsmap *map, struct charsmap_spaces spaces, const char *text, size_t n,
+                        struct buffer *out);
 
 /* As `tokenizers` does: a grapheme of up to 5 bytes is replaced by what the shortest string at its beginning is replaced by,
  * and so is every character of the others. Needs utf8proc. */

@@ -27,6 +27,7 @@ struct encoding {
     struct encoder *encoder;
     struct token_list *out;
     struct talc_error *err;
+    bool continues, goes_on; /* text is a part of a longer one, and not its beginning (its end) */
     double score; /* TOKENIZER_UNIGRAM without a split: of the text so far */
 };
 
@@ -319,6 +320,7 @@ static bool encode_piece(struct encoding *x, const char *text, size_t n, bool at
         return encoded;
     }
     bool prefix = tok->prefix_space == PREFIX_ALWAYS || (tok->prefix_space == PREFIX_FIRST && at_start);
+    if (at_start && x->continues) prefix = false;
     if (prefix && text[0] != ' ') {
         buffer_append_char(&copy, ' ');
         buffer_append(&copy, text, n);
@@ -331,11 +333,14 @@ static bool encode_piece(struct encoding *x, const char *text, size_t n, bool at
 }
 
 /* Text in which only added tokens that are looked for in normalised text may be left. */
-static bool encode_segment(struct encoding *x, const char *text, size_t n, bool parse_special, bool at_start) {
+static bool encode_segment(struct encoding *x, const char *text, size_t n, bool parse_special, bool at_start,
+                           bool at_end) {
     const struct tokenizer *tok = x->tok;
     struct buffer normal = {0}, spaced = {0};
     struct added_match match;
-    bool ok = n == 0 || normalizer_apply(&tok->normalizer, &text, &n, &normal, x->err);
+    unsigned open_ends = (at_start && x->continues ? NORMALIZER_CONTINUES : 0) |
+                         (at_end && x->goes_on ? NORMALIZER_GOES_ON : 0);
+    bool ok = n == 0 || normalizer_apply(&tok->normalizer, open_ends, &text, &n, &normal, x->err);
     if (ok && tokenizer_marks_spaces(tok) && !tok->words_apart && memmem(text, n, "\xe2\x96\x81", 3)) {
         if (!space_text(text, n, &spaced)) ok = talc_fail(x->err, "out of memory for %zu bytes of text", n);
         text = spaced.data;
@@ -357,23 +362,32 @@ static bool encode_all(struct encoding *x, const char *text, size_t n, bool pars
     struct added_match match;
     size_t at = 0;
     while (added_list_find(&x->tok->added, false, text, n, at, parse_special, &match)) {
-        if (!encode_segment(x, text + at, match.begin - at, parse_special, at == 0)) return false;
+        if (!encode_segment(x, text + at, match.begin - at, parse_special, at == 0, false)) return false;
         if (!token_list_append(x->out, match.token->id)) return talc_fail(x->err, "out of memory for tokens");
         at = match.end;
     }
-    return encode_segment(x, text + at, n - at, parse_special, at == 0);
+    return encode_segment(x, text + at, n - at, parse_special, at == 0, true);
+}
+
+static bool encode(struct encoding x, const char *text, size_t n, bool parse_special) {
+    size_t before = x.out->count;
+    x.encoder = encoder_take(x.tok, x.err);
+    if (!x.encoder) return false;
+    bool ok = encode_all(&x, text, n, parse_special);
+    encoder_give(x.tok, x.encoder);
+    if (!ok) x.out->count = before;
+    return ok;
 }
 
 bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
                       struct token_list *out, struct talc_error *err) {
-    size_t before = out->count;
-    struct encoder *encoder = encoder_take(tok, err);
-    if (!encoder) return false;
-    struct encoding x = {.tok = tok, .encoder = encoder, .out = out, .err = err};
-    bool ok = encode_all(&x, text, n_bytes, parse_special);
-    encoder_give(tok, encoder);
-    if (!ok) out->count = before;
-    return ok;
+    return encode((struct encoding){.tok = tok, .out = out, .err = err}, text, n_bytes, parse_special);
+}
+
+bool tokenizer_encode_part(const struct tokenizer *tok, const char *text, size_t n_bytes, bool continues, bool goes_on,
+                           struct token_list *out, struct talc_error *err) {
+    struct encoding x = {.tok = tok, .out = out, .err = err, .continues = continues, .goes_on = goes_on};
+    return encode(x, text, n_bytes, false);
 }
 
 /* ==== several threads ============================================================================ */
@@ -427,7 +441,7 @@ static void encode_chunk(void *context, int i, int worker) {
     chunk->first = ids->count;
     if (encoder) {
         struct encoding x = {.tok = p->tok, .encoder = encoder, .out = ids};
-        chunk->ok = encode_segment(&x, p->text + chunk->begin, chunk->end - chunk->begin, false, chunk->begin == 0);
+        chunk->ok = encode_segment(&x, p->text + chunk->begin, chunk->end - chunk->begin, false, chunk->begin == 0, false);
         encoder_give(p->tok, encoder);
     } else {
         chunk->ok = chunk->id >= 0 && token_list_append(ids, chunk->id);

@@ -302,9 +302,11 @@ static bool apply_bert(const struct normalizer_step *step, const char *text, siz
 
 /* ==== the others ================================================================================= */
 
-static void apply_strip(const struct normalizer_step *step, const char **text, size_t *n) {
-    size_t begin = step->left ? scan_run(*text, *n, 0, UNICODE_SPACE) : 0, end = *n;
-    for (size_t at = begin, class_end; step->right && at < *n; at = class_end) {
+static void apply_strip(const struct normalizer_step *step, unsigned open_ends, const char **text, size_t *n) {
+    bool left = step->left && !(open_ends & NORMALIZER_CONTINUES);
+    bool right = step->right && !(open_ends & NORMALIZER_GOES_ON);
+    size_t begin = left ? scan_run(*text, *n, 0, UNICODE_SPACE) : 0, end = *n;
+    for (size_t at = begin, class_end; right && at < *n; at = class_end) {
         class_end = scan_until(*text, *n, at, UNICODE_SPACE);
         end = class_end;
         class_end = scan_run(*text, *n, class_end, UNICODE_SPACE);
@@ -348,9 +350,16 @@ static bool apply_replace_regex(const struct normalizer_step *step, const char *
     return ok;
 }
 
+static bool apply_charsmap(const struct normalizer_step *step, unsigned open_ends, const char *text, size_t n,
+                           struct buffer *out) {
+    struct charsmap_spaces spaces = {step->collapse, step->collapse && !(open_ends & NORMALIZER_CONTINUES),
+                                     step->collapse && !(open_ends & NORMALIZER_GOES_ON)};
+    return charsmap_normalize(step->charsmap, spaces, text, n, out);
+}
+
 /* An empty *out means that nothing changes (or that nothing is left, when *emptied). */
-static bool apply_step(const struct normalizer_step *step, const char **text, size_t *n, struct buffer *out,
-                       bool *emptied, struct talc_error *err) {
+static bool apply_step(const struct normalizer_step *step, unsigned open_ends, const char **text, size_t *n,
+                       struct buffer *out, bool *emptied, struct talc_error *err) {
     switch (step->kind) {
     case NORMALIZER_NFC:
     case NORMALIZER_NFD:
@@ -358,13 +367,13 @@ static bool apply_step(const struct normalizer_step *step, const char **text, si
     case NORMALIZER_NFKD:
         return apply_form(step->kind, *text, *n, out) || talc_fail(err, "out of memory while normalising text");
     case NORMALIZER_LOWERCASE: apply_lowercase(*text, *n, out); break;
-    case NORMALIZER_STRIP: apply_strip(step, text, n); break;
+    case NORMALIZER_STRIP: apply_strip(step, open_ends, text, n); break;
     case NORMALIZER_STRIP_ACCENTS:
         apply_strip_accents(*text, *n, out);
         *emptied = out->length == 0;
         break;
     case NORMALIZER_PREPEND:
-        if (*n == 0) break;
+        if (*n == 0 || (open_ends & NORMALIZER_CONTINUES)) break;
         buffer_append_text(out, step->with);
         buffer_append(out, *text, *n);
         break;
@@ -381,7 +390,7 @@ static bool apply_step(const struct normalizer_step *step, const char **text, si
         *emptied = out->length == 0;
         break;
     case NORMALIZER_CHARSMAP:
-        *emptied = charsmap_normalize(step->charsmap, step->collapse, *text, *n, out) && out->length == 0;
+        *emptied = apply_charsmap(step, open_ends, *text, *n, out) && out->length == 0;
         break;
     case NORMALIZER_PRECOMPILED:
         *emptied = charsmap_normalize_graphemes(step->charsmap, *text, *n, out) && out->length == 0;
@@ -390,12 +399,12 @@ static bool apply_step(const struct normalizer_step *step, const char **text, si
     return true;
 }
 
-bool normalizer_apply(const struct normalizer *normalizer, const char **text, size_t *n_bytes, struct buffer *buffer,
-                      struct talc_error *err) {
+bool normalizer_apply(const struct normalizer *normalizer, unsigned open_ends, const char **text, size_t *n_bytes,
+                      struct buffer *buffer, struct talc_error *err) {
     for (int i = 0; i < normalizer->n_steps; i++) {
         struct buffer out = {0};
         bool emptied = false;
-        bool ok = apply_step(&normalizer->steps[i], text, n_bytes, &out, &emptied, err);
+        bool ok = apply_step(&normalizer->steps[i], open_ends, text, n_bytes, &out, &emptied, err);
         if (ok && !buffer_ok(&out)) ok = talc_fail(err, "out of memory while normalising text");
         if (!ok || (out.length == 0 && !emptied)) {
             buffer_free(&out);

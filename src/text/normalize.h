@@ -55,9 +55,12 @@ bool normalizer_available(enum normalizer_kind kind);
 bool normalizer_add(struct normalizer *normalizer, struct normalizer_step step, struct talc_error *err);
 void normalizer_free(struct normalizer *normalizer);
 
+/* Ends of a text that are not the ends of the document it is a part of: nothing is stripped or put there. */
+enum { NORMALIZER_CONTINUES = 1, NORMALIZER_GOES_ON = 2 };
+
 /* Normalises (*text)[0..*n_bytes): afterwards both tell the result, which is in *buffer (all zero, or used before) or,
  * when nothing changes, the text itself. */
-bool normalizer_apply(const struct normalizer *normalizer, const char **text, size_t *n_bytes, struct buffer *buffer,
-                      struct talc_error *err);
+bool normalizer_apply(const struct normalizer *normalizer, unsigned open_ends, const char **text, size_t *n_bytes,
+                      struct buffer *buffer, struct talc_error *err);
 
 #endif

@@ -460,13 +460,39 @@ size_t pretokenize_next(enum pretokenizer pretokenizer, const char *text, size_t
     return n_bytes ? patterns[pretokenizer].next(&patterns[pretokenizer], text, n_bytes) : 0;
 }
 
+/* The classes of the character that ends at text[end], end > 0; of a broken one none. */
+static unsigned class_before(const char *text, size_t end) {
+    unsigned class;
+    size_t start = end - 1;
+    while (start > 0 && end - start < 4 && ((unsigned char)text[start] & 0xc0) == 0x80) start--;
+    return scan_character(text, end, start, &class) == end - start ? class : 0;
+}
+
 size_t pretokenize_safe_cut(const char *text, size_t n_bytes, size_t from) {
-    for (size_t i = from; i < n_bytes; i++) {
-        if ((text[i] != ' ' && text[i] != '\n') || i == 0) continue;
-        size_t start = i - 1; /* of the character before: step over at most 3 continuation bytes */
-        while (start > 0 && i - start < 4 && ((unsigned char)text[start] & 0xc0) == 0x80) start--;
-        unsigned class;
-        if (scan_character(text, i, start, &class) == i - start && (class & UNICODE_LETTER)) return i;
-    }
+    for (size_t i = from > 0 ? from : 1; i < n_bytes; i++)
+        if ((text[i] == ' ' || text[i] == '\n') && (class_before(text, i) & UNICODE_LETTER)) return i;
     return n_bytes;
+}
+
+static bool has_class_at(const char *text, size_t n, size_t i, unsigned wanted) {
+    unsigned class;
+    if (i >= n) return false;
+    scan_character(text, n, i, &class);
+    return class & wanted;
+}
+
+size_t pretokenize_last_cut(const char *text, size_t n_bytes) {
+    for (size_t i = n_bytes; i-- > 1;)
+        if (text[i] == ' ' && has_class_at(text, n_bytes, i + 1, UNICODE_LETTER) &&
+            (class_before(text, i) & UNICODE_LETTER))
+            return i;
+    for (size_t i = n_bytes; i-- > 2;)
+        if (text[i - 1] == '\n' && has_class_at(text, n_bytes, i, UNICODE_LETTER) &&
+            !(class_before(text, i - 1) & UNICODE_SPACE))
+            return i;
+    for (size_t i = n_bytes; i-- > 1;)
+        if ((unsigned char)text[i] >= 0xc0 && has_class_at(text, n_bytes, i, UNICODE_PUNCTUATION) &&
+            (class_before(text, i) & UNICODE_LETTER))
+            return i;
+    return 0;
 }

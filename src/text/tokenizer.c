@@ -106,7 +106,7 @@ static bool finish_added(struct tokenizer *tok, struct talc_error *err) {
         size_t n = token->n_bytes;
         struct buffer normal = {0}, spaced = {0};
         if (!token->normalized) continue;
-        bool ok = token->as_written || normalizer_apply(&tok->normalizer, &text, &n, &normal, err);
+        bool ok = token->as_written || normalizer_apply(&tok->normalizer, 0, &text, &n, &normal, err);
         if (ok && tokenizer_marks_spaces(tok) && !tok->words_apart) {
             ok = space_text(text, n, &spaced) || talc_fail(err, "out of memory for special tokens");
             text = spaced.data;

@@ -71,6 +71,12 @@ bool tokenizer_save_gguf(const struct tokenizer *tok, const char *path, struct t
 bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
                       struct token_list *out, struct talc_error *err);
 
+/* As tokenizer_encode, for a part of a document that pretokenize_last_cut has cut: it continues what was before it, or goes on
+ * behind. The ids of the parts, one after the other, are those of the document: nothing is put before a part that continues
+ * another. No special tokens are recognised. */
+bool tokenizer_encode_part(const struct tokenizer *tok, const char *text, size_t n_bytes, bool continues, bool goes_on,
+                           struct token_list *out, struct talc_error *err);
+
 /* As tokenizer_encode, on all threads of a pool (NULL: alone): a long text is cut where that changes no word. The same ids
  * for any number of threads. */
 bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *pool, const char *text, size_t n_bytes,

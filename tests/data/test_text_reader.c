@@ -20,6 +20,7 @@
 #include "data/input_stream.h"
 #include "data/text_reader.h"
 #include "file/atomic.h"
+#include "text/pretokenize.h"
 
 static char folder[64];
 
@@ -116,67 +117,58 @@ static void invalid_utf8_is_placed_or_replaced(void **state) {
     buffer_free(&seen.text);
 }
 
-/* A text of n_bytes made by repeating `unit` must come back unchanged, in pieces of at most 1 MiB. */
-static void assert_long_text_survives(const char *unit, size_t n_bytes, const char *before_cut) {
+/* Words end where the piece at `begin` ends, and those of the piece are those of the whole text. */
+static void assert_words_end(enum pretokenizer p, const struct buffer *text, size_t begin, size_t end) {
+    size_t at = begin;
+    while (at < end) {
+        size_t n = pretokenize_next(p, text->data + at, text->length - at);
+        assert_int_equal(pretokenize_next(p, text->data + at, end - at), n);
+        at += n;
+    }
+    assert_int_equal(at, end);
+}
+
+/* A text of n_bytes made by repeating `unit` must come back unchanged, in pieces that have its words. */
+static void assert_long_text_survives(const char *unit, size_t n_bytes, size_t largest) {
     struct buffer text = {0};
     while (text.length < n_bytes) buffer_append_text(&text, unit);
-    const char *path = write_file("long.txt", text.data, text.length);
-    struct seen seen = {0};
     struct talc_error err = {0};
-    if (!read_all(path, false, &seen, &err)) fail_msg("%s", err.message);
-    assert_int_equal(seen.n_documents, 1);
-    assert_true(seen.n_pieces > 1 && seen.largest <= 1 << 20);
-    assert_int_equal(seen.text.length, text.length);
-    assert_memory_equal(seen.text.data, text.data, text.length);
-    struct text_reader *r = text_reader_open(path, false, NULL, NULL);
+    struct text_reader *r = text_reader_open(write_file("long.txt", text.data, text.length), false, NULL, &err);
     struct text_piece piece;
-    assert_true(text_reader_next(r, &piece, NULL));
-    size_t n = strlen(before_cut);
-    assert_memory_equal(piece.text + piece.n_bytes - n, before_cut, n);
+    size_t at = 0;
+    do {
+        if (!r || !text_reader_next(r, &piece, &err)) fail_msg("%s", err.message);
+        assert_true(piece.starts_document == (at == 0) && piece.n_bytes <= largest);
+        assert_true(piece.n_bytes > 0 && at + piece.n_bytes <= text.length);
+        assert_memory_equal(text.data + at, piece.text, piece.n_bytes);
+        for (int p = 0; p < PRETOKENIZER_COUNT; p++)
+            if (pretokenizer_covers_text((enum pretokenizer)p) && largest < TEXT_PIECE_MAX_BYTES)
+                assert_words_end((enum pretokenizer)p, &text, at, at + piece.n_bytes);
+        at += piece.n_bytes;
+        assert_int_equal(piece.ends_document, at == text.length);
+    } while (!piece.ends_document);
+    assert_true(text_reader_next(r, &piece, &err) && !piece.text);
     text_reader_close(r);
     buffer_free(&text);
-    buffer_free(&seen.text);
 }
 
 static void long_text_is_cut_where_words_are_not(void **state) {
     (void)state;
-    assert_long_text_survives("a line of words\n", 3 << 20, "words\n");
-    assert_long_text_survives("a line\n  and an indented one\n\n\n", (3 << 20) + 7, "one\n\n\n");
-    assert_long_text_survives("no line ends here, ", 2500000, "");
-    assert_long_text_survives("\xe4\xb8\xad\xe6\x96\x87", 2500001, "");
-    assert_long_text_survives("\xe3\x80\x80\xe3\x80\x80\xe4\xb8\xad\n", 2500001, "");
-    assert_long_text_survives("x", 1 << 20, "x");
-    assert_long_text_survives("x", (1 << 20) + 1, "x");
+    const size_t mib = 1 << 20;
+    assert_long_text_survives("a line of words\n", 3 * mib, mib);
+    assert_long_text_survives("a line\n  and an indented one\n\n\n", 3 * mib + 7, mib);
+    assert_long_text_survives("no line ends here, ", 2500000, mib);
+    assert_long_text_survives("\xe3\x80\x80\xe3\x80\x80\xe4\xb8\xad\xe3\x80\x82\n\xe4\xb8\xad\n", 2500001, mib);
+    assert_long_text_survives("word\n\n\n  (1) 'word'\r\n\r\n(2)\nword\n", 2500001, mib);
+    assert_long_text_survives("\xe4\xb8\xad\xe3\x80\x82\n\n\xe4\xb8\xad\xef\xbc\x8c", 2500001, mib);
 }
 
-/* A cut of running text must fall before a space, so that no word is halved. */
-static void text_without_lines_is_cut_before_a_space(void **state) {
+/* Where there is no such place a piece grows, up to a bound. */
+static void text_without_a_place_to_cut_is_one_piece(void **state) {
     (void)state;
-    struct buffer text = {0};
-    while (text.length < 2 << 20) buffer_append_text(&text, " somewhere");
-    struct text_reader *r = text_reader_open(write_file("a.txt", text.data, text.length), false, NULL, NULL);
-    struct text_piece piece;
-    assert_true(text_reader_next(r, &piece, NULL));
-    assert_false(piece.ends_document);
-    assert_int_equal(piece.n_bytes % 10, 0);
-    text_reader_close(r);
-    buffer_free(&text);
-}
-
-/* White space at the beginning of a line belongs to the newline before it: no cut may part them. */
-static void text_is_not_cut_before_an_indented_line(void **state) {
-    (void)state;
-    struct buffer text = {0};
-    buffer_append_text(&text, "0123456789"); /* so that the piece is full at an indented line */
-    while (text.length < 2 << 20) buffer_append_text(&text, "start\n x\n\tx\n\n\xe3\x80\x80x\n x\n");
-    struct text_reader *r = text_reader_open(write_file("a.txt", text.data, text.length), false, NULL, NULL);
-    struct text_piece piece;
-    assert_true(text_reader_next(r, &piece, NULL));
-    assert_false(piece.ends_document);
-    assert_true(text_reader_next(r, &piece, NULL));
-    assert_memory_equal(piece.text, "start", 5);
-    text_reader_close(r);
-    buffer_free(&text);
+    assert_long_text_survives("x", (1 << 20) + 1, (1 << 20) + 2);
+    assert_long_text_survives("\xe4\xb8\xad\xe6\x96\x87", 5000000, 5000010);
+    assert_long_text_survives("\xe4\xb8\xad", TEXT_PIECE_MAX_BYTES + 5, TEXT_PIECE_MAX_BYTES);
 }
 
 static void jsonl_is_a_document_a_line(void **state) {
@@ -304,8 +296,7 @@ int main(void) {
         TEST(empty_and_foreign_files_are_refused),
         TEST(invalid_utf8_is_placed_or_replaced),
         TEST(long_text_is_cut_where_words_are_not),
-        TEST(text_without_lines_is_cut_before_a_space),
-        TEST(text_is_not_cut_before_an_indented_line),
+        TEST(text_without_a_place_to_cut_is_one_piece),
         TEST(jsonl_is_a_document_a_line),
         TEST(broken_jsonl_names_the_line),
         TEST(line_of_a_gigabyte_fails_in_bounded_memory),

@@ -236,6 +236,52 @@ static void runs_of_ideographs_end_where_the_first_other_character_is(void **sta
     }
 }
 
+/* The words of text[at..end), read in a text of n bytes, must be those of text[at..end) alone. */
+static void assert_same_words(enum pretokenizer p, const char *text, size_t n, size_t at, size_t end) {
+    while (at < end) {
+        size_t in_whole = pretokenize_next(p, text + at, n - at), in_part = pretokenize_next(p, text + at, end - at);
+        if (in_whole != in_part)
+            fail_msg("%s: \"%.*s\" cut at %zu: the word at %zu has %zu bytes, %zu in the whole", pretokenizer_name(p),
+                     (int)n, text, end, at, in_part, in_whole);
+        at += in_whole ? in_whole : 1;
+    }
+    assert_int_equal(at, end);
+}
+
+static void the_last_cut_changes_no_word(void **state) {
+    (void)state;
+    static const char *const parts[] = {" ", "\n", " ", "a", "b", "Z", "'", "s", "/", ".", "7", "\r", "\t", "  ", "\xcc\x81",
+                                        "\xe4\xb8\xad", "\xe3\x80\x82", "\xe3\x80\x80", "\xc2\xa0", "\xff", "\xc3\xa9",
+                                        "\xe4", "+", "\xf0\x9f\x98\x80"};
+    struct rng rng = rng_make(11, 0);
+    int n_before_space = 0, n_behind_line = 0, n_before_sign = 0;
+    for (int round = 0; round < 40000; round++) {
+        char text[96];
+        size_t n = 0;
+        for (uint64_t left = 2 + rng_below(&rng, 14); left > 0; left--) {
+            const char *part = parts[rng_below(&rng, round % 2 ? 10 : sizeof parts / sizeof *parts)];
+            memcpy(text + n, part, strlen(part));
+            n += strlen(part);
+        }
+        size_t seen = 1 + (size_t)rng_below(&rng, n); /* what was read when the cut was looked for */
+        size_t cut = pretokenize_last_cut(text, seen);
+        if (cut == 0) continue;
+        assert_true(cut < seen);
+        n_before_space += text[cut] == ' ';
+        n_behind_line += text[cut - 1] == '\n';
+        n_before_sign += text[cut] != ' ' && text[cut - 1] != '\n';
+        for (int p = 0; p < PRETOKENIZER_COUNT; p++) {
+            assert_same_words((enum pretokenizer)p, text, n, 0, cut);
+            assert_same_words((enum pretokenizer)p, text, n, cut, n);
+        }
+    }
+    assert_true(n_before_space > 1000 && n_behind_line > 1000 && n_before_sign > 200);
+    assert_int_equal(pretokenize_last_cut("abc", 3), 0);
+    assert_int_equal(pretokenize_last_cut("", 0), 0);
+    assert_int_equal(pretokenize_last_cut("a b c. d", 8), 3);
+    assert_int_equal(pretokenize_last_cut("1\na 2", 5), 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_are_cut_as_the_regular_expressions_cut_them),
@@ -244,6 +290,7 @@ int main(void) {
         cmocka_unit_test(random_bytes_are_cut_without_loss),
         cmocka_unit_test(many_words_are_those_cut_one_by_one),
         cmocka_unit_test(a_safe_cut_changes_no_word),
+        cmocka_unit_test(the_last_cut_changes_no_word),
         cmocka_unit_test(characters_have_their_classes),
         cmocka_unit_test(runs_of_ideographs_end_where_the_first_other_character_is),
     };
