@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/clock.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
@@ -19,19 +22,66 @@
 
 struct training {
     const char *type, *pattern, *out;
-    int64_t vocab_size, min_count, threads;
+    int64_t vocab_size, min_count, threads, max_memory; /* MiB; 0: what the machine has left */
     struct option_list specials;
     bool allow_invalid, json, quiet;
     struct progress progress;
     const volatile sig_atomic_t *stop;
     uint64_t n_bytes; /* of text read */
+
+    bool stated;       /* what training takes */
+    size_t allowed;    /* bytes of memory */
+    double start;      /* clock_seconds */
+    double file_bytes; /* of all files; 0: not known, as for a pipe */
+    double n_done;     /* of the files before this one */
 };
+
+#define STATE_AT (1.0 / 16) /* of the files: enough to see how words grow */
 
 static bool on_merges(void *context, int32_t n_tokens, int32_t vocab_size) {
     struct training *t = context;
     t->progress.total = vocab_size;
     progress_update(&t->progress, n_tokens, NULL);
     return !*t->stop;
+}
+
+static void measure_files(struct training *t, const struct command_line *line) {
+    for (int i = 0; i < line->n_operands; i++) {
+        struct stat st;
+        if (stat(line->operands[i], &st) != 0 || !S_ISREG(st.st_mode)) {
+            t->file_bytes = 0;
+            return;
+        }
+        t->file_bytes += (double)st.st_size;
+    }
+}
+
+/* Says what training will take when `share` of the files has been read, and refuses what takes too much. */
+static bool state_costs(struct training *t, struct tokenizer_trainer *trainer, double share, struct talc_error *err) {
+    struct tokenizer_train_estimate e;
+    char memory[32], time[32], words[32], text[32];
+    double n_bytes = (double)t->n_bytes / share;
+    if (!tokenizer_trainer_estimate(trainer, n_bytes, &e, err)) return false;
+    if (e.n_words == 0) return true;
+    format_bytes(e.memory_bytes, memory);
+    if (e.memory_bytes > (double)t->allowed)
+        return talc_fail(err, "learning from this text takes about %s of memory, and only %s are allowed: give a part of it, "
+                              "or say --max-memory", memory, format_bytes((double)t->allowed, text));
+    t->stated = true;
+    if (t->quiet) return true;
+    double seconds = (clock_seconds() - t->start) / share + e.learning_seconds;
+    format_seconds(seconds, time);
+    if (seconds < 10) snprintf(time, sizeof time, "%.1f s", seconds);
+    fprintf(stderr, "about %s of memory and %s: %s different words in %s of text\n", memory, time,
+            format_count(e.n_words, words), format_bytes(n_bytes, text));
+    return true;
+}
+
+/* After each text; `position` bytes of its file have been read. */
+static bool text_was_read(struct training *t, struct tokenizer_trainer *trainer, uint64_t position,
+                          struct talc_error *err) {
+    double share = t->file_bytes > 0 ? (t->n_done + (double)position) / t->file_bytes : 0;
+    return t->stated || share < STATE_AT || share >= 1 || state_costs(t, trainer, share, err);
 }
 
 static bool add_text(struct training *t, struct tokenizer_trainer *trainer, const char *text, size_t n_bytes,
@@ -62,7 +112,9 @@ static bool read_json(struct training *t, struct tokenizer_trainer *trainer, con
     while (ok && (ok = chat_reader_next(reader, &r, err)) && r.where) {
         ok = r.text ? add_text(t, trainer, r.text, r.n_bytes, err) : add_messages(t, trainer, r.messages, err);
         if (!ok) talc_fail_in(err, "%s", r.where);
+        ok = ok && text_was_read(t, trainer, chat_reader_position(reader), err);
     }
+    if (ok) t->n_done += (double)chat_reader_position(reader);
     chat_reader_close(reader);
     return ok;
 }
@@ -76,7 +128,9 @@ static bool read_file(struct training *t, struct tokenizer_trainer *trainer, con
         ok = text_reader_next(reader, &piece, err);
         if (!ok || !piece.text) break;
         ok = add_text(t, trainer, piece.text, piece.n_bytes, err) || talc_fail_in(err, "%s", path);
+        ok = ok && text_was_read(t, trainer, text_reader_position(reader), err);
     }
+    if (ok) t->n_done += (double)text_reader_position(reader);
     text_reader_close(reader);
     return ok;
 }
@@ -102,7 +156,10 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
                              const struct command_line *line, struct talc_error *err) {
     struct tokenizer_trainer *trainer = tokenizer_trainer_open(options, err);
     bool ok = trainer;
+    t->start = clock_seconds();
+    measure_files(t, line);
     for (int i = 0; ok && i < line->n_operands; i++) ok = read_file(t, trainer, line->operands[i], err);
+    if (ok && !t->stated) ok = state_costs(t, trainer, 1, err);
     progress_start(&t->progress, "merges", "token", 0, (double)options->vocab_size, t->quiet || options->characters);
     struct tokenizer *tok = ok ? tokenizer_trainer_finish(trainer, err) : NULL;
     progress_clear(&t->progress);
@@ -130,6 +187,8 @@ static int train(struct training *t, const struct command_line *line) {
     }
     options.vocab_size = (int32_t)t->vocab_size;
     options.min_count = t->min_count;
+    t->allowed = t->max_memory ? (size_t)t->max_memory << 20 : memory_available();
+    options.max_memory = t->allowed;
     options.progress = on_merges;
     options.progress_context = t;
     options.pool = thread_pool_open((int)t->threads, &err);
@@ -174,6 +233,13 @@ static int run_train(int argc, char **argv) {
          .help = "do not merge pairs that are seen less often",
          .min = 0,
          .max = 1e15},
+        {.name = "max-memory",
+         .kind = OPTION_INT,
+         .value = &t.max_memory,
+         .argument = "MIB",
+         .help = "refuse what takes more (default: what the machine has left)",
+         .min = 1,
+         .max = 1 << 30},
         {.name = "allow-invalid",
          .kind = OPTION_FLAG,
          .value = &t.allow_invalid,

@@ -117,7 +117,7 @@ static size_t find_slot(const struct learner *l, int32_t left, int32_t right) {
 }
 
 static bool pairs_reserve(struct learner *l) {
-    if (l->n_pairs * 2 < l->n_slots) return true;
+    if (l->n_pairs * 4 < l->n_slots * 3) return true; /* at most three quarters are full */
     size_t n_old = l->n_slots;
     struct pair_slot *old = l->pairs, *pairs = malloc((n_old ? n_old * 2 : 8192) * sizeof *pairs);
     if (!pairs) return false;
@@ -285,11 +285,12 @@ static bool learn(struct learner *l, const struct bpe_train_options *options, st
     return true;
 }
 
-bool bpe_train(const struct word_counts *words, const struct bpe_train_options *options, struct vocabulary *v,
+bool bpe_train(struct word_counts *words, const struct bpe_train_options *options, struct vocabulary *v,
                struct bpe *bpe, struct talc_error *err) {
     struct learner l = {0};
-    bool ok = load_words(&l, words, v, err) && (count_all_pairs(&l) || talc_fail(err, "out of memory for pairs")) &&
-              learn(&l, options, v, bpe, err);
+    bool ok = load_words(&l, words, v, err);
+    word_counts_free(words);
+    ok = ok && (count_all_pairs(&l) || talc_fail(err, "out of memory for pairs")) && learn(&l, options, v, bpe, err);
     learner_free(&l);
     return ok;
 }

@@ -21,8 +21,8 @@ struct bpe_train_options {
 };
 
 /* Adds tokens to `v`, which holds the 256 bytes and nothing else, and merges to `bpe`. The words' order does not
- * matter. */
-bool bpe_train(const struct word_counts *words, const struct bpe_train_options *options, struct vocabulary *v,
+ * matter; they are freed as soon as they have been read. */
+bool bpe_train(struct word_counts *words, const struct bpe_train_options *options, struct vocabulary *v,
                struct bpe *bpe, struct talc_error *err);
 
 #endif

@@ -25,6 +25,7 @@ struct tokenizer_train_options {
     int64_t min_count;  /* a pair that is seen less often is not merged */
     const char *const *special_tokens; /* [n_special_tokens]; their ids follow all others, in this order */
     size_t n_special_tokens;
+    size_t max_memory; /* bytes; what takes more is refused; 0: no bound */
     struct thread_pool *pool;                                              /* NULL: only the calling thread */
     bool (*progress)(void *context, int32_t n_tokens, int32_t vocab_size); /* now and then; false stops; may be NULL */
     void *progress_context;
@@ -43,6 +44,18 @@ void tokenizer_trainer_close(struct tokenizer_trainer *trainer); /* NULL is fine
 /* Counts one text, a document or a file: words do not reach over its ends. For characters it must be valid UTF-8
  * without U+0000 (which tokenizer.json cannot hold). */
 bool tokenizer_trainer_add(struct tokenizer_trainer *trainer, const char *text, size_t n_bytes, struct talc_error *err);
+
+/* What training takes. */
+struct tokenizer_train_estimate {
+    double n_words, word_bytes; /* different words, and the bytes of all of them; n_words 0: too little text was seen */
+    double memory_bytes;        /* at most, the program itself among them */
+    double learning_seconds;    /* after all text was read */
+};
+
+/* Judges by how the number of different words grew so far (as a power of the bytes of text: Heaps' law) what training
+ * takes once n_bytes of text are there; of what has been added already the words are counted, not guessed. */
+bool tokenizer_trainer_estimate(struct tokenizer_trainer *trainer, double n_bytes,
+                                struct tokenizer_train_estimate *estimate, struct talc_error *err);
 
 /* The tokenizer of all texts so far. NULL on failure, or when `progress` stopped it. Call it once. */
 struct tokenizer *tokenizer_trainer_finish(struct tokenizer_trainer *trainer, struct talc_error *err);

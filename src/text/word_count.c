@@ -77,6 +77,10 @@ bool word_counts_merge(struct word_counts *into, const struct word_counts *from)
     return true;
 }
 
+size_t word_counts_memory(const struct word_counts *c) {
+    return c->capacity * sizeof *c->words + c->n_slots * sizeof *c->slots + c->bytes.capacity;
+}
+
 static int compare_words(const void *a, const void *b, void *context) {
     const struct counted_word *x = a, *y = b;
     const char *bytes = context;

@@ -30,6 +30,8 @@ bool word_counts_add(struct word_counts *counts, const char *word, size_t n_byte
 bool word_counts_add_text(struct word_counts *counts, enum pretokenizer pretokenizer, const char *text, size_t n_bytes);
 bool word_counts_merge(struct word_counts *into, const struct word_counts *from);
 
+size_t word_counts_memory(const struct word_counts *counts); /* bytes */
+
 /* Orders the words by their bytes; nothing can be added afterwards. */
 void word_counts_sort(struct word_counts *counts);
 void word_counts_free(struct word_counts *counts);

@@ -12,6 +12,7 @@
 #include "file/gguf.h"
 #include "file/json.h"
 #include "support/tokenizer_case.h"
+#include "text/pretokenize.h"
 
 /* ==== sections of tokenizer.json ================================================================= */
 
@@ -38,6 +39,31 @@ static json_t *read_golden(const char *path) {
     json_t *root = json_read_file(path, 0, &err);
     if (!root) fail_msg("%s", err.message);
     return root;
+}
+
+/* The ids of a text in two parts are those of the whole, wherever it is cut before a space, with all that its sections put or
+ * strip at the ends of a text. */
+static void compare_parts(const struct tokenizer *tok, const char *name) {
+    static const char text[] = "  The cat sat on \xc3\x89mile's mat.  \"Two words\", (x y) a  b <mask> \xc3\xa9t\xc3\xa9 \xe4\xb8\xad "
+                               "\xe6\x96\x87 l'a de \xef\xac\x81 on end  \n ";
+    struct token_list whole = {0}, parts = {0};
+    struct talc_error err = {0};
+    int n_cuts = 0;
+    if (!tokenizer_encode(tok, text, sizeof text - 1, false, &whole, &err)) fail_msg("%s: %s", name, err.message);
+    for (size_t seen = 1, last = 0; seen < sizeof text - 1; seen++) {
+        size_t cut = pretokenize_last_cut(text, seen);
+        if (cut == 0 || cut == last) continue;
+        token_list_clear(&parts);
+        assert_true(tokenizer_encode_part(tok, text, cut, false, true, &parts, &err));
+        assert_true(tokenizer_encode_part(tok, text + cut, sizeof text - 1 - cut, true, false, &parts, &err));
+        if (parts.count != whole.count || memcmp(parts.ids, whole.ids, whole.count * sizeof *whole.ids) != 0)
+            fail_msg("%s: other ids when it is cut before \"%s\"", name, text + cut);
+        last = cut;
+        n_cuts++;
+    }
+    assert_true(n_cuts > 8);
+    token_list_free(&whole);
+    token_list_free(&parts);
 }
 
 /* What was read is written and read again with the same ids. */
@@ -75,6 +101,7 @@ static void compare_tokenizers(const json_t *root) {
         struct tokenizer *tok = load_tokenizer(case_folder());
         compare_written(tok, json_string_value(json_object_get(row, "name")), texts, json_object_get(row, "ids"), true);
         compare_decoded(tok, json_object_get(row, "ids"), json_object_get(row, "decoded"));
+        compare_parts(tok, json_string_value(json_object_get(row, "name")));
         tokenizer_free(tok);
     }
     assert_true(i > 3);
@@ -113,6 +140,7 @@ static void unigrams_give_the_ids_of_their_makers(void **state) {
         base64_decode(json_string_value(json_object_get(row, "model")), &model);
         struct tokenizer *tok = load_tokenizer(put_file("x.model", model.data, model.length));
         compare_written(tok, name, texts, json_object_get(row, "ids"), false);
+        compare_parts(tok, name);
         const char *path = put_file("x.gguf", "", 0);
         assert_true(tokenizer_save_gguf(tok, path, NULL));
         struct tokenizer *back = load_tokenizer(path);
@@ -637,6 +665,25 @@ static void vocab_and_merges_are_read(void **state) {
     expect_load_failure(case_folder(), "merges.txt, line 1");
 }
 
+/* A space goes before a text, and not before what continues one. */
+static void no_space_goes_before_the_second_part(void **state) {
+    (void)state;
+    const char *json = "{\"added_tokens\": [], \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, "
+                       "\"content\": \"\u2581\"}, \"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"\u2581\", "
+                       "\"prepend_scheme\": \"first\", \"split\": true}, \"decoder\": {\"type\": \"Metaspace\"}, \"model\": "
+                       "{\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"byte_fallback\": true, \"vocab\": {\"<unk>\": 0, "
+                       "\"a\": 1, \"\u2581\": 2, \"\u2581a\": 3, \"<0x0A>\": 4}, \"merges\": [\"\u2581 a\"]}}";
+    struct tokenizer *tok = load_tokenizer(put_file("x.json", json, strlen(json)));
+    struct token_list ids = {0};
+    assert_ids(tok, "a\na", IDS(3, 4, 1));
+    assert_true(tokenizer_encode_part(tok, "a\n", 2, false, true, &ids, NULL));
+    assert_true(tokenizer_encode_part(tok, "a", 1, true, false, &ids, NULL));
+    assert_int_equal(ids.count, 3);
+    assert_int_equal(ids.ids[2], 1);
+    token_list_free(&ids);
+    tokenizer_free(tok);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #if defined(HAVE_PCRE2) && defined(HAVE_UTF8PROC)
@@ -657,6 +704,7 @@ int main(void) {
         IN_FOLDER(what_is_written_as_gguf_comes_back),
         IN_FOLDER(what_gguf_cannot_say_is_refused),
         IN_FOLDER(damaged_files_do_no_harm),
+        IN_FOLDER(no_space_goes_before_the_second_part),
         IN_FOLDER(tekken_files_are_read),
         IN_FOLDER(absurd_numbers_in_gguf_are_refused),
         IN_FOLDER(vocab_and_merges_are_read),

@@ -1,4 +1,5 @@
 /* Training a tokenizer: the vocabulary that `tokenizers` finds, whatever the threads and the order of texts. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/buffer.h"
+#include "base/rng.h"
 #include "base/thread_pool.h"
 #include "file/atomic.h"
 #include "text/tokenizer_train.h"
@@ -188,6 +191,63 @@ static void training_can_be_stopped(void **state) {
     free(text);
 }
 
+/* About n_bytes of words by Zipf's law: the number of different ones grows as the length to the power of 0.75. */
+static char *text_of_words(size_t n_bytes, size_t *n) {
+    struct rng rng = rng_make(3, 0);
+    struct buffer text = {0};
+    while (text.length < n_bytes) {
+        uint64_t word = (uint64_t)pow(rng_uniform(&rng) + 1e-6, -3);
+        buffer_append_char(&text, ' ');
+        for (word += 26; word > 0; word /= 26) buffer_append_char(&text, (char)('a' + word % 26));
+    }
+    *n = text.length;
+    return text.data;
+}
+
+static void the_estimate_is_near_what_comes(void **state) {
+    (void)state;
+    struct tokenizer_train_options options = tokenizer_train_defaults(false);
+    struct tokenizer_train_estimate early, exact;
+    struct talc_error err = {0};
+    struct thread_pool *pool = thread_pool_open(2, NULL);
+    size_t n;
+    char *text = text_of_words(20 << 20, &n);
+    options.pool = pool;
+    struct tokenizer_trainer *t = tokenizer_trainer_open(&options, &err);
+    assert_true(tokenizer_trainer_add(t, text, 1000, &err) && tokenizer_trainer_estimate(t, 1e6, &early, &err));
+    assert_true(early.n_words == 0); /* too little to judge by */
+    tokenizer_trainer_close(t);
+    t = tokenizer_trainer_open(&options, &err);
+    assert_true(tokenizer_trainer_add(t, text, n / 4, &err) && tokenizer_trainer_estimate(t, (double)n, &early, &err));
+    assert_true(tokenizer_trainer_add(t, text + n / 4, n - n / 4, &err));
+    assert_true(tokenizer_trainer_estimate(t, (double)n, &exact, &err));
+    assert_true(early.n_words > 0.7 * exact.n_words && early.n_words < 1.3 * exact.n_words);
+    assert_true(early.memory_bytes > 0.7 * exact.memory_bytes && early.memory_bytes < 1.3 * exact.memory_bytes);
+    assert_true(exact.word_bytes > 4 * exact.n_words && exact.learning_seconds > 0);
+    tokenizer_trainer_close(t);
+
+    t = tokenizer_trainer_open(&options, &err);
+    assert_true(tokenizer_trainer_add(t, "one two one three two one", 25, &err));
+    assert_true(tokenizer_trainer_estimate(t, 25, &exact, &err));
+    assert_true(exact.n_words == 4 && exact.word_bytes == 3 + 4 + 4 + 6); /* "one" and " one" */
+    tokenizer_trainer_close(t);
+    thread_pool_close(pool);
+    free(text);
+}
+
+static void memory_is_bounded(void **state) {
+    (void)state;
+    struct tokenizer_train_options options = tokenizer_train_defaults(false);
+    struct talc_error err = {0};
+    size_t n;
+    char *text = text_of_words(8 << 20, &n);
+    struct text whole = {text, n};
+    options.max_memory = 1 << 20;
+    assert_null(train(&options, &whole, 1, &err));
+    if (!strstr(err.message, "take more than the 1 MiB of memory")) fail_msg("%s", err.message);
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(merges_are_those_of_hugging_face_gpt2_pattern),
@@ -198,6 +258,8 @@ int main(void) {
         cmocka_unit_test(characters_are_numbered_by_codepoint),
         cmocka_unit_test(what_cannot_be_trained_says_why),
         cmocka_unit_test(training_can_be_stopped),
+        cmocka_unit_test(the_estimate_is_near_what_comes),
+        cmocka_unit_test(memory_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
