@@ -63,7 +63,7 @@ not_a_number "$work/model/model.safetensors" model.embed_tokens.weight
 printf '{"prompt": "The miller", "completion": "sang"}\n' >"$work/chat.jsonl"
 printf '%s\n' '{"skill": "unknown", "messages": [{"role": "user", "content": "Who?"}], "answer": "no", "check": {"type": "unknown", "thing": "x"}}' \
     >"$work/eval.jsonl"
-for c in generate chat perplexity\ "$work/text.txt" eval\ --data\ "$work/eval.jsonl" sft\ --data\ "$work/chat.jsonl"\ --out\ "$work/s2"; do
+for c in generate chat "perplexity $work/text.txt" "eval --data $work/eval.jsonl" "sft --data $work/chat.jsonl --out $work/s2"; do
     # shellcheck disable=SC2086
     refuses 'model.safetensors: number [0-9]* of tensor "model.embed_tokens.weight" is not finite (nan)' "$TALC" $c -m "$work/model"
 done

@@ -79,7 +79,7 @@ seen 'the conversation has [0-9]* tokens and the context holds 256'
 # A Ctrl-C that meets talc in the middle of a write loses nothing: one in a few does.
 {
     printf '%s\n' '^> |Who sang?\n'
-    for turn in 1 2 3 4 5 6 7 8 9 10 11; do printf '%s\n' 'miller|\003' 'tokens/s|Who sang?\n'; done
+    for _ in 1 2 3 4 5 6 7 8 9 10 11; do printf '%s\n' 'miller|\003' 'tokens/s|Who sang?\n'; done
     printf '%s\n' 'miller|\003' 'tokens/s|/exit\n'
 } >"$work/turns"
 on_terminal "-m $work/long --temp 0 --threads 1 --verbose" <"$work/turns"
