@@ -171,7 +171,7 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
 }
 
 /* Whether a tokenizer may be written there. */
-static bool may_take(const char *out, struct talc_error *err) { return folder_may_take(out, "tokenizer.json", err); }
+static bool may_take(const char *out, struct talc_error *err) { return folder_may_take(out, "tokenizer.json", "\"added_tokens\"", err); }
 
 static int train(struct training *t, const struct command_line *line) {
     struct talc_error err = {0};

@@ -86,7 +86,7 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
     if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
     v->resume = there;
-    if (!there && !folder_may_take(v->out, SETTINGS_NAME, err)) return false;
+    if (!there && !folder_may_take(v->out, SETTINGS_NAME, "\"data\"", err)) return false;
     if (!folder_create(v->out, err) || !folder_lock(v->out, &lock, err)) return false;
     atomic_sweep(v->out);
     if (newest < 0) return true;

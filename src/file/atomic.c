@@ -321,17 +321,26 @@ bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err) {
     return ok;
 }
 
-bool folder_may_take(const char *path, const char *marker, struct talc_error *err) {
+/* Whether the beginning of a file holds `text`. */
+static bool begins_with_text(const char *path, const char *text) {
+    char begin[4096];
+    FILE *f = file_exists(path) ? fopen(path, "re") : NULL;
+    size_t n = f ? fread(begin, 1, sizeof begin, f) : 0;
+    if (f) fclose(f);
+    return memmem(begin, n, text, strlen(text)) != NULL;
+}
+
+bool folder_may_take(const char *path, const char *marker, const char *text, struct talc_error *err) {
     char *mark = path_join(path, marker);
     if (!mark) return out_of_memory(err);
-    bool is_ours = file_exists(mark);
+    bool is_ours = begins_with_text(mark, text);
     free(mark);
     DIR *dir = is_ours ? NULL : opendir(path);
     int n_entries = 0; /* "." and ".." are always there */
     for (struct dirent *entry; dir && n_entries < 3 && (entry = readdir(dir)) != NULL;) n_entries += !temporary_pid(entry->d_name);
     if (dir) closedir(dir);
     return n_entries < 3 ||
-           talc_fail(err, "%s: is a folder of something else (it has no %s); choose another name", path, marker);
+           talc_fail(err, "%s: is a folder of something else (it has no %s as talc writes it); choose another name", path, marker);
 }
 
 bool folder_lock(const char *path, int *fd, struct talc_error *err) {

@@ -36,8 +36,9 @@ bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err);
 void atomic_folder_abort(struct atomic_folder *f);
 
 /* Nobody's files are replaced or mixed with ours by mistake: whoever writes a folder that a user names asks this first. True for
- * one that is absent, empty (but for what a write that was killed left behind), or has a file `marker` in it. */
-bool folder_may_take(const char *path, const char *marker, struct talc_error *err);
+ * one that is absent, empty (but for what a write that was killed left behind), or has a file `marker` in it that holds `text` in its
+ * first 4 KiB: others have a settings.json too. */
+bool folder_may_take(const char *path, const char *marker, const char *text, struct talc_error *err);
 
 /* Takes a folder for this process alone, until the descriptor *fd is closed or the process ends, however it ends. Waits up
  * to three seconds for one that is just ending. */

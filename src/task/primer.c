@@ -391,7 +391,7 @@ static bool check_options(const struct primer_options *o, struct talc_error *err
 
 bool primer_write(const struct primer_options *options, const char *folder, const struct primer_progress *progress,
                   struct primer_report *report, struct talc_error *err) {
-    if (!check_options(options, err) || !folder_may_take(folder, "world.jsonl", err)) return false;
+    if (!check_options(options, err) || !folder_may_take(folder, "world.jsonl", "\"facts\"", err)) return false;
     struct writer w = {.options = *options, .progress = progress};
     if (!world_open(&w.world, options->seed, options->n_entities, err)) return false;
     bool ok = atomic_folder_open(&w.folder, folder, err);

@@ -128,7 +128,16 @@ refuses 'something else' "$TALC" train --data "$work/data" --out "$work/mine" --
 refuses 'something else' "$TALC" sft -m "$work/base" --data "$work/a.jsonl" --out "$work/mine" --steps 1 --quiet
 refuses 'something else' "$TALC" tokenizer train --vocab-size 300 --out "$work/mine" "$work/text.txt"
 refuses 'something else' "$TALC" tokenizer convert -t "$work/tok" "$work/mine"
-refuses 'something else (it has no settings.json)' "$TALC" train --data "$work/data" --out "$work/data" --depth 1 --steps 1 --quiet
+refuses 'something else (it has no settings.json as talc writes it)' "$TALC" train --data "$work/data" --out "$work/data" --depth 1 --steps 1 --quiet
+for f in settings.json data.json world.jsonl tokenizer.json; do # files of others with names that ours have
+    mkdir "$work/theirs" && echo '{}' >"$work/theirs/$f"
+    refuses 'something else' "$TALC" train --data "$work/data" --out "$work/theirs" --depth 1 --steps 1 --quiet
+    refuses 'something else' "$TALC" prepare -t "$work/tok" --out "$work/theirs" "$work/text.txt"
+    refuses 'something else' "$TALC" primer --out "$work/theirs" --entities 20 --scale 0.02 --documents 20 --tests 1 --quiet
+    refuses 'something else' "$TALC" tokenizer train --vocab-size 300 --out "$work/theirs" "$work/text.txt"
+    [ "$(cat "$work/theirs/"*)" = '{}' ] || fail "$f of somebody else is gone"
+    rm -r "$work/theirs"
+done
 [ "$(ls "$work/mine")" = file ] && [ "$(cat "$work/mine/file")" = precious ] || fail "the folder of somebody else is not as it was"
 mkdir "$work/free" && : >"$work/free/settings.json.tmp-4194305" # left by a run that was killed
 must train "$work/free" --steps 1

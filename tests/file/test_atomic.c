@@ -284,14 +284,16 @@ static void only_free_or_own_folders_may_be_taken(void **state) {
     struct talc_error err = {0};
     char *absent = path_join(folder, "absent"), *own = path_join(folder, "own"), *mark = path_join(own, "mark");
     char *leftover = path_join(own, "mark.tmp-123456");
-    assert_true(folder_may_take(absent, "mark", &err));
+    assert_true(folder_may_take(absent, "mark", "x", &err));
     assert_true(folder_create(own, &err));
-    assert_true(folder_may_take(own, "mark", &err));
+    assert_true(folder_may_take(own, "mark", "x", &err));
     assert_true(atomic_write_file(leftover, "x", 1, &err));
-    assert_true(folder_may_take(own, "mark", &err));
+    assert_true(folder_may_take(own, "mark", "x", &err));
     assert_true(atomic_write_file(mark, "x", 1, &err));
-    assert_true(folder_may_take(own, "mark", &err));
-    assert_false(folder_may_take(own, "other", &err));
+    assert_true(folder_may_take(own, "mark", "x", &err));
+    assert_false(folder_may_take(own, "mark", "y", &err)); /* of that name, but somebody else's */
+    assert_non_null(strstr(err.message, "mark"));
+    assert_false(folder_may_take(own, "other", "x", &err));
     assert_non_null(strstr(err.message, "other"));
     free(absent);
     free(own);
