@@ -65,8 +65,11 @@ static bool state_costs(struct training *t, struct tokenizer_trainer *trainer, d
     if (e.n_words == 0) return true;
     format_bytes(e.memory_bytes, memory);
     if (e.memory_bytes > (double)t->allowed)
-        return talc_fail(err, "learning from this text takes about %s of memory, and only %s are allowed: give a part of it, "
-                              "or say --max-memory", memory, format_bytes((double)t->allowed, text));
+        return talc_fail(
+            err,
+            "learning from this text takes about %s of memory, and only %s are allowed: give a part of it, "
+            "or say --max-memory",
+            memory, format_bytes((double)t->allowed, text));
     t->stated = true;
     if (t->quiet) return true;
     double seconds = (clock_seconds() - t->start) / share + e.learning_seconds;
@@ -90,8 +93,9 @@ static bool add_text(struct training *t, struct tokenizer_trainer *trainer, cons
     return tokenizer_trainer_add(trainer, text, n_bytes, err);
 }
 
-/* What is said in a conversation, message by message, and who says it: templates put the role before each, as a word. */
-static bool add_messages(struct training *t, struct tokenizer_trainer *trainer, const json_t *messages, struct talc_error *err) {
+/* What is said in a conversation, message by message, and who says it: templates put the role before each. */
+static bool add_messages(struct training *t, struct tokenizer_trainer *trainer, const json_t *messages,
+                         struct talc_error *err) {
     static const char *const parts[] = {"role", "content"};
     size_t i;
     json_t *message;
@@ -180,7 +184,9 @@ static int train(struct training *t, const struct command_line *line) {
     if (!t->out) return cli_usage("tokenizer train", "needs --out DIR");
     if (!characters && strcmp(t->type, "bpe") != 0) return cli_usage("tokenizer train", "--type is bpe or char");
     if (!pretokenizer_from_name(t->pattern, &options.pretokenizer))
-        return cli_usage("tokenizer train", "--pattern is qwen2, gpt2, cl100k, llama3, o200k, tekken, qwen35 or nanochat, not '%s'", t->pattern);
+        return cli_usage("tokenizer train",
+                         "--pattern is qwen2, gpt2, cl100k, llama3, o200k, tekken, qwen35 or nanochat, not '%s'",
+                         t->pattern);
     if (t->specials.n) {
         options.special_tokens = t->specials.items;
         options.n_special_tokens = (size_t)t->specials.n;
@@ -477,8 +483,9 @@ static int run_convert(int argc, char **argv) {
 /* ==== talc tokenizer ====================================================== */
 
 static void print_usage(FILE *out) {
-    fprintf(out, "talc tokenizer: train a tokenizer; encode, decode and show text with one; write it in another format\n\n"
-                 "  talc tokenizer train   --out DIR FILE...  learn a tokenizer from text files\n");
+    fprintf(out,
+            "talc tokenizer: train a tokenizer; encode, decode and show text with one; write it in another format\n\n"
+            "  talc tokenizer train   --out DIR FILE...  learn a tokenizer from text files\n");
     for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
         fprintf(out, "  talc tokenizer %-7s -t TOK            %s\n", subcommands[i].name, subcommands[i].summary);
     fprintf(out, "  talc tokenizer convert -t TOK OUT        write it as NAME.gguf, or as a Hugging Face folder\n"

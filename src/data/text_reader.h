@@ -12,10 +12,10 @@
 
 #define TEXT_PIECE_MAX_BYTES ((size_t)16 << 20)
 
-/* A document, or a part of a long one: a file of more than 1 MiB is handed out in pieces that are cut where that changes no
- * tokens (pretokenize_last_cut; tokenizer_encode_part gives their ids). A piece is longer where its text has no such place,
- * and only after TEXT_PIECE_MAX_BYTES without one a cut lies between any two characters. Documents of a .jsonl file come
- * whole. */
+/* A document, or a part of a long one: a file of more than 1 MiB is handed out in pieces that are cut where that
+ * changes no tokens (pretokenize_last_cut; tokenizer_encode_part gives their ids). A piece is longer where its text has
+ * no such place, and only after TEXT_PIECE_MAX_BYTES without one a cut lies between any two characters. Documents of a
+ * .jsonl file come whole. */
 struct text_piece {
     const char *text; /* valid UTF-8, may hold NUL; good until the next call; NULL: no more documents */
     size_t n_bytes;

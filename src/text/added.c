@@ -54,8 +54,8 @@ void added_list_free(struct added_list *list) {
     *list = (struct added_list){0};
 }
 
-/* The first token of [low, high), whose first `depth` bytes are the same, with a byte of at least `byte` at depth; those
- * that end there come before it. */
+/* The first token of [low, high), whose first `depth` bytes are the same, with a byte of at least `byte` at depth;
+ * those that end there come before it. */
 static size_t lower_bound(const struct added_list *list, size_t low, size_t high, uint32_t depth, int byte) {
     while (low < high) {
         size_t middle = low + (high - low) / 2;

@@ -1,5 +1,5 @@
-/* added.h - the tokens that a file adds to its model ("<|im_end|>", "<think>"): found whole in the text before it is cut
- * into words, as Hugging Face's `tokenizers` finds them. Read-only once finished. */
+/* added.h - the tokens that a file adds to its model ("<|im_end|>", "<think>"): found whole in the text before it is
+ * cut into words, as Hugging Face's `tokenizers` finds them. Read-only once finished. */
 #ifndef TALC_TEXT_ADDED_H
 #define TALC_TEXT_ADDED_H
 

@@ -67,12 +67,13 @@ static inline int32_t pair_rank(const struct bpe *bpe, int32_t left, int32_t rig
 /* Symbols and then tokens by the place where they begin: n of them at first. */
 struct short_list {
     int32_t *ids;
-    int32_t ranks[SHORT_SYMBOLS], results[SHORT_SYMBOLS]; /* of the pair that begins here; NO_MERGE: none, or no token */
+    /* Of the pair that begins here; NO_MERGE: none, or no token. */
+    int32_t ranks[SHORT_SYMBOLS], results[SHORT_SYMBOLS];
     uint8_t previous[SHORT_SYMBOLS + 1], next[SHORT_SYMBOLS];
 };
 
-/* The first of the pairs of lowest rank, below n; n when no pair has a merge. Lists are so short that branches of a better
- * search cost more than it saves. */
+/* The first of the pairs of lowest rank, below n; n when no pair has a merge. Lists are so short that branches of a
+ * better search cost more than it saves. */
 static inline size_t lowest_pair(const struct short_list *list, size_t n) {
     const uint64_t none = (uint64_t)NO_MERGE << 32;
     uint64_t lowest = none;
@@ -232,7 +233,8 @@ static bool fallback(const struct bpe *bpe, const char *text, size_t n, int32_t 
     for (size_t i = 0; all && i < n; i++) ids[(*n_ids)++] = bpe->byte_ids[(unsigned char)text[i]];
     if (all) return true;
     ids[(*n_ids)++] = bpe->unknown_id;
-    return bpe->unknown_id >= 0 || talc_fail(err, "the tokenizer has no token for the character \"%.*s\"", (int)n, text);
+    return bpe->unknown_id >= 0 ||
+           talc_fail(err, "the tokenizer has no token for the character \"%.*s\"", (int)n, text);
 }
 
 static bool character_symbols(const struct bpe *bpe, const struct vocabulary *v, const char *word, size_t n,
@@ -278,8 +280,8 @@ size_t bpe_token_bytes(const struct bpe *bpe, const struct vocabulary *v, int32_
     return (size_t)utf8_decode(text + n - length, length, &codepoint) == length ? length : 1;
 }
 
-/* Takes the last merges of both texts back, the later one first, and looks whether the tokens that then meet at the seam
- * would have been merged before, or at first by a rank below `limit`. */
+/* Takes the last merges of both texts back, the later one first, and looks whether the tokens that then meet at the
+ * seam would have been merged before, or at first by a rank below `limit`. */
 static bool seam_holds(const struct bpe *bpe, int32_t left, int32_t right, int32_t limit) {
     int32_t result;
     for (;;) {
@@ -373,8 +375,8 @@ static bool list_characters(struct bpe *bpe, const struct vocabulary *v) {
     return true;
 }
 
-/* Which two tokens each one was merged from. A token is not simple when that is not known from itself: more than one merge
- * makes it, a part of it comes after it, or other merges have its rank. */
+/* Which two tokens each one was merged from. A token is not simple when that is not known from itself: more than one
+ * merge makes it, a part of it comes after it, or other merges have its rank. */
 static bool list_splits(struct bpe *bpe, const struct vocabulary *v) {
     bpe->splits = malloc(((size_t)v->size + 1) * sizeof *bpe->splits);
     bpe->n_rights = (size_t)v->size + 1;
@@ -414,8 +416,8 @@ static void spread_not_simple(struct bpe *bpe) {
     }
 }
 
-/* Which tokens' own text is encoded as something else: what `whole_words` changes. Of one that is not simple that is not
- * known. */
+/* Which tokens' own text is encoded as something else: what `whole_words` changes. Of one that is not simple that is
+ * not known. */
 static bool find_longest_other(struct bpe *bpe, const struct vocabulary *v) {
     bool *made = calloc((size_t)v->size + 1, sizeof *made);
     if (!made) return false;

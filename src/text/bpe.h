@@ -1,6 +1,6 @@
-/* bpe.h - byte pair encoding (Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", ACL 2016):
- * a word begins as one token a symbol (a byte, or a character); the adjacent pair with the lowest rank is merged, the
- * leftmost first, until no pair has a merge.
+/* bpe.h - byte pair encoding (Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", ACL
+ * 2016): a word begins as one token a symbol (a byte, or a character); the adjacent pair with the lowest rank is
+ * merged, the leftmost first, until no pair has a merge.
  *
  * Here texts are merged all at once: short ones by scanning, longer ones with a heap. bpe_join.h puts the encodings of
  * parts together. */
@@ -45,16 +45,16 @@ struct bpe {
     int32_t *characters;  /* [65536] BPE_CHARACTERS: the token of a character below U+10000, -1: none */
     struct bpe_borders *borders; /* see bpe_borders.h */
     struct bpe_split *splits; /* [tokens of the vocabulary] by id */
-    uint64_t *rights; /* [tokens of the vocabulary] a bit for each token that it may merge with as the left one, by hash */
+    uint64_t *rights; /* [tokens of the vocabulary] a bit, by hash, for each token it merges with as the left one */
     size_t n_rights;
     enum bpe_symbols symbols;
     int32_t byte_ids[256]; /* the token of one byte (BPE_CHARACTERS: its fallback), -1: none */
     int32_t unknown_id;    /* -1: a symbol without a token is an error */
     bool fuse_unknown;     /* unknown symbols side by side are one token */
     bool whole_words;      /* a word that is in the vocabulary is that token, whatever the merges say */
-    bool other_lengths;    /* a merge makes a token whose bytes are not those of its parts (an added one, as it is written): its length
-                            * says nothing of the text, so words are merged at once */
-    uint32_t longest_other; /* whole_words: bytes of the longest token that merges alone do not lead to; 0: there is none */
+    bool other_lengths;    /* a merge makes a token whose bytes are not those of its parts (an added one, as it is
+                            * written): its length says nothing of the text, so words are merged at once */
+    uint32_t longest_other; /* whole_words: bytes of the longest token that merges alone do not lead to; 0: none */
 };
 
 /* Appends a merge; ranks must not fall. False: out of memory. */
@@ -73,9 +73,9 @@ struct bpe_scratch {
 };
 void bpe_scratch_free(struct bpe_scratch *scratch);
 
-/* The ids of a text of n > 0 bytes by merges alone, all of it at once: writes at most n of them to ids and their number to
- * *n_ids. Unknown symbols are not fused. Fails when a symbol has no token, or out of memory (a long text takes 32 bytes a
- * byte). */
+/* The ids of a text of n > 0 bytes by merges alone, all of it at once: writes at most n of them to ids and their number
+ * to *n_ids. Unknown symbols are not fused. Fails when a symbol has no token, or out of memory (a long text takes 32
+ * bytes a byte). */
 bool bpe_merge_text(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch, const char *text,
                     size_t n, int32_t *ids, size_t *n_ids, struct talc_error *err);
 
@@ -87,9 +87,9 @@ bool bpe_are_neighbours(const struct bpe *bpe, const struct vocabulary *v, struc
 size_t bpe_token_bytes(const struct bpe *bpe, const struct vocabulary *v, int32_t id, const char *text, size_t n);
 
 /* Adds the merges of a vocabulary in which any two neighbours merge whose text is a token (tiktoken, SentencePiece).
- * `order` lists the tokens by rank, lowest first, and ranks[i] is the rank of order[i]. Where merges of lower rank lead a
- * token's own text to two parts, only these two ever make it: in any text, what happens inside the place of a token is
- * what happens in its own text alone. */
+ * `order` lists the tokens by rank, lowest first, and ranks[i] is the rank of order[i]. Where merges of lower rank lead
+ * a token's own text to two parts, only these two ever make it: in any text, what happens inside the place of a token
+ * is what happens in its own text alone. */
 bool bpe_imply_merges(struct bpe *bpe, const struct vocabulary *v, const int32_t *order, const uint32_t *ranks,
                       size_t n_tokens, struct talc_error *err);
 

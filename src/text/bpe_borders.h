@@ -3,8 +3,8 @@
  * A merge joins two tokens. Over the border between two characters X and Y only one can reach whose left token ends as
  * text ends behind X, and whose right token begins as text begins with Y. Where the vocabulary has no such merge, what
  * lies before the border and what lies behind it are encoded each on its own. So sentences without spaces (Chinese,
- * Japanese) fall into parts of one or a few characters: of the first the encodings are listed, the others come again and
- * again.
+ * Japanese) fall into parts of one or a few characters: of the first the encodings are listed, the others come again
+ * and again.
  *
  * Known for characters of three bytes (U+0800 to U+FFFF). */
 #ifndef TALC_TEXT_BPE_BORDERS_H
@@ -20,9 +20,9 @@ struct vocabulary;
 /* Which part of a character a token has that ends (begins) with it. */
 enum bpe_end { BPE_END_WHOLE, BPE_END_TWO_BYTES, BPE_END_ONE_BYTE, BPE_END_COUNT };
 
-/* A character: its first id, how many ids it has, the ends of it that left tokens of merges have (bits of enum bpe_end),
- * those that left tokens have of merges whose right token has an end of it, and whether that end may be a part of it. So
- * small that those of a text stay in the nearest caches. */
+/* A character: its first id, how many ids it has, the ends of it that left tokens of merges have (bits of enum
+ * bpe_end), those that left tokens have of merges whose right token has an end of it, and whether that end may be a
+ * part of it. So small that those of a text stay in the nearest caches. */
 #define BPE_WIDE_ID(wide) ((int32_t)((wide) & 0x3fffff))
 #define BPE_WIDE_IDS(wide) ((wide) >> 22 & 3) /* 1 to 3; 0: not a character that borders are known for */
 #define BPE_WIDE_LEFT(wide) ((wide) >> 24 & 7)

@@ -102,7 +102,7 @@ static inline struct wide wide_at(const uint32_t *entries, const char *text, siz
     return (struct wide){codepoint, codepoint < 0 ? 0 : entries[codepoint]};
 }
 
-/* A part that no merge leaves and that is more than one character. Apart, so that the loop over characters stays small. */
+/* A part that no merge leaves and that is more than one character. Apart, so that the loop over characters is small. */
 static bool __attribute__((noinline)) encode_bordered(const struct joining *j, size_t begin, size_t end, int32_t *ids,
                                                       size_t *n_ids) {
     const struct bpe_borders *borders = j->bpe->borders;

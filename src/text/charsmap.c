@@ -42,7 +42,8 @@ struct charsmap *charsmap_new(const char *bytes, size_t n_bytes, struct talc_err
     copy[n_bytes] = 0;
     *map = (struct charsmap){copy, n_bytes, 0};
     const unsigned char *u = (const unsigned char *)copy;
-    uint32_t size = n_bytes >= 4 ? (uint32_t)u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24 : 0;
+    uint32_t size =
+        n_bytes >= 4 ? (uint32_t)u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24 : 0;
     if (size < 4 || size % 4 != 0 || size > n_bytes - 4) {
         charsmap_free(map);
         talc_fail(err, "the precompiled_charsmap is broken");

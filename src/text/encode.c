@@ -1,5 +1,5 @@
-/* encode.c - from text to ids: added tokens are found, what lies between is normalised, cut into words, and each word is
- * looked up or merged. */
+/* encode.c - from text to ids: added tokens are found, what lies between is normalised, cut into words, and each word
+ * is looked up or merged. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,8 +86,8 @@ static bool merge_word(struct encoding *x, const char *word, size_t n, size_t *n
                            out->ids + out->count, n_ids, x->err);
 }
 
-/* A word in characters from U+3000 to U+9FFF or of full width, behind a space or not: most often a sentence or half of one,
- * that does not come again. Its parts do, and bpe_encode_word knows them. */
+/* A word in characters from U+3000 to U+9FFF or of full width, behind a space or not: most often a sentence or half of
+ * one, that does not come again. Its parts do, and bpe_encode_word knows them. */
 static inline bool is_sentence(const char *word, size_t n) {
     unsigned char lead = (unsigned char)word[*word == ' ' && n > 1];
     return (lead >= 0xe3 && lead <= 0xe9) || lead == 0xef;
@@ -124,8 +124,8 @@ static bool encode_other_word(struct encoding *x, const char *word, size_t n, st
     return true;
 }
 
-/* A word that is not found by its key (that of a longer one does not matter). `out` has room for n + WORD_CACHE_SHORT_IDS
- * more ids. */
+/* A word that is not found by its key (that of a longer one does not matter). `out` has room for n +
+ * WORD_CACHE_SHORT_IDS more ids. */
 static bool encode_missing(struct encoding *x, const char *word, size_t n, struct word_key key) {
     return is_sentence(word, n) ? encode_sentence(x, word, n) : encode_other_word(x, word, n, key);
 }
@@ -150,7 +150,7 @@ static bool make_room(struct encoding *x, size_t n) {
 
 /* ==== ways to cut text into words ================================================================ */
 
-/* Words are cut some at a time, so that their places in the cache are on the way from memory when they are looked up. */
+/* Words are cut some at a time, so that their places in the cache are on the way from memory when they are wanted. */
 struct cut_words {
     size_t begin, count;
     size_t ends[CUT_WORDS];
@@ -244,7 +244,7 @@ static bool encode_on(struct encoding *x, const char *text, size_t n) {
     return true;
 }
 
-/* Words are spaces and what follows them up to the next, or line ends: no merge (no piece) reaches over these borders. */
+/* Words are spaces and what follows them up to the next, or line ends: no merge (no piece) reaches over these. */
 static bool encode_between_spaces(struct encoding *x, const char *text, size_t n) {
     bool lines = x->tok->split_at_line_ends;
     for (size_t i = 0; i < n;) {
@@ -441,7 +441,8 @@ static void encode_chunk(void *context, int i, int worker) {
     chunk->first = ids->count;
     if (encoder) {
         struct encoding x = {.tok = p->tok, .encoder = encoder, .out = ids};
-        chunk->ok = encode_segment(&x, p->text + chunk->begin, chunk->end - chunk->begin, false, chunk->begin == 0, false);
+        chunk->ok =
+            encode_segment(&x, p->text + chunk->begin, chunk->end - chunk->begin, false, chunk->begin == 0, false);
         encoder_give(p->tok, encoder);
     } else {
         chunk->ok = chunk->id >= 0 && token_list_append(ids, chunk->id);

@@ -1,6 +1,6 @@
 /* normalize.c - see normalize.h. Normal form C looks for characters that it could change (a table knows them) and works
- * only on these and the character before them. Marks are put in order by counting, not by exchanging neighbours, so that
- * a text of nothing but marks takes no longer than any other. */
+ * only on these and the character before them. Marks are put in order by counting, not by exchanging neighbours, so
+ * that a text of nothing but marks takes no longer than any other. */
 #include "text/normalize.h"
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* normalize.h - what a tokenizer does to text before it is cut: the normalizers of Hugging Face's `tokenizers` that real
- * files use. Bytes that are not UTF-8 are kept as they are. */
+/* normalize.h - what a tokenizer does to text before it is cut: the normalizers of Hugging Face's `tokenizers` that
+ * real files use. Bytes that are not UTF-8 are kept as they are. */
 #ifndef TALC_TEXT_NORMALIZE_H
 #define TALC_TEXT_NORMALIZE_H
 

@@ -1,5 +1,5 @@
-/* pages.h - memory for large tables that are visited at random. In huge pages where the system has them: else the walk to
- * the page of an entry takes as long as the entry itself. */
+/* pages.h - memory for large tables that are visited at random. In huge pages where the system has them: else the walk
+ * to the page of an entry takes as long as the entry itself. */
 #ifndef TALC_TEXT_PAGES_H
 #define TALC_TEXT_PAGES_H
 

@@ -139,7 +139,7 @@ static size_t next_cl100k(const struct pattern *pattern, const char *text, size_
 #define BIG (UNICODE_UPPER | UNICODE_TITLE | UNICODE_MODIFIER | UNICODE_OTHER_LETTER | UNICODE_MARK)
 #define SMALL (UNICODE_LOWER | UNICODE_MODIFIER | UNICODE_OTHER_LETTER | UNICODE_MARK)
 
-/* BIG*SMALL+ from i on: its end, 0 when it does not match; *big_end is where BIG* ends before it gives anything back. */
+/* BIG*SMALL+ from i on: its end, 0 when it does not match; *big_end is where BIG* ends before it gives back. */
 static size_t cased_word(const char *text, size_t n, size_t i, size_t *big_end) {
     size_t last_both = 0;
     unsigned class = 0;
@@ -340,11 +340,12 @@ static inline size_t sure_end(const struct ascii_block *b, size_t end) {
     return end < BLOCK_BYTES && !(b->wide >> end & 1) ? end : 0;
 }
 
-/* The end of the word that begins at i in a block, where ASCII of the block alone decides; else 0. The order is that of the
- * alternatives: letters, behind a space (gpt2) or a character that is neither letter, digit nor line end; other characters,
- * behind a space, with the line ends that follow; digits; white space. */
+/* The end of the word that begins at i in a block, where ASCII of the block alone decides; else 0. The order is that of
+ * the alternatives: letters, behind a space (gpt2) or a character that is neither letter, digit nor line end; other
+ * characters, behind a space, with the line ends that follow; digits; white space. */
 static inline __attribute__((always_inline)) size_t ascii_word(enum family family, bool contractions, size_t max_digits,
-                                                               const struct ascii_block *b, const char *block, size_t i) {
+                                                               const struct ascii_block *b, const char *block,
+                                                               size_t i) {
     const uint64_t other = ~(b->letter | b->digit | b->space | b->wide);
     const uint64_t prefix = family == FAMILY_GPT2 ? b->blank : ~(b->letter | b->digit | b->line_end | b->wide);
     size_t begin = i + (prefix >> i & 1), end;
@@ -361,7 +362,8 @@ static inline __attribute__((always_inline)) size_t ascii_word(enum family famil
         end = sure_end(b, end_of_ones(other, begin));
         if (!end || family == FAMILY_GPT2) return end;
         end = end_of_ones(b->line_end, end);
-        return end == BLOCK_BYTES || (family == FAMILY_O200K && block[end] == '/') ? 0 : end; /* they take more of these */
+        /* they take more of these */
+        return end == BLOCK_BYTES || (family == FAMILY_O200K && block[end] == '/') ? 0 : end;
     }
     if (family == FAMILY_GPT2 && (b->digit >> begin & 1)) return sure_end(b, end_of_ones(b->digit, begin));
     if (b->digit >> i & 1) {
@@ -402,8 +404,8 @@ static inline __attribute__((always_inline)) size_t cut_family(const struct patt
     return count;
 }
 
-size_t pretokenize_words(enum pretokenizer pretokenizer, const char *text, size_t n, size_t at, size_t stop, size_t *ends,
-                         size_t max) {
+size_t pretokenize_words(enum pretokenizer pretokenizer, const char *text, size_t n, size_t at, size_t stop,
+                         size_t *ends, size_t max) {
     const struct pattern *p = &patterns[pretokenizer];
     switch (p->family) {
     case FAMILY_GPT2: return cut_family(p, FAMILY_GPT2, false, text, n, at, stop, ends, max);
@@ -418,8 +420,8 @@ size_t pretokenize_words(enum pretokenizer pretokenizer, const char *text, size_
 
 #else
 
-size_t pretokenize_words(enum pretokenizer pretokenizer, const char *text, size_t n, size_t at, size_t stop, size_t *ends,
-                         size_t max) {
+size_t pretokenize_words(enum pretokenizer pretokenizer, const char *text, size_t n, size_t at, size_t stop,
+                         size_t *ends, size_t max) {
     size_t count = 0;
     for (; at < stop && count < max; count++) ends[count] = at += pretokenize_next(pretokenizer, text + at, n - at);
     return count;

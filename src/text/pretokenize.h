@@ -24,8 +24,9 @@ enum pretokenizer {
  * The cut depends on nothing before text. */
 size_t pretokenize_next(enum pretokenizer pretokenizer, const char *text, size_t n_bytes);
 
-/* The ends of the words from text[at] on: of all that begin before text[stop], at most `max`; returns how many. The same
- * words as pretokenize_next gives, for pretokenizers that cover text; ASCII is cut 16 bytes at a time where the machine can. */
+/* The ends of the words from text[at] on: of all that begin before text[stop], at most `max`; returns how many. The
+ * same words as pretokenize_next gives, for pretokenizers that cover text; ASCII is cut 16 bytes at a time where the
+ * machine can. */
 size_t pretokenize_words(enum pretokenizer pretokenizer, const char *text, size_t n_bytes, size_t at, size_t stop,
                          size_t *ends, size_t max);
 
@@ -41,10 +42,11 @@ bool pretokenizer_from_regex(const char *regex, enum pretokenizer *out); /* the 
  * pretokenizer: a letter before, white space behind. n_bytes when there is none. */
 size_t pretokenize_safe_cut(const char *text, size_t n_bytes, size_t from);
 
-/* The last place in (0, n_bytes) where a text that may go on behind n_bytes can be cut so that its parts give the same words
- * as the whole, under every pretokenizer, and the same text under every normal form: before a space between two letters;
- * where there is none, behind a line end with a letter behind it and no white space before it; where there is none either,
- * between a letter and a sign that is not ASCII (there SentencePiece knows pieces that reach over). 0: there is none. */
+/* The last place in (0, n_bytes) where a text that may go on behind n_bytes can be cut so that its parts give the same
+ * words as the whole, under every pretokenizer, and the same text under every normal form: before a space between two
+ * letters; where there is none, behind a line end with a letter behind it and no white space before it; where there is
+ * none either, between a letter and a sign that is not ASCII (there SentencePiece knows pieces that reach over). 0:
+ * there is none. */
 size_t pretokenize_last_cut(const char *text, size_t n_bytes);
 
 #endif

@@ -1,5 +1,5 @@
 /* scan.h - walking over the characters of text by their classes: what the scanners of pretokenize.c and split.c share.
- * Runs of ASCII letters and of ideographs, most of most texts, are measured 16 bytes at a time where the machine can. */
+ * Runs of ASCII letters and of ideographs, most of most texts, are measured 16 bytes at a time where it can. */
 #ifndef TALC_TEXT_SCAN_H
 #define TALC_TEXT_SCAN_H
 
@@ -65,7 +65,8 @@ static inline size_t scan_ideographs(const char *text, size_t n, size_t i) {
     const __m128i most = _mm_setr_epi8(c, d, d, c, d, d, c, d, d, c, d, d, c, d, d, d);
     for (; n - i >= 16; i += 15) { /* five characters */
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(text + i));
-        __m128i within = _mm_and_si128(_mm_cmpeq_epi8(_mm_max_epu8(x, least), x), _mm_cmpeq_epi8(_mm_min_epu8(x, most), x));
+        __m128i within =
+            _mm_and_si128(_mm_cmpeq_epi8(_mm_max_epu8(x, least), x), _mm_cmpeq_epi8(_mm_min_epu8(x, most), x));
         /* behind e4 only b8 and more */
         __m128i lowest = _mm_cmpeq_epi8(x, _mm_set1_epi8(a));
         __m128i small = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8((char)0xb7)), x);

@@ -330,8 +330,8 @@ bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n,
     return buffer_ok(out) || talc_fail(err, "out of memory for text");
 }
 
-/* Bytes of text that a token's bytes are, from the start on; SIZE_MAX when they are others. SentencePiece has a space for
- * U+2581. */
+/* Bytes of text that a token's bytes are, from the start on; SIZE_MAX when they are others. SentencePiece has a space
+ * for U+2581. */
 static size_t token_extent(const struct tokenizer *tok, const char *text, size_t n, const char *bytes,
                            size_t n_token) {
     size_t at = 0;

@@ -19,8 +19,8 @@
 struct tokenizer;
 struct gguf_writer;
 
-/* Special tokens of models made here. A document ends with TOKEN_END_OF_TEXT; a turn of a chat begins with the token of who
- * speaks and ends with TOKEN_END. */
+/* Special tokens of models made here. A document ends with TOKEN_END_OF_TEXT; a turn of a chat begins with the token of
+ * who speaks and ends with TOKEN_END. */
 #define TOKEN_END_OF_TEXT "<|endoftext|>"
 #define TOKEN_SYSTEM "<|system|>"
 #define TOKEN_USER "<|user|>"
@@ -41,8 +41,8 @@ void token_list_clear(struct token_list *list); /* count 0; keeps the memory */
 void token_list_free(struct token_list *list);
 
 /* Loads
- *   a Hugging Face folder: tokenizer.json, or else tokenizer.model, tekken.json, or vocab.json and merges.txt; and where there are
- *     tokenizer_config.json, special_tokens_map.json and chat_template.jinja;
+ *   a Hugging Face folder: tokenizer.json, or else tokenizer.model, tekken.json, or vocab.json and merges.txt; and
+ *     where there are tokenizer_config.json, special_tokens_map.json and chat_template.jinja;
  *   a tokenizer.json alone; a GGUF file's tokenizer; a SentencePiece model (BPE or unigram);
  *   Mistral's tekken.json;
  *   a .tiktoken file (also one called tokenizer.model): its name, or the number of its tokens, tells its pattern.
@@ -51,13 +51,14 @@ struct tokenizer *tokenizer_load(const char *path, struct talc_error *err);
 void tokenizer_free(struct tokenizer *tok); /* NULL is fine */
 
 /* Writes tokenizer.json (or the SentencePiece model as it was, where only that says all), tokenizer_config.json and
- * special_tokens_map.json into an existing folder (each complete or absent), so that Hugging Face `tokenizers` and AutoTokenizer load them with the same ids. chat_template NULL: the
- * tokenizer's own, if it has one. */
+ * special_tokens_map.json into an existing folder (each complete or absent), so that Hugging Face `tokenizers` and
+ * AutoTokenizer load them with the same ids. chat_template NULL: the tokenizer's own, if it has one. */
 bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
                            struct talc_error *err);
 
-/* Puts the tokenizer.ggml.* keys of llama.cpp, and the chat template, among a GGUF file's metadata (file/gguf_writer.h).
- * Refuses what these keys cannot say (rules of added tokens, normalizers, a way to cut text that has no name there). */
+/* Puts the tokenizer.ggml.* keys of llama.cpp, and the chat template, among a GGUF file's metadata
+ * (file/gguf_writer.h). Refuses what these keys cannot say (rules of added tokens, normalizers, a way to cut text that
+ * has no name there). */
 bool tokenizer_put_gguf(const struct tokenizer *tok, const char *chat_template, struct gguf_writer *w,
                         struct talc_error *err);
 
@@ -71,14 +72,14 @@ bool tokenizer_save_gguf(const struct tokenizer *tok, const char *path, struct t
 bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
                       struct token_list *out, struct talc_error *err);
 
-/* As tokenizer_encode, for a part of a document that pretokenize_last_cut has cut: it continues what was before it, or goes on
- * behind. The ids of the parts, one after the other, are those of the document: nothing is put before a part that continues
- * another. No special tokens are recognised. */
+/* As tokenizer_encode, for a part of a document that pretokenize_last_cut has cut: it continues what was before it, or
+ * goes on behind. The ids of the parts, one after the other, are those of the document: nothing is put before a part
+ * that continues another. No special tokens are recognised. */
 bool tokenizer_encode_part(const struct tokenizer *tok, const char *text, size_t n_bytes, bool continues, bool goes_on,
                            struct token_list *out, struct talc_error *err);
 
-/* As tokenizer_encode, on all threads of a pool (NULL: alone): a long text is cut where that changes no word. The same ids
- * for any number of threads. */
+/* As tokenizer_encode, on all threads of a pool (NULL: alone): a long text is cut where that changes no word. The same
+ * ids for any number of threads. */
 bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *pool, const char *text, size_t n_bytes,
                                bool parse_special, struct token_list *out, struct talc_error *err);
 
@@ -89,17 +90,18 @@ bool tokenizer_encode_prompt(const struct tokenizer *tok, const char *text, size
 bool tokenizer_adds_bos(const struct tokenizer *tok);
 bool tokenizer_adds_eos(const struct tokenizer *tok);
 
-/* Whether words that were seen before are looked up (they are) or merged anew, for measurements. Not while other threads
- * use the tokenizer. */
+/* Whether words that were seen before are looked up (they are) or merged anew, for measurements. Not while other
+ * threads use the tokenizer. */
 void tokenizer_use_cache(struct tokenizer *tok, bool use);
 
-/* Appends the bytes of the ids to *out; skip_special leaves special tokens out. SentencePiece's space before the text is left out. Fails at an id outside the vocabulary (bytes before it are
- * kept). */
+/* Appends the bytes of the ids to *out; skip_special leaves special tokens out. SentencePiece's space before the text
+ * is left out. Fails at an id outside the vocabulary (bytes before it are kept). */
 bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, bool skip_special, struct buffer *out,
                       struct talc_error *err);
 
-/* Where each of the ids that text was encoded as begins in text: begins[0..n_ids), and begins[n_ids] = n_bytes. Fails where
- * the tokenizer changed the text (a normal form, an unknown character), so that a token's bytes are not to be found. */
+/* Where each of the ids that text was encoded as begins in text: begins[0..n_ids), and begins[n_ids] = n_bytes. Fails
+ * where the tokenizer changed the text (a normal form, an unknown character), so that a token's bytes are not to be
+ * found. */
 bool tokenizer_offsets(const struct tokenizer *tok, const char *text, size_t n_bytes, const int32_t *ids, size_t n_ids,
                        size_t *begins, struct talc_error *err);
 
@@ -119,7 +121,8 @@ int32_t tokenizer_added_id(const struct tokenizer *tok, size_t i);
 /* The id of an added token ("<|im_end|>"), special or not; -1: there is none of this name. */
 int32_t tokenizer_special_id(const struct tokenizer *tok, const char *name);
 
-/* Roles, -1 when there is none. eos ends an answer (TOKEN_END here, <|im_end|> for ChatML); end_of_text separates documents. */
+/* Roles, -1 when there is none. eos ends an answer (TOKEN_END here, <|im_end|> for ChatML); end_of_text separates
+ * documents. */
 int32_t tokenizer_bos_id(const struct tokenizer *tok);
 int32_t tokenizer_eos_id(const struct tokenizer *tok);
 int32_t tokenizer_end_of_text_id(const struct tokenizer *tok);

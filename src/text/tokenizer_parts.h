@@ -30,7 +30,7 @@ enum prefix_space {
     PREFIX_FIRST,  /* only where the whole text begins */
 };
 
-/* The sections of tokenizer.json that say how text is treated. Kept to be written back as they were read; NULL: null. */
+/* The sections of tokenizer.json that say how text is treated. Kept to be written back as they were; NULL: null. */
 struct tokenizer_sections {
     json_t *normalizer, *pre_tokenizer, *post_processor, *decoder;
 };
@@ -45,7 +45,7 @@ struct tokenizer {
     enum prefix_space prefix_space;
     bool split_before_spaces; /* TOKENIZER_SPACE_BPE: no token goes on behind a space that follows another character */
     bool split_at_line_ends;  /* ... and none has a line end beside another character */
-    bool words_apart;         /* TOKENIZER_UNIGRAM: text is words without the white space between them, a space before each */
+    bool words_apart; /* TOKENIZER_UNIGRAM: text is words without the white space between them, a space before each */
     bool strip_space;         /* decoding leaves out a space at the very beginning */
     bool add_bos, add_eos;    /* what the file puts around a text */
     struct vocabulary vocabulary;
@@ -86,7 +86,7 @@ void tokenizer_choose_roles(struct tokenizer *tok);
 /* Gives the special token `name` the id `id`. */
 bool tokenizer_add_special(struct tokenizer *tok, const char *name, int64_t id, struct talc_error *err);
 
-/* Adds a token to the vocabulary (unless it is there as an added one) and to the list; `token` says its id and rules. */
+/* Adds a token to the vocabulary (unless it is there as an added one) and to the list; `token` has its id and rules. */
 bool tokenizer_add_token(struct tokenizer *tok, struct added_token token, const char *text, size_t n_bytes,
                          struct talc_error *err);
 
@@ -116,7 +116,8 @@ struct sentencepiece_treatment {
     bool prefix;   /* add_dummy_prefix */
     bool collapse; /* remove_extra_whitespaces */
 };
-bool tokenizer_use_sentencepiece(struct tokenizer *tok, const struct sentencepiece_treatment *t, struct talc_error *err);
+bool tokenizer_use_sentencepiece(struct tokenizer *tok, const struct sentencepiece_treatment *t,
+                                 struct talc_error *err);
 
 /* ==== files ====================================================================================== */
 
@@ -140,8 +141,8 @@ bool tokenizer_merges_from_ids(struct tokenizer *tok, struct talc_error *err);
 /* Merges of a SentencePiece vocabulary by the scores of its tokens, the highest first. */
 bool tokenizer_merges_from_scores(struct tokenizer *tok, struct talc_error *err);
 
-/* A token as it is written in a file: byte-level text for what is made of bytes, U+2581 for the spaces of SentencePiece,
- * else its own text. In *out, or where that ran out of memory NULL. */
+/* A token as it is written in a file: byte-level text for what is made of bytes, U+2581 for the spaces of
+ * SentencePiece, else its own text. In *out, or where that ran out of memory NULL. */
 const char *tokenizer_written_form(const struct tokenizer *tok, const struct vocabulary_token *token,
                                    struct buffer *out);
 

@@ -111,7 +111,8 @@ static void count_piece(void *context, int i, int worker) {
 /* The words of all threads in the first table. */
 static bool gather_counts(struct tokenizer_trainer *t, struct talc_error *err) {
     for (int i = 1; i < t->n_workers; i++) {
-        if (!word_counts_merge(&t->counts[0], &t->counts[i])) return talc_fail(err, "out of memory while counting words");
+        if (!word_counts_merge(&t->counts[0], &t->counts[i]))
+            return talc_fail(err, "out of memory while counting words");
         word_counts_free(&t->counts[i]);
     }
     return true;
@@ -196,7 +197,7 @@ bool tokenizer_trainer_add(struct tokenizer_trainer *t, const char *text, size_t
 
 /* ==== what it takes ============================================================================== */
 
-/* Measured on English, Chinese, C and 380 languages with vocabularies of 1,024 to 131,072: within a quarter of these. */
+/* Measured on English, Chinese, C and 380 languages with vocabularies of 1,024 to 131,072: within a quarter of it. */
 #define BASE_MEMORY 10e6            /* of a program with its buffers */
 #define MEMORY_A_BYTE 21.0          /* of the words, for 1,024 tokens, */
 #define MEMORY_A_DOUBLING 3.5       /* and so much more whenever their number doubles */

@@ -2,7 +2,8 @@
  * words push out old ones. For one thread.
  *
  * Words of up to 15 bytes that are up to 4 tokens lie in buckets of two entries, one cache line: a new word
- * replaces the second, and a word that comes again moves to the first. Longer ones share a store that is emptied when it is full. */
+ * replaces the second, and a word that comes again moves to the first. Longer ones share a store that is emptied when
+ * it is full. */
 #ifndef TALC_TEXT_WORD_CACHE_H
 #define TALC_TEXT_WORD_CACHE_H
 

@@ -1,5 +1,5 @@
-/* fuzz_encode.c - a libFuzzer target: any bytes as text for tokenizers that are good. The bytes come back, with and without
- * the cache the ids are the same. */
+/* fuzz_encode.c - a libFuzzer target: any bytes as text for tokenizers that are good. The bytes come back, with and
+ * without the cache the ids are the same. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,8 @@ static void check(struct tokenizer *tok, const char *text, size_t n) {
     tokenizer_use_cache(tok, false);
     if (!tokenizer_encode(tok, text, n, false, &again, NULL)) abort();
     tokenizer_use_cache(tok, true);
-    if (ids.count != again.count || (ids.count && memcmp(ids.ids, again.ids, ids.count * sizeof *ids.ids) != 0)) abort();
+    if (ids.count != again.count || (ids.count && memcmp(ids.ids, again.ids, ids.count * sizeof *ids.ids) != 0))
+        abort();
     token_list_free(&ids);
     token_list_free(&again);
     buffer_free(&back);

@@ -1,5 +1,5 @@
-/* fuzz_tokenizer_file.c - a libFuzzer target: any bytes as a tokenizer file (tokenizer.json, GGUF, SentencePiece, tiktoken
- * are told apart by how they begin). What opens must encode, and decode what it encoded. */
+/* fuzz_tokenizer_file.c - a libFuzzer target: any bytes as a tokenizer file (tokenizer.json, GGUF, SentencePiece,
+ * tiktoken are told apart by how they begin). What opens must encode, and decode what it encoded. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,8 @@ static char path[64];
 static void remove_file(void) { remove(path); }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
-    static const char text[] = " ab 11<x>\n\xff\xe4\xb8\xad the The's\r\n  123 e\xcc\x81 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    static const char text[] = " ab 11<x>\n\xff\xe4\xb8\xad the The's\r\n  123 e\xcc\x81 "
+                               "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     struct talc_error err = {0};
     if (!path[0]) {
         /* a .tiktoken file is known by its name */

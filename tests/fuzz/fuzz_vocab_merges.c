@@ -1,5 +1,5 @@
-/* fuzz_vocab_merges.c - a libFuzzer target: vocab.json, then a NUL, then merges.txt of a folder. What opens must encode, and
- * decode what it encoded. */
+/* fuzz_vocab_merges.c - a libFuzzer target: vocab.json, then a NUL, then merges.txt of a folder. What opens must
+ * encode, and decode what it encoded. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

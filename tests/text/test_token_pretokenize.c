@@ -93,13 +93,17 @@ static void random_bytes_are_cut_without_loss(void **state) {
     }
 }
 
-/* Text whose characters meet in every way: few kinds of them, runs, words up to the border of what is looked at together. */
+/* Text whose characters meet in every way: few kinds of them, runs, words up to the border of what is looked at
+ * together. */
 static size_t hostile_text(struct rng *rng, char *text, size_t max) {
-    static const char *const parts[] = {"a", "Z", "the", " the", "HELLO", "Word", " ", "  ", "\n", "\r\n", "\t", "'", "'s", "'LL", "'re",
-                                        "1", "123", "45678", ".", ",", "--", "/", "!/", "\"", " (", "_", "\x01", "\x1c", "\x0b", "\x7f",
-                                        "\u00e9", "\u00a0", "\u4e2d", "\u0301", "\u2019", "\U0001f600", "\xff", "\xe4", "\u017f", "\u0660"};
+    static const char *const parts[] = {
+        "a",      "Z",      "the",    " the",   "HELLO",  "Word",       " ",    "  ",    "\n",     "\r\n",
+        "\t",     "'",      "'s",     "'LL",    "'re",    "1",          "123",  "45678", ".",      ",",
+        "--",     "/",      "!/",     "\"",     " (",     "_",          "\x01", "\x1c",  "\x0b",   "\x7f",
+        "\u00e9", "\u00a0", "\u4e2d", "\u0301", "\u2019", "\U0001f600", "\xff", "\xe4",  "\u017f", "\u0660"};
     size_t n = 0, kinds = 1 + rng_below(rng, 6), chosen[6];
-    for (size_t i = 0; i < kinds; i++) chosen[i] = rng_below(rng, rng_below(rng, 2) ? 30 : sizeof parts / sizeof *parts);
+    for (size_t i = 0; i < kinds; i++)
+        chosen[i] = rng_below(rng, rng_below(rng, 2) ? 30 : sizeof parts / sizeof *parts);
     for (;;) {
         const char *part = parts[chosen[rng_below(rng, kinds)]];
         for (size_t repeats = rng_below(rng, 8) ? 1 : 1 + rng_below(rng, 80); repeats > 0; repeats--) {
@@ -250,9 +254,9 @@ static void assert_same_words(enum pretokenizer p, const char *text, size_t n, s
 
 static void the_last_cut_changes_no_word(void **state) {
     (void)state;
-    static const char *const parts[] = {" ", "\n", " ", "a", "b", "Z", "'", "s", "/", ".", "7", "\r", "\t", "  ", "\xcc\x81",
-                                        "\xe4\xb8\xad", "\xe3\x80\x82", "\xe3\x80\x80", "\xc2\xa0", "\xff", "\xc3\xa9",
-                                        "\xe4", "+", "\xf0\x9f\x98\x80"};
+    static const char *const parts[] = {
+        " ", "\n", " ", "a", "b", "Z", "'", "s", "/", ".", "7", "\r", "\t", "  ", "\xcc\x81", "\xe4\xb8\xad", "\xe3\x80\x82",
+        "\xe3\x80\x80", "\xc2\xa0", "\xff", "\xc3\xa9", "\xe4", "+", "\xf0\x9f\x98\x80"};
     struct rng rng = rng_make(11, 0);
     int n_before_space = 0, n_behind_line = 0, n_before_sign = 0;
     for (int round = 0; round < 40000; round++) {

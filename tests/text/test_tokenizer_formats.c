@@ -1,5 +1,5 @@
-/* Tokenizers of other kinds and formats: sections of tokenizer.json against Hugging Face's ids, SentencePiece models, GGUF,
- * vocab.json with merges.txt; BOS; hostile files. */
+/* Tokenizers of other kinds and formats: sections of tokenizer.json against Hugging Face's ids, SentencePiece models,
+ * GGUF, vocab.json with merges.txt; BOS; hostile files. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,11 +41,12 @@ static json_t *read_golden(const char *path) {
     return root;
 }
 
-/* The ids of a text in two parts are those of the whole, wherever it is cut before a space, with all that its sections put or
- * strip at the ends of a text. */
+/* The ids of a text in two parts are those of the whole, wherever it is cut before a space, with all that its sections
+ * put or strip at the ends of a text. */
 static void compare_parts(const struct tokenizer *tok, const char *name) {
-    static const char text[] = "  The cat sat on \xc3\x89mile's mat.  \"Two words\", (x y) a  b <mask> \xc3\xa9t\xc3\xa9 \xe4\xb8\xad "
-                               "\xe6\x96\x87 l'a de \xef\xac\x81 on end  \n ";
+    static const char text[] =
+        "  The cat sat on \xc3\x89mile's mat.  \"Two words\", (x y) a  b <mask> \xc3\xa9t\xc3\xa9 \xe4\xb8\xad "
+        "\xe6\x96\x87 l'a de \xef\xac\x81 on end  \n ";
     struct token_list whole = {0}, parts = {0};
     struct talc_error err = {0};
     int n_cuts = 0;
@@ -464,7 +465,8 @@ static void pieces_longer_than_any_word_are_refused(void **state) {
         put_piece(&model, "a", -1, 1);
         put_piece(&model, piece, -2, 1);
         put_specs(&model, type, type == 1, true);
-        expect_load_failure(put_file("tokenizer.model", model.data, model.length), type == 1 ? "at most 4096" : "up to 4096");
+        expect_load_failure(put_file("tokenizer.model", model.data, model.length),
+                            type == 1 ? "at most 4096" : "up to 4096");
         buffer_free(&model);
     }
     free(piece);
@@ -597,15 +599,17 @@ static void damaged_files_do_no_harm(void **state) {
 }
 
 /* a b " " ab "ab ab", of which the model uses four, behind three special tokens */
-#define TEKKEN(special, bytes) \
-    "{\"config\":{\"pattern\":\"\\\\p{N}| ?[^\\\\s\\\\p{N}]+|\\\\s+\",\"default_vocab_size\":7," \
-    "\"default_num_special_tokens\":3},\"vocab\":[{\"rank\":0,\"token_bytes\":\"YQ==\",\"token_str\":\"a\"}," \
-    "{\"rank\":1,\"token_bytes\":\"Yg==\",\"token_str\":null},{\"rank\":2,\"token_bytes\":\"" bytes "\",\"token_str\":" \
+#define TEKKEN(special, bytes)                                                                                         \
+    "{\"config\":{\"pattern\":\"\\\\p{N}| ?[^\\\\s\\\\p{N}]+|\\\\s+\",\"default_vocab_size\":7,"                       \
+    "\"default_num_special_tokens\":3},\"vocab\":[{\"rank\":0,\"token_bytes\":\"YQ==\",\"token_str\":\"a\"},"          \
+    "{\"rank\":1,\"token_bytes\":\"Yg==\",\"token_str\":null},{\"rank\":2,\"token_bytes\":\"" bytes                    \
+    "\",\"token_str\":"                                                                                                \
     "\"\\u0000\"},{\"rank\":3,\"token_bytes\":\"YWI=\"},{\"rank\":4,\"token_bytes\":\"YWIgYWI=\"}]" special "}"
 
 static void tekken_files_are_read(void **state) {
     (void)state;
-    const char *text = TEKKEN(",\"special_tokens\":[{\"rank\":0,\"token_str\":\"<unk>\"},{\"rank\":1,\"token_str\":\"<s>\"}]", "IA==");
+    const char *text =
+        TEKKEN(",\"special_tokens\":[{\"rank\":0,\"token_str\":\"<unk>\"},{\"rank\":1,\"token_str\":\"<s>\"}]", "IA==");
     struct tokenizer *tok = load_tokenizer(put_file("tekken.json", text, strlen(text)));
     assert_ids(tok, "ab ab<s>ba<SPECIAL_2>", IDS(6, 5, 6, 1, 4, 3, 2));
     assert_true(tokenizer_adds_bos(tok));
@@ -668,11 +672,12 @@ static void vocab_and_merges_are_read(void **state) {
 /* A space goes before a text, and not before what continues one. */
 static void no_space_goes_before_the_second_part(void **state) {
     (void)state;
-    const char *json = "{\"added_tokens\": [], \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, "
-                       "\"content\": \"\u2581\"}, \"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"\u2581\", "
-                       "\"prepend_scheme\": \"first\", \"split\": true}, \"decoder\": {\"type\": \"Metaspace\"}, \"model\": "
-                       "{\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"byte_fallback\": true, \"vocab\": {\"<unk>\": 0, "
-                       "\"a\": 1, \"\u2581\": 2, \"\u2581a\": 3, \"<0x0A>\": 4}, \"merges\": [\"\u2581 a\"]}}";
+    const char *json =
+        "{\"added_tokens\": [], \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, "
+        "\"content\": \"\u2581\"}, \"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"\u2581\", "
+        "\"prepend_scheme\": \"first\", \"split\": true}, \"decoder\": {\"type\": \"Metaspace\"}, \"model\": "
+        "{\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"byte_fallback\": true, \"vocab\": {\"<unk>\": 0, "
+        "\"a\": 1, \"\u2581\": 2, \"\u2581a\": 3, \"<0x0A>\": 4}, \"merges\": [\"\u2581 a\"]}}";
     struct tokenizer *tok = load_tokenizer(put_file("x.json", json, strlen(json)));
     struct token_list ids = {0};
     assert_ids(tok, "a\na", IDS(3, 4, 1));
