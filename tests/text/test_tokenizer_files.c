@@ -410,7 +410,7 @@ static void normal_forms_are_those_of_unicode_9(void **state) {
         const char *text = cases[i].text;
         size_t n_bytes = strlen(text);
         assert_true(normalizer_add(&n, (struct normalizer_step){.kind = cases[i].kind}, NULL));
-        assert_true(normalizer_apply(&n, &text, &n_bytes, &form, NULL));
+        assert_true(normalizer_apply(&n, 0, &text, &n_bytes, &form, NULL));
         assert_int_equal(n_bytes, strlen(cases[i].form));
         assert_memory_equal(text, cases[i].form, n_bytes);
         normalizer_free(&n);
