@@ -174,8 +174,10 @@ static bool add_symbol(struct tokenizer *tok, struct added_token token, const ch
     if (memchr(text, ' ', n)) return vocabulary_add(&tok->vocabulary, token.id, text, n, TOKEN_UNUSABLE, err);
     if (tok->normalizer.n_steps && step->kind == NORMALIZER_CHARSMAP) {
         ok = charsmap_normalize(step->charsmap, (struct charsmap_spaces){0}, text, n, &normal) && normal.length == n &&
-             memcmp(normal.data, text, n) == 0;
-        if (!ok) talc_fail(err, "the symbol \"%.*s\", which its own charsmap changes, is not supported", n > 40 ? 40 : (int)n, text);
+             (n == 0 || memcmp(normal.data, text, n) == 0);
+        if (!ok)
+            talc_fail(err, "the symbol \"%.*s\", which its own charsmap changes, is not supported", n > 40 ? 40 : (int)n,
+                      text);
     }
     buffer_free(&normal);
     return ok && tokenizer_add_token(tok, token, text, n, err);

@@ -595,6 +595,11 @@ static void damaged_files_do_no_harm(void **state) {
     put_piece(&b, "aa", -2, 1);
     put_specs(&b, 1, true, true);
     damage("tokenizer.model", &b);
+    buffer_clear(&b);
+    put_piece(&b, "<unk>", 0, 2);
+    put_piece(&b, "", 0, 4); /* a symbol without text */
+    put_specs(&b, 1, true, true);
+    damage("tokenizer.model", &b);
     buffer_free(&b);
 }
 
