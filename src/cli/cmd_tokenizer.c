@@ -36,6 +36,8 @@ struct training {
     double n_done;     /* of the files before this one */
 };
 
+#define MOMENT_SECONDS 0.5 /* what takes less, and less memory, is done before anyone has read what it takes */
+#define MOMENT_BYTES 64e6
 #define STATE_AT (1.0 / 16) /* of the files: enough to see how words grow */
 
 static bool on_merges(void *context, int32_t n_tokens, int32_t vocab_size) {
@@ -71,8 +73,8 @@ static bool state_costs(struct training *t, struct tokenizer_trainer *trainer, d
             "or say --max-memory",
             memory, format_bytes((double)t->allowed, text));
     t->stated = true;
-    if (t->quiet) return true;
     double seconds = (clock_seconds() - t->start) / share + e.learning_seconds;
+    if (t->quiet || (seconds < MOMENT_SECONDS && e.memory_bytes < MOMENT_BYTES)) return true;
     format_seconds(seconds, time);
     if (seconds < 10) snprintf(time, sizeof time, "%.1f s", seconds);
     fprintf(stderr, "about %s of memory and %s: %s different words in %s of text\n", memory, time,

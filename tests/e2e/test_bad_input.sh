@@ -19,6 +19,8 @@ refuses 'special token is empty' "$TALC" tokenizer train --special '' --out "$wo
 refuses 'special token 2 is not valid UTF-8' "$TALC" tokenizer train --special '<a>' --special "$(printf '<\377>')" --out "$work/t2" \
     "$work/text.txt"
 refuses '"a" is a token of the text too' "$TALC" tokenizer train --vocab-size 300 --special a --out "$work/t2" "$work/text.txt"
+refuses 'of memory, and only 1.0 MiB are allowed' "$TALC" tokenizer train --vocab-size 300 --max-memory 1 --out "$work/t2" \
+    "$work/text.txt"
 
 # texts
 : >"$work/empty.txt"
