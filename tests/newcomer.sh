@@ -9,7 +9,8 @@ cache=${NEWCOMER_CACHE:-/var/cache/talc-newcomer}
 mirror=$(sed -n 's/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\).*/\2/p; s/^URIs: \([^ ]*\).*/\1/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
 [ -d "$cache/bookworm" ] || { mkdir -p "$cache"; debootstrap --variant=minbase bookworm "$cache/bookworm.new" "$mirror" >/dev/null && mv "$cache/bookworm.new" "$cache/bookworm"; }
 root=$(mktemp -d)
-clean() { umount "$root/proc" "$root/dev/pts" "$root/dev" "$root" 2>/dev/null || true; rm -rf --one-file-system "$root"; }
+# Lazily where something in it still runs: nothing of /dev may be there to be removed.
+clean() { umount -R "$root" 2>/dev/null || umount -R -l "$root" 2>/dev/null || true; rm -rf --one-file-system "$root"; }
 trap clean EXIT
 cp -a "$cache/bookworm/." "$root/"
 mount --bind "$root" "$root" # a root of its own: the sandbox for code can then change it

@@ -148,7 +148,7 @@ interrupt() { # COMMAND...: must end with 130, within 20 seconds
     pid=$!
     until_caught "$pid"
     kill -TERM "$pid"
-    ( sleep 20 && kill -KILL "$pid" ) >/dev/null 2>&1 &
+    ( trap 'kill "$nap"' TERM; sleep 20 & nap=$!; wait "$nap" && kill -KILL "$pid" ) >/dev/null 2>&1 &
     watchdog=$!
     wait "$pid"
     status=$?
