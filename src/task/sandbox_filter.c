@@ -1,8 +1,9 @@
 /* sandbox_filter.c - the system calls that a job may make. It is a list of what is allowed: all else answers ENOSYS,
  * as on a kernel that lacks the call, so that a C library falls back where it can. Missing on purpose: sockets,
- * ptrace and process_vm_*, mounts, namespaces, keys, bpf, perf, io_uring, userfaultfd, memfd and System V memory
- * (they would escape the memory count), clocks, modules, everything about other users. Those that every kernel has
- * answer EPERM, so that a program's message says what happened. Calls of another architecture kill the program. */
+ * ptrace and process_vm_*, mounts, namespaces, keys, bpf, perf, io_uring, userfaultfd, clocks, modules, everything about
+ * other users; and memfd, System V memory and shared mappings, which would escape the memory count: their pages stay
+ * where they are when nobody maps them. Those that every kernel has answer EPERM, so that a program's message says what
+ * happened. Calls of another architecture kill the program. */
 #if defined(__linux__) && defined(HAVE_LIBSECCOMP)
 
 #include <asm/ioctls.h>
@@ -32,7 +33,7 @@ static const char *const allowed[] = {
     "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2", "timerfd_create", "timerfd_settime", "timerfd_gettime",
     "signalfd", "signalfd4",
     /* memory */
-    "brk", "mmap", "mmap2", "munmap", "mprotect", "mremap", "madvise", "msync", "mincore",
+    "brk", "munmap", "mprotect", "mremap", "madvise", "msync", "mincore",
     /* processes and threads */
     "fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid", "waitpid", "getpid", "getppid",
     "gettid", "getpgid", "getpgrp", "setpgid", "getsid", "setsid", "getuid", "geteuid", "getgid", "getegid", "getuid32",
@@ -71,6 +72,8 @@ struct conditional {
 static const struct conditional conditionals[] = {
     {"clone", 0,
      CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP, 0},
+    {"mmap", 3, MAP_SHARED, 0}, /* the bit is in MAP_SHARED_VALIDATE too, and not in MAP_PRIVATE */
+    {"mmap2", 3, MAP_SHARED, 0},
     {"prlimit64", 0, 0xffffffff, 0}, /* limits of oneself */
     {"prctl", 0, 0xffffffff, PR_SET_NAME},
     {"prctl", 0, 0xffffffff, PR_GET_NAME},

@@ -113,6 +113,13 @@ static const char *const hostile[] = {
     "int n = 0, p[2]; while (n < 100000 && pipe(p) == 0) { fcntl(p[1], F_SETPIPE_SZ, 1 << 20); n++; } return n < 100;",
     "char *p = mmap(0, 400 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); if (p == MAP_FAILED) return 1;"
     " for (int i = 0; i < 3; i++) if (fork() == 0) { memset(p, 1, 400 << 20); pause(); } sleep(7); return 0;",
+    /* pages that are shared stay where they are when they are unmapped, and are nobody's then */
+    "for (int i = 0; i < 8; i++) { char *p = mmap(0, 128 << 20, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);"
+    " if (p == MAP_FAILED) return 1; memset(p, 1, 128 << 20); munmap(p + 4096, (128 << 20) - 4096); } return 0;",
+    "int z = open(\"/dev/zero\", O_RDWR); for (int i = 0; i < 8; i++) { char *p = mmap(0, 128 << 20, 3, MAP_SHARED, z, 0);"
+    " if (p == MAP_FAILED) return 1; memset(p, 1, 128 << 20); madvise(p, 128 << 20, MADV_DONTNEED); } return 0;",
+    "for (int i = 0; i < 8; i++) { char *p = mmap(0, 128 << 20, 3, MAP_SHARED_VALIDATE | MAP_ANONYMOUS, -1, 0);"
+    " if (p == MAP_FAILED) return 1; memset(p, 1, 128 << 20); madvise(p, 128 << 20, MADV_DONTNEED); } return 0;",
     "char st[65536]; pid_t p = clone((int (*)(void *))pause, st + 65536, CLONE_PARENT | SIGCHLD, 0);"
     " return p < 0 || kill(getppid(), SIGKILL) ? 1 : (usleep(100000), getppid() == 1);",
     "return syscall(SYS_open_by_handle_at, 0, \"\", 0) != -1 || errno != EPERM ? 0 : 1;",
