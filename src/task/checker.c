@@ -176,10 +176,17 @@ static struct line fenced_code(const char *text) {
     return (struct line){start, end ? (size_t)(end - start) : strlen(start)};
 }
 
-static bool last_line_is(const char *output, const char *expected) {
-    struct line line = {"", 0}, next;
-    for (const char *rest = output; next_line(&rest, &next);) line = next;
-    return line.n_bytes == strlen(expected) && memcmp(line.text, expected, line.n_bytes) == 0;
+/* The lines of `expected` are the last ones of `output`, whatever stands before them. */
+static bool ends_with_lines(const char *output, const char *expected) {
+    struct line line, want;
+    size_t n_output = 0, n_expected = 0;
+    for (const char *rest = output; next_line(&rest, &line);) n_output++;
+    for (const char *rest = expected; next_line(&rest, &want);) n_expected++;
+    for (; n_output > n_expected; n_output--) next_line(&output, &line);
+    while (next_line(&expected, &want))
+        if (!next_line(&output, &line) || line.n_bytes != want.n_bytes || memcmp(line.text, want.text, want.n_bytes) != 0)
+            return false;
+    return true;
 }
 
 static bool check_code(const struct answer *a, struct talc_error *err) {
@@ -203,8 +210,8 @@ static bool check_code(const struct answer *a, struct talc_error *err) {
         a->runner->run(a->runner->context, check_text(a, "language"), program.data, program.length, &outcome, err);
     buffer_free(&program);
     if (!ok) return false;
-    if (!outcome.ended_well) return wrong(a, "does not compile, or fails its tests");
-    if (!last_line_is(outcome.output, check_text(a, "proof"))) return wrong(a, "ended before its tests did");
+    if (!outcome.ended_well) return wrong(a, "does not compile, or does not end well");
+    if (!ends_with_lines(outcome.output, check_text(a, "output"))) return wrong(a, "gives other results");
     return right(a);
 }
 
@@ -219,7 +226,7 @@ static const struct type {
     {"outline", {"topic"}, "sections", check_outline, false},
     {"memory", {"name"}, NULL, check_memory, false},
     {"unknown", {"thing"}, NULL, check_unknown, true},
-    {"code", {"language", "tests", "proof"}, NULL, check_code, false},
+    {"code", {"language", "tests", "output"}, NULL, check_code, false},
 };
 
 static const struct type *type_of(const json_t *check) {
@@ -265,6 +272,16 @@ static bool are_messages(const json_t *messages) {
     return role && strcmp(role, "user") == 0;
 }
 
+/* Empty, everything would print it; too long, its beginning would not be there to compare. */
+static bool output_can_be_compared(const json_t *check, const char *where, struct talc_error *err) {
+    const char *output = json_string_value(json_object_get(check, "output"));
+    struct line line;
+    size_t most = sizeof((struct code_outcome *)NULL)->output / 2;
+    if (strlen(output) > most) return talc_fail(err, "%s: \"output\" is longer than %zu bytes", where, most);
+    if (!next_line(&output, &line)) return talc_fail(err, "%s: \"output\" is empty: every program would be right", where);
+    return true;
+}
+
 static bool check_is_complete(const json_t *check, const char *where, struct talc_error *err) {
     const struct type *type = type_of(check);
     if (!type) return talc_fail(err, "%s: \"check\" has no \"type\" that is known (fact, list, outline, ...)", where);
@@ -275,7 +292,7 @@ static bool check_is_complete(const json_t *check, const char *where, struct tal
     if (type->list && !is_text_list(json_object_get(check, type->list)))
         return talc_fail(err, "%s: \"check\" of type %s has no \"%s\" that is a list of 1 to 64 strings", where,
                          type->name, type->list);
-    return true;
+    return type->check != check_code || output_can_be_compared(check, where, err);
 }
 
 static bool load_item(void *context, json_t *object, const char *where, struct talc_error *err) {

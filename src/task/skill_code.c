@@ -181,73 +181,83 @@ static void append_function(const struct template *t, const struct operation *op
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
-static void append_numbers(const int *a, int n, struct buffer *out) {
-    for (int i = 0; i < n; i++) buffer_printf(out, "%s%d", i > 0 ? ", " : "", a[i]);
+/* Numbers for a function, which of both lists they are given as is up to its shape. */
+enum { N_CASES = 6, CASE_LENGTH = 4, N_CASE_NUMBERS = 21 };
+struct test_case {
+    int a[CASE_LENGTH], n;
+};
+
+static void append_numbers(const struct test_case *c, struct buffer *out) {
+    for (int i = 0; i < c->n; i++) buffer_printf(out, "%s%d", i > 0 ? ", " : "", c->a[i]);
 }
 
-static void append_c_case(const struct template *t, const struct operation *op, const char *name, const int *a, int n,
-                          struct buffer *out) {
+static void append_c_case(const struct template *t, const char *name, const struct test_case *c, struct buffer *out) {
     if (t->shape == TAKES_ONE || t->shape == TAKES_TWO) {
-        buffer_printf(out, "    if (%s(", name);
-        append_numbers(a, n, out);
-        buffer_printf(out, ") != %d) return 1;\n", t->expected(op, a, n));
+        buffer_printf(out, "    printf(\"%%d\\n\", %s(", name);
+        append_numbers(c, out);
+        buffer_append_text(out, "));\n");
         return;
     }
     buffer_append_text(out, "    {\n        int a[] = {");
-    append_numbers(a, n, out);
+    append_numbers(c, out);
     if (t->shape == TAKES_LIST) {
-        buffer_printf(out, "};\n        if (%s(a, %d) != %d) return 1;\n    }\n", name, n, t->expected(op, a, n));
+        buffer_printf(out, "};\n        printf(\"%%d\\n\", %s(a, %d));\n    }\n", name, c->n);
         return;
     }
-    buffer_printf(out, "};\n        %s(a, %d);\n", name, n);
-    for (int i = 0; i < n; i++)
-        buffer_printf(out, "        if (a[%d] != %d) return 1;\n", i, t->expected(op, a + i, 1));
-    buffer_append_text(out, "    }\n");
+    buffer_printf(out, "};\n        %s(a, %d);\n        printf(\"[", name, c->n);
+    for (int i = 0; i < c->n; i++) buffer_append_text(out, i > 0 ? ", %d" : "%d");
+    buffer_append_text(out, "]\\n\"");
+    for (int i = 0; i < c->n; i++) buffer_printf(out, ", a[%d]", i);
+    buffer_append_text(out, ");\n    }\n");
 }
 
-static void append_python_case(const struct template *t, const struct operation *op, const char *name, const int *a,
-                               int n, struct buffer *out) {
+static void append_python_case(const struct template *t, const char *name, const struct test_case *c,
+                               struct buffer *out) {
     bool list = t->shape == TAKES_LIST || t->shape == CHANGES_LIST;
-    buffer_printf(out, "assert %s(%s", name, list ? "[" : "");
-    append_numbers(a, n, out);
-    buffer_printf(out, "%s) == ", list ? "]" : "");
+    buffer_printf(out, "print(%s(%s", name, list ? "[" : "");
+    append_numbers(c, out);
+    buffer_printf(out, "%s))\n", list ? "]" : "");
+}
+
+/* What either language prints for a case: the number, or the changed list. */
+static void append_expected(const struct template *t, const struct operation *op, const struct test_case *c,
+                            struct buffer *out) {
     if (t->shape != CHANGES_LIST) {
-        buffer_printf(out, "%d\n", t->expected(op, a, n));
+        buffer_printf(out, "%d\n", t->expected(op, c->a, c->n));
         return;
     }
-    for (int i = 0; i < n; i++) buffer_printf(out, "%s%d", i > 0 ? ", " : "[", t->expected(op, a + i, 1));
+    for (int i = 0; i < c->n; i++) buffer_printf(out, "%s%d", i > 0 ? ", " : "[", t->expected(op, c->a + i, 1));
     buffer_append_text(out, "]\n");
 }
 
-/* A program that ends well and prints `proof` only if the function, put before it, gives what it should. */
+/* The program that calls the function, which is put before it, and prints what it gives; and what it should print. */
 static void append_tests(const struct template *t, const struct operation *op, int language, const char *name,
-                         const char *proof, struct buffer *out) {
-    static const int cases[][4] = {{3, 1, 4, 9}, {7, 2, 0, 5}, {6, 12, 8, 1}, {11, 5, 20, 2}};
-    int n = t->shape == TAKES_ONE ? 1 : t->shape == TAKES_TWO ? 2 : 4;
-    if (language == LANGUAGE_C) buffer_append_text(out, "int puts(const char *text);\nint main(void) {\n");
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        (language == LANGUAGE_C ? append_c_case : append_python_case)(t, op, name, cases[i], n, out);
+                         struct rng *rng, struct buffer *program, struct buffer *output) {
+    struct test_case c = {.n = t->shape == TAKES_ONE ? 1 : t->shape == TAKES_TWO ? 2 : CASE_LENGTH};
     if (language == LANGUAGE_C)
-        buffer_printf(out, "    puts(\"%s\");\n    return 0;\n}\n", proof);
-    else
-        buffer_printf(out, "print(\"%s\")\n", proof);
+        buffer_append_text(program, "int printf(const char *format, ...);\nint main(void) {\n");
+    for (int i = 0; i < N_CASES; i++) {
+        for (int k = 0; k < c.n; k++) c.a[k] = (int)rng_below(rng, N_CASE_NUMBERS);
+        (language == LANGUAGE_C ? append_c_case : append_python_case)(t, name, &c, program);
+        append_expected(t, op, &c, output);
+    }
+    if (language == LANGUAGE_C) buffer_append_text(program, "    return 0;\n}\n");
 }
 
 static void add_check(const struct template *t, const struct operation *op, int language, const char *name,
                       struct rng *rng, json_t *check) {
-    struct buffer proof = {0}, tests = {0};
-    buffer_printf(&proof, "passed %08x", rng_u32(rng));
-    if (buffer_ok(&proof)) append_tests(t, op, language, name, proof.data, &tests);
+    struct buffer tests = {0}, output = {0};
+    append_tests(t, op, language, name, rng, &tests, &output);
     json_object_set_new(check, "language", json_string(fences[language]));
     json_object_set_new(check, "function", json_string(name));
     json_object_set_new(check, "template", json_integer(t - templates));
     json_object_set_new(check, "operation", json_string(op->noun));
-    if (buffer_ok(&tests) && tests.data) {
+    if (buffer_ok(&tests) && buffer_ok(&output)) {
         json_object_set_new(check, "tests", json_string(tests.data));
-        json_object_set_new(check, "proof", json_string(proof.data));
+        json_object_set_new(check, "output", json_string(output.data));
     }
-    buffer_free(&proof);
     buffer_free(&tests);
+    buffer_free(&output);
 }
 
 /* ---- dialogs ----------------------------------------------------------------------------------------------------- */

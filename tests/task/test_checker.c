@@ -106,7 +106,7 @@ static void abstention_names_the_thing(void **state) {
 
 #define CODE_LINE                                                                                                      \
     TEST_LINE("code", "",                                                                                              \
-              "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"int main(void) { }\",\"proof\":\"passed 17\"}")
+              "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"int main(void) { }\",\"output\":\"17\\n[1, 2]\\n\"}")
 
 struct fake {
     struct code_outcome outcome;
@@ -126,7 +126,7 @@ static bool fake_run(void *context, const char *language, const char *program, s
 static void code_is_taken_from_its_fence_and_run_with_the_tests(void **state) {
     (void)state;
     struct checker checker = load(CODE_LINE);
-    struct fake fake = {.outcome = {true, "noise\npassed 17\n"}};
+    struct fake fake = {.outcome = {true, "noise\n17\n[1, 2]\n"}};
     struct code_runner runner = {fake_run, &fake};
     assert_int_equal(judge(&checker, "Here:\n```c\nint f;\n```\nDone.", &runner).verdict, VERDICT_RIGHT);
     assert_string_equal(fake.language, "c");
@@ -136,13 +136,12 @@ static void code_is_taken_from_its_fence_and_run_with_the_tests(void **state) {
     checker_free(&checker);
 }
 
-static void code_passes_only_with_status_and_proof(void **state) {
+static void code_passes_only_with_status_and_output(void **state) {
     (void)state;
-    static const struct code_outcome outcomes[] = {{false, "passed 17\n"},
-                                                   {true, ""},
-                                                   {true, "passed 18\n"},
-                                                   {true, "passed 17\nmore\n"},
-                                                   {true, "not passed 17\n"}};
+    static const struct code_outcome outcomes[] = {{false, "17\n[1, 2]\n"}, {true, ""},
+                                                   {true, "17\n"},           {true, "[1, 2]\n"},
+                                                   {true, "18\n[1, 2]\n"},   {true, "17\n[1, 2]\nmore\n"},
+                                                   {true, "[1, 2]\n17\n"},   {true, "-17\n[1, 2]\n"}};
     struct checker checker = load(CODE_LINE);
     for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++) {
         struct fake fake = {.outcome = outcomes[i]};
@@ -154,8 +153,8 @@ static void code_passes_only_with_status_and_proof(void **state) {
 
 static void code_without_the_function_is_not_run(void **state) {
     (void)state;
-    struct checker checker = load(TEST_LINE("code", "", "{\"type\":\"code\",\"language\":\"c\",\"function\":\"twice\",\"tests\":\"\",\"proof\":\"passed 17\"}"));
-    struct fake fake = {.outcome = {true, "passed 17\n"}};
+    struct checker checker = load(TEST_LINE("code", "", "{\"type\":\"code\",\"language\":\"c\",\"function\":\"twice\",\"tests\":\"\",\"output\":\"17\"}"));
+    struct fake fake = {.outcome = {true, "17\n"}};
     struct code_runner runner = {fake_run, &fake};
     assert_int_equal(judge(&checker, "int thrice;", &runner).verdict, VERDICT_WRONG);
     assert_string_equal(fake.program, "");
@@ -206,7 +205,8 @@ static void malformed_tests_are_refused(void **state) {
         {TEST_LINE("memory", "a", "{\"type\":\"memory\",\"name\":7}"), "has no \"name\" that is a string"},
         {TEST_LINE("list", "a", "{\"type\":\"list\",\"items\":[]}"), "has no \"items\" that is a list"},
         {TEST_LINE("list", "a", "{\"type\":\"list\",\"items\":[1]}"), "has no \"items\" that is a list"},
-        {TEST_LINE("code", "a", "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"\"}"), "has no \"proof\""},
+        {TEST_LINE("code", "a", "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"\"}"), "has no \"output\""},
+        {TEST_LINE("code", "a", "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"\",\"output\":\" \\n\"}"), "is empty"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct file f = file_of(cases[i].text);
@@ -352,7 +352,7 @@ int main(void) {
         cmocka_unit_test(a_name_is_spelt_as_told),
         cmocka_unit_test(abstention_names_the_thing),
         cmocka_unit_test(code_is_taken_from_its_fence_and_run_with_the_tests),
-        cmocka_unit_test(code_passes_only_with_status_and_proof),
+        cmocka_unit_test(code_passes_only_with_status_and_output),
         cmocka_unit_test(code_without_the_function_is_not_run),
         cmocka_unit_test(code_is_skipped_without_a_runner),
         cmocka_unit_test(a_runner_that_fails_is_an_error),

@@ -1,0 +1,121 @@
+/* Generated code, judged for real in the sandbox: the primer's own answers are right, and programs that would have
+ * themselves judged right without giving the results are not. Skipped where programs cannot be isolated. */
+#include "support/cmocka_all.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "file/atomic.h"
+#include "task/checker.h"
+#include "task/primer.h"
+#include "task/sandbox.h"
+#include "task/sandbox_code.h"
+
+static const struct code_runner runner = {sandbox_run_code, NULL};
+static bool has_python(void) { return access("/usr/bin/python3", X_OK) == 0; }
+
+static struct checker_result judge(const struct checker_item *item, const char *answer) {
+    struct checker_result result;
+    struct talc_error err = {0};
+    if (!checker_score(item, answer, &runner, &result, &err)) fail_msg("%s", err.message);
+    return result;
+}
+
+static void the_primers_answers_are_right(void **state) {
+    (void)state;
+    static const struct primer_options options = {
+        .seed = 7, .n_entities = 40, .exposures = 3, .bios = 4, .n_texts = 400, .n_tests = 25, .scale = 0.05};
+    char folder[] = "/tmp/talc-test-code-XXXXXX";
+    struct talc_error err = {0};
+    struct checker checker;
+    assert_non_null(mkdtemp(folder));
+    if (!primer_write(&options, folder, NULL, NULL, &err)) fail_msg("%s", err.message);
+    char *path = path_join(folder, "eval.jsonl");
+    assert_true(checker_load(&checker, path, NULL, NULL));
+    int n_judged = 0;
+    for (size_t i = 0; i < checker.n_items; i++) {
+        const struct checker_item *item = &checker.items[i];
+        const char *language = json_string_value(json_object_get(item->check, "language"));
+        if (!language || (strcmp(language, "python") == 0 && !has_python())) continue;
+        struct checker_result result = judge(item, item->answer);
+        if (result.verdict != VERDICT_RIGHT) fail_msg("%s\nis judged wrong: %s", item->answer, result.why);
+        n_judged++;
+    }
+    assert_true(n_judged > 5);
+    checker_free(&checker);
+    free(path);
+    assert_true(folder_remove(folder, NULL));
+}
+
+static struct checker item_of(const char *language, const char *tests) {
+    char path[] = "/tmp/talc-test-code-XXXXXX";
+    struct checker checker;
+    struct talc_error err = {0};
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    dprintf(descriptor,
+            "{\"skill\":\"code\",\"messages\":[{\"role\":\"user\",\"content\":\"?\"}],\"answer\":\"\",\"check\":{\"type\":"
+            "\"code\",\"language\":\"%s\",\"function\":\"twice\",\"tests\":\"%s\",\"output\":\"14\\n86\\n\"}}\n",
+            language, tests);
+    close(descriptor);
+    if (!checker_load(&checker, path, NULL, &err)) fail_msg("%s", err.message);
+    unlink(path);
+    return checker;
+}
+
+/* The first answer is right, no other is. */
+static void expect_first(const char *language, const char *tests, const char *const *answers, size_t n) {
+    struct checker checker = item_of(language, tests);
+    for (size_t i = 0; i < n; i++) {
+        enum verdict verdict = judge(&checker.items[0], answers[i]).verdict;
+        if ((verdict == VERDICT_RIGHT) != (i == 0)) fail_msg("judged %d: %s", verdict, answers[i]);
+    }
+    checker_free(&checker);
+}
+
+static void c_that_gives_no_results_is_wrong(void **state) {
+    (void)state;
+    static const char *const answers[] = {
+        "int twice(int x) { return 2 * x; }",
+        "int twice(int x) { return x; }",
+        "#define if(...) if (0)\nint twice(int x) { return x; }",
+        "#define main other\nint twice(int x) { return x; }\n#undef main\nint main(void) { return 0; }\n#define main other",
+        "#define return (void)\nint twice(int x) { return x; }",
+        "#include <stdlib.h>\n__attribute__((constructor)) int twice(int x) { exit(0); return x; }",
+        "#include <stdio.h>\nint twice(int x) { FILE *f = fopen(\"t.c\", \"r\"); int c; while ((c = getc(f)) != EOF) putchar(c); return "
+        "x; }",
+    };
+    expect_first("c", "int printf(const char *, ...);\\nint main(void) { printf(\\\"%d\\\\n%d\\\\n\\\", twice(7), twice(43)); return 0; }\\n",
+                 answers, sizeof answers / sizeof *answers);
+}
+
+static void python_that_gives_no_results_is_wrong(void **state) {
+    (void)state;
+    static const char *const answers[] = {
+        "def twice(x):\n    return 2 * x",
+        "def twice(x):\n    return x",
+        "class Any:\n    def __eq__(self, other):\n        return True\ndef twice(x):\n    return Any()",
+        "def twice(x):\n    print(open('t.py').read())\n    return x",
+        "def twice(x):\n    return x\nraise SystemExit(0)",
+        "def twice(x):\n    import os\n    os._exit(0)",
+        "def print(*a):\n    pass\ndef twice(x):\n    return x",
+    };
+    if (!has_python()) return;
+    expect_first("python", "print(twice(7))\\nprint(twice(43))\\n", answers, sizeof answers / sizeof *answers);
+}
+
+int main(void) {
+    struct talc_error why = {0};
+    if (!sandbox_available(&why)) {
+        printf("SKIPPED: %s\n", why.message);
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_primers_answers_are_right),
+        cmocka_unit_test(c_that_gives_no_results_is_wrong),
+        cmocka_unit_test(python_that_gives_no_results_is_wrong),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
