@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "file/json.h"
 
 int cli_fail(const char *command, const struct talc_error *err) {
@@ -48,6 +49,11 @@ bool cli_print_json(FILE *out, json_t *value, struct talc_error *err) {
     buffer_free(&line);
     json_decref(value);
     return ok;
+}
+
+bool cli_check_text(const char *what, const char *text, struct talc_error *err) {
+    size_t n = strlen(text), valid = utf8_valid_prefix(text, n);
+    return valid == n ? true : talc_fail(err, "%s is not valid UTF-8 text: byte %zu of it", what, valid + 1);
 }
 
 json_t *cli_json_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }

@@ -72,6 +72,8 @@ void cli_say(bool quiet, const char *format, ...) __attribute__((format(printf, 
 /* `value`, which is taken (NULL: there was no memory for it), as a line of JSON. */
 bool cli_print_json(FILE *out, json_t *value, struct talc_error *err);
 /* JSON has no NaN and no infinity: null. */
+/* Text that a model is to read, given as `what` ("--system"): must be valid UTF-8. */
+bool cli_check_text(const char *what, const char *text, struct talc_error *err);
 json_t *cli_json_number(double x);
 
 /* Colours for stdout (1) or stderr (2): only on a terminal, unless NO_COLOR or --color (TALC_COLOR) says otherwise. */

@@ -188,9 +188,7 @@ static bool check_chat(const struct chat *c, struct talc_error *err) {
     if (!c->assistant.chat_template)
         return talc_fail(err, "%s: the model has no chat template; continue text with talc generate instead",
                          c->assistant.folder);
-    if (c->system && utf8_valid_prefix(c->system, strlen(c->system)) != strlen(c->system))
-        return talc_fail(err, "--system is not valid UTF-8 text");
-    return true;
+    return !c->system || cli_check_text("--system", c->system, err);
 }
 
 int cmd_chat(int argc, char **argv) {

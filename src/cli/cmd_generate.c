@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/sampling_options.h"
 #include "file/json.h"
@@ -29,8 +28,7 @@ static bool print_piece(void *context, const char *text, size_t n_bytes) {
 
 /* '' starts from the token that stands between documents. */
 static bool encode_prompt(const struct assistant *a, const char *prompt, struct token_list *ids, struct talc_error *err) {
-    size_t valid = utf8_valid_prefix(prompt, strlen(prompt));
-    if (prompt[valid]) return talc_fail(err, "the prompt is not valid UTF-8 text: byte %zu of it", valid + 1);
+    if (!cli_check_text("the prompt", prompt, err)) return false;
     if (*prompt) return tokenizer_encode_prompt(a->tokenizer, prompt, strlen(prompt), false, ids, err);
     int32_t first = tokenizer_bos_id(a->tokenizer);
     if (first < 0) first = tokenizer_end_of_text_id(a->tokenizer);

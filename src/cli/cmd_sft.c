@@ -109,6 +109,7 @@ static void say_counts(const struct sft *s) {
     for (int f = 0; f < CHAT_FORMATS; f++)
         if (d->n_records[f])
             cli_say(s->stage.quiet, "%zu records of %s\n", d->n_records[f], chat_format_name((enum chat_format)f));
+    if (d->train.n_documents == 0) return; /* the error says it */
     if (d->n_too_long)
         cli_say(false, "talc sft: %zu records do not fit in a row of %d tokens and are left out\n", d->n_too_long, d->row_tokens);
     if (d->n_nothing_to_learn)
@@ -119,7 +120,10 @@ static bool open_rows(struct sft *s, struct talc_error *err) {
     struct pack_options o = {.row_tokens = s->documents.row_tokens, .seed = (uint64_t)s->stage.seed, .skip_long = true};
     if (!read_files(s, &s->data, "reading chats", err) || !read_files(s, &s->replay, "reading replay", err)) return false;
     say_counts(s);
-    if (s->documents.train.n_documents == 0) return talc_fail(err, "there is nothing to train on");
+    const struct chat_documents *d = &s->documents;
+    if (d->train.n_documents == 0)
+        return talc_fail(err, "there is nothing to train on: %zu records do not fit in a row of %d tokens, %zu hold nothing to learn",
+                         d->n_too_long, d->row_tokens, d->n_nothing_to_learn);
     if (!documents_open(&s->train_rows, &s->documents.train, &o, NULL, err)) return false;
     o.in_order = true;
     return s->documents.validation.n_documents == 0 ||

@@ -125,6 +125,7 @@ static bool open_rows(struct train *t, struct talc_error *err) {
 static bool encode_prompt(struct train *t, struct talc_error *err) {
     struct token_list *ids = &t->sample_prompt;
     int32_t end = tokenizer_end_of_text_id(t->tokenizer);
+    if (t->prompt && !cli_check_text("--sample-prompt", t->prompt, err)) return false;
     if ((!t->prompt || !*t->prompt) && end >= 0) return token_list_append(ids, end) ? true : talc_fail(err, "out of memory");
     if (!t->prompt && !tokenizer_encode(t->tokenizer, "\n", 1, false, ids, NULL)) return true; /* then no samples */
     if (t->prompt && !tokenizer_encode(t->tokenizer, t->prompt, strlen(t->prompt), false, ids, err))

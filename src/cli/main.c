@@ -27,6 +27,15 @@ static void print_commands(FILE *out) {
     fprintf(out, "\ntalc COMMAND --help explains one. make demo shows the whole road.\n");
 }
 
+/* What needs no command. */
+static int say_of_itself(bool version) {
+    if (version)
+        printf("talc %s\n", TALC_VERSION);
+    else
+        print_commands(stdout);
+    return cli_close_stdout(version ? "--version" : "--help", EXIT_DONE);
+}
+
 static const struct command *find_command(const char *name) {
     for (const struct command *c = commands; c->name; c++)
         if (strcmp(c->name, name) == 0) return c;
@@ -40,15 +49,9 @@ int main(int argc, char **argv) {
         print_commands(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("talc %s\n", TALC_VERSION);
-        return EXIT_DONE;
-    }
+    if (strcmp(argv[1], "--version") == 0) return say_of_itself(true);
     bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0;
-    if (help && argc < 3) {
-        print_commands(stdout);
-        return EXIT_DONE;
-    }
+    if (help && argc < 3) return say_of_itself(false);
     const struct command *c = find_command(argv[help ? 2 : 1]);
     if (!c) return cli_usage(argv[help ? 2 : 1], "no such command; talc --help lists them");
     int code = help ? c->run(1, (char *[]){(char *)"--help"}) : c->run(argc - 2, argv + 2);

@@ -116,7 +116,9 @@ static bool parse_number(struct option *o, const char *text, struct talc_error *
     return true;
 }
 
-static bool append_item(struct option_list *list, const char *text, struct talc_error *err) {
+static bool append_item(const struct option *o, const char *text, struct talc_error *err) {
+    struct option_list *list = o->value;
+    if (!*text) return talc_fail(err, "--%s is empty; it wants %s", o->name, o->argument);
     const char **items = realloc(list->items, (size_t)(list->n + 1) * sizeof *items);
     if (!items) return talc_fail(err, "out of memory for options");
     list->items = items;
@@ -147,7 +149,7 @@ static bool set_option(struct option *o, const char *text, enum source source, s
     case OPTION_INT: return parse_int(o, text, err);
     case OPTION_NUMBER: return parse_number(o, text, err);
     case OPTION_TEXT: *(const char **)o->value = text; return true;
-    case OPTION_LIST: return append_item(o->value, text, err);
+    case OPTION_LIST: return append_item(o, text, err);
     }
     return false;
 }

@@ -52,6 +52,13 @@ refuses '--json is true or false' talc generate -m run/ --json=maybe
 refuses '--color must be' talc generate -m run/ --color sometimes
 refuses 'one of' talc info --depth 4 --preset gpt2-124m
 refuses 'with --json only' talc generate -m run/ --logprobs
+refuses '--stop is empty' talc generate -m run/ --stop ''
+broken=$(printf 'a\377b')
+refuses 'not valid UTF-8 text: byte 2' talc generate -m run/ -p "$broken"
+refuses '--system is not valid UTF-8' talc chat -m sft/ --system "$broken"
+refuses '--sample-prompt is not valid UTF-8' talc train --data data/ --out refused --sample-prompt "$broken"
+printf '{"messages": [{"role": "user", "content": "Who slept?"}]}\n' >question.jsonl
+refuses 'nothing to train on: 0 records do not fit in a row of [0-9]* tokens, 1 hold' talc sft -m run/ --data question.jsonl --out refused --quiet
 must talc generate -m run/ -n 2 -p --help
 grep -q 'Usage' "$work/out" && fail "the text of -p was taken for an option"
 says '^Learnt: .*\[30;42m' talc sft -m run/ --data chats.jsonl --show-mask --color always
@@ -113,6 +120,8 @@ grep -q '1 tests do not fit in the context' err || fail "a test that does not fi
 refuses '--words FILE' talc eval -m sft/ --data nothing --free-text 2
 
 # results that nobody can read
+refuses 'No space left' sh -c 'talc --help >/dev/full'
+refuses 'No space left' sh -c 'talc --version >/dev/full'
 refuses 'No space left' sh -c 'talc tokenizer encode -t tok/ <book.txt >/dev/full'
 for c in 'generate -m run/ -p The -n 3' 'info --json' 'perplexity -m run/ book.txt' 'chat --help'; do
     # shellcheck disable=SC2086
