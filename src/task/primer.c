@@ -14,7 +14,7 @@
 #include "task/skill.h"
 
 /* At scale 1: dialogs of the skills that do not depend on the world. */
-enum { N_CODE = 18500, N_MEMORY = 5500, N_OUTLINE = 8500, N_TALK = 2500 };
+enum { N_CODE = 18500, N_MEMORY = 6000, N_OUTLINE = 8500, N_TALK = 2500 };
 enum {
     ACQUAINTANCES = 12,   /* "who is X" asked for each thing */
     UNKNOWN_PERCENT = 25, /* of all dialogs: enough to refuse, not so many that what is known is refused */
