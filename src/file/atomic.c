@@ -134,11 +134,17 @@ bool folder_create(const char *path, struct talc_error *err) {
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-/* Between making the file and locking it, a sweep may have removed it: then another name is taken. */
-static bool lock_new(int fd, const char *path) {
+/* Whether what is open as `fd` is what has that name. */
+static bool is_still(int fd, const char *path) {
     struct stat ours, there;
-    flock(fd, LOCK_EX | LOCK_NB); /* may be unsupported (some network file systems): sweep then leaves it alone too */
-    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_ino == there.st_ino;
+    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+/* Between making the file and locking it, a sweep may have locked or removed it: then another name is taken. Where locks are not
+ * supported (some network file systems) a sweep leaves everything alone. */
+static bool lock_new(int fd, const char *path) {
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
+    return is_still(fd, path);
 }
 
 bool atomic_file_open(struct atomic_file *f, const char *path, struct talc_error *err) {
@@ -381,7 +387,9 @@ static void sweep_one(const char *path, long pid) {
         if (errno == ELOOP && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlink(path);
         return;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) folder_remove(path, NULL);
+    /* Locked, and still what has the name: nobody's any more. What had it when it was opened may have been put in its place since,
+     * and its writer may have taken the name again. */
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, path)) folder_remove(path, NULL);
     close(fd);
 }
 

@@ -188,6 +188,27 @@ static void sweep_removes_leftovers_and_nothing_else(void **state) {
     atomic_sweep("/no/such/folder");
 }
 
+/* A sweep beside a writer takes nothing from it, at whatever moment it comes. */
+static void sweep_leaves_a_busy_writer_alone(void **state) {
+    (void)state;
+    pid_t sweeper = fork();
+    if (sweeper == 0)
+        for (;;) atomic_sweep(folder);
+    struct talc_error err = {0};
+    bool opened = true, there = true;
+    for (int i = 0; opened && there && i < 4000; i++) {
+        struct atomic_file f;
+        opened = atomic_file_open(&f, at("file"), &err);
+        usleep(20);
+        there = opened && file_exists(f.temporary);
+        atomic_file_abort(&f);
+    }
+    kill(sweeper, SIGKILL);
+    waitpid(sweeper, NULL, 0);
+    if (!opened) fail_msg("%s", err.message);
+    if (!there) fail_msg("a sweep has removed what was being written");
+}
+
 /* Replaces the folder and the file over and over, until killed. */
 static void write_for_ever(void) {
     for (int i = 0;; i++) {
@@ -339,6 +360,7 @@ int main(void) {
         TEST(folder_behind_a_link_is_replaced_there),
         TEST(link_is_swapped),
         TEST(sweep_removes_leftovers_and_nothing_else),
+        TEST(sweep_leaves_a_busy_writer_alone),
         TEST(killed_writer_leaves_old_or_new_never_a_mix),
         TEST(full_disk_fails_and_leaves_the_old_file),
         TEST(reading_refuses_what_is_no_regular_file),
