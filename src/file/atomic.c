@@ -108,11 +108,23 @@ static int remove_visit(const char *path, const struct stat *st, int type, struc
     return remove(path) != 0 && errno != ENOENT;
 }
 
+/* Under a temporary name first: what is half removed when the process dies must not pass for the whole. */
 bool folder_remove(const char *path, struct talc_error *err) {
     struct stat st;
     if (lstat(path, &st) != 0 && errno == ENOENT) return true;
-    if (nftw(path, remove_visit, WALK_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) == 0) return true;
-    return talc_fail_errno(err, "%s: cannot be removed", path);
+    char *going = NULL;
+    bool renamed = temporary_pid(path) != 0; /* it has one */
+    for (int attempt = 1; !renamed && attempt <= MAX_TEMPORARY_NAMES; attempt++) {
+        free(going);
+        going = temporary_name(path, attempt);
+        if (!going) return out_of_memory(err);
+        renamed = rename(path, going) == 0;
+        if (!renamed && errno != ENOTEMPTY && errno != EEXIST) break;
+    }
+    bool ok = renamed && nftw(going ? going : path, remove_visit, WALK_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) == 0;
+    if (!ok) talc_fail_errno(err, "%s: cannot be removed", path);
+    free(going);
+    return ok;
 }
 
 bool folder_create(const char *path, struct talc_error *err) {
@@ -147,17 +159,30 @@ static bool lock_new(int fd, const char *path) {
     return is_still(fd, path);
 }
 
-bool atomic_file_open(struct atomic_file *f, const char *path, struct talc_error *err) {
-    *f = (struct atomic_file){.path = strdup(path)};
-    if (!f->path) return out_of_memory(err);
-    int fd = -1;
-    if (folder_exists(path)) {
-        talc_fail(err, "%s: is a folder; give the name of a file", path);
-        goto fail;
+/* The path to write; for a file that is there (perhaps through a link) its real path. What is no file is not replaced by one. */
+static char *file_place(const char *path, struct talc_error *err) {
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        char *place = strdup(path);
+        if (!place) out_of_memory(err);
+        return place;
     }
+    if (!S_ISREG(st.st_mode)) {
+        talc_fail(err, S_ISDIR(st.st_mode) ? "%s: is a folder; give the name of a file" : "%s: is not a regular file; give another name", path);
+        return NULL;
+    }
+    char *real = realpath(path, NULL);
+    if (!real) talc_fail_errno(err, "%s", path);
+    return real;
+}
+
+bool atomic_file_open(struct atomic_file *f, const char *path, struct talc_error *err) {
+    *f = (struct atomic_file){.path = file_place(path, err)};
+    if (!f->path) return false;
+    int fd = -1;
     for (int attempt = 1; attempt <= MAX_TEMPORARY_NAMES; attempt++) {
         free(f->temporary);
-        f->temporary = temporary_name(path, attempt);
+        f->temporary = temporary_name(f->path, attempt);
         if (!f->temporary) {
             out_of_memory(err);
             goto fail;

@@ -12,10 +12,11 @@
 
 /* A file being written: bytes go to PATH.tmp-PID (PATH.tmp-PID-2, ... if that is taken), which is flock'ed while it is
  * written; commit flushes, fsyncs, renames it to PATH and fsyncs the folder. abort (or a commit that fails) removes the
- * temporary file. After commit or abort the struct is empty; abort on an empty one does nothing. */
+ * temporary file. After commit or abort the struct is empty; abort on an empty one does nothing. A PATH that is no regular
+ * file (a folder, a device, a pipe) is refused. */
 struct atomic_file {
-    FILE *stream; /* write here with stdio; errors are found at commit */
-    char *path, *temporary;
+    FILE *stream;           /* write here with stdio; errors are found at commit */
+    char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (links are followed) */
 };
 bool atomic_file_open(struct atomic_file *f, const char *path, struct talc_error *err);
 bool atomic_file_commit(struct atomic_file *f, struct talc_error *err);
@@ -51,7 +52,7 @@ bool atomic_symlink(const char *target, const char *link_path, struct talc_error
 void atomic_sweep(const char *folder);
 
 bool folder_create(const char *path, struct talc_error *err);         /* with parents, like mkdir -p */
-bool folder_remove(const char *path, struct talc_error *err);         /* with everything in it; absent is fine */
+bool folder_remove(const char *path, struct talc_error *err);         /* with everything in it; absent is fine. Whole or gone */
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
 char *path_join(const char *folder, const char *name);                /* malloc'ed; NULL when out of memory */

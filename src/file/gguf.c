@@ -1,14 +1,9 @@
 /* gguf.c - see gguf.h. A cursor that never leaves the file reads everything once; later readers trust what it checked. */
 #include "file/gguf.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/checked.h"
 
@@ -142,28 +137,17 @@ static bool read_all(struct gguf_file *f, struct talc_error *err) {
 }
 
 bool gguf_open(struct gguf_file *f, const char *path, struct talc_error *err) {
-    struct stat st;
     *f = (struct gguf_file){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return talc_fail_errno(err, "cannot open %s", path);
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 4) {
-        close(fd);
-        return talc_fail(err, "%s: not a GGUF file", path);
-    }
-    f->n_bytes = (size_t)st.st_size;
-    void *map = mmap(NULL, f->n_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-    int mmap_errno = errno;
-    close(fd);
-    errno = mmap_errno;
-    if (map == MAP_FAILED) return talc_fail_errno(err, "cannot map %s", path);
-    f->map = map;
+    if (!file_map_open(&f->file, path, err)) return false;
+    f->map = f->file.data;
+    f->n_bytes = f->file.n_bytes;
     if (read_all(f, err)) return true;
     gguf_close(f);
     return talc_fail_in(err, "%s", path);
 }
 
 void gguf_close(struct gguf_file *f) {
-    if (f->map) munmap((void *)f->map, f->n_bytes);
+    file_map_close(&f->file);
     free(f->values);
     free(f->tensors);
     *f = (struct gguf_file){0};
@@ -205,26 +189,6 @@ bool gguf_get_bool(const struct gguf_file *f, const char *key, bool fallback, bo
     const struct gguf_value *v = gguf_find(f, key);
     *out = v && v->type == GGUF_BOOL ? *v->data != 0 : fallback;
     return !v || v->type == GGUF_BOOL || talc_fail(err, "\"%s\" must be true or false", key);
-}
-
-bool gguf_get_number(const struct gguf_file *f, const char *key, double fallback, double *out,
-                     struct talc_error *err) {
-    const struct gguf_value *v = gguf_find(f, key);
-    int64_t n;
-    *out = fallback;
-    if (!v) return true;
-    if (v->type == GGUF_F32) {
-        *out = gguf_f32_at(v, 0);
-        return true;
-    }
-    if (v->type == GGUF_F64) {
-        uint64_t bits = little_endian(v->data, 8);
-        memcpy(out, &bits, sizeof *out);
-        return true;
-    }
-    if (!gguf_get_int(f, key, 0, &n, NULL)) return talc_fail(err, "\"%s\" must be a number", key);
-    *out = (double)n;
-    return true;
 }
 
 bool gguf_get_string(const struct gguf_file *f, const char *key, struct gguf_string fallback, struct gguf_string *out,

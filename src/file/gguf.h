@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "file/atomic.h"
 
 #define GGUF_MAGIC "GGUF"
 #define GGUF_MAX_DIMS 4
@@ -52,7 +53,8 @@ struct gguf_tensor {
 };
 
 struct gguf_file {
-    const char *map;
+    struct file_map file;
+    const char *map; /* its bytes */
     size_t n_bytes;
     uint32_t version, alignment;
     struct gguf_value *values; /* [n_values] */
@@ -75,8 +77,6 @@ const struct gguf_value *gguf_find(const struct gguf_file *file, const char *key
 bool gguf_get_int(const struct gguf_file *file, const char *key, int64_t fallback, int64_t *out,
                   struct talc_error *err);
 bool gguf_get_bool(const struct gguf_file *file, const char *key, bool fallback, bool *out, struct talc_error *err);
-bool gguf_get_number(const struct gguf_file *file, const char *key, double fallback, double *out,
-                     struct talc_error *err);
 bool gguf_get_string(const struct gguf_file *file, const char *key, struct gguf_string fallback,
                      struct gguf_string *out, struct talc_error *err);
 

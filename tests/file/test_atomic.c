@@ -156,6 +156,74 @@ static void folder_behind_a_link_is_replaced_there(void **state) {
     assert_true(S_ISLNK(st.st_mode));
 }
 
+static void file_behind_a_link_is_replaced_there(void **state) {
+    (void)state;
+    struct stat st;
+    assert_true(folder_create(at("elsewhere"), NULL));
+    assert_true(atomic_write_file(at("elsewhere/file"), "old", 3, NULL));
+    assert_int_equal(symlink("elsewhere/file", at("link")), 0);
+    assert_true(atomic_write_file(at("link"), "new", 3, NULL));
+    assert_content(at("elsewhere/file"), "new");
+    assert_int_equal(lstat(at("link"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+}
+
+/* A link to a device stays one: root could replace /dev/stdout. */
+static void what_is_no_file_is_not_replaced_by_one(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    struct stat st;
+    assert_int_equal(mkfifo(at("pipe"), 0600), 0);
+    assert_int_equal(symlink("pipe", at("link")), 0);
+    assert_int_equal(symlink("/dev/null", at("null")), 0);
+    const char *const names[] = {"pipe", "link", "null"};
+    for (int i = 0; i < 3; i++) {
+        assert_false(atomic_write_file(at(names[i]), "x", 1, &err));
+        assert_non_null(strstr(err.message, "not a regular file"));
+        assert_int_equal(lstat(at(names[i]), &st), 0);
+        assert_false(S_ISREG(st.st_mode));
+    }
+    assert_int_equal(count_entries(), 3);
+}
+
+enum { FILES_TO_REMOVE = 300 };
+
+static int count_files(const char *path) {
+    int n = 0;
+    for (int i = 0; i < FILES_TO_REMOVE; i++) {
+        char name[300];
+        snprintf(name, sizeof name, "%s/%d", path, i);
+        n += file_exists(name);
+    }
+    return n;
+}
+
+static void what_is_removed_is_whole_or_gone(void **state) {
+    (void)state;
+    unsigned seed = 1;
+    for (int round = 0; round < 20; round++) {
+        const char *path = at("step-1");
+        assert_true(folder_create(path, NULL));
+        for (int i = 0; i < FILES_TO_REMOVE; i++) {
+            char name[300];
+            snprintf(name, sizeof name, "%s/%d", path, i);
+            fclose(fopen(name, "w"));
+        }
+        pid_t child = fork();
+        if (child == 0) {
+            folder_remove(path, NULL);
+            _exit(0);
+        }
+        usleep((useconds_t)(rand_r(&seed) % 3000));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        if (folder_exists(path)) assert_int_equal(count_files(path), FILES_TO_REMOVE);
+        atomic_sweep(folder);
+        assert_int_equal(count_entries(), folder_exists(path));
+        assert_true(folder_remove(path, NULL));
+    }
+}
+
 static void link_is_swapped(void **state) {
     (void)state;
     assert_true(atomic_write_file(at("a"), "A", 1, NULL));
@@ -358,6 +426,9 @@ int main(void) {
         TEST(folder_appears_only_at_commit),
         TEST(existing_folder_is_replaced_whole),
         TEST(folder_behind_a_link_is_replaced_there),
+        TEST(file_behind_a_link_is_replaced_there),
+        TEST(what_is_no_file_is_not_replaced_by_one),
+        TEST(what_is_removed_is_whole_or_gone),
         TEST(link_is_swapped),
         TEST(sweep_removes_leftovers_and_nothing_else),
         TEST(sweep_leaves_a_busy_writer_alone),
