@@ -209,6 +209,8 @@ static bool take_divided(struct preparation *p, const struct text_piece *piece, 
 }
 
 static bool take_piece(struct preparation *p, const struct text_piece *piece, struct talc_error *err) {
+    if (piece->starts_document && p->document >= p->n_documents)
+        return talc_fail(err, "%s: has grown while it was read; prepare it again when nobody writes to it", p->options->paths[p->file]);
     if (piece->starts_document) p->offset = 0;
     bool ok;
     if (p->divide_documents) {

@@ -109,7 +109,6 @@ void engine_close(struct engine *e) {
 }
 
 int engine_context_length(const struct engine *e) { return e->context; }
-int engine_streams(const struct engine *e) { return e->n_streams; }
 
 bool engine_has_room(const struct engine *e) {
     for (int i = 0; i < e->n_streams; i++)
@@ -194,28 +193,30 @@ static void finish_with_text(struct engine *e, struct generation *g, enum finish
 }
 
 void engine_cancel(struct engine *e, struct generation *g) {
-    if (g->stream >= 0) finish(e, g, FINISH_CANCELLED);
+    if (g->stream >= 0 && g->stream < e->n_streams && e->slots[g->stream].generation == g) finish(e, g, FINISH_CANCELLED);
 }
 
-/* Takes the token that was just drawn for slot i. */
-static void accept_token(struct engine *e, int i, int32_t id, float logp) {
+/* Takes the token that was just drawn for slot i. False: out of memory. */
+static bool accept_token(struct engine *e, int i, int32_t id, float logp) {
     struct slot *slot = &e->slots[i];
     struct generation *g = slot->generation;
     if (!g->ignore_eos && tokenizer_is_end(e->tokenizer, id)) {
         finish_with_text(e, g, FINISH_STOP);
-        return;
+        return buffer_ok(&g->text);
     }
-    token_list_append(&g->tokens, id);
+    bool ok = token_list_append(&g->tokens, id);
     if (g->want_logprobs) buffer_append(&g->logprobs, &logp, sizeof logp);
     slot->tokens[slot->n_tokens++] = id;
     size_t n_bytes, n_ready;
     const char *bytes = tokenizer_token_bytes(e->tokenizer, id, &n_bytes);
     if (!tokenizer_is_special(e->tokenizer, id)) buffer_append(&g->pending, bytes, n_bytes);
+    ok = ok && buffer_ok(&g->pending) && buffer_ok(&g->logprobs);
     bool stopped = stream_text_ready(&g->pending, g->stops, g->n_stops, &n_ready);
     if (!release(g, n_ready)) finish(e, g, FINISH_CANCELLED);
     else if (stopped) finish(e, g, FINISH_STOP);
     else if (g->max_new_tokens > 0 && (int)g->tokens.count >= g->max_new_tokens) finish_with_text(e, g, FINISH_LENGTH);
     else if (slot->n_tokens >= e->context) finish_with_text(e, g, FINISH_CONTEXT);
+    return ok && buffer_ok(&g->text);
 }
 
 /* ---- a step ------------------------------------------------------------------------------------------------------ */
@@ -274,25 +275,30 @@ static bool check_logits(const float *logits, int n, struct talc_error *err) {
     return !bad || talc_fail(err, "the model computes logits that are not finite: its weights are damaged");
 }
 
+/* Draws the next token of every text whose last one was in the batch. */
+static bool draw_tokens(struct engine *e, int n_rows, struct talc_error *err) {
+    int vocab = e->model->arch.vocab_size;
+    for (int row = 0; row < n_rows; row++) {
+        struct slot *slot = &e->slots[e->head_slot[row]];
+        struct generation *g = slot->generation;
+        const float *logits = e->logits + (size_t)row * (size_t)vocab;
+        float logp = 0;
+        if (!check_logits(logits, vocab, err)) return false;
+        int32_t id = sampler_pick(e->sampler, &g->sampling, logits, slot->tokens, slot->n_tokens, &g->rng, g->want_logprobs ? &logp : NULL);
+        if (!accept_token(e, e->head_slot[row], id, logp)) return talc_fail(err, "out of memory for the answer");
+    }
+    return true;
+}
+
 bool engine_step(struct engine *e, int *n_running, struct talc_error *err) {
     struct batch batch;
     build_batch(e, &batch);
-    if (batch.n_tokens > 0 && !run_forward(&e->run, &batch, err)) return false;
-    if (batch.n_head_rows > 0) {
-        int vocab = e->model->arch.vocab_size;
-        if (!run_logits(&e->run, e->logits, err)) return false;
-        for (int row = 0; row < batch.n_head_rows; row++) {
-            struct slot *slot = &e->slots[e->head_slot[row]];
-            struct generation *g = slot->generation;
-            float logp = 0;
-            if (!check_logits(e->logits + (size_t)row * (size_t)vocab, vocab, err)) return false;
-            int32_t id = sampler_pick(e->sampler, &g->sampling, e->logits + (size_t)row * (size_t)vocab, slot->tokens,
-                                      slot->n_tokens, &g->rng, g->want_logprobs ? &logp : NULL);
-            accept_token(e, e->head_slot[row], id, logp);
-        }
-    }
+    bool ok = batch.n_tokens == 0 || run_forward(&e->run, &batch, err);
+    ok = ok && (batch.n_head_rows == 0 || (run_logits(&e->run, e->logits, err) && draw_tokens(e, batch.n_head_rows, err)));
+    /* What is in the cache now is not known: nothing of it is used again. */
+    for (int i = 0; !ok && i < e->n_streams; i++) e->slots[i].n_computed = 0;
     *n_running = count_running(e);
-    return true;
+    return ok;
 }
 
 bool engine_generate(struct engine *e, struct generation *g, struct talc_error *err) {

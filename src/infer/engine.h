@@ -1,7 +1,7 @@
 /* engine.h - generates for several requests at once over one model.
  *
  * A request takes a stream (a slot of the KV cache). Each engine_step runs one ragged batch: a piece of every prompt that
- * is still being read, and one token of every answer being written. Nothing is allocated in a step. A stream keeps its
+ * is still being read, and one token of every answer being written. Only the answers' own memory grows. A stream keeps its
  * tokens when it ends: a later request that begins with the same ones does not compute them again. Results do not depend on
  * what else runs. One thread at a time. */
 #ifndef TALC_INFER_ENGINE_H
@@ -65,7 +65,6 @@ struct engine *engine_open(struct model *model, const struct tokenizer *tokenize
                            struct talc_error *err);
 void engine_close(struct engine *engine);
 int engine_context_length(const struct engine *engine);
-int engine_streams(const struct engine *engine);
 
 /* Whether a request can be served: a prompt that fits and is of the vocabulary, sampling within its bounds. */
 bool engine_check(const struct engine *engine, const struct generation *generation, struct talc_error *err);
@@ -74,9 +73,10 @@ bool engine_check(const struct engine *engine, const struct generation *generati
  * stream free). */
 bool engine_submit(struct engine *engine, struct generation *generation, struct talc_error *err);
 bool engine_has_room(const struct engine *engine); /* a stream is free */
-/* One batch; *n_running is how many requests are unfinished after it. False on an error of the device. */
+/* One batch; *n_running is how many requests are unfinished after it. False on an error of the device, weights that are damaged,
+ * or without memory for an answer; the cache is then forgotten, and requests that are cancelled can be submitted again. */
 bool engine_step(struct engine *engine, int *n_running, struct talc_error *err);
-void engine_cancel(struct engine *engine, struct generation *generation);
+void engine_cancel(struct engine *engine, struct generation *generation); /* one that is not running: nothing happens */
 
 /* Submits and steps until it is finished. */
 bool engine_generate(struct engine *engine, struct generation *generation, struct talc_error *err);

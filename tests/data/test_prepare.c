@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -320,6 +321,32 @@ static void failure_makes_no_folder(void **state) {
     free(latin);
 }
 
+/* Adds documents to the second file while the first is read. */
+static bool grow(void *context, uint64_t n_done, uint64_t n_total) {
+    (void)n_done, (void)n_total;
+    FILE *f = fopen(context, "a");
+    for (int i = 0; i < 1000; i++) fputs("{\"text\":\"more\"}\n", f);
+    return fclose(f) == 0;
+}
+
+/* As a log that is written to; the order of documents is one of those that were counted. */
+static void a_file_that_grows_is_refused(void **state) {
+    (void)state;
+    size_t n = 5 << 20;
+    char *text = malloc(n);
+    memset(text, 'a', n);
+    char *long_text = write_file("a.txt", text, n), *log = write_documents("b.jsonl", 30, 10);
+    struct prepare_options o = {.paths = (const char *const[]){long_text, log}, .n_paths = 2, .tokenizer = tokenizer, .out = out,
+                                .val_fraction = 0.4, .seed = 1, .on_progress = grow, .context = log};
+    alarm(60);
+    assert_refused(&o, "b.jsonl: has grown");
+    alarm(0);
+    assert_false(folder_exists(out));
+    free(text);
+    free(long_text);
+    free(log);
+}
+
 static void folders_of_others_are_not_replaced(void **state) {
     (void)state;
     char *path = write_file("a.txt", "some text", 9);
@@ -369,6 +396,7 @@ int main(void) {
         TEST(long_text_survives_in_many_shards_and_threads),
         TEST(folder_holds_the_tokenizer),
         TEST(failure_makes_no_folder),
+        TEST(a_file_that_grows_is_refused),
         TEST(folders_of_others_are_not_replaced),
         TEST(broken_data_json_is_refused),
     };

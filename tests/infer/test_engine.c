@@ -204,6 +204,44 @@ static void what_is_not_finite_is_no_answer(void **state) {
     engine_close(e);
 }
 
+/* A step that failed leaves nothing in the cache that a later request could take for computed. */
+static void nothing_of_a_failed_step_is_used_again(void **state) {
+    struct setup *s = *state;
+    int32_t prompt[40];
+    prompt_of(5, 40, prompt);
+    struct engine *e = open_engine(s, 1, 0), *fresh = open_engine(s, 1, 0);
+    float *weight = s->model.blocks[0].qkv.weight->value.data, kept = weight[3];
+    struct generation g = request(prompt, 40, 1), again = g, want = g;
+    weight[3] = NAN;
+    assert_false(engine_generate(e, &g, NULL));
+    weight[3] = kept;
+    assert_true(engine_generate(fresh, &want, NULL));
+    assert_true(engine_generate(e, &again, NULL));
+    same_answer(&again, &want);
+    generation_free(&g);
+    generation_free(&again);
+    generation_free(&want);
+    engine_close(e);
+    engine_close(fresh);
+}
+
+static void cancelling_what_does_not_run_stops_nobody_else(void **state) {
+    struct setup *s = *state;
+    int32_t prompt[8];
+    int running;
+    prompt_of(2, 8, prompt);
+    struct engine *e = open_engine(s, 1, 0);
+    struct generation g = request(prompt, 8, 1), waiting = request(prompt, 8, 2);
+    assert_true(engine_submit(e, &g, NULL));
+    engine_cancel(e, &waiting);
+    assert_true(engine_step(e, &running, NULL));
+    assert_int_equal(running, 1);
+    engine_cancel(e, &g);
+    assert_int_equal(g.finish, FINISH_CANCELLED);
+    generation_free(&g);
+    engine_close(e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_does_not_depend_on_its_neighbours),
@@ -212,6 +250,8 @@ int main(void) {
         cmocka_unit_test(a_receiver_can_stop_it_and_bad_prompts_are_refused),
         cmocka_unit_test(a_signal_ends_it_between_steps),
         cmocka_unit_test(what_is_not_finite_is_no_answer),
+        cmocka_unit_test(nothing_of_a_failed_step_is_used_again),
+        cmocka_unit_test(cancelling_what_does_not_run_stops_nobody_else),
     };
     return cmocka_run_group_tests(tests, open_setup, close_setup);
 }
