@@ -1,11 +1,14 @@
 /* progress.c - see progress.h. */
 #include "base/progress.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 
 char *format_count(double n, char out[32]) {
@@ -52,28 +55,32 @@ void progress_start(struct progress *p, const char *label, const char *unit, dou
                            .first = done, .terminal = stderr_is_terminal(), .quiet = quiet};
 }
 
-static void draw(struct progress *p, double done, const char *note, bool last) {
+/* Columns of the terminal, less the last: a line that fills it may wrap. */
+static size_t terminal_columns(void) {
+    struct winsize size;
+    return ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? (size_t)size.ws_col - 1 : SIZE_MAX;
+}
+
+static void draw(struct progress *p, double done, const char *note) {
     double elapsed = clock_seconds() - p->start, rate = elapsed > 0 ? (done - p->first) / elapsed : 0;
     char n[32], of[32], speed[32], time[32];
-    fprintf(stderr, "%s%s: %s", p->terminal ? "\r\033[K" : "", p->label, format_count(done, n));
-    if (p->total > 0) fprintf(stderr, "/%s (%.0f%%)", format_count(p->total, of), 100 * done / p->total);
-    fprintf(stderr, " %ss, %s/s", p->unit, format_count(rate, speed));
-    if (last) fprintf(stderr, ", %s", format_seconds(elapsed, time));
-    else if (p->total > 0 && rate > 0) fprintf(stderr, ", %s left", format_seconds((p->total - done) / rate, time));
-    if (note && *note) fprintf(stderr, "  %s", note);
-    if (last || !p->terminal) fputc('\n', stderr);
+    struct buffer line = {0};
+    buffer_printf(&line, "%s: %s", p->label, format_count(done, n));
+    if (p->total > 0) buffer_printf(&line, "/%s (%.0f%%)", format_count(p->total, of), 100 * done / p->total);
+    buffer_printf(&line, " %ss, %s/s", p->unit, format_count(rate, speed));
+    if (p->total > 0 && rate > 0) buffer_printf(&line, ", %s left", format_seconds((p->total - done) / rate, time));
+    if (note && *note) buffer_printf(&line, "  %s", note);
+    size_t most = p->terminal ? terminal_columns() : SIZE_MAX; /* a line that wraps could not be drawn over */
+    if (line.data) fprintf(stderr, p->terminal ? "\r\033[K%.*s" : "%.*s\n", (int)(line.length < most ? line.length : most), line.data);
     fflush(stderr);
+    buffer_free(&line);
 }
 
 void progress_update(struct progress *p, double done, const char *note) {
     double now = clock_seconds();
     if (p->quiet || now - p->last_drawn < (p->terminal ? 0.1 : 10)) return;
     p->last_drawn = now;
-    draw(p, done, note, false);
-}
-
-void progress_finish(struct progress *p, double done, const char *note) {
-    if (!p->quiet) draw(p, done, note, true);
+    draw(p, done, note);
 }
 
 void progress_clear(struct progress *p) {

@@ -1,5 +1,5 @@
-/* progress.h - progress of long work on stderr: share done, rate, time left. On a terminal one line that is redrawn;
- * otherwise a plain line now and then. For commands only: library code takes a callback instead. */
+/* progress.h - progress of long work on stderr: share done, rate, time left. On a terminal one line that is redrawn, cut to its
+ * width; otherwise a plain line now and then. For commands only: library code takes a callback instead. */
 #ifndef TALC_BASE_PROGRESS_H
 #define TALC_BASE_PROGRESS_H
 
@@ -16,8 +16,6 @@ struct progress {
 void progress_start(struct progress *p, const char *label, const char *unit, double done, double total, bool quiet);
 /* Cheap to call often: draws at most 10 times a second on a terminal, once in 10 s elsewhere. `note` may be NULL. */
 void progress_update(struct progress *p, double done, const char *note);
-/* Ends the line with the total time and rate. */
-void progress_finish(struct progress *p, double done, const char *note);
 /* Wipes the drawn line, so that other output can be printed; the next update draws it again. */
 void progress_clear(struct progress *p);
 

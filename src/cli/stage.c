@@ -74,7 +74,8 @@ bool stage_save_settings(const struct command_line *line, const char *out, struc
 }
 
 bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
-    int lock; /* held until the process ends */
+    int lock; /* held until the process ends; taken before looking, since a run that is just ending may still write */
+    if (!folder_create(v->out, err) || !folder_lock(v->out, &lock, err)) return false;
     char *latest = path_join(v->out, "latest");
     if (!latest) return talc_fail(err, "out of memory for a path");
     bool linked = folder_exists(latest);
@@ -87,7 +88,6 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
     v->resume = there;
     if (!there && !folder_may_take(v->out, SETTINGS_NAME, "\"data\"", err)) return false;
-    if (!folder_create(v->out, err) || !folder_lock(v->out, &lock, err)) return false;
     atomic_sweep(v->out);
     if (newest < 0) return true;
     cli_say(v->quiet, "%s/latest points to no checkpoint: the run goes on with step %lld\n", v->out, (long long)newest);
@@ -185,7 +185,7 @@ static void say_plan(const struct stage *stage) {
             format_count(tokens * arch_train_flops(a, r->trainer.row_tokens), f));
 }
 
-static void print_result(const struct stage *stage, const struct train_state *s, int64_t skipped, bool stopped) {
+static bool print_result(const struct stage *stage, const struct train_state *s, int64_t skipped, bool stopped, struct talc_error *err) {
     const char *out = stage->values->out;
     char time[32];
     if (!stage->values->json) {
@@ -194,13 +194,13 @@ static void print_result(const struct stage *stage, const struct train_state *s,
         if (isfinite(s->best_loss)) printf(", best validation loss %.4f at step %lld", s->best_loss, (long long)s->best_step);
         if (skipped > 0) printf("; %lld updates skipped as outliers", (long long)skipped);
         printf("; in %s%s\n", out, stopped ? " (go on with --resume)" : "");
-        return;
+        return true;
     }
     json_t *o = json_pack("{s:I,s:o,s:o,s:o,s:o,s:s}", "step", (json_int_t)s->step, "train_loss",
                           cli_json_number(s->train_loss), "val_loss", cli_json_number(s->val_loss), "seconds",
                           cli_json_number(s->seconds), "tokens_per_second",
                           cli_json_number(s->seconds > 0 ? (double)s->tokens / s->seconds : 0), "out", out);
-    cli_print_json(stdout, o, NULL);
+    return cli_print_json(stdout, o, err);
 }
 
 /* How long it will take, from what this machine needs for the first update. */
@@ -260,7 +260,6 @@ int stage_run(struct stage *stage, struct talc_error *err) {
     int64_t skipped = trainer.skipped;
     trainer_close(&trainer);
     progress_clear(&stage->progress);
-    if (!ok) return cli_fail(stage->command, err);
-    print_result(stage, &state, skipped, stopped);
+    if (!ok || !print_result(stage, &state, skipped, stopped, err)) return cli_fail(stage->command, err);
     return stopped ? EXIT_INTERRUPTED : EXIT_DONE;
 }

@@ -82,6 +82,24 @@ begin "$work/both"
 refuses 'another process' "$TALC" train --data "$work/data" --out "$work/both" --depth 1 --steps 1 --quiet
 end
 
+# A run that is just ending: what it writes while it still holds the folder is a run all the same.
+if command -v flock >/dev/null; then
+    for resume in '' --resume; do
+        mkdir "$work/ending" && cp "$work/whole/settings.json" "$work/ending/"
+        # shellcheck disable=SC2016
+        flock "$work/ending" sh -c 'sleep 1; cp -r "$1/checkpoints" "$1/latest" "$1/best" "$2/"' - "$work/whole" "$work/ending" &
+        sleep 0.3
+        if [ -z "$resume" ]; then
+            refuses 'holds a run already' "$TALC" train --data "$work/data" --out "$work/ending" --depth 1 --context 32 --steps 5 --quiet
+        else
+            must train "$work/ending" --resume --steps 14
+            [ "$(wc -l <"$work/ending/metrics.jsonl")" = 2 ] || fail "a run that was ending is begun anew"
+        fi
+        wait
+        rm -r "$work/ending"
+    done
+fi
+
 # A list of files that is given again replaces the one of the settings: the same run.
 printf '{"prompt": "Who sang?", "completion": "The miller."}\n' >"$work/a.jsonl"
 printf '{"prompt": "Who slept?", "completion": "The baker."}\n{"prompt": "Who waited?", "completion": "The rider."}\n' >"$work/b.jsonl"
