@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 struct talc_error {
-    char message[1024]; /* one line, no newline, always terminated; control characters are escaped */
+    char message[1024]; /* one line, no newline, always terminated; control characters are shown as ? */
 };
 
 /* Sets the message and returns false, so that `return talc_fail(err, "...");` reads as one step. */

@@ -56,6 +56,23 @@ bool cli_check_text(const char *what, const char *text, struct talc_error *err) 
     return valid == n ? true : talc_fail(err, "%s is not valid UTF-8 text: byte %zu of it", what, valid + 1);
 }
 
+void cli_print_visible(FILE *out, const char *text, size_t n_bytes) {
+    for (size_t i = 0; i < n_bytes;) {
+        int32_t codepoint;
+        size_t length = (size_t)utf8_decode(text + i, n_bytes - i, &codepoint);
+        if (codepoint == '\n' || codepoint == '\t' || codepoint >= 160 || (codepoint >= 32 && codepoint < 127))
+            fwrite(text + i, 1, length, out);
+        else
+            for (size_t j = 0; j < length; j++) fprintf(out, "<%02x>", (unsigned char)text[i + j]);
+        i += length;
+    }
+}
+
+void cli_print_text(FILE *out, const char *text, size_t n_bytes) {
+    if (isatty(fileno(out))) cli_print_visible(out, text, n_bytes);
+    else fwrite(text, 1, n_bytes, out);
+}
+
 json_t *cli_json_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 void cli_open_standard_files(void) {

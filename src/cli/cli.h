@@ -72,9 +72,14 @@ void cli_say(bool quiet, const char *format, ...) __attribute__((format(printf, 
 /* `value`, which is taken (NULL: there was no memory for it), as a line of JSON. */
 bool cli_print_json(FILE *out, json_t *value, struct talc_error *err);
 /* JSON has no NaN and no infinity: null. */
+json_t *cli_json_number(double x);
+
 /* Text that a model is to read, given as `what` ("--system"): must be valid UTF-8. */
 bool cli_check_text(const char *what, const char *text, struct talc_error *err);
-json_t *cli_json_number(double x);
+/* Text of a model or of a file, as it is; on a terminal, which obeys control characters, those but for line ends and tabs are shown
+ * as <1b>, and so are bytes that are no UTF-8. */
+void cli_print_text(FILE *out, const char *text, size_t n_bytes);
+void cli_print_visible(FILE *out, const char *text, size_t n_bytes); /* so wherever it goes */
 
 /* Colours for stdout (1) or stderr (2): only on a terminal, unless NO_COLOR or --color (TALC_COLOR) says otherwise. */
 bool cli_colour(int fd);
@@ -104,10 +109,10 @@ void cli_device_close(struct cli_device *device);
     {.name = "threads", .kind = OPTION_INT, .value = &(threads_value), .argument = "N",                             \
      .help = "threads to use (default: one per core)", .min = 1, .max = 4096}
 
-/* ---- commands: each takes what follows its name ------------------------------------------------------------------------ */
-
 /* f32 or bf16, for an option that takes one of them. */
 bool cli_float_type(const char *option, const char *name, enum dtype *out, struct talc_error *err);
+
+/* ---- commands: each takes what follows its name ------------------------------------------------------------------------ */
 
 struct command {
     const char *name, *summary;

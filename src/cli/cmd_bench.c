@@ -3,6 +3,7 @@
 
 #include "cli/bench.h"
 #include "cli/bench_tokenizer.h"
+#include "model/arch.h"
 
 static const struct part {
     const char *name;
@@ -25,7 +26,7 @@ int cmd_bench(int argc, char **argv) {
     if (argc > 0 && strcmp(argv[0], "tokenizer") == 0) return bench_tokenizer(argc - 1, argv + 1);
     struct bench b = {.depth = 4, .vocab_size = 1024, .steps = 20, .dtype = "f32", .moments = "f32", .weights = "f32"};
     struct option options[] = {
-        {.name = "depth", .kind = OPTION_INT, .value = &b.depth, .argument = "N", .help = "train, memory: the shape (default 4)", .min = 1, .max = 512},
+        {.name = "depth", .kind = OPTION_INT, .value = &b.depth, .argument = "N", .help = "train, memory: the shape (default 4)", .min = 1, .max = ARCH_MAX_DEPTH},
         {.name = "preset", .kind = OPTION_TEXT, .value = &b.preset, .argument = "NAME", .help = "train, memory: a known shape"},
         {.name = "vocab-size", .kind = OPTION_INT, .value = &b.vocab_size, .argument = "N", .help = "train, memory: with --depth (default 1024)", .min = 1, .max = 1e7},
         {.name = "batch", .kind = OPTION_INT, .value = &b.rows, .argument = "ROWS", .help = "train, memory: rows in a step (default: by size)", .min = 1, .max = 1e6},

@@ -33,7 +33,7 @@ static const char help_text[] =
 
 static bool print_piece(void *context, const char *text, size_t n_bytes) {
     const struct chat *c = context;
-    fwrite(text, 1, n_bytes, stdout);
+    cli_print_text(stdout, text, n_bytes);
     fflush(stdout);
     return !*c->interrupted && !ferror(stdout);
 }
@@ -95,11 +95,24 @@ static bool answer_turn(struct chat *c, struct talc_error *err) {
 static void save_conversation(const struct chat *c, const char *path) {
     struct talc_error err = {0};
     FILE *f = *path ? fopen(path, "a") : NULL;
-    bool ok = f && cli_print_json(f, json_pack("{s:O}", "messages", c->messages), &err);
-    if (f) ok = fclose(f) == 0 && ok;
-    if (ok) fprintf(stderr, "(added to %s)\n", path);
-    else if (*path) fprintf(stderr, "cannot write %s\n", path);
-    else fputs("give the name of a file after /save\n", stderr);
+    bool ok = f ? cli_print_json(f, json_pack("{s:O}", "messages", c->messages), &err)
+                : talc_fail_errno(&err, "%s: cannot be written", path);
+    if (f && fclose(f) != 0 && ok) ok = talc_fail_errno(&err, "%s: cannot be written", path);
+    if (!*path) fputs("give the name of a file after /save\n", stderr);
+    else if (ok) fprintf(stderr, "(added to %s)\n", path);
+    else fprintf(stderr, "%s\n", err.message);
+}
+
+static void set_system(struct chat *c, const char *text) {
+    struct talc_error err = {0};
+    char *own = cli_check_text("what follows /system", text, &err) ? strdup(text) : NULL;
+    if (!own) {
+        fprintf(stderr, "%s\n", *err.message ? err.message : "out of memory");
+        return;
+    }
+    free(c->own_system);
+    c->system = c->own_system = own;
+    clear_messages(c);
 }
 
 /* What follows the name of a command, or NULL if `text` is another command. */
@@ -117,9 +130,7 @@ static bool run_command(struct chat *c, const char *text) {
         clear_messages(c);
         fputs("(forgotten)\n", stderr);
     } else if ((argument = argument_of(text, "/system"))) {
-        free(c->own_system);
-        c->system = c->own_system = strdup(argument);
-        clear_messages(c);
+        set_system(c, argument);
     } else if ((argument = argument_of(text, "/save"))) {
         save_conversation(c, argument);
     } else {
@@ -128,10 +139,11 @@ static bool run_command(struct chat *c, const char *text) {
     return true;
 }
 
-/* One message: a line, or the lines between two of """. */
-static enum line_result read_message(struct line_input *input, struct buffer *line, struct buffer *message) {
+/* One message: a line, or the lines between two of """, which are never a command. */
+static enum line_result read_message(struct line_input *input, struct buffer *line, struct buffer *message, bool *is_command) {
     buffer_clear(message);
     enum line_result result = line_input_read(input, line);
+    *is_command = line->length > 0 && line->data[0] == '/';
     if (result != LINE_READ || strcmp(line->data ? line->data : "", "\"\"\"") != 0) {
         if (result == LINE_READ && line->data) buffer_append(message, line->data, line->length);
         return result;
@@ -169,10 +181,11 @@ static bool converse(struct chat *c, struct talc_error *err) {
     bool ok = input ? true : talc_fail(err, "out of memory");
     if (terminal) fprintf(stderr, "Talk to %s. /help lists commands, Ctrl-D leaves.\n", c->model);
     while (ok && !ferror(stdout) && *c->interrupted != SIGTERM) {
-        enum line_result result = read_message(input, &line, &message);
+        bool is_command;
+        enum line_result result = read_message(input, &line, &message, &is_command);
         if (result == LINE_END || *c->interrupted == SIGTERM) break;
         if (result == LINE_INTERRUPTED) fputc('\n', stderr);
-        else if (message.length > 0 && message.data[0] != '/') ok = say(c, &message, terminal, err);
+        else if (message.length > 0 && !is_command) ok = say(c, &message, terminal, err);
         else if (message.length > 0 && !run_command(c, message.data)) break;
         cli_clear_interrupt(); /* it ended the line or the answer, and nothing after */
     }

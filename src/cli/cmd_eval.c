@@ -6,6 +6,7 @@
 
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "file/atomic.h"
 #include "file/json.h"
 #include "infer/assistant.h"
 #include "task/checker.h"
@@ -28,7 +29,7 @@ struct eval {
     struct checker tests;
     struct score_table scores, baseline_scores;
     struct code_runner runner;
-    FILE *answers_file;
+    struct atomic_file answers_file; /* where --answers is given */
     struct word_set *words; /* that are known */
     struct free_text samples;
     const volatile sig_atomic_t *stop;
@@ -109,11 +110,11 @@ static bool begin_test(struct eval *e, struct attempt *a, struct talc_error *err
 }
 
 static void note_answer(struct eval *e, const struct checker_item *item, const char *answer, const struct checker_result *r) {
-    if (!e->answers_file) return;
+    if (!e->answers_file.stream) return;
     static const char *const verdicts[] = {"wrong", "right", "skipped"};
     json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:O}", "skill", item->skill, "verdict", verdicts[r->verdict], "answer", answer,
                           "expected", item->answer, "why", r->why, "messages", item->messages);
-    cli_print_json(e->answers_file, o, NULL); /* whether it could be written is asked when the file is closed */
+    cli_print_json(e->answers_file.stream, o, NULL); /* whether it could be written is found at the end */
 }
 
 static bool finish_test(struct eval *e, struct attempt *a, struct talc_error *err) {
@@ -226,7 +227,7 @@ static void print_table(const struct eval *e) {
                f->n_words ? 100.0 * (double)f->n_known / (double)f->n_words : 0, f->n_words, f->repeats, f->n);
 }
 
-static void print_json(const struct eval *e) {
+static bool print_json(const struct eval *e, struct talc_error *err) {
     const struct free_text *f = &e->samples;
     size_t n;
     json_t *parts = json_object(), *intervals = json_object(), *baseline = json_object();
@@ -246,7 +247,7 @@ static void print_json(const struct eval *e) {
         json_object_set_new(o, "known_words", json_real(f->n_words ? (double)f->n_known / (double)f->n_words : 0));
         json_object_set_new(o, "repeating_samples", json_integer((json_int_t)f->repeats));
     }
-    cli_print_json(stdout, o, NULL);
+    return cli_print_json(stdout, o, err);
 }
 
 /* Generated code is run only where it can be isolated. */
@@ -256,23 +257,15 @@ static void open_runner(struct eval *e) {
     else cli_say(e->quiet, "talc eval: code is skipped: %s\n", why.message);
 }
 
-static bool close_answers(struct eval *e, struct talc_error *err) {
-    if (!e->answers_file) return true;
-    bool ok = !ferror(e->answers_file);
-    ok = fclose(e->answers_file) == 0 && ok;
-    e->answers_file = NULL;
-    return ok ? true : talc_fail_errno(err, "cannot write %s", e->answers);
-}
-
 static bool evaluate(struct eval *e, struct stream *stream, struct talc_error *err) {
     open_runner(e);
     if (!checker_load(&e->tests, e->data, e->stop, err)) return false;
     if (!assistant_open(&e->assistant, e->model, stream, &(struct engine_options){.n_streams = (int)e->streams}, err)) return false;
-    if (e->answers && !(e->answers_file = fopen(e->answers, "w"))) return talc_fail_errno(err, "cannot write %s", e->answers);
-    bool ok = run_tests(e, err) && close_answers(e, err) && (!e->baseline || run_baseline(e, err)) &&
-              run_free_text(e, err);
-    if (ok && e->json) print_json(e);
-    else if (ok) print_table(e);
+    if (e->answers && !atomic_file_open(&e->answers_file, e->answers, err)) return false;
+    bool ok = run_tests(e, err) && (!e->answers || atomic_file_commit(&e->answers_file, err)) &&
+              (!e->baseline || run_baseline(e, err)) && run_free_text(e, err);
+    if (ok && e->json) return print_json(e, err);
+    if (ok) print_table(e);
     return ok;
 }
 
@@ -280,7 +273,7 @@ static void close_all(struct eval *e) {
     assistant_close(&e->assistant);
     checker_free(&e->tests);
     if (e->words) word_set_close(e->words);
-    if (e->answers_file) fclose(e->answers_file);
+    atomic_file_abort(&e->answers_file);
 }
 
 int cmd_eval(int argc, char **argv) {

@@ -20,7 +20,7 @@ struct generate {
 static bool print_piece(void *context, const char *text, size_t n_bytes) {
     const struct generate *g = context;
     if (!g->json) {
-        fwrite(text, 1, n_bytes, stdout);
+        cli_print_text(stdout, text, n_bytes);
         fflush(stdout);
     }
     return !*g->interrupted && !ferror(stdout);
@@ -66,7 +66,7 @@ static bool generate(const struct generate *g, struct assistant *a, struct talc_
     answer.prompt = ids.ids;
     answer.n_prompt = (int)ids.count;
     ok = ok && engine_check(a->engine, &answer, err); /* before anything is printed */
-    if (ok && !g->json) fputs(g->prompt, stdout);
+    if (ok && !g->json) cli_print_text(stdout, g->prompt, strlen(g->prompt));
     ok = ok && engine_generate(a->engine, &answer, err);
     if (ok && g->json) ok = print_json(&answer, g->logprobs, err);
     if (ok && !g->json) putchar('\n');

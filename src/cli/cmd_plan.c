@@ -1,5 +1,4 @@
-/* cmd_plan.c - talc plan: what a training run, answering users, or alignment takes on given hardware, before it starts.
- */
+/* cmd_plan.c - talc plan: what a training run, answering users, or alignment takes on given hardware, before it starts. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -55,8 +54,7 @@ static bool parse_count(const char *text, double *out, struct talc_error *err) {
     return true;
 }
 
-/* ---- what is asked -------------------------------------------------------------------------------------------------
- */
+/* ---- what is asked ------------------------------------------------------------------------------------------------- */
 
 /* Tables of the user's: --tables, else TALC_HOME/plan, else XDG_DATA_HOME/talc/plan (~/.local/share). */
 static void find_folder(struct planner *p) {
@@ -213,15 +211,6 @@ static bool find_job(struct planner *p, struct talc_error *err) {
 
 /* ---- what is answered ------------------------------------------------------------------------------------------- */
 
-static bool print_object(json_t *object, struct talc_error *err) {
-    struct buffer line = {0};
-    bool ok = object ? json_append_line(&line, object, err) : talc_fail(err, "out of memory");
-    if (ok) printf("%s\n", line.data);
-    buffer_free(&line);
-    json_decref(object);
-    return ok;
-}
-
 static bool write_report(const struct planner *p, const struct training_plan *plan, struct talc_error *err) {
     struct plan_point points[PLAN_POINTS];
     struct buffer page = {0};
@@ -239,7 +228,7 @@ static bool answer_training(const struct planner *p, struct talc_error *err) {
     if (!plan_training(&p->request, &plan, err)) return false;
     bool ok = !p->o.html || write_report(p, &plan, err);
     if (ok && p->o.json)
-        ok = print_object(training_plan_json(&p->request, &plan), err);
+        ok = cli_print_json(stdout, training_plan_json(&p->request, &plan), err);
     else if (ok)
         plan_text_training(&p->request, &plan);
     training_plan_free(&plan);
@@ -252,7 +241,7 @@ static bool answer_serving(const struct planner *p, struct talc_error *err) {
                                 o->cached, o->token_ms / 1000, o->first_ms / 1000, SERVING_LOAD_DEFAULT.busy};
     struct serving_plan plan;
     if (!serving_plan(&p->request.job, &load, &p->request.prices, &plan, err)) return false;
-    if (o->json) return print_object(serving_plan_json(&p->request.job, &load, &plan), err);
+    if (o->json) return cli_print_json(stdout, serving_plan_json(&p->request.job, &load, &plan), err);
     plan_text_serving(&p->request, &load, &plan);
     return true;
 }
@@ -264,7 +253,7 @@ static bool answer_rlhf(const struct planner *p, struct talc_error *err) {
     if (p->o.prompt_tokens > 0) load.prompt_tokens = p->o.prompt_tokens;
     if (p->o.output_tokens > 0) load.answer_tokens = p->o.output_tokens;
     if (!rlhf_plan(&p->request, &load, &plan, err)) return false;
-    if (p->o.json) return print_object(rlhf_plan_json(&p->request, &plan), err);
+    if (p->o.json) return cli_print_json(stdout, rlhf_plan_json(&p->request, &plan), err);
     plan_text_rlhf(&p->request, &load, &plan);
     return true;
 }
@@ -282,8 +271,6 @@ static bool answer_what_fits(struct planner *p, struct talc_error *err) {
             struct planner one = *p;
             one.o.preset = presets[i].name, one.o.model = NULL, one.o.precision = precisions[k];
             if (!find_job(&one, err)) return json_decref(rows), false;
-            one.request.job.model = &one.model, one.request.job.chip = &one.chip,
-            one.request.job.network = &one.network, one.request.job.software = &one.software;
             if (one.chip.peak[one.request.job.precision] <= 0) continue;
             bool fits = plan_training(&one.request, &plan, &why);
             char text[128] = "";
@@ -303,7 +290,7 @@ static bool answer_what_fits(struct planner *p, struct talc_error *err) {
             if (fits) training_plan_free(&plan);
         }
     }
-    if (p->o.json) return print_object(rows, err);
+    if (p->o.json) return cli_print_json(stdout, rows, err);
     json_decref(rows);
     return true;
 }
@@ -366,11 +353,9 @@ static bool answer(struct planner *p, struct talc_error *err) {
 int cmd_plan(int argc, char **argv) {
     struct planner p = {.o = {.gpu = "a100-80",
                               .tokens = "300B",
-
                               .currency = "USD",
                               .grid = "us",
                               .failures = "llama3",
-
                               .zero = -1,
                               .requests = 1,
                               .cached = 0.5,
@@ -448,7 +433,7 @@ int cmd_plan(int argc, char **argv) {
     };
     struct command_line line = {
         .command = "plan",
-        .summary = "What a training run costs on given hardware, before it starts.",
+        .summary = "what a training run costs on given hardware, before it starts",
         .arguments = "",
         .example = "talc plan --preset gpt3-175b --gpu v100 --gpus 10000 --tokens 300B --price-date 2020-06\n"
                    "  talc plan --preset llama3-70b --gpu h100 --precision fp8 --serve --users 10000\n"

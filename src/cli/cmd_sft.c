@@ -57,18 +57,28 @@ static bool open_model(struct sft *s, struct stream *stream, struct talc_error *
 
 /* ---- what is learnt, in colours -------------------------------------------------------------------------------------- */
 
-static void print_masked(const struct sft *s, const struct chat_document *d) {
+/* Runs of tokens of a kind, printed as one: a character may have several tokens. */
+static bool print_masked(const struct sft *s, const struct chat_document *d, struct talc_error *err) {
+    static const char *const colours[] = {"\033[0m\033[90m", "\033[0m\033[30;42m"};
     bool colour = cli_colour(1);
-    int last = -1;
-    for (size_t i = 0; i < d->ids.count; i++) {
-        size_t n;
-        int learn = d->learn.data[i] != 0;
-        const char *bytes = tokenizer_token_bytes(s->tokenizer, d->ids.ids[i], &n);
-        if (learn != last) fputs(colour ? (learn ? "\033[0m\033[30;42m" : "\033[0m\033[90m") : learn ? "[[" : last == 1 ? "]]" : "", stdout);
-        last = learn;
-        fwrite(bytes, 1, n, stdout);
+    struct buffer run = {0};
+    for (size_t i = 0, end; i < d->ids.count; i = end) {
+        bool learn = d->learn.data[i] != 0;
+        buffer_clear(&run);
+        for (end = i; end < d->ids.count && (d->learn.data[end] != 0) == learn; end++) {
+            size_t n;
+            const char *bytes = tokenizer_token_bytes(s->tokenizer, d->ids.ids[end], &n);
+            buffer_append(&run, bytes, n);
+        }
+        fputs(colour ? colours[learn] : learn ? "[[" : "", stdout);
+        if (run.length) cli_print_text(stdout, run.data, run.length);
+        if (learn && !colour) fputs("]]", stdout);
+        if (!buffer_ok(&run)) break;
     }
-    fputs(colour ? "\033[0m\n" : last == 1 ? "]]\n" : "\n", stdout);
+    fputs(colour ? "\033[0m\n" : "\n", stdout);
+    bool ok = buffer_ok(&run) || talc_fail(err, "out of memory for the text of a chat");
+    buffer_free(&run);
+    return ok;
 }
 
 static bool show_mask(struct sft *s, struct talc_error *err) {
@@ -80,7 +90,7 @@ static bool show_mask(struct sft *s, struct talc_error *err) {
         bool ok = reader && chat_reader_next(reader, &record, err) && chat_document_encode(&s->documents, &record, &document, err);
         if (ok) {
             printf("--- %s (%s), %zu tokens\n", record.where, chat_format_name(record.format), document.ids.count);
-            print_masked(s, &document);
+            ok = print_masked(s, &document, err);
         }
         chat_document_free(&document);
         chat_reader_close(reader);

@@ -9,9 +9,9 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/progress.h"
-#include "base/utf8.h"
 #include "cli/cli.h"
 #include "data/chat_reader.h"
+#include "data/input_stream.h"
 #include "data/text_reader.h"
 #include "file/atomic.h"
 #include "file/json.h"
@@ -126,7 +126,7 @@ static bool read_json(struct training *t, struct tokenizer_trainer *trainer, con
 }
 
 static bool read_file(struct training *t, struct tokenizer_trainer *trainer, const char *path, struct talc_error *err) {
-    if (strstr(path, ".json")) return read_json(t, trainer, path, err);
+    if (path_has_extension(path, "json") || path_has_extension(path, "jsonl")) return read_json(t, trainer, path, err);
     struct text_reader *reader = text_reader_open(path, t->allow_invalid, t->stop, err);
     struct text_piece piece = {.text = ""};
     bool ok = reader;
@@ -141,21 +141,18 @@ static bool read_file(struct training *t, struct tokenizer_trainer *trainer, con
     return ok;
 }
 
-static void report(const struct training *t, const struct tokenizer *tok) {
-    if (t->json) {
-        json_t *result = json_pack("{s:s, s:i, s:s, s:I}", "out", t->out, "vocab_size", (int)tokenizer_vocab_size(tok),
-                                   "type", t->type, "text_bytes", (json_int_t)t->n_bytes);
-        struct buffer line = {0};
-        if (result && json_append_line(&line, result, NULL)) puts(line.data);
-        buffer_free(&line);
-        json_decref(result);
-        return;
-    }
+static bool report(const struct training *t, const struct tokenizer *tok, struct talc_error *err) {
+    if (t->json)
+        return cli_print_json(stdout,
+                              json_pack("{s:s, s:i, s:s, s:I}", "out", t->out, "vocab_size", (int)tokenizer_vocab_size(tok),
+                                        "type", t->type, "text_bytes", (json_int_t)t->n_bytes),
+                              err);
     char text[32];
     printf("%s: %s, %d tokens from %s of text\n", t->out, tokenizer_description(tok), (int)tokenizer_vocab_size(tok),
            format_bytes((double)t->n_bytes, text));
     if (strcmp(t->type, "bpe") == 0 && tokenizer_vocab_size(tok) < t->vocab_size)
         printf("The text gives no more tokens than these; --vocab-size asked for %lld.\n", (long long)t->vocab_size);
+    return true;
 }
 
 static bool train_from_files(struct training *t, const struct tokenizer_train_options *options,
@@ -170,8 +167,7 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
     struct tokenizer *tok = ok ? tokenizer_trainer_finish(trainer, err) : NULL;
     progress_clear(&t->progress);
     tokenizer_trainer_close(trainer);
-    ok = tok && folder_create(t->out, err) && tokenizer_save_folder(tok, t->out, NULL, err);
-    if (ok) report(t, tok);
+    ok = tok && folder_create(t->out, err) && tokenizer_save_folder(tok, t->out, NULL, err) && report(t, tok, err);
     tokenizer_free(tok);
     return ok;
 }
@@ -347,18 +343,14 @@ static bool decode(const struct use *use, const struct tokenizer *tok, const str
     return ok;
 }
 
-/* Bytes that a terminal cannot show as they are, or should not obey, are written as <e2>. */
-static void print_visible(const char *bytes, size_t n, const char *reset) {
-    for (size_t i = 0; i < n;) {
-        int32_t codepoint;
-        size_t length = (size_t)utf8_decode(bytes + i, n - i, &codepoint);
-        if (codepoint == '\n')
-            printf("\u21b5%s\n", reset);
-        else if (codepoint < 32 || (codepoint >= 127 && codepoint < 160))
-            for (size_t j = 0; j < length; j++) printf("<%02x>", (unsigned char)bytes[i + j]);
-        else
-            fwrite(bytes + i, 1, length, stdout);
-        i += length;
+/* Tabs and line ends are shown too; a line end ends the colour. */
+static void print_token(const char *bytes, size_t n, const char *reset) {
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i; end < n && bytes[end] != '\n' && bytes[end] != '\t'; end++) continue;
+        cli_print_visible(stdout, bytes + i, end - i);
+        if (end == n) return;
+        if (bytes[end++] == '\n') printf("\u21b5%s\n", reset);
+        else fputs("<09>", stdout);
     }
 }
 
@@ -375,7 +367,7 @@ static bool show(const struct use *use, const struct tokenizer *tok, const struc
         size_t n;
         const char *bytes = tokenizer_token_bytes(tok, ids.ids[i], &n);
         fputs(!colour ? (i ? "|" : "") : tokenizer_is_special(tok, ids.ids[i]) ? "\033[7m" : colours[i % 4], stdout);
-        print_visible(bytes, n, reset);
+        print_token(bytes, n, reset);
         fputs(reset, stdout);
     }
     putchar('\n');

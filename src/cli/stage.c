@@ -160,7 +160,11 @@ static bool on_sample(void *context, const struct train_state *s, struct talc_er
     g.n_prompt = (int)stage->sample_prompt.count;
     bool ok = engine_generate(engine, &g, err);
     progress_clear(&stage->progress);
-    if (ok) cli_say(false, "--- sample after step %lld ---\n%s\n---\n", (long long)s->step, g.text.data ? g.text.data : "");
+    if (ok) {
+        cli_say(false, "--- sample after step %lld ---\n", (long long)s->step);
+        cli_print_text(stderr, g.text.data ? g.text.data : "", g.text.length);
+        cli_say(false, "\n---\n");
+    }
     generation_free(&g);
     engine_close(engine);
     return ok;

@@ -9,7 +9,7 @@
  * it is then ready and the rest is to be dropped. */
 bool stream_text_ready(const struct buffer *pending, const char *const *stops, int n_stops, size_t *n_ready);
 
-/* Appends n bytes to `out`, each maximal broken piece as U+FFFD. */
+/* Appends n bytes to `out`, each byte that is no UTF-8 as U+FFFD. */
 void stream_text_append(struct buffer *out, const char *text, size_t n);
 
 #endif

@@ -98,6 +98,15 @@ for text in '' 'Who sang?\n'; do
 done
 fi
 
+# What a file holds reaches the terminal as text: nothing that it would obey, no character torn.
+if [ $terminal = yes ]; then
+    printf '{"prompt": "a\\u001b]52;c;YQ==\\u0007b\\u009b1m", "completion": "Gr\303\274\303\237e \342\202\254\\n\\tend"}\n' >"$work/hostile.jsonl"
+    script -qefc "$TALC sft -m $work/base --data $work/hostile.jsonl --show-mask --color never" /dev/null >"$work/seen" 2>&1 || fail "show-mask on a terminal"
+    seen 'a<1b>\]52;c;YQ==<07>b<c2><9b>1m'
+    seen 'Grüße €'
+    "$TALC" sft -m "$work/base" --data "$work/hostile.jsonl" --show-mask | grep -q "$(printf '\033')]52" || fail "what goes to a file is changed"
+fi
+
 # Without a terminal.
 chat() { "$TALC" chat -m "$work/sft" --temp 0 --max-tokens 4 "$@"; }
 printf '/save %s/saved.jsonl\nWho sang?\n/save %s/saved.jsonl\n/saved nothing\n' "$work" "$work" | chat --system 'Be kind.' >"$work/out" 2>"$work/err" ||
@@ -107,7 +116,11 @@ must "$TALC" sft -m "$work/base" --data "$work/saved.jsonl" --show-mask
 printf '"""\nWho\nsang?' | chat >"$work/out" || fail "a message that the end of the input closes"
 [ -s "$work/out" ] || fail "a message that the end of the input closes got no answer"
 printf '' | chat >"$work/out" || fail "no input at all"
+printf '"""\n/what is this?\n"""\n' | chat >"$work/out" 2>"$work/err" || fail "a message of several lines that begins with /"
+grep -q 'forget the conversation' "$work/err" && fail "a message of several lines is taken for a command"
 bad=$(printf 'a\377')
+printf '/system %s\n/save %s/none.jsonl\n' "$bad" "$work" | chat 2>"$work/err"
+grep -q 'UTF-8' "$work/err" || fail "/system with text that is not UTF-8 is passed over in silence"
 refuses 'UTF-8' sh -c "echo '$bad' | $TALC chat -m $work/sft"
 refuses 'UTF-8' "$TALC" chat -m "$work/sft" --system "$bad"
 refuses 'no chat template' "$TALC" chat -m "$work/base"

@@ -160,6 +160,16 @@ done
 mkdir "$work/free" && : >"$work/free/settings.json.tmp-4194305" # left by a run that was killed
 must train "$work/free" --steps 1
 
+# Answers that could not be had do not replace those that are there.
+printf '{"skill": "fact", "messages": [{"role": "user", "content": "Who?"}], "answer": "a", "check": {"type": "fact"}}\n' >"$work/tests.jsonl"
+echo kept >"$work/answers"
+refuses 'no chat template' "$TALC" eval -m "$work/base" --data "$work/tests.jsonl" --answers "$work/answers" --quiet
+[ "$(cat "$work/answers")" = kept ] || fail "the answers of before are gone"
+
+# A file is JSON by its own name, not by its folder's.
+mkdir "$work/a.json.d" && cp "$work/text.txt" "$work/a.json.d/"
+must "$TALC" tokenizer train --vocab-size 300 --out "$work/tok3" "$work/a.json.d/text.txt"
+
 # An interrupt leaves no half of anything, and says 130.
 interrupt() { # COMMAND...: must end with 130, within 20 seconds
     "$@" >"$work/out" 2>"$work/err" &
