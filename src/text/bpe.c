@@ -418,7 +418,7 @@ static void spread_not_simple(struct bpe *bpe) {
 
 /* Which tokens' own text is encoded as something else: what `whole_words` changes. Of one that is not simple that is
  * not known. */
-static bool find_longest_other(struct bpe *bpe, const struct vocabulary *v) {
+static bool list_others(struct bpe *bpe, const struct vocabulary *v) {
     bool *made = calloc((size_t)v->size + 1, sizeof *made);
     if (!made) return false;
     for (int byte = 0; byte < 256; byte++)
@@ -428,9 +428,13 @@ static bool find_longest_other(struct bpe *bpe, const struct vocabulary *v) {
         made[bpe->merges[i].result] = split->simple && made[split->left] && made[split->right] &&
                                       seam_holds(bpe, split->left, split->right, split->rank);
     }
-    for (int32_t id = 0; id < v->size; id++)
-        if (v->tokens[id].kind == TOKEN_TEXT && !made[id] && v->tokens[id].n_bytes > bpe->longest_other)
-            bpe->longest_other = v->tokens[id].n_bytes;
+    for (int32_t id = 0; id < v->size; id++) {
+        const struct vocabulary_token *token = &v->tokens[id];
+        if (token->kind != TOKEN_TEXT || made[id]) continue;
+        size_t bit = bpe_other_bit(vocabulary_bytes(v, token), token->n_bytes);
+        bpe->others[bit / 64] |= (uint64_t)1 << (bit % 64);
+        if (token->n_bytes > bpe->longest_other) bpe->longest_other = token->n_bytes;
+    }
     free(made);
     return true;
 }
@@ -451,7 +455,7 @@ bool bpe_finish(struct bpe *bpe, const struct vocabulary *v, struct talc_error *
     if (ok && (ok = list_splits(bpe, v))) spread_not_simple(bpe);
     if (!ok || (bpe->symbols == BPE_BYTES && !list_byte_pairs(bpe, v)))
         return talc_fail(err, "out of memory for %zu merges", bpe->n_merges);
-    if (bpe->whole_words && !find_longest_other(bpe, v)) return talc_fail(err, "out of memory for a vocabulary");
+    if (bpe->whole_words && !list_others(bpe, v)) return talc_fail(err, "out of memory for a vocabulary");
     bpe->borders = bpe_borders_new(bpe, v);
     return bpe->borders || talc_fail(err, "out of memory for the borders of characters");
 }

@@ -55,7 +55,15 @@ struct bpe {
     bool other_lengths;    /* a merge makes a token whose bytes are not those of its parts (an added one, as it is
                             * written): its length says nothing of the text, so words are merged at once */
     uint32_t longest_other; /* whole_words: bytes of the longest token that merges alone do not lead to; 0: none */
+    uint64_t others[256];   /* a bit, by bpe_other_bit, for each such token */
 };
+
+/* 0 to 2^14 - 1, by some of the bytes of a text of n > 0. */
+static inline size_t bpe_other_bit(const char *text, size_t n) {
+    const unsigned char *t = (const unsigned char *)text;
+    uint32_t some = (uint32_t)n ^ (uint32_t)t[n - 1] << 8 ^ (uint32_t)t[n / 2] << 16 ^ (uint32_t)t[n > 2 ? 2 : 0] << 24;
+    return some * 0x9e3779b1u >> 18;
+}
 
 /* Appends a merge; ranks must not fall. False: out of memory. */
 bool bpe_add_merge(struct bpe *bpe, struct bpe_merge merge);

@@ -2,6 +2,7 @@
 #include "text/bpe_borders.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/utf8.h"
 #include "text/bpe.h"
@@ -65,15 +66,13 @@ static void note_merges(struct bpe_borders *b, struct ends *ends, const struct b
     }
 }
 
-static uint32_t wide_entry(const struct ends *ends, uint32_t codepoint, int32_t id, size_t n_ids) {
-    uint32_t left = 0, left_of = 0, entry = (uint32_t)id | (uint32_t)n_ids << 22;
+static uint32_t wide_ends(const struct ends *ends, uint32_t codepoint, size_t n_ids) {
+    uint32_t left = 0, left_of = ends->left_of[codepoint], left_of_part = 0;
     for (int end = 0; end < BPE_END_COUNT; end++) {
-        uint32_t right = bpe_right_end(codepoint, (enum bpe_end)end);
         left |= (uint32_t)ends->left[bpe_left_end(codepoint, (enum bpe_end)end)] << end;
-        left_of |= ends->left_of[right];
-        if (end != BPE_END_WHOLE && ends->left_of[right]) entry |= BPE_WIDE_PARTS;
+        if (end != BPE_END_WHOLE) left_of_part |= ends->left_of[bpe_right_end(codepoint, (enum bpe_end)end)];
     }
-    return entry | left << 24 | left_of << 27;
+    return (uint32_t)n_ids | left << 2 | left_of << 5 | left_of_part << 8;
 }
 
 static void list_characters(struct bpe_borders *b, const struct ends *ends, const struct bpe *bpe,
@@ -86,8 +85,8 @@ static void list_characters(struct bpe_borders *b, const struct ends *ends, cons
         if (codepoint >= 0xd800 && codepoint <= 0xdfff) continue;
         int n = utf8_encode(codepoint, bytes);
         if (!bpe_merge_text(bpe, v, &scratch, bytes, (size_t)n, ids, &n_ids, NULL)) continue;
-        b->wide[codepoint] = wide_entry(ends, (uint32_t)codepoint, ids[0], n_ids);
-        for (size_t i = 1; i < n_ids; i++) b->more[codepoint][i - 1] = ids[i];
+        b->wide[codepoint].ends = wide_ends(ends, (uint32_t)codepoint, n_ids);
+        memcpy(b->wide[codepoint].ids, ids, n_ids * sizeof *ids);
     }
     bpe_scratch_free(&scratch);
 }
@@ -112,7 +111,8 @@ static void list_pairs(struct bpe_borders *b, const struct bpe *bpe, const struc
     bpe_scratch_free(&scratch);
 }
 
-bool bpe_ends_merge(const struct bpe_borders *b, int32_t x, int32_t y, unsigned left_ends) {
+bool bpe_ends_merge(const struct bpe_borders *b, int32_t x, uint32_t ends_x, int32_t y, uint32_t ends_y) {
+    unsigned left_ends = BPE_WIDE_LEFT(ends_x) & (BPE_WIDE_LEFT_OF(ends_y) | BPE_WIDE_LEFT_OF_PART(ends_y));
     for (int i = 0; i < BPE_END_COUNT; i++) {
         for (int j = 0; (left_ends >> i & 1) && j < BPE_END_COUNT; j++) {
             size_t bit = bpe_border_bit(b, bpe_left_end((uint32_t)x, (enum bpe_end)i),
@@ -130,10 +130,9 @@ static bool take_memory(struct bpe_borders *b, size_t n_merges) {
     b->n_pair_slots = 64;
     while (b->n_pair_slots * 2 < n_merges * 3) b->n_pair_slots *= 2; /* at most two thirds are full */
     b->wide = calloc(N_BMP, sizeof *b->wide);
-    b->more = calloc(N_BMP, sizeof *b->more);
     b->bits = calloc(n_bits / 64, sizeof *b->bits);
     b->pairs = calloc(b->n_pair_slots, sizeof *b->pairs);
-    return b->wide && b->more && b->bits && b->pairs;
+    return b->wide && b->bits && b->pairs;
 }
 
 struct bpe_borders *bpe_borders_new(const struct bpe *bpe, const struct vocabulary *v) {
@@ -154,7 +153,6 @@ struct bpe_borders *bpe_borders_new(const struct bpe *bpe, const struct vocabula
 void bpe_borders_free(struct bpe_borders *borders) {
     if (!borders) return;
     free(borders->wide);
-    free(borders->more);
     free(borders->bits);
     free(borders->pairs);
     free(borders);

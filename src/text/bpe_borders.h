@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct bpe;
 struct vocabulary;
@@ -20,14 +21,18 @@ struct vocabulary;
 /* Which part of a character a token has that ends (begins) with it. */
 enum bpe_end { BPE_END_WHOLE, BPE_END_TWO_BYTES, BPE_END_ONE_BYTE, BPE_END_COUNT };
 
-/* A character: its first id, how many ids it has, the ends of it that left tokens of merges have (bits of enum
- * bpe_end), those that left tokens have of merges whose right token has an end of it, and whether that end may be a
- * part of it. So small that those of a text stay in the nearest caches. */
-#define BPE_WIDE_ID(wide) ((int32_t)((wide) & 0x3fffff))
-#define BPE_WIDE_IDS(wide) ((wide) >> 22 & 3) /* 1 to 3; 0: not a character that borders are known for */
-#define BPE_WIDE_LEFT(wide) ((wide) >> 24 & 7)
-#define BPE_WIDE_LEFT_OF(wide) ((wide) >> 27 & 7)
-#define BPE_WIDE_PARTS ((uint32_t)1 << 30)
+/* A character, in the four numbers that one load brings. `ends`: how many ids it has (bits 0-1; 0: not a character that
+ * borders are known for), and, as bits of enum bpe_end, the ends of it that left tokens of merges have, those that left
+ * tokens have of merges whose right token begins with it as a whole, and of those whose right token begins with a part
+ * of it. */
+struct bpe_wide {
+    uint32_t ends;
+    int32_t ids[3];
+};
+#define BPE_WIDE_IDS(ends) ((ends) & 3)
+#define BPE_WIDE_LEFT(ends) ((ends) >> 2 & 7)
+#define BPE_WIDE_LEFT_OF(ends) ((ends) >> 5 & 7)
+#define BPE_WIDE_LEFT_OF_PART(ends) ((ends) >> 8 & 7)
 
 /* Two characters side by side that a merge may join. */
 struct bpe_wide_pair {
@@ -36,8 +41,7 @@ struct bpe_wide_pair {
 };
 
 struct bpe_borders {
-    uint32_t *wide;              /* [65536] by codepoint */
-    int32_t (*more)[2];          /* [65536] the second and the third id */
+    struct bpe_wide *wide;       /* [65536] by codepoint */
     uint64_t *bits;              /* one, by hash, for each pair of ends that a merge brings together */
     int shift;                   /* 64 - log2(bits) */
     struct bpe_wide_pair *pairs; /* hash table; pairs that are 1 or 2 ids */
@@ -48,11 +52,29 @@ struct bpe_borders {
 struct bpe_borders *bpe_borders_new(const struct bpe *bpe, const struct vocabulary *v);
 void bpe_borders_free(struct bpe_borders *borders); /* NULL is fine */
 
-/* The character of three bytes at text[at..n), -1 when there is none (what no UTF-8 can be has no ids). */
+/* The character of three bytes, lowest byte first; -1 when these are none (what no UTF-8 can be has no ids). */
+static inline int32_t bpe_wide_of(uint32_t bytes) {
+    if ((bytes & 0xc0c0f0) != 0x8080e0) return -1;
+    return (int32_t)((bytes & 15) << 12 | (bytes >> 2 & 0xfc0) | (bytes >> 16 & 63));
+}
+
+/* The character of three bytes at text[at..n), -1 when there is none. */
 static inline int32_t bpe_wide_at(const char *text, size_t n, size_t at) {
     const unsigned char *t = (const unsigned char *)text + at;
-    if (n - at < 3 || (t[0] & 0xf0) != 0xe0 || (t[1] & 0xc0) != 0x80 || (t[2] & 0xc0) != 0x80) return -1;
-    return (t[0] & 15) << 12 | (t[1] & 63) << 6 | (t[2] & 63);
+    if (n - at < 3) return -1;
+    return bpe_wide_of((uint32_t)t[0] | (uint32_t)t[1] << 8 | (uint32_t)t[2] << 16);
+}
+
+/* The same for at > 0: the byte before it makes it four that one load brings. */
+static inline int32_t bpe_wide_behind(const char *text, size_t n, size_t at) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint32_t bytes;
+    if (n - at < 3) return -1;
+    memcpy(&bytes, text + at - 1, sizeof bytes);
+    return bpe_wide_of(bytes >> 8);
+#else
+    return bpe_wide_at(text, n, at);
+#endif
 }
 
 /* The key of one end of the character `codepoint`. */
@@ -72,15 +94,16 @@ static inline size_t bpe_border_bit(const struct bpe_borders *b, uint32_t left, 
 }
 
 /* As bpe_may_merge, for every pair of their ends. */
-bool bpe_ends_merge(const struct bpe_borders *b, int32_t x, int32_t y, unsigned left_ends);
+bool bpe_ends_merge(const struct bpe_borders *b, int32_t x, uint32_t ends_x, int32_t y, uint32_t ends_y);
 
-/* False: no merge reaches over the border between the characters x and y. */
-static inline bool bpe_may_merge(const struct bpe_borders *b, int32_t x, uint32_t wide_x, int32_t y, uint32_t wide_y) {
-    unsigned left_ends = BPE_WIDE_LEFT(wide_x) & BPE_WIDE_LEFT_OF(wide_y);
-    if (!left_ends) return false;
+/* False: no merge reaches over the border between the characters x and y, whose ends these are. Without branches but
+ * the seldom one: whether two characters merge cannot be foreseen. */
+static inline bool bpe_may_merge(const struct bpe_borders *b, int32_t x, uint32_t ends_x, int32_t y, uint32_t ends_y) {
+    unsigned left = BPE_WIDE_LEFT(ends_x), left_of = BPE_WIDE_LEFT_OF(ends_y);
     size_t bit = bpe_border_bit(b, (uint32_t)x, (uint32_t)y); /* of both as a whole */
-    return (b->bits[bit / 64] >> (bit % 64) & 1) ||
-           ((left_ends > 1 || (wide_y & BPE_WIDE_PARTS)) && bpe_ends_merge(b, x, y, left_ends));
+    unsigned whole = (unsigned)(b->bits[bit / 64] >> (bit % 64)) & left & left_of & 1;
+    unsigned others = left & ((left_of & ~1u) | BPE_WIDE_LEFT_OF_PART(ends_y));
+    return __builtin_expect(others != 0, false) ? whole || bpe_ends_merge(b, x, ends_x, y, ends_y) : whole;
 }
 
 static inline size_t bpe_pair_slot(const struct bpe_borders *b, uint32_t characters) {

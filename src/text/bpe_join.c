@@ -91,51 +91,66 @@ static bool join_parts(const struct joining *j, size_t begin, size_t stop, int32
     return true;
 }
 
+/* ==== words in characters of three bytes ========================================================= */
+
 /* A character that borders are known for. */
 struct wide {
     int32_t codepoint;
-    uint32_t entry; /* 0: there is none */
+    uint32_t ends; /* 0: there is none */
 };
 
-static inline struct wide wide_at(const uint32_t *entries, const char *text, size_t n, size_t at) {
-    int32_t codepoint = bpe_wide_at(text, n, at);
-    return (struct wide){codepoint, codepoint < 0 ? 0 : entries[codepoint]};
+static inline struct wide wide_of(const struct bpe_wide *characters, int32_t codepoint) {
+    return (struct wide){codepoint, codepoint < 0 ? 0 : characters[codepoint].ends};
 }
 
-/* A part that no merge leaves and that is more than one character. Apart, so that the loop over characters is small. */
+/* A part that no merge leaves. Apart, so that the loop over characters is small. */
 static bool __attribute__((noinline)) encode_bordered(const struct joining *j, size_t begin, size_t end, int32_t *ids,
                                                       size_t *n_ids) {
-    const struct bpe_borders *borders = j->bpe->borders;
-    struct wide first = wide_at(borders->wide, j->text, end, begin);
-    struct wide second = first.entry && end - begin == 6 ? wide_at(borders->wide, j->text, end, begin + 3) : first;
-    bool two = first.entry && second.entry && end - begin == 6;
-    const struct bpe_wide_pair *pair = two ? bpe_wide_pair(borders, first.codepoint, second.codepoint) : NULL;
-    if (pair) {
-        memcpy(ids, pair->ids, sizeof pair->ids);
-        *n_ids = pair->ids[1] < 0 ? 1 : 2;
-        return true;
-    }
     return end - begin <= WORD_CACHE_SHORT_BYTES ? encode_part(j, begin, end, ids, n_ids)
                                                  : join_parts(j, begin, end, ids, n_ids);
 }
 
-static bool encode_between_borders(const struct joining *j, int32_t *ids, size_t *n_ids) {
-    const struct bpe_borders borders = *j->bpe->borders;
+/* Words side by side that are cut where no merge reaches over, and where they end. */
+struct words {
+    const size_t *ends;
+    size_t begin, count;
+};
+
+/* Where what begins at `at` and is no such character ends: where one begins, or a word ends. Apart, so that it is a
+ * branch: else the place of the next character would wait for the ends of this one. */
+static size_t __attribute__((noinline)) end_of_others(const struct bpe_wide *characters, const char *text,
+                                                      const size_t *word_ends, size_t at) {
+    while (*word_ends <= at) word_ends++;
+    for (at++; at < *word_ends; at++)
+        if (wide_of(characters, bpe_wide_behind(text, *word_ends, at)).ends) break;
+    return at;
+}
+
+static bool encode_between_borders(const struct joining *j, const struct words *words, int32_t *ids, size_t *n_ids) {
+    const struct bpe_borders *borders = j->bpe->borders;
+    const struct bpe_wide *characters = borders->wide;
     const char *text = j->text;
-    const size_t n = j->n;
-    struct wide here = wide_at(borders.wide, text, n, 0), next = {-1, 0};
+    const size_t n = words->ends[words->count - 1];
+    const size_t *end = words->ends; /* the first that is not before `at` */
+    struct wide before = {-1, 0}, here = wide_of(characters, bpe_wide_at(text, n, words->begin)), next;
     int32_t *out = ids;
-    for (size_t begin = 0, at = 0; at < n; here = next) {
+    for (size_t begin = words->begin, at = begin; at < n; before = here, here = next) {
         size_t n_new;
-        at += here.entry ? 3 : 1;
-        next = wide_at(borders.wide, text, n, at);
-        bool joined = !here.entry || !next.entry ||
-                      bpe_may_merge(&borders, here.codepoint, here.entry, next.codepoint, next.entry);
-        if (joined && at < n) continue;
-        if (here.entry && at - begin == 3) {
-            *out = BPE_WIDE_ID(here.entry);
-            n_new = BPE_WIDE_IDS(here.entry);
-            if (n_new > 1) memcpy(out + 1, borders.more[here.codepoint], sizeof *borders.more);
+        at = here.ends ? at + 3 : end_of_others(characters, text, end, at);
+        next = wide_of(characters, bpe_wide_behind(text, n, at));
+        if (!here.ends || !next.ends ||
+            bpe_may_merge(borders, here.codepoint, here.ends, next.codepoint, next.ends)) {
+            while (*end < at) end++;
+            if (at < *end) continue;
+        }
+        const struct bpe_wide_pair *pair;
+        if (here.ends && at - begin == 3) {
+            memcpy(out, characters[here.codepoint].ids, sizeof characters->ids);
+            n_new = BPE_WIDE_IDS(here.ends);
+        } else if (here.ends && before.ends && at - begin == 6 &&
+                   (pair = bpe_wide_pair(borders, before.codepoint, here.codepoint))) {
+            memcpy(out, pair->ids, sizeof pair->ids);
+            n_new = pair->ids[1] < 0 ? 1 : 2;
         } else if (!encode_bordered(j, begin, at, out, &n_new)) {
             return false;
         }
@@ -145,6 +160,8 @@ static bool encode_between_borders(const struct joining *j, int32_t *ids, size_t
     *n_ids = (size_t)(out - ids);
     return true;
 }
+
+/* ==== words ====================================================================================== */
 
 static bool is_wide(const char *word, size_t n) {
     for (size_t i = 0; i < n; i++)
@@ -159,17 +176,50 @@ static size_t fuse_unknown(const struct bpe *bpe, int32_t *ids, size_t n) {
     return kept;
 }
 
+/* A word that is a token merges do not lead to. */
+static inline bool find_other(const struct bpe *bpe, const struct vocabulary *v, const char *word, size_t n,
+                              int32_t *id) {
+    if (n > bpe->longest_other) return false;
+    size_t bit = bpe_other_bit(word, n);
+    return (bpe->others[bit / 64] >> (bit % 64) & 1) && (*id = vocabulary_find(v, word, n)) >= 0;
+}
+
 bool bpe_encode_word(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch,
                      struct word_cache *cache, const char *word, size_t n, int32_t *ids, size_t *n_ids,
                      struct talc_error *err) {
-    if (n <= bpe->longest_other && (ids[0] = vocabulary_find(v, word, n)) >= 0) {
-        *n_ids = 1;
-        return true;
-    }
+    *n_ids = 1;
+    if (find_other(bpe, v, word, n, ids)) return true;
     struct joining j = {bpe, v, scratch, cache, word, n, err};
     bool at_once = bpe->other_lengths || (n <= WHOLE_BYTES && !is_wide(word, n));
     bool ok = at_once ? bpe_merge_text(bpe, v, scratch, word, n, ids, n_ids, err)
-                      : encode_between_borders(&j, ids, n_ids);
+                      : encode_between_borders(&j, &(struct words){&n, 0, 1}, ids, n_ids);
     if (ok && bpe->fuse_unknown && bpe->unknown_id >= 0) *n_ids = fuse_unknown(bpe, ids, *n_ids);
     return ok;
+}
+
+bool bpe_encode_words(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch,
+                      struct word_cache *cache, const char *text, size_t begin, const size_t *ends, size_t count,
+                      int32_t *ids, size_t *n_ids, struct talc_error *err) {
+    struct joining j = {bpe, v, scratch, cache, text, ends[count - 1], err};
+    bool apart = bpe->other_lengths || bpe->fuse_unknown;
+    struct words words = {ends, begin, 0}; /* that are not encoded yet */
+    size_t n_new, n_all = 0;
+    for (size_t i = 0, at = begin; i < count; at = ends[i++]) {
+        int32_t other;
+        if (!apart && !find_other(bpe, v, text + at, ends[i] - at, &other)) {
+            words.count++;
+            continue;
+        }
+        if (words.count) {
+            if (!encode_between_borders(&j, &words, ids + n_all, &n_new)) return false;
+            n_all += n_new;
+        }
+        if (!bpe_encode_word(bpe, v, scratch, cache, text + at, ends[i] - at, ids + n_all, &n_new, err)) return false;
+        n_all += n_new;
+        words = (struct words){ends + i + 1, ends[i], 0};
+    }
+    n_new = 0;
+    if (words.count && !encode_between_borders(&j, &words, ids + n_all, &n_new)) return false;
+    *n_ids = n_all + n_new;
+    return true;
 }

@@ -18,4 +18,10 @@ bool bpe_encode_word(const struct bpe *bpe, const struct vocabulary *v, struct b
                      struct word_cache *cache, const char *word, size_t n, int32_t *ids, size_t *n_ids,
                      struct talc_error *err);
 
+/* The same for `count` > 0 words of a text side by side, the first text[begin..ends[0]), the second
+ * text[ends[0]..ends[1]): quicker for those that borders fall into parts (see bpe_borders.h). */
+bool bpe_encode_words(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *scratch,
+                      struct word_cache *cache, const char *text, size_t begin, const size_t *ends, size_t count,
+                      int32_t *ids, size_t *n_ids, struct talc_error *err);
+
 #endif

@@ -87,20 +87,25 @@ static bool merge_word(struct encoding *x, const char *word, size_t n, size_t *n
 }
 
 /* A word in characters from U+3000 to U+9FFF or of full width, behind a space or not: most often a sentence or half of
- * one, that does not come again. Its parts do, and bpe_encode_word knows them. */
-static inline bool is_sentence(const char *word, size_t n) {
+ * one, that does not come again. Its parts do, and bpe_join.c knows them. Signs and line ends do come again. */
+static inline bool is_sentence(const struct tokenizer *tok, const char *word, size_t n) {
     unsigned char lead = (unsigned char)word[*word == ' ' && n > 1];
-    return (lead >= 0xe3 && lead <= 0xe9) || lead == 0xef;
+    return ((lead >= 0xe3 && lead <= 0xe9) || lead == 0xef) && (word[n - 1] & 0x80) && tokenizer_merges(tok);
 }
 
-static bool encode_sentence(struct encoding *x, const char *word, size_t n) {
+/* Sentences side by side, the first text[begin..ends[0]). */
+static bool encode_sentences(struct encoding *x, const char *text, size_t begin, const size_t *ends, size_t count) {
+    const struct tokenizer *tok = x->tok;
     size_t n_ids;
-    if (!merge_word(x, word, n, &n_ids)) return false;
+    if (!bpe_encode_words(&tok->bpe, &tok->vocabulary, &x->encoder->scratch, tok->no_cache ? NULL : &x->encoder->cache,
+                          text, begin, ends, count, x->out->ids + x->out->count, &n_ids, x->err))
+        return false;
     x->out->count += n_ids;
     return true;
 }
 
-/* A word that is not among the short ones of the cache. */
+/* A word that is no sentence and not among the short ones of the cache (the key of a longer one does not matter). `out`
+ * has room for n + WORD_CACHE_SHORT_IDS more ids. */
 static bool encode_other_word(struct encoding *x, const char *word, size_t n, struct word_key key) {
     struct token_list *out = x->out;
     struct word_cache *cache = &x->encoder->cache;
@@ -124,15 +129,10 @@ static bool encode_other_word(struct encoding *x, const char *word, size_t n, st
     return true;
 }
 
-/* A word that is not found by its key (that of a longer one does not matter). `out` has room for n +
- * WORD_CACHE_SHORT_IDS more ids. */
-static bool encode_missing(struct encoding *x, const char *word, size_t n, struct word_key key) {
-    return is_sentence(word, n) ? encode_sentence(x, word, n) : encode_other_word(x, word, n, key);
-}
-
 static inline bool encode_word(struct encoding *x, const char *word, size_t n, bool readable) {
     struct word_key key = {0, 0};
-    if (n <= WORD_CACHE_SHORT_BYTES && !is_sentence(word, n) && !x->tok->no_cache) {
+    if (is_sentence(x->tok, word, n)) return encode_sentences(x, word, 0, &n, 1);
+    if (n <= WORD_CACHE_SHORT_BYTES && !x->tok->no_cache) {
         key = word_key(word, n, readable);
         const struct word_entry *entry = word_cache_find(&x->encoder->cache, key);
         if (entry) {
@@ -141,7 +141,7 @@ static inline bool encode_word(struct encoding *x, const char *word, size_t n, b
             return true;
         }
     }
-    return encode_missing(x, word, n, key);
+    return encode_other_word(x, word, n, key);
 }
 
 static bool make_room(struct encoding *x, size_t n) {
@@ -154,8 +154,10 @@ static bool make_room(struct encoding *x, size_t n) {
 struct cut_words {
     size_t begin, count;
     size_t ends[CUT_WORDS];
-    struct word_key keys[CUT_WORDS]; /* high 0: not a word that the cache keeps by its key */
+    struct word_key keys[CUT_WORDS]; /* of what is no short word: high 0, low 1 for a sentence */
 };
+
+static inline bool key_is_sentence(struct word_key key) { return !key.high && key.low; }
 
 static void cut_words(const struct encoding *x, enum pretokenizer scanner, const char *text, size_t n, size_t at,
                       size_t stop, struct cut_words *w) {
@@ -163,25 +165,38 @@ static void cut_words(const struct encoding *x, enum pretokenizer scanner, const
     w->count = pretokenize_words(scanner, text, n, at, stop, w->ends, CUT_WORDS);
     for (size_t i = 0; i < w->count; at = w->ends[i++]) {
         size_t length = w->ends[i] - at;
-        w->keys[i] = (struct word_key){0, 0};
-        if (length > WORD_CACHE_SHORT_BYTES || is_sentence(text + at, length)) continue;
+        bool sentence = is_sentence(x->tok, text + at, length);
+        w->keys[i] = (struct word_key){sentence, 0};
+        if (length > WORD_CACHE_SHORT_BYTES || sentence) continue;
         w->keys[i] = word_key(text + at, length, n - at >= MIN_READABLE);
         __builtin_prefetch(x->encoder->cache.buckets[word_bucket(w->keys[i])]);
     }
+}
+
+/* What is not found in the cache: word i, and of sentences all that follow it. Returns how many, 0 on failure. */
+static size_t encode_missing(struct encoding *x, const char *text, const struct cut_words *w, size_t i) {
+    size_t begin = i ? w->ends[i - 1] : w->begin, count = 1;
+    if (!key_is_sentence(w->keys[i]))
+        return encode_other_word(x, text + begin, w->ends[i] - begin, w->keys[i]);
+    while (i + count < w->count && key_is_sentence(w->keys[i + count])) count++;
+    return encode_sentences(x, text, begin, w->ends + i, count) ? count : 0;
 }
 
 static bool encode_cut_words(struct encoding *x, const char *text, const struct cut_words *w) {
     struct token_list *out = x->out;
     const struct word_cache *cache = x->tok->no_cache ? NULL : &x->encoder->cache;
     int32_t *ids = out->ids + out->count;
-    for (size_t i = 0, at = w->begin; i < w->count; at = w->ends[i++]) {
+    for (size_t i = 0; i < w->count;) {
         const struct word_entry *entry = cache && w->keys[i].high ? word_cache_find(cache, w->keys[i]) : NULL;
         if (entry) {
             ids += word_entry_ids(entry, ids);
+            i++;
             continue;
         }
         out->count = (size_t)(ids - out->ids);
-        if (!encode_missing(x, text + at, w->ends[i] - at, w->keys[i])) return false;
+        size_t n_words = encode_missing(x, text, w, i);
+        if (!n_words) return false;
+        i += n_words;
         ids = out->ids + out->count;
     }
     out->count = (size_t)(ids - out->ids);

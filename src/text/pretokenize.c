@@ -291,7 +291,7 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                                 "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
 };
 
-/* ==== many words of ASCII ======================================================================= */
+/* ==== many words ================================================================================= */
 
 #ifdef __SSE2__
 
@@ -378,14 +378,31 @@ static inline __attribute__((always_inline)) size_t ascii_word(enum family famil
     return end - i > 1 ? end - 1 : end;
 }
 
+/* The end of the word that begins at text[at] and is ideographs, behind a sign or not, or a sign before them; 0 where
+ * more decides. */
+static inline size_t ideograph_word(enum family family, const char *text, size_t n, size_t at) {
+    unsigned class;
+    size_t i = at;
+    if (n - i >= 3 && !scan_is_ideograph(text + i)) {
+        i += scan_character(text, n, i, &class);
+        if (class & (OTHER | UNICODE_MARK)) return 0;
+    }
+    if (n - i < 3 || !scan_is_ideograph(text + i)) return 0;
+    if (family == FAMILY_GPT2 && i > at) return i;
+    size_t end = scan_ideographs(text, n, i);
+    if (end < n) scan_character(text, n, end, &class);
+    return end < n && (class & (UNICODE_LETTER | UNICODE_MARK) || text[end] == '\'') ? 0 : end;
+}
+
 static inline __attribute__((always_inline)) size_t cut_family(const struct pattern *p, enum family family,
                                                                bool contractions, const char *text, size_t n,
                                                                size_t at, size_t stop, size_t *ends, size_t max) {
     const size_t max_digits = (size_t)p->max_digits;
     size_t count = 0;
     while (count < max && at < stop) {
-        if (n - at < BLOCK_BYTES) {
-            ends[count++] = at += p->next(p, text + at, n - at);
+        if (n - at < BLOCK_BYTES || (text[at] & 0x80)) {
+            size_t end = text[at] & 0x80 ? ideograph_word(family, text, n, at) : 0;
+            ends[count++] = at = end ? end : at + p->next(p, text + at, n - at);
             continue;
         }
         const char *block = text + at;

@@ -20,7 +20,7 @@ static inline size_t scan_character(const char *text, size_t n, size_t i, unsign
         *class = unicode_block_classes[unicode_block_of_page[0]][t[0]];
         return 1;
     }
-    if (n - i >= 3 && t[0] > 0xe0 && t[0] < 0xed && (t[1] & 0xc0) == 0x80 && (t[2] & 0xc0) == 0x80) {
+    if (n - i >= 3 && t[0] > 0xe0 && t[0] < 0xf0 && t[0] != 0xed && (t[1] & 0xc0) == 0x80 && (t[2] & 0xc0) == 0x80) {
         uint32_t c = (uint32_t)(t[0] & 15) << 12 | (uint32_t)(t[1] & 63) << 6 | (t[2] & 63);
         *class = unicode_block_classes[unicode_block_of_page[c >> 8]][c & 255];
         return 3;

@@ -71,6 +71,11 @@ static inline bool tokenizer_marks_spaces(const struct tokenizer *tok) {
     return tok->type == TOKENIZER_SPACE_BPE || tok->type == TOKENIZER_UNIGRAM;
 }
 
+/* True when words are encoded by merges. */
+static inline bool tokenizer_merges(const struct tokenizer *tok) {
+    return tok->type == TOKENIZER_BYTE_BPE || tok->type == TOKENIZER_SPACE_BPE;
+}
+
 /* False: out of memory. */
 bool tokenizer_set_score(struct tokenizer *tok, int32_t id, double score);
 

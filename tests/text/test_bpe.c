@@ -1,5 +1,5 @@
-/* Byte pair encoding: parts put together give what merging the whole text gives, whatever the merges; long words without
- * a break take no longer a byte than ordinary text. */
+/* Byte pair encoding: parts put together give what merging the whole text gives, whatever the merges; long words
+ * without a break take no longer a byte than ordinary text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,6 +115,51 @@ static void check_parts(struct rng *rng, const struct alphabet *alphabet, bool s
     vocabulary_free(&v);
 }
 
+/* Ends of words in text: after some of its characters, and at its end. Returns how many. */
+static size_t random_ends(struct rng *rng, const char *text, size_t n, size_t *ends) {
+    size_t count = 0;
+    for (size_t at = 0; at < n;) {
+        int32_t codepoint;
+        at += (size_t)utf8_decode(text + at, n - at, &codepoint);
+        if (at == n || rng_below(rng, 4) == 0) ends[count++] = at;
+    }
+    return count;
+}
+
+static void check_words(struct rng *rng, enum bpe_symbols symbols) {
+    struct vocabulary v;
+    struct bpe bpe;
+    struct bpe_scratch scratch = {0};
+    random_bpe(rng, &v, &bpe, symbols, &wide[symbols]);
+    bpe.fuse_unknown = symbols == BPE_CHARACTERS && rng_below(rng, 2);
+    for (int round = 0; round < 30; round++) {
+        char text[400];
+        int32_t apart[404], together[404];
+        size_t n = random_sentence(rng, symbols, text, sizeof text), ends[400], n_apart = 0, n_together, n_new;
+        size_t count = random_ends(rng, text, n, ends), first = rng_below(rng, count);
+        size_t begin = first ? ends[first - 1] : 0;
+        for (size_t i = first, at = begin; i < count; at = ends[i++]) {
+            assert_true(bpe_encode_word(&bpe, &v, &scratch, NULL, text + at, ends[i] - at, apart + n_apart, &n_new,
+                                        NULL));
+            n_apart += n_new;
+        }
+        assert_true(bpe_encode_words(&bpe, &v, &scratch, NULL, text, begin, ends + first, count - first, together,
+                                     &n_together, NULL));
+        if (n_apart != n_together || memcmp(apart, together, n_apart * sizeof *apart) != 0)
+            fail_msg("round %d: %zu words are %zu tokens, each on its own %zu", round, count - first, n_together,
+                     n_apart);
+    }
+    bpe_scratch_free(&scratch);
+    bpe_free(&bpe);
+    vocabulary_free(&v);
+}
+
+static void words_side_by_side_are_encoded_each_on_its_own(void **state) {
+    (void)state;
+    struct rng rng = rng_make(7, 0);
+    for (int round = 0; round < 400; round++) check_words(&rng, round % 2 ? BPE_BYTES : BPE_CHARACTERS);
+}
+
 static void sentences_are_cut_only_where_no_merge_reaches(void **state) {
     (void)state;
     struct rng rng = rng_make(4, 0);
@@ -160,10 +205,14 @@ static void whole_words_are_looked_up_where_merges_do_not_lead_to_them(void **st
         uint32_t longest = 0;
         for (int32_t id = 0; id < v.size; id++) {
             const struct vocabulary_token *token = vocabulary_token(&v, id);
+            const char *text = vocabulary_bytes(&v, token);
             int32_t ids[64];
-            size_t n_ids;
-            assert_true(bpe_merge_text(&bpe, &v, &scratch, vocabulary_bytes(&v, token), token->n_bytes, ids, &n_ids, NULL));
-            if ((n_ids != 1 || ids[0] != id) && token->n_bytes > longest) longest = token->n_bytes;
+            size_t n = token->n_bytes, n_ids;
+            assert_true(bpe_merge_text(&bpe, &v, &scratch, text, n, ids, &n_ids, NULL));
+            if (n_ids == 1 && ids[0] == id) continue;
+            if (n > longest) longest = token->n_bytes;
+            assert_true(bpe_encode_word(&bpe, &v, &scratch, NULL, text, n, ids, &n_ids, NULL));
+            assert_true(n_ids == 1 && ids[0] == id);
         }
         assert_true(bpe.longest_other >= longest);
         n_others += longest > 0;
@@ -306,6 +355,7 @@ int main(void) {
         cmocka_unit_test(parts_give_what_the_whole_gives),
         cmocka_unit_test(sentences_are_cut_only_where_no_merge_reaches),
         cmocka_unit_test(a_token_whose_parts_are_merged_otherwise_is_looked_up),
+        cmocka_unit_test(words_side_by_side_are_encoded_each_on_its_own),
         cmocka_unit_test(whole_words_are_looked_up_where_merges_do_not_lead_to_them),
         cmocka_unit_test(implied_merges_are_all_that_are_needed),
         cmocka_unit_test(long_words_take_no_longer_than_ordinary_text),
