@@ -1,5 +1,6 @@
 /* cmd_tokenizer.c - talc tokenizer train, convert, encode, decode, show. */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,8 +173,28 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
     return ok;
 }
 
-/* Whether a tokenizer may be written there. */
-static bool may_take(const char *out, struct talc_error *err) { return folder_may_take(out, "tokenizer.json", "\"added_tokens\"", err); }
+/* What tokenizer_save_folder writes. */
+static bool is_of_tokenizer(const char *name) {
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+                                        "special_tokens_map.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(name, names[i], strlen(names[i])) == 0) return true; /* also NAME.tmp-PID, of a write that was killed */
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Whether a tokenizer may be written there. Models and data have a tokenizer in their folders too, the one that they
+ * were made with. */
+static bool may_take(const char *out, struct talc_error *err) {
+    DIR *folder = opendir(out);
+    char *other = NULL;
+    for (struct dirent *entry; folder && !other && (entry = readdir(folder)) != NULL;)
+        if (!is_of_tokenizer(entry->d_name)) other = strdup(entry->d_name);
+    if (folder) closedir(folder);
+    bool ok = !other || talc_fail(err, "%s: is not the folder of a tokenizer alone (it has %s); choose another name", out,
+                                  other);
+    free(other);
+    return ok;
+}
 
 static int train(struct training *t, const struct command_line *line) {
     struct talc_error err = {0};
@@ -324,8 +345,10 @@ static bool parse_ids(const struct buffer *text, struct token_list *ids, struct 
         char *end;
         errno = 0;
         long id = strtol(at, &end, 10);
-        if (end == at || errno || id < 0 || id > INT32_MAX)
-            return talc_fail(err, "standard input, byte %zu: '%.12s' is no token id", i, at);
+        if (end == at || errno || id < 0 || id > INT32_MAX) {
+            size_t n = strcspn(at, " \t\r\n,[]");
+            return talc_fail(err, "standard input, byte %zu: '%.*s' is no token id", i, n < 24 ? (int)n : 24, at);
+        }
         if (!token_list_append(ids, (int32_t)id)) return talc_fail(err, "out of memory for token ids");
         i = (size_t)(end - text->data);
     }
@@ -476,26 +499,26 @@ static int run_convert(int argc, char **argv) {
 
 /* ==== talc tokenizer ====================================================== */
 
-static void print_usage(FILE *out) {
-    fprintf(out,
-            "talc tokenizer: train a tokenizer; encode, decode and show text with one; write it in another format\n\n"
-            "  talc tokenizer train   --out DIR FILE...  learn a tokenizer from text files\n");
+static void print_usage(void) {
+    printf("talc tokenizer: train a tokenizer; encode, decode and show text with one; write it in another format\n\n"
+           "  talc tokenizer train   --out DIR FILE...  learn a tokenizer from text files\n");
     for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
-        fprintf(out, "  talc tokenizer %-7s -t TOK            %s\n", subcommands[i].name, subcommands[i].summary);
-    fprintf(out, "  talc tokenizer convert -t TOK OUT        write it as NAME.gguf, or as a Hugging Face folder\n"
-                 "\nEach explains itself with --help.\n");
+        printf("  talc tokenizer %-7s -t TOK            %s\n", subcommands[i].name, subcommands[i].summary);
+    printf("  talc tokenizer convert -t TOK OUT        write it as NAME.gguf, or as a Hugging Face folder\n"
+           "\nEach explains itself with --help.\n");
 }
 
 int cmd_tokenizer(int argc, char **argv) {
     const char *name = argc > 0 ? argv[0] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
-        print_usage(stdout);
+        print_usage();
         return EXIT_DONE;
     }
     if (strcmp(name, "train") == 0) return run_train(argc - 1, argv + 1);
     if (strcmp(name, "convert") == 0) return run_convert(argc - 1, argv + 1);
     for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
         if (strcmp(name, subcommands[i].name) == 0) return run_subcommand(&subcommands[i], argc - 1, argv + 1);
-    print_usage(stderr);
-    return EXIT_USAGE;
+    const char *verbs = "train, encode, decode, show or convert; see talc tokenizer --help";
+    return *name ? cli_usage("tokenizer", "has no verb '%s': there are %s", name, verbs)
+                 : cli_usage("tokenizer", "needs a verb: %s", verbs);
 }

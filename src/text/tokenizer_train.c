@@ -285,12 +285,25 @@ static bool list_characters(struct tokenizer_trainer *t, struct tokenizer *tok, 
     return id > 0 || talc_fail(err, "there is no text to learn a tokenizer from");
 }
 
+/* True when a file would hold both by one name: the special token and a token of the text, as files write that one. */
+static bool is_written_as(const struct tokenizer *tok, const char *special) {
+    struct buffer bytes = {0};
+    size_t n = strlen(special);
+    bool found = vocabulary_find(&tok->vocabulary, special, n) >= 0;
+    if (tok->type == TOKENIZER_BYTE_BPE && byte_level_bytes(special, n, &bytes))
+        found = found || vocabulary_find(&tok->vocabulary, bytes.data, bytes.length) >= 0;
+    buffer_free(&bytes);
+    return found;
+}
+
 static bool add_specials(const struct tokenizer_train_options *options, struct tokenizer *tok, struct talc_error *err) {
     for (size_t i = 0; i < options->n_special_tokens; i++) {
         const char *token = options->special_tokens[i];
-        if (vocabulary_find(&tok->vocabulary, token, strlen(token)) >= 0) /* no file can hold both */
-            return talc_fail(err, "the special token \"%s\" is a token of the text too; choose one that is in no text, as <|%s|>", token,
-                             token);
+        if (is_written_as(tok, token))
+            return talc_fail(err,
+                             "the special token \"%s\" is a token of the text too, as files write it; choose one that is "
+                             "in no text, as <|%s|>",
+                             token, token);
         if (!tokenizer_add_special(tok, token, tok->vocabulary.size, err)) return false;
     }
     return true;

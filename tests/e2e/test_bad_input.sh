@@ -19,6 +19,18 @@ refuses 'special token is empty' "$TALC" tokenizer train --special '' --out "$wo
 refuses 'special token 2 is not valid UTF-8' "$TALC" tokenizer train --special '<a>' --special "$(printf '<\377>')" --out "$work/t2" \
     "$work/text.txt"
 refuses '"a" is a token of the text too' "$TALC" tokenizer train --vocab-size 300 --special a --out "$work/t2" "$work/text.txt"
+printf 'the cat and the dog and the bird\n' >"$work/the.txt"
+refuses '"Ġthe" is a token of the text too' "$TALC" tokenizer train --vocab-size 300 --special 'Ġthe' --out "$work/t2" "$work/the.txt"
+refuses 'needs a verb' "$TALC" tokenizer
+refuses "no verb 'learn'" "$TALC" tokenizer learn
+printf '1 2x\n3' >"$work/ids.txt"
+refuses_input() { refuses "$1" sh -c '"$0" tokenizer decode -t "$1" <"$2"' "$TALC" "$work/tok" "$2"; }
+refuses_input "byte 3: 'x' is no token id" "$work/ids.txt"
+mkdir "$work/held" && cp "$work/tok/tokenizer.json" "$work/held/" && echo '{}' >"$work/held/config.json"
+refuses 'not the folder of a tokenizer alone (it has config.json)' "$TALC" tokenizer convert -t "$work/tok" "$work/held"
+refuses 'not the folder of a tokenizer alone (it has config.json)' "$TALC" tokenizer train --vocab-size 300 --out "$work/held" "$work/text.txt"
+must "$TALC" tokenizer convert -t "$work/tok" "$work/again"
+must "$TALC" tokenizer convert -t "$work/tok" "$work/again"
 refuses 'of memory, and only 1.0 MiB are allowed' "$TALC" tokenizer train --vocab-size 300 --max-memory 1 --out "$work/t2" \
     "$work/text.txt"
 
