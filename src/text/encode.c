@@ -10,7 +10,8 @@
 #include "text/tokenizer_parts.h"
 
 #define BLOCK_BYTES ((size_t)64 << 10)  /* room for ids is made for so much text at once */
-#define CHUNK_BYTES ((size_t)256 << 10) /* of text, for one task of several threads */
+#define CHUNK_BYTES ((size_t)128 << 10) /* of text, for one task of several threads */
+#define ROUND_BYTES ((size_t)4 << 20)   /* of text, for each thread between two times that they wait for each other */
 #define LONGEST_WORD_BYTES 18           /* of characters of three bytes */
 #define CUT_WORDS 64
 #define MIN_READABLE 16                 /* bytes that a key is read from */
@@ -412,16 +413,18 @@ struct chunk {
     int32_t id; /* an added token, not text; -1: text */
     int worker; /* that encoded it: its ids are workers[worker].ids[first..first + count) */
     size_t first, count;
-    size_t place; /* of its ids in the whole */
+    size_t place; /* of its ids among those of the round */
     bool ok;
 };
 
-/* Each worker appends to one list: memory is asked for seldom. */
+/* Some chunks are encoded, each worker appending to one list, then their ids are copied to where they belong. So the
+ * lists stay short and are used again: memory that is touched for the first time costs more than the copy. */
 struct parallel {
     const struct tokenizer *tok;
     const char *text;
     struct chunk *chunks;
     size_t n_chunks, capacity;
+    size_t round; /* the first chunk of those at work */
     struct token_list *workers;
     int32_t *out;
 };
@@ -449,7 +452,7 @@ static bool add_text_chunks(struct parallel *p, size_t begin, size_t end) {
 
 static void encode_chunk(void *context, int i, int worker) {
     struct parallel *p = context;
-    struct chunk *chunk = &p->chunks[i];
+    struct chunk *chunk = &p->chunks[p->round + (size_t)i];
     struct token_list *ids = &p->workers[worker];
     struct encoder *encoder = chunk->id < 0 ? encoder_take(p->tok, NULL) : NULL;
     chunk->worker = worker;
@@ -468,7 +471,7 @@ static void encode_chunk(void *context, int i, int worker) {
 static void gather_chunk(void *context, int i, int worker) {
     (void)worker;
     struct parallel *p = context;
-    const struct chunk *chunk = &p->chunks[i];
+    const struct chunk *chunk = &p->chunks[p->round + (size_t)i];
     if (chunk->count)
         memcpy(p->out + chunk->place, p->workers[chunk->worker].ids + chunk->first, chunk->count * sizeof *p->out);
 }
@@ -481,6 +484,26 @@ static bool may_cut(const struct tokenizer *tok) {
            tok->prefix_space == PREFIX_NONE && split_cuts_anywhere(&tok->split);
 }
 
+static bool encode_round(struct parallel *p, struct thread_pool *pool, struct token_list *out) {
+    size_t n_ids = 0, begin = p->chunks[p->round].begin, count = 0;
+    while (p->round + count < p->n_chunks &&
+           p->chunks[p->round + count].begin - begin < ROUND_BYTES * (size_t)thread_pool_size(pool))
+        count++;
+    for (int i = 0; i < thread_pool_size(pool); i++) token_list_clear(&p->workers[i]);
+    thread_pool_run(pool, (int)count, encode_chunk, p);
+    for (size_t i = p->round; i < p->round + count; i++) {
+        if (!p->chunks[i].ok) return false;
+        p->chunks[i].place = n_ids;
+        n_ids += p->chunks[i].count;
+    }
+    if (!token_list_reserve(out, n_ids)) return false;
+    p->out = out->ids + out->count;
+    thread_pool_run(pool, (int)count, gather_chunk, p);
+    out->count += n_ids;
+    p->round += count;
+    return true;
+}
+
 bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *pool, const char *text, size_t n_bytes,
                                bool parse_special, struct token_list *out, struct talc_error *err) {
     if (!pool || n_bytes < 2 * CHUNK_BYTES || !may_cut(tok))
@@ -488,25 +511,15 @@ bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *
     int n_workers = thread_pool_size(pool);
     struct parallel p = {.tok = tok, .text = text, .workers = calloc((size_t)n_workers, sizeof *p.workers)};
     struct added_match match;
-    size_t at = 0, n_ids = 0;
+    size_t at = 0, before = out->count;
     bool ok = p.workers;
     while (ok && added_list_find(&tok->added, false, text, n_bytes, at, parse_special, &match)) {
         ok = add_text_chunks(&p, at, match.begin) && add_chunk(&p, match.begin, match.end, match.token->id);
         at = match.end;
     }
     ok = ok && add_text_chunks(&p, at, n_bytes);
-    if (ok) thread_pool_run(pool, (int)p.n_chunks, encode_chunk, &p);
-    for (size_t i = 0; ok && i < p.n_chunks; i++) {
-        ok = p.chunks[i].ok;
-        p.chunks[i].place = n_ids;
-        n_ids += p.chunks[i].count;
-    }
-    ok = ok && token_list_reserve(out, n_ids);
-    if (ok) {
-        p.out = out->ids + out->count;
-        thread_pool_run(pool, (int)p.n_chunks, gather_chunk, &p);
-        out->count += n_ids;
-    }
+    while (ok && p.round < p.n_chunks) ok = encode_round(&p, pool, out);
+    if (!ok) out->count = before;
     for (int i = 0; p.workers && i < n_workers; i++) token_list_free(&p.workers[i]);
     free(p.workers);
     free(p.chunks);

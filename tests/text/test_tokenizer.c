@@ -245,7 +245,7 @@ static void threads_give_the_same_ids(void **state) {
     struct buffer text = {0};
     struct token_list alone = {0}, together = {0};
     size_t i;
-    while (text.length < 3000000) {
+    while (text.length < 15000000) { /* more than three threads take at once */
         json_array_foreach(texts, i, value) {
             buffer_append(&text, json_string_value(value), json_string_length(value));
             buffer_append_text(&text, i % 7 ? "word word\n" : TOKEN_IM_START);
