@@ -1,12 +1,15 @@
-/* bench_tokenizer.c - talc bench tokenizer: a cold process, one pass over a text that is not repeated: what users of a
- * tokenizer wait for. Then the same with nothing kept of words, with all threads, and back. */
+/* bench_tokenizer.c - talc bench tokenizer: a cold process, one pass over a text that is not repeated, and back: what
+ * users of a tokenizer wait for. Then, each in a process of its own, with nothing kept of words and with all threads. */
 #include "cli/bench_tokenizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread_pool.h"
 #include "cli/cli.h"
 #include "file/atomic.h"
 #include "text/tokenizer.h"
@@ -21,55 +24,84 @@ struct tokenizer_bench {
 
 static void print_row(const struct tokenizer_bench *b, const char *what, double value, const char *unit) {
     if (b->json)
-        printf("{\"what\": \"%s\", \"value\": %.6g, \"unit\": \"%s\"}\n", what, value, unit);
+        printf("{\"name\": \"%s\", \"value\": %.6g, \"unit\": \"%s\"}\n", what, value, unit);
     else
         printf("  %-34s %10.1f %s\n", what, value, unit);
     fflush(stdout);
 }
 
-/* Seconds of one encoding; the ids of the first one are kept in *ids. */
-static bool time_encode(const struct tokenizer *tok, struct thread_pool *pool, const char *text, size_t n,
-                        struct token_list *ids, double *seconds, struct talc_error *err) {
-    token_list_free(ids);
+/* One pass over a text, and what it took. */
+struct pass {
+    int threads;
+    bool keep_words, decode;
+    double opening_seconds, encode_seconds, decode_seconds;
+    uint64_t n_ids;
+    bool ok;
+    struct talc_error err;
+};
+
+static bool encode_once(const char *tokenizer, const char *text, size_t n, struct pass *pass) {
+    struct token_list ids = {0};
+    struct buffer back = {0};
+    struct talc_error *err = &pass->err;
     double start = clock_seconds();
-    bool ok = tokenizer_encode_parallel(tok, pool, text, n, false, ids, err);
-    *seconds = clock_seconds() - start;
+    struct tokenizer *tok = tokenizer_load(tokenizer, err);
+    struct thread_pool *pool = pass->threads > 1 && tok ? thread_pool_open(pass->threads, err) : NULL;
+    bool ok = tok && (pool || pass->threads == 1);
+    pass->opening_seconds = clock_seconds() - start;
+    if (ok && !pass->keep_words) tokenizer_use_cache(tok, false);
+    start = clock_seconds();
+    ok = ok && tokenizer_encode_parallel(tok, pool, text, n, false, &ids, err);
+    pass->encode_seconds = clock_seconds() - start;
+    pass->n_ids = ids.count;
+    start = clock_seconds();
+    if (ok && pass->decode) ok = tokenizer_decode(tok, ids.ids, ids.count, false, &back, err);
+    pass->decode_seconds = clock_seconds() - start;
+    buffer_free(&back);
+    token_list_free(&ids);
+    thread_pool_close(pool);
+    tokenizer_free(tok);
     return ok;
 }
 
-static bool measure(const struct tokenizer_bench *b, const char *path, struct thread_pool *pool,
-                    struct talc_error *err) {
-    struct token_list ids = {0};
-    struct buffer back = {0};
-    size_t n;
-    double seconds, start = clock_seconds(), megabytes;
-    struct tokenizer *tok = tokenizer_load(b->tokenizer, err);
-    double opened = clock_seconds() - start;
-    char *text = tok ? file_read(path, MAX_TEXT_BYTES, &n, err) : NULL;
-    bool ok = text;
-    if (!ok) goto done;
-    megabytes = (double)n / 1e6;
-    print_row(b, "opening the tokenizer", opened * 1e3, "ms");
-    ok = time_encode(tok, NULL, text, n, &ids, &seconds, err);
-    if (!ok) goto done;
-    print_row(b, "encode, 1 thread, cold", megabytes / seconds, "MB/s");
-    print_row(b, "bytes a token", ids.count ? (double)n / (double)ids.count : 0, "");
-    start = clock_seconds();
-    ok = tokenizer_decode(tok, ids.ids, ids.count, false, &back, err);
-    print_row(b, "decode", megabytes / (clock_seconds() - start), "MB/s");
-    tokenizer_use_cache(tok, false);
-    ok = ok && time_encode(tok, NULL, text, n, &ids, &seconds, err);
-    if (ok) print_row(b, "encode, 1 thread, nothing kept", megabytes / seconds, "MB/s");
-    tokenizer_free(tok);
-    tok = ok ? tokenizer_load(b->tokenizer, err) : NULL;
-    ok = tok && time_encode(tok, pool, text, n, &ids, &seconds, err);
+/* In a process of its own: what the pass before it learnt or took of memory is not there. */
+static bool run_pass(const char *tokenizer, const char *text, size_t n, struct pass *pass, struct talc_error *err) {
+    int ends[2];
+    if (pipe(ends) != 0) return talc_fail_errno(err, "a pipe cannot be made");
+    pid_t child = fork();
+    if (child == 0) {
+        pass->ok = encode_once(tokenizer, text, n, pass);
+        ssize_t written = write(ends[1], pass, sizeof *pass);
+        _exit(written == (ssize_t)sizeof *pass ? 0 : 1);
+    }
+    close(ends[1]);
+    ssize_t got = child > 0 ? read(ends[0], pass, sizeof *pass) : -1;
+    close(ends[0]);
+    if (child < 0) return talc_fail_errno(err, "a process cannot be started");
+    waitpid(child, NULL, 0);
+    if (got != (ssize_t)sizeof *pass) return talc_fail(err, "the process that encoded ended early");
+    return pass->ok || talc_fail(err, "%s", pass->err.message);
+}
+
+static bool measure(const struct tokenizer_bench *b, const char *path, int threads, struct talc_error *err) {
+    struct pass cold = {.threads = 1, .keep_words = true, .decode = true}, nothing_kept = {.threads = 1};
+    struct pass all = {.threads = threads, .keep_words = true};
     char name[64];
-    snprintf(name, sizeof name, "encode, %d threads, cold", thread_pool_size(pool));
-    if (ok) print_row(b, name, megabytes / seconds, "MB/s");
-done:
-    token_list_free(&ids);
-    buffer_free(&back);
-    tokenizer_free(tok);
+    size_t n;
+    char *text = file_read(path, MAX_TEXT_BYTES, &n, err);
+    double megabytes = text ? (double)n / 1e6 : 0;
+    bool ok = text && run_pass(b->tokenizer, text, n, &cold, err);
+    if (ok) {
+        print_row(b, "opening the tokenizer", cold.opening_seconds * 1e3, "ms");
+        print_row(b, "encode, 1 thread, cold", megabytes / cold.encode_seconds, "MB/s");
+        print_row(b, "bytes a token", cold.n_ids ? (double)n / (double)cold.n_ids : 0, "");
+        print_row(b, "decode", megabytes / cold.decode_seconds, "MB/s");
+    }
+    ok = ok && run_pass(b->tokenizer, text, n, &nothing_kept, err);
+    if (ok) print_row(b, "encode, 1 thread, nothing kept", megabytes / nothing_kept.encode_seconds, "MB/s");
+    snprintf(name, sizeof name, "encode, %d thread%s, cold", threads, threads == 1 ? "" : "s");
+    ok = ok && (threads == 1 || run_pass(b->tokenizer, text, n, &all, err));
+    if (ok && threads > 1) print_row(b, name, megabytes / all.encode_seconds, "MB/s");
     free(text);
     return ok;
 }
@@ -90,14 +122,13 @@ int bench_tokenizer(int argc, char **argv) {
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
     struct talc_error err = {0};
-    struct thread_pool *pool = NULL;
+    if (!b.threads) b.threads = cpu_count();
     if (!b.tokenizer)
         code = cli_usage("bench tokenizer", "needs -t TOK, a tokenizer's folder or file");
-    else if (!(pool = thread_pool_open((int)b.threads, &err)) || !measure(&b, line.operands[0], pool, &err))
+    else if (!measure(&b, line.operands[0], (int)b.threads, &err))
         code = cli_fail("bench tokenizer", &err);
     else
         code = EXIT_DONE;
-    thread_pool_close(pool);
     options_free(&line);
     return code;
 }

@@ -31,6 +31,14 @@ done
 must "$TALC" bench gemm --fastest --json
 awk -v x="$(value 'median share of the peak, m >= 64' value)" 'BEGIN { exit !(x > 5 && x < 130) }' || fail "the fastest products are beyond belief: $(cat "$work/out")"
 
+yes 'the cat sat on 12 mats, and not on 3' | head -30000 >"$work/text.txt"
+must "$TALC" tokenizer train --vocab-size 300 --quiet --out "$work/tok" "$work/text.txt"
+must "$TALC" bench tokenizer -t "$work/tok" --threads 2 --json "$work/text.txt"
+for row in 'encode, 1 thread, cold' decode 'encode, 1 thread, nothing kept' 'encode, 2 threads, cold'; do
+    awk -v x="$(value "$row" value)" 'BEGIN { exit !(x > 0) }' || fail "no '$row' of a tokenizer: $(cat "$work/out")"
+done
+refuses 'cannot open' "$TALC" bench tokenizer -t "$work/none" "$work/text.txt"
+
 refuses 'not .speed' "$TALC" bench speed
 refuses 'f32 or bf16' "$TALC" bench gemm --dtype f8
 
