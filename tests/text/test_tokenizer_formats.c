@@ -11,6 +11,7 @@
 #include "file/atomic.h"
 #include "file/gguf.h"
 #include "file/json.h"
+#include "support/tokenizer_bytes.h"
 #include "support/tokenizer_case.h"
 #include "text/pretokenize.h"
 
@@ -158,45 +159,6 @@ static void unigrams_give_the_ids_of_their_makers(void **state) {
 
 /* ==== SentencePiece ============================================================================== */
 
-static void put_varint(struct buffer *b, uint64_t x) {
-    for (; x > 127; x >>= 7) buffer_append_char(b, (char)(x | 128));
-    buffer_append_char(b, (char)x);
-}
-
-static void put_field(struct buffer *b, uint32_t number, const struct buffer *message) {
-    put_varint(b, number << 3 | 2);
-    put_varint(b, message->length);
-    buffer_append(b, message->data, message->length);
-}
-
-static void put_piece(struct buffer *model, const char *text, float score, int type) {
-    struct buffer piece = {0}, name = {0};
-    buffer_append_text(&name, text);
-    put_field(&piece, 1, &name);
-    put_varint(&piece, 2 << 3 | 5);
-    buffer_append(&piece, &score, 4);
-    put_varint(&piece, 3 << 3);
-    put_varint(&piece, (uint64_t)type);
-    put_field(model, 1, &piece);
-    buffer_free(&piece);
-    buffer_free(&name);
-}
-
-/* Specs of a model: its type, and whether white space is collapsed. */
-static void put_specs(struct buffer *model, int type, bool collapse, bool prefix) {
-    struct buffer spec = {0};
-    put_varint(&spec, 3 << 3);
-    put_varint(&spec, (uint64_t)type);
-    put_field(model, 2, &spec);
-    buffer_clear(&spec);
-    put_varint(&spec, 3 << 3);
-    put_varint(&spec, prefix);
-    put_varint(&spec, 4 << 3);
-    put_varint(&spec, collapse);
-    put_field(model, 3, &spec);
-    buffer_free(&spec);
-}
-
 #define MARK "\xe2\x96\x81"
 
 /* <unk> <s> </s>, 256 bytes, then: ▁ 259, a 260, b 261, ab 262, ▁ab 263, ▁▁ 264, <x> 265 */
@@ -299,39 +261,6 @@ static void offsets_tell_the_bytes_of_each_token(void **state) {
 }
 
 /* ==== GGUF ======================================================================================= */
-
-static void put_u32(struct buffer *b, uint32_t x) { buffer_append(b, &x, 4); }
-static void put_u64(struct buffer *b, uint64_t x) { buffer_append(b, &x, 8); }
-static void put_string(struct buffer *b, const char *text) {
-    put_u64(b, strlen(text));
-    buffer_append_text(b, text);
-}
-static void put_text(struct buffer *b, const char *key, const char *value) {
-    put_string(b, key);
-    put_u32(b, GGUF_STRING);
-    put_string(b, value);
-}
-static void put_strings(struct buffer *b, const char *key, const char *const *values, size_t n) {
-    put_string(b, key);
-    put_u32(b, GGUF_ARRAY);
-    put_u32(b, GGUF_STRING);
-    put_u64(b, n);
-    for (size_t i = 0; i < n; i++) put_string(b, values[i]);
-}
-static void put_numbers(struct buffer *b, const char *key, enum gguf_type type, const void *values, size_t n) {
-    put_string(b, key);
-    put_u32(b, GGUF_ARRAY);
-    put_u32(b, type);
-    put_u64(b, n);
-    buffer_append(b, values, n * 4);
-}
-
-static void put_header(struct buffer *b, uint64_t n_values) {
-    buffer_append_text(b, "GGUF");
-    put_u32(b, 3);
-    put_u64(b, 0);
-    put_u64(b, n_values);
-}
 
 static void byte_level_gguf(struct buffer *b, const char *pre) {
     static const char *const tokens[] = {"a", "b", "\xc4\xa0", "1", "ab", "\xc4\xa0" "ab", "11", "<end>", "<think>"};
