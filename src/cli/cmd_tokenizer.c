@@ -185,6 +185,7 @@ static bool is_of_tokenizer(const char *name) {
 /* Whether a tokenizer may be written there. Models and data have a tokenizer in their folders too, the one that they
  * were made with. */
 static bool may_take(const char *out, struct talc_error *err) {
+    if (!folder_may_take(out, "tokenizer.json", "\"added_tokens\"", err)) return false;
     DIR *folder = opendir(out);
     char *other = NULL;
     for (struct dirent *entry; folder && !other && (entry = readdir(folder)) != NULL;)

@@ -73,21 +73,32 @@ bool stage_save_settings(const struct command_line *line, const char *out, struc
     return ok;
 }
 
-bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
-    int lock; /* held until the process ends; taken before looking, since a run that is just ending may still write */
-    if (!folder_create(v->out, err) || !folder_lock(v->out, &lock, err)) return false;
-    char *latest = path_join(v->out, "latest");
+/* Whether a run is in the folder; *newest is its last checkpoint where the link to it is lost (some ways to copy a folder lose
+ * links), else -1. A folder that is somebody else's fails. */
+static bool look_for_run(const char *folder, bool *there, int64_t *newest, struct talc_error *err) {
+    *there = false, *newest = -1;
+    char *latest = path_join(folder, "latest");
     if (!latest) return talc_fail(err, "out of memory for a path");
     bool linked = folder_exists(latest);
     free(latest);
-    /* Some ways to copy a folder lose its links. */
-    int64_t newest = linked ? -1 : checkpoint_newest(v->out);
-    bool there = linked || newest >= 0;
+    if (!linked) *newest = checkpoint_newest(folder);
+    *there = linked || *newest >= 0;
+    return *there || folder_may_take(folder, SETTINGS_NAME, "\"data\"", err);
+}
+
+/* Looks twice: before anything is written there, and once it is ours alone, since a run that is just ending may still write. The lock is
+ * held until the process ends. */
+bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
+    int lock;
+    int64_t newest;
+    bool there;
+    if (!look_for_run(v->out, &there, &newest, err) || !folder_create(v->out, err) || !folder_lock(v->out, &lock, err) ||
+        !look_for_run(v->out, &there, &newest, err))
+        return false;
     if (there && !v->resume)
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
     if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
     v->resume = there;
-    if (!there && !folder_may_take(v->out, SETTINGS_NAME, "\"data\"", err)) return false;
     atomic_sweep(v->out);
     if (newest < 0) return true;
     cli_say(v->quiet, "%s/latest points to no checkpoint: the run goes on with step %lld\n", v->out, (long long)newest);

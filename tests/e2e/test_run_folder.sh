@@ -156,7 +156,7 @@ for f in settings.json data.json world.jsonl tokenizer.json; do # files of other
     [ "$(cat "$work/theirs/"*)" = '{}' ] || fail "$f of somebody else is gone"
     rm -r "$work/theirs"
 done
-[ "$(ls "$work/mine")" = file ] && [ "$(cat "$work/mine/file")" = precious ] || fail "the folder of somebody else is not as it was"
+[ "$(ls -A "$work/mine")" = file ] && [ "$(cat "$work/mine/file")" = precious ] || fail "the folder of somebody else is not as it was"
 mkdir "$work/free" && : >"$work/free/settings.json.tmp-4194305" # left by a run that was killed
 must train "$work/free" --steps 1
 
