@@ -15,7 +15,7 @@ refuses 'whole number' "$TALC" train --steps many
 refuses '-m' "$TALC" generate
 refuses 'no such folder' "$TALC" generate -m "$work/nowhere"
 
-refuses 'special token is empty' "$TALC" tokenizer train --special '' --out "$work/t2" "$work/text.txt"
+refuses 'special is empty' "$TALC" tokenizer train --special '' --out "$work/t2" "$work/text.txt"
 refuses 'special token 2 is not valid UTF-8' "$TALC" tokenizer train --special '<a>' --special "$(printf '<\377>')" --out "$work/t2" \
     "$work/text.txt"
 refuses '"a" is a token of the text too' "$TALC" tokenizer train --vocab-size 300 --special a --out "$work/t2" "$work/text.txt"
