@@ -52,6 +52,12 @@ CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE $(OPTIMIZE) -fPIC -ffp-contract=off -fno-m
              -DTALC_VERSION='"$(VERSION)"' $(LIB_DEFINES) $(LIB_CFLAGS) $(CFLAGS)
 LIBS = $(LIB_LIBS) -lm -lpthread -ldl
 
+# What things were built with: another compiler, version, flag or library builds them anew.
+export BUILT_WITH := $(CC) $(CFLAGS_ALL) $(LDFLAGS) $(LIBS)
+$(BUILD)/built-with: always
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$BUILT_WITH" | cmp -s - $@ || printf '%s\n' "$$BUILT_WITH" >$@
+
 # ---- sources ---------------------------------------------------------------------------------------------------------
 # src/cli is the program; all else is the library. Files in src/tensor/cpu/isa/ are compiled once per instruction set.
 LIB_SRC := $(filter-out src/cli/% src/tensor/cpu/isa/%,$(wildcard src/*/*.c src/*/*/*.c))
@@ -80,8 +86,7 @@ CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
 TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(BUILD)/%.o)
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
-
-.PHONY: fuzz fuzz-run demo chat bench test-long test-clients test-arm64
+.PHONY: always fuzz fuzz-run demo chat bench test-long test-clients test-arm64
 .PHONY: all help test test-bin asan tsan clean format lint install deps
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -103,7 +108,7 @@ $(BUILD)/talc: $(CLI_OBJ) $(BUILD)/libtalc.a
 	$(if $(V),,@echo "  LINK  $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c $(BUILD)/built-with
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $<")
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
@@ -111,11 +116,11 @@ $(BUILD)/%.o: %.c
 $(BUILD)/plan_tables.c: $(PLAN_TABLES) scripts/embed_tables.sh
 	@mkdir -p $(@D)
 	@scripts/embed_tables.sh $(PLAN_TABLES) > $@.new && mv -f $@.new $@
-$(BUILD)/plan_tables.o: $(BUILD)/plan_tables.c
+$(BUILD)/plan_tables.o: $(BUILD)/plan_tables.c $(BUILD)/built-with
 	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 define isa_rule
-$$(BUILD)/%.$(1).o: %.c
+$$(BUILD)/%.$(1).o: %.c $$(BUILD)/built-with
 	@mkdir -p $$(@D)
 	$$(if $$(V),,@echo "  CC    $$< ($(1))")
 	$$(Q)$$(CC) $$(CFLAGS_ALL) $$(ISA_FLAGS_$(1)) -DISA_SUFFIX=$(1) -MMD -MP -c -o $$@ $$<

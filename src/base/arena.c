@@ -22,11 +22,8 @@ void *arena_take(struct arena *arena, size_t n_bytes) {
         piece = arena->memory + arena->used;
     }
     arena->used = end;
-    if (end > arena->peak) arena->peak = end;
     return piece;
 }
-
-void arena_rewind(struct arena *arena, size_t used) { arena->used = used; }
 
 bool arena_open(struct arena *arena, size_t capacity, const char *what, struct talc_error *err) {
     *arena = (struct arena){0};

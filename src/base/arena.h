@@ -12,7 +12,6 @@ struct arena {
     char *memory;    /* NULL while planning: arena_take then returns NULL and only counts */
     size_t capacity; /* bytes */
     size_t used;     /* bytes handed out, alignment included */
-    size_t peak;     /* largest `used` ever seen */
     bool overflow;   /* a piece did not fit (or, while planning, the sum overflowed) */
 };
 
@@ -20,9 +19,6 @@ struct arena {
 
 /* A piece of n_bytes, or NULL when planning or when it does not fit (then `overflow` is set). */
 void *arena_take(struct arena *arena, size_t n_bytes);
-
-/* Back to an earlier `used`: everything taken since is free again (stack discipline). */
-void arena_rewind(struct arena *arena, size_t used);
 
 /* Takes zeroed memory for an arena whose plan needs `capacity` bytes; arena_close gives it back. */
 bool arena_open(struct arena *arena, size_t capacity, const char *what, struct talc_error *err);
