@@ -201,9 +201,9 @@ format:
 
 ## make install    ./talc under PREFIX (default /usr/local)
 install: talc
-	install -D -m 755 $(BUILD)/talc $(DESTDIR)$(PREFIX)/bin/talc
-	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/talc/README.md
-	install -d $(DESTDIR)$(PREFIX)/share/talc/plan
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/doc/talc share/talc/plan)
+	install -m 755 $(BUILD)/talc $(DESTDIR)$(PREFIX)/bin
+	install -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/talc
 	install -m 644 $(PLAN_TABLES) $(DESTDIR)$(PREFIX)/share/talc/plan
 
 ## make deps       install the libraries that talc is built with

@@ -35,7 +35,7 @@ char *format_bytes(double n, char out[32]) {
 }
 
 char *format_seconds(double seconds, char out[32]) {
-    long s = (long)(seconds + 0.5);
+    long s = seconds < 1e15 ? (long)(seconds + 0.5) : 1000000000000000;
     if (s < 0) s = 0;
     if (s < 60) snprintf(out, 32, "%ld s", s);
     else if (s < 3600) snprintf(out, 32, "%ld min %ld s", s / 60, s % 60);

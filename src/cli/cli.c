@@ -80,6 +80,19 @@ void cli_open_standard_files(void) {
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) _exit(EXIT_FAILED);
 }
 
+static void on_bus_error(int signal) {
+    static const char text[] = "talc: a file that is being read was cut short, or its disk failed\n";
+    (void)signal;
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(EXIT_FAILED);
+    _exit(EXIT_FAILED);
+}
+
+void cli_catch_bus_error(void) {
+    struct sigaction action = {.sa_handler = on_bus_error};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
+}
+
 /* A pipe whose reader went away: it has seen what it wanted. */
 static bool reader_left(void) {
     struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};

@@ -86,6 +86,8 @@ bool cli_colour(int fd);
 
 /* Before anything is opened: descriptors 0 to 2 are made to exist, so that no file gets the number of a closed one. */
 void cli_open_standard_files(void);
+/* A mapped file that somebody cuts short ends the program with a line, not with a signal. */
+void cli_catch_bus_error(void);
 /* At the end: whether all results reached stdout; says so if not, unless the command failed and has said why. Returns the code
  * to exit with. */
 int cli_close_stdout(const char *command, int code);

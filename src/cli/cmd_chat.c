@@ -156,12 +156,15 @@ static enum line_result read_message(struct line_input *input, struct buffer *li
     return result == LINE_END && message->length ? LINE_READ : result;
 }
 
-/* Sends one message and shows the answer. On a terminal what goes wrong is said and the conversation goes on. */
+/* Sends one message (NULL: one that was too long to read) and shows the answer. On a terminal what goes wrong is said and the
+ * conversation goes on. */
 static bool say(struct chat *c, const struct buffer *message, bool terminal, struct talc_error *err) {
     struct talc_error turn = {0};
-    bool ok = utf8_valid_prefix(message->data, message->length) == message->length
-                  ? true
-                  : talc_fail(&turn, "that is not valid UTF-8 text; nothing was sent");
+    bool ok = true;
+    if (!message)
+        ok = talc_fail(&turn, "a line is longer than %zu bytes; nothing was sent", LINE_INPUT_BYTES);
+    else if (utf8_valid_prefix(message->data, message->length) != message->length)
+        ok = talc_fail(&turn, "that is not valid UTF-8 text; nothing was sent");
     if (ok) {
         bool colour = cli_colour(1);
         add_message(c, "user", message->data, message->length);
@@ -185,6 +188,7 @@ static bool converse(struct chat *c, struct talc_error *err) {
         enum line_result result = read_message(input, &line, &message, &is_command);
         if (result == LINE_END || *c->interrupted == SIGTERM) break;
         if (result == LINE_INTERRUPTED) fputc('\n', stderr);
+        else if (result == LINE_TOO_LONG) ok = say(c, NULL, terminal, err);
         else if (message.length > 0 && !is_command) ok = say(c, &message, terminal, err);
         else if (message.length > 0 && !run_command(c, message.data)) break;
         cli_clear_interrupt(); /* it ended the line or the answer, and nothing after */

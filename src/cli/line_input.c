@@ -19,8 +19,6 @@
 #include <histedit.h>
 #endif
 
-#define MAX_LINE_BYTES ((size_t)1 << 20)
-
 struct line_input {
     const char *prompt;
     const volatile sig_atomic_t *interrupted;
@@ -137,8 +135,13 @@ static enum line_result plain_line(struct line_input *input, struct buffer *line
     }
     char c = 0;
     int n;
-    while ((n = next_byte(input, &c)) == 1 && c != '\n' && line->length < MAX_LINE_BYTES) buffer_append_char(line, c);
+    bool too_long = false;
+    while ((n = next_byte(input, &c)) == 1 && c != '\n') {
+        if (line->length < LINE_INPUT_BYTES) buffer_append_char(line, c);
+        else too_long = true;
+    }
     if (*input->interrupted) return LINE_INTERRUPTED;
+    if (too_long) return LINE_TOO_LONG;
     return n <= 0 && line->length == 0 ? LINE_END : LINE_READ;
 }
 

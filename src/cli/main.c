@@ -44,6 +44,7 @@ static const struct command *find_command(const char *name) {
 
 int main(int argc, char **argv) {
     cli_open_standard_files();
+    cli_catch_bus_error();
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of the write, not the end of a training run */
     if (argc < 2) {
         print_commands(stderr);

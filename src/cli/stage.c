@@ -163,8 +163,13 @@ static void on_evaluation(void *context, const struct train_state *s, double bit
 static bool on_sample(void *context, const struct train_state *s, struct talc_error *err) {
     struct stage *stage = context;
     if (stage->values->quiet || stage->sample_prompt.count == 0) return true;
-    struct engine *engine = engine_open(stage->model, stage->tokenizer, &(struct engine_options){.n_streams = 1}, err);
-    if (!engine) return false;
+    struct talc_error no_sample = {0}; /* no reason to end a run */
+    struct engine *engine = engine_open(stage->model, stage->tokenizer, &(struct engine_options){.n_streams = 1}, &no_sample);
+    if (!engine) {
+        progress_clear(&stage->progress);
+        cli_say(false, "no sample after step %lld: %s\n", (long long)s->step, no_sample.message);
+        return true;
+    }
     struct generation g = {.max_new_tokens = 100, .sampling = sampling_defaults()};
     g.sampling.seed = (uint64_t)s->step;
     g.prompt = stage->sample_prompt.ids;

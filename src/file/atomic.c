@@ -312,9 +312,21 @@ void atomic_folder_abort(struct atomic_folder *f) {
     release_folder(f);
 }
 
+/* Each gets the other's name in one step; false where the system cannot. */
+static bool exchange_names(const char *a, const char *b) {
+#if defined(RENAME_EXCHANGE)
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
+#elif defined(RENAME_SWAP)
+    return renamex_np(a, b, RENAME_SWAP) == 0; /* macOS */
+#else
+    (void)a, (void)b;
+    return false;
+#endif
+}
+
 /* Puts the temporary in the place of an existing folder; what was there is gone when this returns true. */
 static bool replace_folder(const struct atomic_folder *f, struct talc_error *err) {
-    if (renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->path, RENAME_EXCHANGE) == 0) {
+    if (exchange_names(f->temporary, f->path)) {
         folder_remove(f->temporary, NULL); /* what cannot be removed now, a sweep may remove later */
         return true;
     }
@@ -355,10 +367,8 @@ bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err) {
 /* Whether the beginning of a file holds `text`. */
 static bool begins_with_text(const char *path, const char *text) {
     char begin[4096];
-    FILE *f = file_exists(path) ? fopen(path, "re") : NULL;
-    size_t n = f ? fread(begin, 1, sizeof begin, f) : 0;
-    if (f) fclose(f);
-    return memmem(begin, n, text, strlen(text)) != NULL;
+    size_t n;
+    return file_read_head(path, begin, sizeof begin, &n, NULL) && memmem(begin, n, text, strlen(text)) != NULL;
 }
 
 bool folder_may_take(const char *path, const char *marker, const char *text, struct talc_error *err) {
@@ -367,6 +377,7 @@ bool folder_may_take(const char *path, const char *marker, const char *text, str
     bool is_ours = begins_with_text(mark, text);
     free(mark);
     DIR *dir = is_ours ? NULL : opendir(path);
+    if (!is_ours && !dir && errno != ENOENT && errno != ENOTDIR) return talc_fail_errno(err, "%s: cannot be looked into", path);
     int n_entries = 0; /* "." and ".." are always there */
     for (struct dirent *entry; dir && n_entries < 3 && (entry = readdir(dir)) != NULL;) n_entries += !temporary_pid(entry->d_name);
     if (dir) closedir(dir);
@@ -447,8 +458,25 @@ static int open_regular(const char *path, size_t *n_bytes, struct talc_error *er
     return -1;
 }
 
+/* Reads until `capacity` bytes are there or the file ends; false: errno says why. */
+static bool read_fully(int fd, char *data, size_t capacity, size_t *n_bytes) {
+    ssize_t n = 0;
+    *n_bytes = 0;
+    while (*n_bytes < capacity && (n = read(fd, data + *n_bytes, capacity - *n_bytes)) > 0) *n_bytes += (size_t)n;
+    return n >= 0;
+}
+
+bool file_read_head(const char *path, char *head, size_t capacity, size_t *n_bytes, struct talc_error *err) {
+    size_t size;
+    int fd = open_regular(path, &size, err);
+    if (fd < 0) return false;
+    bool ok = read_fully(fd, head, capacity, n_bytes) || talc_fail_errno(err, "%s: cannot be read", path);
+    close(fd);
+    return ok;
+}
+
 char *file_read(const char *path, size_t max_bytes, size_t *n_bytes, struct talc_error *err) {
-    size_t size, length = 0;
+    size_t size;
     int fd = open_regular(path, &size, err);
     if (fd < 0) return NULL;
     char *data = NULL;
@@ -456,19 +484,13 @@ char *file_read(const char *path, size_t max_bytes, size_t *n_bytes, struct talc
         talc_fail(err, "%s: has %zu bytes, more than the %zu that are read", path, size, max_bytes);
     } else if ((data = malloc(size + 1)) == NULL) {
         out_of_memory(err);
-    } else {
-        ssize_t n = 0;
-        while (length < size && (n = read(fd, data + length, size - length)) > 0) length += (size_t)n;
-        if (n < 0) {
-            talc_fail_errno(err, "%s: cannot be read", path);
-            free(data);
-            data = NULL;
-        }
+    } else if (!read_fully(fd, data, size, n_bytes)) {
+        talc_fail_errno(err, "%s: cannot be read", path);
+        free(data);
+        data = NULL;
     }
     close(fd);
-    if (!data) return NULL;
-    data[length] = 0;
-    *n_bytes = length;
+    if (data) data[*n_bytes] = 0;
     return data;
 }
 

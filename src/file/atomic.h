@@ -27,7 +27,7 @@ bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struc
 
 /* A folder being filled: files go under `temporary` (a sibling, PATH.tmp-PID); commit fsyncs every file in it and the
  * folder, then renames it to PATH. Missing parents of PATH are made. An existing PATH is replaced, with everything in
- * it, by exchange (renameat2) where the system can, else it is moved aside to PATH.old-PID, replaced and removed. */
+ * it, by exchange where the system can, else it is moved aside to PATH.old-PID, replaced and removed. */
 struct atomic_folder {
     char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (links are followed) */
     int lock;               /* the temporary folder, flock'ed while it is filled */
@@ -57,6 +57,8 @@ bool file_exists(const char *path);
 bool folder_exists(const char *path);
 char *path_join(const char *folder, const char *name);                /* malloc'ed; NULL when out of memory */
 
+/* The first bytes of a regular file, at most `capacity`, to tell what it is. */
+bool file_read_head(const char *path, char *head, size_t capacity, size_t *n_bytes, struct talc_error *err);
 /* Reads a whole regular file of at most max_bytes; adds a NUL past the end. Caller frees. */
 char *file_read(const char *path, size_t max_bytes, size_t *n_bytes, struct talc_error *err);
 

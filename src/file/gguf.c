@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/little_endian.h"
 
 #define MAX_VALUES 100000
 #define MAX_TENSORS 1000000
@@ -161,17 +162,11 @@ const struct gguf_value *gguf_find(const struct gguf_file *f, const char *key) {
     return NULL;
 }
 
-static uint64_t little_endian(const char *data, size_t n) {
-    uint64_t x = 0;
-    for (size_t i = 0; i < n; i++) x |= (uint64_t)(unsigned char)data[i] << 8 * i;
-    return x;
-}
-
 bool gguf_get_int(const struct gguf_file *f, const char *key, int64_t fallback, int64_t *out, struct talc_error *err) {
     const struct gguf_value *v = gguf_find(f, key);
     *out = fallback;
     if (!v) return true;
-    uint64_t x = type_bytes(v->type) ? little_endian(v->data, type_bytes(v->type)) : 0;
+    uint64_t x = type_bytes(v->type) ? little_endian_load(v->data, type_bytes(v->type)) : 0;
     switch (v->type) {
     case GGUF_U8:
     case GGUF_U16:
@@ -211,18 +206,18 @@ bool gguf_get_array(const struct gguf_file *f, const char *key, enum gguf_type e
 }
 
 float gguf_f32_at(const struct gguf_value *array, uint64_t i) {
-    uint32_t bits = (uint32_t)little_endian(array->data + i * 4, 4);
+    uint32_t bits = (uint32_t)little_endian_load(array->data + i * 4, 4);
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
 int32_t gguf_i32_at(const struct gguf_value *array, uint64_t i) {
-    return (int32_t)(uint32_t)little_endian(array->data + i * 4, 4);
+    return (int32_t)(uint32_t)little_endian_load(array->data + i * 4, 4);
 }
 
 struct gguf_string gguf_next_string(const char **at) {
-    struct gguf_string s = {*at + 8, (size_t)little_endian(*at, 8)};
+    struct gguf_string s = {*at + 8, (size_t)little_endian_load(*at, 8)};
     *at = s.data + s.n_bytes;
     return s;
 }

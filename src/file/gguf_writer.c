@@ -3,14 +3,15 @@
 
 #include <string.h>
 
+#include "base/little_endian.h"
 #include "file/atomic.h"
 
 #define GGUF_VERSION 3
 
-static void put_number(struct buffer *b, uint64_t value, int n_bytes) {
+static void put_number(struct buffer *b, uint64_t value, size_t n_bytes) {
     char bytes[8];
-    for (int i = 0; i < n_bytes; i++) bytes[i] = (char)(value >> 8 * i);
-    buffer_append(b, bytes, (size_t)n_bytes);
+    little_endian_store(bytes, n_bytes, value);
+    buffer_append(b, bytes, n_bytes);
 }
 
 static void put_string(struct buffer *b, const char *text, size_t n_bytes) {

@@ -13,9 +13,14 @@ char *run_folder_find_model(const char *path, bool latest_first, struct talc_err
         char *folder = strcmp(name, ".") == 0 ? strdup(path) : path_join(path, name);
         char *config = folder ? path_join(folder, "config.json") : NULL;
         bool found = config && file_exists(config);
+        bool damaged = !found && latest_first && i == 0 && folder && folder_exists(folder);
         free(config);
         if (found) return folder;
         free(folder);
+        if (damaged) { /* to go on from an older one would be to lose work without a word */
+            talc_fail(err, "%s/latest: the checkpoint has no config.json; mend it, or remove it and the link", path);
+            return NULL;
+        }
     }
     if (!folder_exists(path)) talc_fail(err, "%s: there is no such folder", path);
     else talc_fail(err, "%s: no model here: neither config.json, nor best/, nor latest/", path);

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 
-/* `path` itself when it holds a config.json; else its `best`, else its `latest` (latest_first, for resuming: latest, then
- * best). The caller frees; NULL when there is none. */
+/* `path` itself when it holds a config.json; else its `best`, else its `latest`. latest_first, for resuming: `latest`,
+ * which must be whole where it is there; then `best`. The caller frees; NULL when there is none. */
 char *run_folder_find_model(const char *path, bool latest_first, struct talc_error *err);
 
 #endif

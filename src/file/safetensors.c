@@ -1,12 +1,12 @@
 /* safetensors.c - opening and checking safetensors files and sharded folders; see safetensors.h. */
 #include "file/safetensors.h"
 
-#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/little_endian.h"
 #include "file/atomic.h"
 #include "file/json.h"
 
@@ -174,11 +174,10 @@ static bool part_open(struct part *part, const char *path, struct talc_error *er
     if (!file_map_open(&part->map, path, err)) return false;
     const char *bytes = part->map.data;
     size_t n_bytes = part->map.n_bytes;
-    uint64_t n_header;
-    if (n_bytes < sizeof n_header)
+    enum { LENGTH_BYTES = 8 };
+    if (n_bytes < LENGTH_BYTES)
         return talc_fail(err, "%s: has %zu bytes, too few for a safetensors file", path, n_bytes);
-    memcpy(&n_header, bytes, sizeof n_header);
-    n_header = le64toh(n_header);
+    uint64_t n_header = little_endian_load(bytes, LENGTH_BYTES);
     if (n_header > MAX_HEADER_BYTES)
         return talc_fail(err, "%s: is not a safetensors file (it claims a header of %llu bytes)", path,
                          (unsigned long long)n_header);

@@ -1,10 +1,10 @@
 /* safetensors_writer.c - writing safetensors files as a stream; see safetensors.h. */
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "base/checked.h"
+#include "base/little_endian.h"
 #include "file/atomic.h"
 #include "file/json.h"
 #include "file/safetensors.h"
@@ -91,9 +91,10 @@ static bool write_header(struct safetensors_writer *w, struct talc_error *err) {
     bool ok = json_append_line(&text, w->header, err);
     while (ok && text.length % DATA_ALIGNMENT) buffer_append_char(&text, ' ');
     if (ok && !buffer_ok(&text)) ok = out_of_memory(err);
-    uint64_t n_bytes = htole64(text.length);
+    char n_bytes[8];
+    little_endian_store(n_bytes, sizeof n_bytes, text.length);
     if (ok) {
-        fwrite(&n_bytes, sizeof n_bytes, 1, w->file.stream); /* commit reports a failure */
+        fwrite(n_bytes, sizeof n_bytes, 1, w->file.stream); /* commit reports a failure */
         fwrite(text.data, 1, text.length, w->file.stream);
     }
     buffer_free(&text);

@@ -1,9 +1,10 @@
 /* token_shard.c - reading and writing token files; see token_shard.h. */
 #include "file/token_shard.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/little_endian.h"
 
 #define MAX_VOCAB_16_BITS 65536
 
@@ -16,9 +17,7 @@ static const struct layout {
 static const struct layout *layout_of(uint32_t vocab_size) { return &layouts[vocab_size > MAX_VOCAB_16_BITS]; }
 
 static int32_t header_field(const char *bytes, int i) {
-    uint32_t value;
-    memcpy(&value, bytes + 4 * i, sizeof value);
-    return (int32_t)le32toh(value);
+    return (int32_t)(uint32_t)little_endian_load(bytes + 4 * i, 4);
 }
 
 static bool read_header(struct token_shard *shard, struct talc_error *err) {
@@ -72,11 +71,11 @@ bool token_shard_check(const struct token_shard *shard, uint32_t vocab_size, str
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void write_header(struct token_shard_writer *w) {
-    uint32_t header[TOKEN_SHARD_HEADER_BYTES / 4] = {0};
+    char header[TOKEN_SHARD_HEADER_BYTES] = {0};
     const struct layout *layout = layout_of(w->vocab_size);
-    header[0] = htole32((uint32_t)layout->magic);
-    header[1] = htole32((uint32_t)layout->version);
-    header[2] = htole32((uint32_t)w->n_tokens);
+    little_endian_store(header, 4, (uint32_t)layout->magic);
+    little_endian_store(header + 4, 4, (uint32_t)layout->version);
+    little_endian_store(header + 8, 4, w->n_tokens);
     fwrite(header, sizeof header, 1, w->file.stream); /* commit reports a failure */
 }
 

@@ -13,6 +13,7 @@ struct candidate {
 struct sampler {
     int vocab_size;
     struct candidate *candidates; /* [vocab_size] */
+    int n_left;                   /* of them that have no rank yet */
     unsigned char *seen;          /* [vocab_size]: penalised already */
 };
 
@@ -78,25 +79,62 @@ static float log_probability(const float *logits, int n, int32_t id) {
     return (float)((double)(logits[id] - max) - log(sum));
 }
 
-/* Most likely first; equal ones by id, so that the order does not depend on the sort. */
-static int by_logit(const void *a, const void *b) {
-    const struct candidate *x = a, *y = b;
-    if (x->logit != y->logit) return x->logit < y->logit ? 1 : -1;
-    return x->id < y->id ? -1 : 1;
+/* ---- candidates in order, as far as they are needed ---------------------------------------------------------------- */
+
+/* Equal ones by id, so that the order is one. */
+static bool is_likelier(const struct candidate *a, const struct candidate *b) {
+    return a->logit > b->logit || (a->logit == b->logit && a->id < b->id);
 }
 
-/* How many of the sorted candidates survive top-k, top-p and min-p; fills their probabilities and *total of them. */
-static int cut_off(struct sampler *s, const struct sampling *o, double *total) {
+/* c[0..n) is a heap, the likeliest on top, but for c[i], which goes down to its place. */
+static void sift_down(struct candidate *c, int n, int i) {
+    struct candidate moved = c[i];
+    for (int child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && is_likelier(&c[child + 1], &c[child])) child++;
+        if (!is_likelier(&c[child], &moved)) break;
+        c[i] = c[child];
+    }
+    c[i] = moved;
+}
+
+static void rank_begin(struct sampler *s) {
+    s->n_left = s->vocab_size;
+    for (int i = s->n_left / 2 - 1; i >= 0; i--) sift_down(s->candidates, s->n_left, i);
+}
+
+/* The candidate that is rank-th, from 0: those before it have been asked for. They stand at the end of the array, the heap of the
+ * others before them; of a large vocabulary few are ever asked for. */
+static struct candidate *ranked(struct sampler *s, int rank) {
     struct candidate *c = s->candidates;
+    if (s->vocab_size - s->n_left <= rank) {
+        struct candidate top = c[0];
+        c[0] = c[--s->n_left];
+        sift_down(c, s->n_left, 0);
+        c[s->n_left] = top;
+    }
+    return &c[s->vocab_size - 1 - rank];
+}
+
+/* ---- drawing ------------------------------------------------------------------------------------------------------- */
+
+static double weigh(struct candidate *c, float best, float temperature) {
+    c->probability = (float)exp((double)((c->logit - best) / temperature));
+    return (double)c->probability;
+}
+
+/* How many of the likeliest candidates survive top-k, top-p and min-p; *total of their probabilities, that of the likeliest being 1. */
+static int cut_off(struct sampler *s, const struct sampling *o, double *total) {
+    float best = s->candidates[0].logit; /* of a heap */
     int n = o->top_k > 0 && o->top_k < s->vocab_size ? o->top_k : s->vocab_size, kept = 0;
     double sum = 0, cumulative = 0;
-    for (int i = 0; i < n; i++) {
-        c[i].probability = (float)exp((double)((c[i].logit - c[0].logit) / o->temperature));
-        sum += (double)c[i].probability;
-    }
-    while (kept < n) {
-        if (kept && (cumulative >= (double)o->top_p * sum || c[kept].probability < o->min_p * c[0].probability)) break;
-        cumulative += (double)c[kept++].probability;
+    if (n < s->vocab_size)
+        for (int i = 0; i < n; i++) sum += weigh(ranked(s, i), best, o->temperature);
+    else
+        for (int i = 0; i < n; i++) sum += weigh(&s->candidates[i], best, o->temperature);
+    for (; kept < n; kept++) {
+        float p = ranked(s, kept)->probability;
+        if (kept && (cumulative >= (double)o->top_p * sum || p < o->min_p)) break;
+        cumulative += (double)p;
     }
     *total = cumulative;
     return kept;
@@ -104,14 +142,14 @@ static int cut_off(struct sampler *s, const struct sampling *o, double *total) {
 
 static int32_t draw(struct sampler *s, const struct sampling *o, struct rng *rng) {
     double total;
-    qsort(s->candidates, (size_t)s->vocab_size, sizeof *s->candidates, by_logit);
+    rank_begin(s);
     int kept = cut_off(s, o, &total);
     double left = rng_uniform(rng) * total;
     for (int i = 0; i < kept - 1; i++) {
-        left -= (double)s->candidates[i].probability;
-        if (left < 0) return s->candidates[i].id;
+        left -= (double)ranked(s, i)->probability;
+        if (left < 0) return ranked(s, i)->id;
     }
-    return s->candidates[kept - 1].id;
+    return ranked(s, kept - 1)->id;
 }
 
 int32_t sampler_pick(struct sampler *s, const struct sampling *o, const float *logits, const int32_t *context,

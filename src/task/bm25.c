@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "task/primer_words.h"
 
 static const double k1 = 1.2, b = 0.75;
@@ -65,7 +66,7 @@ static int compare_words(const void *x, const void *y) {
 static bool reserve(void *array, size_t *capacity, size_t n, size_t size) {
     if (n < *capacity) return true;
     size_t larger = *capacity ? 2 * *capacity : 1024;
-    void *memory = reallocarray(*(void **)array, larger, size);
+    void *memory = checked_realloc(*(void **)array, larger, size);
     if (!memory) return false;
     *(void **)array = memory;
     *capacity = larger;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/checked.h"
 #include "task/primer_lines.h"
 
 /* ---- what is compared: text with white space made one space, without its case and a final full stop -------------- */
@@ -272,9 +273,12 @@ static bool are_messages(const json_t *messages) {
     return role && strcmp(role, "user") == 0;
 }
 
-/* Empty, everything would print it; too long, its beginning would not be there to compare. */
-static bool output_can_be_compared(const json_t *check, const char *where, struct talc_error *err) {
-    const char *output = json_string_value(json_object_get(check, "output"));
+/* Output that is empty everything would print; of one too long the beginning would not be there to compare. */
+static bool code_can_be_judged(const json_t *check, const char *where, struct talc_error *err) {
+    const char *output = json_string_value(json_object_get(check, "output")),
+               *language = json_string_value(json_object_get(check, "language"));
+    if (strcmp(language, "c") != 0 && strcmp(language, "python") != 0)
+        return talc_fail(err, "%s: \"language\" is '%.40s'; code is run in c and python", where, language);
     struct line line;
     size_t most = sizeof((struct code_outcome *)NULL)->output / 2;
     if (strlen(output) > most) return talc_fail(err, "%s: \"output\" is longer than %zu bytes", where, most);
@@ -292,7 +296,7 @@ static bool check_is_complete(const json_t *check, const char *where, struct tal
     if (type->list && !is_text_list(json_object_get(check, type->list)))
         return talc_fail(err, "%s: \"check\" of type %s has no \"%s\" that is a list of 1 to 64 strings", where,
                          type->name, type->list);
-    return type->check != check_code || output_can_be_compared(check, where, err);
+    return type->check != check_code || code_can_be_judged(check, where, err);
 }
 
 static bool load_item(void *context, json_t *object, const char *where, struct talc_error *err) {
@@ -308,7 +312,7 @@ static bool load_item(void *context, json_t *object, const char *where, struct t
     if (!check_is_complete(item.check, where, err)) return false;
     if (checker->n_items == checker->capacity) {
         size_t capacity = checker->capacity ? 2 * checker->capacity : 256;
-        struct checker_item *items = reallocarray(checker->items, capacity, sizeof *items);
+        struct checker_item *items = checked_realloc(checker->items, capacity, sizeof *items);
         if (!items) return talc_fail(err, "%s: out of memory", where);
         checker->items = items;
         checker->capacity = capacity;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/checked.h"
 #include "data/chat_reader.h"
 #include "task/bm25.h"
 
@@ -21,7 +22,7 @@ static bool out_of_memory(struct talc_error *err) { return talc_fail(err, "out o
 static bool keep_answer(struct baseline *b, const char *prompt, size_t n_prompt, const char *answer, struct talc_error *err) {
     if (b->n == b->capacity) {
         size_t capacity = b->capacity ? 2 * b->capacity : 1024;
-        size_t *offsets = reallocarray(b->offsets, capacity, sizeof *offsets);
+        size_t *offsets = checked_realloc(b->offsets, capacity, sizeof *offsets);
         if (!offsets) return out_of_memory(err);
         b->offsets = offsets;
         b->capacity = capacity;

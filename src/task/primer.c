@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "file/atomic.h"
 #include "file/json.h"
 #include "task/primer_prose.h"
@@ -62,7 +63,7 @@ struct writer {
 static void job_add(struct job_list *jobs, int make, int subject) {
     if (jobs->n == jobs->capacity) {
         size_t capacity = jobs->capacity ? 2 * jobs->capacity : 4096;
-        struct job *items = jobs->failed ? NULL : reallocarray(jobs->items, capacity, sizeof *items);
+        struct job *items = jobs->failed ? NULL : checked_realloc(jobs->items, capacity, sizeof *items);
         if (!items) {
             jobs->failed = true;
             return;

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/checked.h"
+
 static bool is_word_byte(unsigned char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c >= 128;
 }
@@ -31,7 +33,7 @@ uint64_t word_hash(const char *word) {
 static bool word_list_reserve(struct word_list *list) {
     if (list->n < list->capacity) return true;
     size_t capacity = list->capacity ? 2 * list->capacity : 256;
-    uint64_t *words = list->failed ? NULL : reallocarray(list->words, capacity, sizeof *words);
+    uint64_t *words = list->failed ? NULL : checked_realloc(list->words, capacity, sizeof *words);
     if (!words) {
         list->failed = true;
         return false;

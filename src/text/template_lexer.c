@@ -69,9 +69,9 @@ static void add_data(struct lexer *lexer, size_t begin, size_t end, char sign, b
         struct jinja_value kept = jinja_strip(lexer->run, &text, NULL, JINJA_RIGHT);
         if (kept.kind == JINJA_STRING) text.n_bytes = kept.string->n_bytes;
     } else if (sign != '+' && !variable) {
-        const char *newline = memrchr(text.bytes, '\n', text.n_bytes);
-        size_t line_begin = newline ? (size_t)(newline - text.bytes) + 1 : 0;
-        if ((newline || lexer->line_starting) && skip_space(lexer, begin + line_begin) >= end) text.n_bytes = line_begin;
+        size_t line_begin = text.n_bytes; /* of the last line */
+        while (line_begin > 0 && text.bytes[line_begin - 1] != '\n') line_begin--;
+        if ((line_begin > 0 || lexer->line_starting) && skip_space(lexer, begin + line_begin) >= end) text.n_bytes = line_begin;
     }
     if (text.n_bytes == 0) return;
     struct jinja_token *token = add_token(lexer, TOKEN_DATA, begin);

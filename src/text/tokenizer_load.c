@@ -88,13 +88,8 @@ typedef bool reader(struct tokenizer *tok, const char *path, struct talc_error *
 /* By how the file begins, else by its name: tokenizer.model may be a .tiktoken or a SentencePiece model. */
 static reader *reader_of(const char *path, struct talc_error *err) {
     char head[64];
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        talc_fail_errno(err, "cannot open %s", path);
-        return NULL;
-    }
-    size_t n = fread(head, 1, sizeof head, f);
-    fclose(f);
+    size_t n;
+    if (!file_read_head(path, head, sizeof head, &n, err)) return NULL;
     if (n >= 4 && memcmp(head, GGUF_MAGIC, 4) == 0) return gguf_tokenizer_read;
     if (has_suffix(path, ".tiktoken") || tiktoken_recognise(head, n)) return tiktoken_read;
     if (sentencepiece_recognise(head, n)) return sentencepiece_read;

@@ -89,12 +89,18 @@ static int compare_words(const void *a, const void *b, void *context) {
     return order ? order : (x->n_bytes > y->n_bytes) - (x->n_bytes < y->n_bytes);
 }
 
+#ifdef __APPLE__ /* the context comes first there */
+static int compare_words_in(void *context, const void *a, const void *b) { return compare_words(a, b, context); }
+#define SORT_WORDS(words, n, bytes) qsort_r(words, n, sizeof *(words), bytes, compare_words_in)
+#else
+#define SORT_WORDS(words, n, bytes) qsort_r(words, n, sizeof *(words), compare_words, bytes)
+#endif
+
 void word_counts_sort(struct word_counts *counts) {
     free(counts->slots);
     counts->slots = NULL;
     counts->n_slots = 0;
-    if (counts->n_words)
-        qsort_r(counts->words, counts->n_words, sizeof *counts->words, compare_words, counts->bytes.data);
+    if (counts->n_words) SORT_WORDS(counts->words, counts->n_words, counts->bytes.data);
 }
 
 void word_counts_free(struct word_counts *counts) {

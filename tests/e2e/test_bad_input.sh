@@ -23,6 +23,7 @@ printf 'the cat and the dog and the bird\n' >"$work/the.txt"
 refuses '"Ġthe" is a token of the text too' "$TALC" tokenizer train --vocab-size 300 --special 'Ġthe' --out "$work/t2" "$work/the.txt"
 refuses 'needs a verb' "$TALC" tokenizer
 refuses "no verb 'learn'" "$TALC" tokenizer learn
+mkfifo "$work/pipe" && refuses "pipe: is not a regular file" "$TALC" tokenizer encode -t "$work/pipe"
 printf '1 2x\n3' >"$work/ids.txt"
 refuses_input() { refuses "$1" sh -c '"$0" tokenizer decode -t "$1" <"$2"' "$TALC" "$work/tok" "$2"; }
 refuses_input "byte 3: 'x' is no token id" "$work/ids.txt"

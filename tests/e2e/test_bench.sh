@@ -37,7 +37,7 @@ must "$TALC" bench tokenizer -t "$work/tok" --threads 2 --json "$work/text.txt"
 for row in 'encode, 1 thread, cold' decode 'encode, 1 thread, nothing kept' 'encode, 2 threads, cold'; do
     awk -v x="$(value "$row" value)" 'BEGIN { exit !(x > 0) }' || fail "no '$row' of a tokenizer: $(cat "$work/out")"
 done
-refuses 'cannot open' "$TALC" bench tokenizer -t "$work/none" "$work/text.txt"
+refuses 'cannot be read' "$TALC" bench tokenizer -t "$work/none" "$work/text.txt"
 
 refuses 'not .speed' "$TALC" bench speed
 refuses 'f32 or bf16' "$TALC" bench gemm --dtype f8

@@ -135,6 +135,8 @@ says_step 41 'the run was planned to end at 40'
 says_step 39 'updates made and skipped are 40'
 rm "$work/broken/latest/trainer.json"
 refuses 'latest/trainer.json: cannot be read' "$TALC" train --resume --out "$work/broken" --steps 41 --quiet
+rm "$work/broken/latest/config.json"
+refuses 'latest: the checkpoint has no config.json' "$TALC" train --resume --out "$work/broken" --steps 41 --quiet
 echo '{"depth": 99999}' >"$work/broken/settings.json"
 refuses 'settings.json: --depth must be' "$TALC" train --resume --out "$work/broken" --quiet
 
@@ -159,6 +161,18 @@ done
 [ "$(ls -A "$work/mine")" = file ] && [ "$(cat "$work/mine/file")" = precious ] || fail "the folder of somebody else is not as it was"
 mkdir "$work/free" && : >"$work/free/settings.json.tmp-4194305" # left by a run that was killed
 must train "$work/free" --steps 1
+
+# Data that somebody cuts short while it is read ends the run with a line.
+cp -r "$work/data" "$work/data_cut"
+"$TALC" train --data "$work/data_cut" --out "$work/cut" --depth 1 --batch 1 --steps 1000000 --save-every 10 --quiet >"$work/out" 2>"$work/err" &
+cut=$!
+tries=0
+while [ ! -e "$work/cut/latest" ] && [ $tries -lt 600 ]; do tries=$((tries + 1)); sleep 0.1; done
+for shard in "$work/data_cut/"*.bin; do : >"$shard"; done
+wait "$cut"
+status=$?
+[ $status = 1 ] || fail "exit $status of a run whose data was cut short"
+grep -q 'was cut short' "$work/err" || { fail "data cut short is not told"; cat "$work/err" >&2; }
 
 # Answers that could not be had do not replace those that are there.
 printf '{"skill": "fact", "messages": [{"role": "user", "content": "Who?"}], "answer": "a", "check": {"type": "fact"}}\n' >"$work/tests.jsonl"

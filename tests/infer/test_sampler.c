@@ -2,6 +2,7 @@
 #include "support/cmocka_all.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "infer/sampler.h"
 
@@ -64,6 +65,43 @@ static void cuts_leave_the_right_tokens(void **state) {
     expect_softmax(share, logits, (int[V]){1, 1, 1, 0, 1});
 }
 
+/* Against a plain sort: with many tokens, some alike, every option leaves the ones it should. */
+static int by_logit(const void *a, const void *b) {
+    const float *x = a, *y = b;
+    if (x[0] != y[0]) return x[0] < y[0] ? 1 : -1;
+    return x[1] < y[1] ? -1 : 1;
+}
+
+static void many_tokens_are_cut_as_in_a_sort(void **state) {
+    (void)state;
+    enum { N = 1000 };
+    static float many[N], sorted[N][2];
+    struct rng rng = rng_make(3, 0);
+    struct sampler *s = sampler_open(N, NULL);
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < N; i++) sorted[i][0] = many[i] = (float)rng_below(&rng, 40) / 4, sorted[i][1] = (float)i;
+        qsort(sorted, N, sizeof *sorted, by_logit);
+        struct sampling o = {.temperature = 1, .top_k = 1 + (int)rng_below(&rng, N), .top_p = 1, .repetition_penalty = 1};
+        if (round % 3 == 1) o.top_k = 0, o.top_p = (float)rng_uniform(&rng) * 0.999f + 0.001f;
+        if (round % 3 == 2) o.top_k = 0, o.min_p = (float)rng_uniform(&rng);
+        double sum = 0, cumulative = 0;
+        for (int i = 0; i < N; i++) sum += exp((double)(sorted[i][0] - sorted[0][0]));
+        int kept = 0;
+        for (; kept < (o.top_k ? o.top_k : N); kept++) {
+            double p = exp((double)(sorted[kept][0] - sorted[0][0]));
+            if (kept && (cumulative >= (double)o.top_p * sum * (1 + 1e-7) || p < (double)o.min_p * (1 - 1e-6))) break;
+            cumulative += p;
+        }
+        for (int i = 0; i < 50; i++) {
+            int32_t id = sampler_pick(s, &o, many, NULL, 0, &rng, NULL);
+            int rank = 0;
+            while ((int32_t)sorted[rank][1] != id) rank++;
+            if (rank >= kept) fail_msg("token of rank %d of %d drawn (top-k %d, top-p %g, min-p %g)", rank, kept, o.top_k, (double)o.top_p, (double)o.min_p);
+        }
+    }
+    sampler_close(s);
+}
+
 static void repetition_penalty_counts_a_token_once(void **state) {
     (void)state;
     double share[V];
@@ -105,6 +143,7 @@ int main(void) {
         cmocka_unit_test(plain_draws_follow_softmax),
         cmocka_unit_test(temperature_divides_logits),
         cmocka_unit_test(cuts_leave_the_right_tokens),
+        cmocka_unit_test(many_tokens_are_cut_as_in_a_sort),
         cmocka_unit_test(repetition_penalty_counts_a_token_once),
         cmocka_unit_test(logp_is_the_models_own),
         cmocka_unit_test(bad_settings_are_refused),

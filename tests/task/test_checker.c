@@ -207,6 +207,7 @@ static void malformed_tests_are_refused(void **state) {
         {TEST_LINE("list", "a", "{\"type\":\"list\",\"items\":[1]}"), "has no \"items\" that is a list"},
         {TEST_LINE("code", "a", "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"\"}"), "has no \"output\""},
         {TEST_LINE("code", "a", "{\"type\":\"code\",\"language\":\"c\",\"tests\":\"\",\"output\":\" \\n\"}"), "is empty"},
+        {TEST_LINE("code", "a", "{\"type\":\"code\",\"language\":\"ada\",\"tests\":\"\",\"output\":\"1\"}"), "is 'ada'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct file f = file_of(cases[i].text);
