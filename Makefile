@@ -49,7 +49,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 OPTIMIZE ?= $(or $(OPTIMIZE_$(SANITIZE)),-O3 -g)
 WERROR   ?=
 CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE $(OPTIMIZE) -fPIC -ffp-contract=off -fno-math-errno $(WARNINGS) $(WERROR) -Isrc \
-             -DTALC_VERSION='"$(VERSION)"' $(LIB_DEFINES) $(LIB_CFLAGS) $(CFLAGS)
+             -DTALC_VERSION='"$(VERSION)"' $(LIB_DEFINES) $(ISA_DEFINES) $(LIB_CFLAGS) $(CFLAGS)
 LIBS = $(LIB_LIBS) -lm -lpthread -ldl
 
 # What things were built with: another compiler, version, flag or library builds them anew.
@@ -74,6 +74,13 @@ ifneq ($(filter x86_64%,$(MACHINE)),)
 ISAS += avx2 avx512
 ISA_FLAGS_avx2   := -DISA_AVX2 -mavx2 -mfma -mf16c
 ISA_FLAGS_avx512 := -DISA_AVX512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c -mprefer-vector-width=512
+# Of bf16 there are instructions for products alone; older compilers and assemblers do not know them.
+ifeq ($(shell echo 'void f(void) { __asm__("vdpbf16ps %zmm0, %zmm1, %zmm2"); }' | $(CC) -mavx512bf16 -x c -c -o /dev/null - 2>/dev/null && echo y),y)
+ISAS += avx512bf16
+ISA_FLAGS_avx512bf16 := $(ISA_FLAGS_avx512) -DISA_AVX512BF16 -mavx512bf16
+ISA_SRC_avx512bf16 := $(addprefix src/tensor/cpu/isa/,matmul.c peak.c)
+ISA_DEFINES := -DHAVE_AVX512BF16
+endif
 else ifneq ($(filter aarch64% arm64%,$(MACHINE)),)
 ISAS += neon
 ISA_FLAGS_neon := -DISA_NEON
@@ -81,7 +88,7 @@ endif
 
 # The planner's tables are compiled in.
 PLAN_TABLES := $(sort $(wildcard src/plan/tables/*.tsv))
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/plan_tables.o $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(BUILD)/%.$i.o))
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/plan_tables.o $(foreach i,$(ISAS),$(patsubst %.c,$(BUILD)/%.$i.o,$(or $(ISA_SRC_$i),$(ISA_SRC))))
 CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
 TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(BUILD)/%.o)
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)

@@ -55,15 +55,15 @@ static double time_of(struct bench *b, int repeat, void (*work)(void *), void *c
     return (clock_seconds() - start) / repeat;
 }
 
-static double peak_of(struct bench *b) {
+static double peak_of(struct bench *b, enum dtype compute) {
     struct stream *s = &b->opened.stream;
-    return s->backend->peak_flops ? s->backend->peak_flops(s) : 0;
+    return s->backend->peak_flops ? s->backend->peak_flops(s, compute) : 0;
 }
 
 #define FASTEST_SECONDS 0.5
 #define FASTEST_CALLS 16 /* between two measurements of the peak */
 
-static void fastest_rate(struct bench *b, double flops, void (*work)(void *), void *context, double *rate, double *limit) {
+static void fastest_rate(struct bench *b, enum dtype compute, double flops, void (*work)(void *), void *context, double *rate, double *limit) {
     double start = clock_seconds();
     *rate = 0;
     do {
@@ -71,24 +71,24 @@ static void fastest_rate(struct bench *b, double flops, void (*work)(void *), vo
             double sample = flops / time_of(b, 1, work, context);
             if (sample > *rate) *rate = sample;
         }
-        double peak = peak_of(b);
+        double peak = peak_of(b, compute);
         if (peak > b->highest_peak) b->highest_peak = peak;
     } while (clock_seconds() - start < FASTEST_SECONDS);
     *limit = b->highest_peak;
 }
 
-void bench_rate(struct bench *b, double flops, void (*work)(void *), void *context, double *rate, double *limit) {
+void bench_rate(struct bench *b, enum dtype compute, double flops, void (*work)(void *), void *context, double *rate, double *limit) {
     if (b->fastest) {
-        fastest_rate(b, flops, work, context, rate, limit);
+        fastest_rate(b, compute, flops, work, context, rate, limit);
         return;
     }
     double rates[SAMPLES], limits[SAMPLES];
-    double once = time_of(b, 1, work, context), peak = peak_of(b); /* also warms up */
+    double once = time_of(b, 1, work, context), peak = peak_of(b, compute); /* also warms up */
     once = time_of(b, 1, work, context);
     int repeat = once < SAMPLE_SECONDS ? (int)(SAMPLE_SECONDS / once) + 1 : 1;
     for (int i = 0; i < SAMPLES; i++) {
         rates[i] = flops / time_of(b, repeat, work, context);
-        double after = peak_of(b);
+        double after = peak_of(b, compute);
         limits[i] = (peak + after) / 2;
         peak = after;
     }

@@ -25,10 +25,10 @@ struct tensor bench_random(struct bench *b, int64_t rows, int64_t cols, struct r
 void bench_give(struct bench *b, struct tensor t);
 
 /* Calls work(context) until a sample lasts some tens of milliseconds, several samples long. Between samples the device's peak
- * is measured: *rate and *limit are medians over the samples of operations a second, and of the mean of the peaks before and
- * after (0 where the device knows none). With --fastest both are the best of many short calls: what the machine does where other
- * work on it leaves it alone. */
-void bench_rate(struct bench *b, double flops, void (*work)(void *context), void *context, double *rate, double *limit);
+ * in products of the type `compute` is measured: *rate and *limit are medians over the samples of operations a second, and of the
+ * mean of the peaks before and after (0 where the device knows none). With --fastest both are the best of many short calls: what
+ * the machine does where other work on it leaves it alone. */
+void bench_rate(struct bench *b, enum dtype compute, double flops, void (*work)(void *context), void *context, double *rate, double *limit);
 
 bool bench_gemm(struct bench *b, struct talc_error *err);
 bool bench_attention(struct bench *b, struct talc_error *err);

@@ -76,11 +76,11 @@ static void print_shape(struct bench *b, struct attention_bench *a, const struct
     double pairs = (double)s->sequences * s->length * (s->length + 1) / 2 * s->heads, tokens = (double)s->sequences * s->length;
     double products = 2.0 * s->head_dim * pairs, rate, limit;
     char name[64];
-    bench_rate(b, 2 * products, forward, a, &rate, &limit);
+    bench_rate(b, DTYPE_F32, 2 * products, forward, a, &rate, &limit);
     snprintf(name, sizeof name, "%dx%d, %d heads of %d, forward", s->sequences, s->length, s->heads, s->head_dim);
     bench_row(b, name, rate / 1e9, "GFLOP/s", limit / 1e9);
     double seconds = 2 * products / rate;
-    bench_rate(b, 5 * products, backward, a, &rate, &limit);
+    bench_rate(b, DTYPE_F32, 5 * products, backward, a, &rate, &limit);
     snprintf(name, sizeof name, "%dx%d, %d heads of %d, backward", s->sequences, s->length, s->heads, s->head_dim);
     bench_row(b, name, rate / 1e9, "GFLOP/s", limit / 1e9);
     seconds += 5 * products / rate;

@@ -49,7 +49,7 @@ bool bench_gemm(struct bench *b, struct talc_error *err) {
         ok = tensor_present(p.a) && tensor_present(p.b) && tensor_present(p.c);
         if (ok) {
             double rate, limit, flops = 2.0 * (double)g->m * (double)g->n * (double)g->k;
-            bench_rate(b, flops, multiply, &p, &rate, &limit);
+            bench_rate(b, b->compute, flops, multiply, &p, &rate, &limit);
             bench_row(b, g->name, rate / 1e9, "GFLOP/s", limit / 1e9);
             if (limit > 0 && g->m >= 64) shares[n_shares++] = rate / limit;
         }

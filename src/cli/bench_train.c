@@ -74,7 +74,7 @@ static bool time_steps(struct bench *b, struct training_bench *t, struct profile
     if (profile) profile_clear(profile);
     for (int64_t i = 0; ok && i < b->steps; i++) {
         ok = step(t, &seconds[i], err);
-        peaks[i] = s->backend->peak_flops ? s->backend->peak_flops(s) : 0;
+        peaks[i] = s->backend->peak_flops ? s->backend->peak_flops(s, b->compute) : 0;
     }
     if (ok) {
         *median_step = bench_median(seconds, (int)b->steps);

@@ -138,10 +138,11 @@ static void print_note(const char *name) {
 static bool print_cpu(const struct info *i, struct talc_error *err) {
     struct cli_device device;
     if (!cli_device_open(&device, "cpu", 0, err)) return false;
-    const char *kernels = device.stream.backend->describe(&device.stream);
+    const char *kernels = device.stream.backend->describe(&device.stream, DTYPE_F32);
+    const char *bf16 = device.stream.backend->describe(&device.stream, DTYPE_BF16);
     bool ok = true;
-    if (i->json) ok = cli_print_json(stdout, json_pack("{s:i,s:s}", "cores", cpu_count(), "kernels", kernels), err);
-    else printf("cores             %d\nkernels           %s\n", cpu_count(), kernels);
+    if (i->json) ok = cli_print_json(stdout, json_pack("{s:i,s:s,s:s}", "cores", cpu_count(), "kernels", kernels, "bf16_products", bf16), err);
+    else printf("cores             %d\nkernels           %s\nbf16 products     %s\n", cpu_count(), kernels, bf16);
     cli_device_close(&device);
     return ok;
 }

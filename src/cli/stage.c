@@ -192,10 +192,11 @@ static void say_plan(const struct stage *stage) {
     char n[32], m[32], f[32], minutes[48] = "", from[32] = "";
     size_t bytes = trainer_memory(a, &r->trainer).total;
     double tokens = (double)r->rows_per_step * r->trainer.row_tokens;
-    bool quiet = stage->values->quiet;
-    cli_say(quiet, "%s: %s parameters (%s, %d layers, hidden %d), %s\n", stage->command,
+    bool quiet = stage->values->quiet, bf16 = r->trainer.compute == DTYPE_BF16;
+    const struct stream *s = &stage->device->stream;
+    cli_say(quiet, "%s: %s parameters (%s, %d layers, hidden %d), %s%s%s\n", stage->command,
             format_count((double)arch_parameters(a), n), a->family, a->n_layers, a->hidden_size,
-            stage->device->stream.backend->describe(&stage->device->stream));
+            s->backend->describe(s, DTYPE_F32), bf16 ? "; bf16: " : "", bf16 ? s->backend->describe(s, DTYPE_BF16) : "");
     if (r->schedule.total_steps > 0)
         snprintf(minutes, sizeof minutes, "%lld updates", (long long)r->schedule.total_steps);
     else snprintf(minutes, sizeof minutes, "as many updates as fit in %g minutes", stage->values->minutes);

@@ -26,8 +26,8 @@ struct backend {
     /* `variant` (may be NULL) picks an instruction set or a device: "avx2", "1". The pool is borrowed. */
     bool (*open)(struct stream *stream, const char *variant, struct thread_pool *pool, struct talc_error *err);
     void (*close)(struct stream *stream);
-    /* What runs: "AVX-512 (16 floats)". */
-    const char *(*describe)(const struct stream *stream);
+    /* What runs, and, for DTYPE_BF16, what multiplies bf16: "AVX-512, 16 floats at a time". */
+    const char *(*describe)(const struct stream *stream, enum dtype compute);
     /* Zeroed memory on the device, 64-byte aligned; NULL and err when there is not enough. */
     void *(*memory_take)(struct stream *stream, size_t n_bytes, struct talc_error *err);
     void (*memory_give)(struct stream *stream, void *memory);
@@ -36,9 +36,9 @@ struct backend {
     void (*copy_out)(struct stream *stream, void *host, const void *device, size_t n_bytes);
     /* Waits for all work given so far; false with the latched error. */
     bool (*synchronize)(struct stream *stream, struct talc_error *err);
-    /* Fp32 operations a second (a multiply-add is two) that the arithmetic units reach right now, on all threads, measured in
-     * some milliseconds: what kernels are compared with. NULL where it is not known. */
-    double (*peak_flops)(struct stream *stream);
+    /* Operations a second (a multiply-add is two) that the arithmetic units reach right now, on all threads, in products of a
+     * type (matmul_options.compute), measured in some milliseconds: what kernels are compared with. NULL where it is not known. */
+    double (*peak_flops)(struct stream *stream, enum dtype compute);
 };
 
 /* Opens a stream on a back end by name: "cpu", "ref", or with a variant, "cpu:avx2". */

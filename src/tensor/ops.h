@@ -8,7 +8,7 @@
  * - "+=" in a comment means the result is added to what the tensor holds; "=" that it is overwritten.
  * - Activations, gradients and statistics are F32 unless a comment says otherwise. Index tensors are I32 [1, n].
  * - Same inputs give the same bits for any number of threads, and a row's result does not depend on the other rows in the
- *   call: sums run in one canonical order (matmul over K in ascending fused multiply-adds within fixed blocks of K;
+ *   call: sums run in one canonical order (matmul over K in fused multiply-adds, ascending or in pairs, within fixed blocks of K;
  *   attention over key tiles of ATTENTION_KEY_TILE counted from key 0).
  * - Letters: n tokens in the call, h hidden size, V vocabulary, f intermediate size, d head_dim, H query heads,
  *   G key/value heads.
@@ -36,7 +36,8 @@ struct matmul_options {
     bool accumulate;    /* c += instead of c = */
     struct tensor bias; /* F32 [1, n], added to every row; may be absent */
     enum dtype compute; /* DTYPE_F32 (or DTYPE_NONE): fp32 products; DTYPE_BF16: operands rounded to bf16 as they are read,
-                           products summed in fp32. A back end without bf16 arithmetic computes the same rounding in fp32. */
+                           products summed in fp32. A back end without bf16 arithmetic computes the same rounding in fp32; one
+                           with it may sum in another order and take numbers under 2^-126 for 0. */
 };
 
 enum activation_kind {

@@ -5,7 +5,7 @@
 
 static const struct {
     const char *backend, *variant;
-} variants[] = {{"cpu", "avx512"}, {"cpu", "avx2"}, {"cpu", "neon"}, {"cpu", "portable"}};
+} variants[] = {{"cpu", "avx512bf16"}, {"cpu", "avx512"}, {"cpu", "avx2"}, {"cpu", "neon"}, {"cpu", "portable"}};
 
 /* False if the back end must open (it has no variant) and does not. */
 static bool device_open(struct op_devices *d, const char *backend, const char *variant) {

@@ -9,6 +9,10 @@ float cpu_multiply_adds_portable(int64_t n);
 #if defined(__x86_64__)
 extern const struct ops cpu_ops_avx2, cpu_ops_avx512;
 float cpu_multiply_adds_avx2(int64_t n), cpu_multiply_adds_avx512(int64_t n);
+#if defined(HAVE_AVX512BF16) /* the compiler's, not the machine's; products of DTYPE_BF16 only */
+void cpu_matmul_avx512bf16(struct stream *s, const struct matmul_options *o, struct tensor c, struct tensor a, struct tensor b);
+float cpu_multiply_adds_avx512bf16(int64_t n);
+#endif
 #elif defined(__aarch64__)
 extern const struct ops cpu_ops_neon;
 float cpu_multiply_adds_neon(int64_t n);
@@ -20,8 +24,8 @@ struct cpu_scratch {
 };
 
 struct cpu_state {
-    const char *description;
-    float (*multiply_adds)(int64_t n); /* the limit, see peak.c */
+    const struct instruction_set *set;
+    struct ops ops;
     struct cpu_scratch shared; /* one piece for the whole operation, e.g. a packed matrix */
     struct cpu_scratch *own;   /* one a worker */
     int n_workers;

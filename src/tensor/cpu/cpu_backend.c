@@ -16,21 +16,37 @@ static bool has_avx512(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq");
 }
+#if defined(HAVE_AVX512BF16)
+static bool has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+static void matmul_avx512bf16(struct stream *s, const struct matmul_options *o, struct tensor c, struct tensor a, struct tensor b) {
+    (o->compute == DTYPE_BF16 ? cpu_matmul_avx512bf16 : cpu_ops_avx512.matmul)(s, o, c, a, b);
+}
 #endif
+#endif
+
+#define AVX512 "AVX-512, 16 floats at a time, products in tiles of 8 x 48"
 
 static const struct instruction_set {
     const char *name, *description;
     bool (*available)(void);
     const struct ops *ops;
-    float (*multiply_adds)(int64_t n);
+    float (*multiply_adds)(int64_t n); /* the limit, see peak.c */
+    /* Where instructions multiply bf16: products of both types, and what there is to say of bf16. */
+    const char *description_bf16;
+    void (*matmul)(struct stream *s, const struct matmul_options *o, struct tensor c, struct tensor a, struct tensor b);
+    float (*multiply_adds_bf16)(int64_t n);
 } instruction_sets[] = {
 #if defined(__x86_64__)
-    {"avx512", "AVX-512, 16 floats at a time, products in tiles of 8 x 48", has_avx512, &cpu_ops_avx512, cpu_multiply_adds_avx512},
-    {"avx2", "AVX2 with FMA, 8 floats at a time, products in tiles of 6 x 16", has_avx2, &cpu_ops_avx2, cpu_multiply_adds_avx2},
-#elif defined(__aarch64__)
-    {"neon", "NEON, 4 floats at a time, products in tiles of 8 x 12", always, &cpu_ops_neon, cpu_multiply_adds_neon},
+#if defined(HAVE_AVX512BF16)
+    {"avx512bf16", AVX512, has_avx512bf16, &cpu_ops_avx512, cpu_multiply_adds_avx512,
+     "AVX-512 BF16, 32 numbers at a time, products in tiles of 8 x 48", matmul_avx512bf16, cpu_multiply_adds_avx512bf16},
 #endif
-    {"portable", "portable C, 4 floats at a time, products in tiles of 4 x 8", always, &cpu_ops_portable, cpu_multiply_adds_portable},
+    {"avx512", AVX512, has_avx512, &cpu_ops_avx512, cpu_multiply_adds_avx512, NULL, NULL, NULL},
+    {"avx2", "AVX2 with FMA, 8 floats at a time, products in tiles of 6 x 16", has_avx2, &cpu_ops_avx2, cpu_multiply_adds_avx2, NULL, NULL, NULL},
+#elif defined(__aarch64__)
+    {"neon", "NEON, 4 floats at a time, products in tiles of 8 x 12", always, &cpu_ops_neon, cpu_multiply_adds_neon, NULL, NULL, NULL},
+#endif
+    {"portable", "portable C, 4 floats at a time, products in tiles of 4 x 8", always, &cpu_ops_portable, cpu_multiply_adds_portable, NULL, NULL, NULL},
 };
 
 static const struct instruction_set *choose(const char *variant, struct talc_error *err) {
@@ -43,7 +59,7 @@ static const struct instruction_set *choose(const char *variant, struct talc_err
         talc_fail(err, "this machine has no %s; say --device cpu to use what it has", variant);
         return NULL;
     }
-    talc_fail(err, "device 'cpu' has no variant '%s'; there are avx512 and avx2 (x86-64), neon (ARM64) and portable", variant);
+    talc_fail(err, "device 'cpu' has no variant '%s'; there are avx512bf16, avx512 and avx2 (x86-64), neon (ARM64) and portable", variant);
     return NULL;
 }
 
@@ -56,10 +72,11 @@ static bool cpu_open(struct stream *stream, const char *variant, struct thread_p
         free(state);
         return talc_fail(err, "out of memory opening device 'cpu'");
     }
-    state->description = set->description;
-    state->multiply_adds = set->multiply_adds;
+    state->set = set;
+    state->ops = *set->ops;
+    if (set->matmul) state->ops.matmul = set->matmul;
     state->n_workers = thread_pool_size(pool);
-    *stream = (struct stream){.backend = &backend_cpu, .ops = set->ops, .pool = pool, .state = state};
+    *stream = (struct stream){.backend = &backend_cpu, .ops = &state->ops, .pool = pool, .state = state};
     return true;
 }
 
@@ -71,8 +88,10 @@ static void cpu_close(struct stream *stream) {
     free(state);
 }
 
-static const char *cpu_describe(const struct stream *stream) {
-    return ((const struct cpu_state *)stream->state)->description;
+static const char *cpu_describe(const struct stream *stream, enum dtype compute) {
+    const struct instruction_set *set = ((const struct cpu_state *)stream->state)->set;
+    if (compute != DTYPE_BF16) return set->description;
+    return set->description_bf16 ? set->description_bf16 : "operands rounded to bf16, multiplied in fp32";
 }
 
 static bool grow(struct stream *s, struct cpu_scratch *scratch, size_t n_bytes) {
@@ -130,23 +149,25 @@ static void cpu_copy(struct stream *stream, void *to, const void *from, size_t n
 }
 
 struct peak_work {
-    struct cpu_state *state;
+    float (*multiply_adds)(int64_t n);
     int64_t n;
 };
 
 static void multiply_adds(void *context, int task, int worker) {
     (void)task, (void)worker;
     const struct peak_work *w = context;
-    w->state->multiply_adds(w->n);
+    w->multiply_adds(w->n);
 }
 
 /* On every thread at once, some milliseconds long: long enough not to see the pool, short enough to sit right beside what is
  * measured on a machine whose clock wanders. */
-static double cpu_peak_flops(struct stream *stream) {
-    struct peak_work w = {stream->state, 40 << 20};
+static double cpu_peak_flops(struct stream *stream, enum dtype compute) {
+    const struct cpu_state *state = stream->state;
+    struct peak_work w = {state->set->multiply_adds, 40 << 20};
+    if (compute == DTYPE_BF16 && state->set->multiply_adds_bf16) w = (struct peak_work){state->set->multiply_adds_bf16, 80 << 20};
     double start = clock_seconds();
-    thread_pool_run(stream->pool, w.state->n_workers, multiply_adds, &w);
-    return 2.0 * (double)w.n * w.state->n_workers / (clock_seconds() - start);
+    thread_pool_run(stream->pool, state->n_workers, multiply_adds, &w);
+    return 2.0 * (double)w.n * state->n_workers / (clock_seconds() - start);
 }
 
 static bool cpu_synchronize(struct stream *stream, struct talc_error *err) {

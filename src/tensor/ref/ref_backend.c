@@ -56,8 +56,8 @@ static void ref_close(struct stream *stream) {
     free(state);
 }
 
-static const char *ref_describe(const struct stream *stream) {
-    (void)stream;
+static const char *ref_describe(const struct stream *stream, enum dtype compute) {
+    (void)stream, (void)compute;
     return "reference (plain C, sums in double, one thread)";
 }
 

@@ -1,13 +1,13 @@
-/* matmul.c - blocked, threaded matrix products (Goto & van de Geijn 2008); and the gradient of a bias.
+/* matmul.c - blocked, threaded matrix products (Goto & van de Geijn 2008).
  *
- * A task owns a rectangle of c. It goes through K in blocks of BLOCK_K; for each it packs its columns of b into panels of
+ * A task owns a rectangle of c. It goes through K in blocks of BLOCK_STEPS; for each it packs its columns of b into panels of
  * TILE_COLS (a panel stays in the first-level cache, all of them in the second), and multiplies tile after tile of TILE_ROWS
  * rows by them, keeping a TILE_ROWS x TILE_COLS piece of c in registers over the whole block. Rows of a whose numbers lie side
  * by side along K are read where they are; others are packed too. No task waits for another; one that follows another of the
  * same columns on the same thread finds them packed.
  *
  * Every element of c is a chain of fused multiply-adds over ascending k within a block, and the blocks are added in order:
- * the bits depend on nothing else. */
+ * the bits depend on nothing else. With pairs of bf16 for cells (simd.h) a step is two of k, the second added first. */
 #include "tensor/cpu/cpu.h"
 #include "tensor/cpu/isa/kernels.h"
 #include "tensor/cpu/isa/pack.h"
@@ -15,21 +15,21 @@
 
 #if defined(ISA_AVX512)
 #define TILE_VECTORS 3
-#define BLOCK_K 384
+#define BLOCK_STEPS 384
 #elif defined(ISA_NEON)
 #define TILE_VECTORS 3
-#define BLOCK_K 256
+#define BLOCK_STEPS 256
 #elif defined(ISA_AVX2)
 #define TILE_VECTORS 2
-#define BLOCK_K 256
+#define BLOCK_STEPS 256
 #else
 #define TILE_VECTORS 2
-#define BLOCK_K 256
+#define BLOCK_STEPS 256
 #endif
 #define TILE_COLS (TILE_VECTORS * VF_LANES)
 #define BLOCK_ROWS (16 * TILE_ROWS) /* rows of a that are used again and again while they are in the second-level cache */
 #define MOST_COLS ((256 + TILE_COLS - 1) / TILE_COLS * TILE_COLS) /* of a task: their block of b is there too */
-#define FLOATS_HELD (2 * BLOCK_B) /* of panels of b that a thread keeps from task to task: more would not stay in the second-level cache */
+#define CELLS_HELD (2 * BLOCK_B) /* of panels of b that a thread keeps from task to task: more would not stay in the second-level cache */
 
 struct product {
     struct stream *stream;
@@ -43,9 +43,9 @@ struct product {
     int tasks_down;               /* tasks that share columns */
 };
 
-/* Floats of a packed block of a, with a cache line for what a tile is written too far, and of b, which begins on a line. */
-#define BLOCK_A (BLOCK_K * BLOCK_ROWS + 16)
-#define BLOCK_B (BLOCK_K * MOST_COLS)
+/* Cells of a packed block of a, with a cache line for what a tile is written too far, and of b, which begins on a line. */
+#define BLOCK_A (BLOCK_STEPS * BLOCK_ROWS + 16)
+#define BLOCK_B (BLOCK_STEPS * MOST_COLS)
 _Static_assert(SIDE <= 16 && BLOCK_A % 16 == 0 && BLOCK_B % 16 == 0, "whole cache lines");
 
 /* The first of the columns that a thread has packed, of this product; -1: none. In cache lines of its own. */
@@ -55,7 +55,7 @@ struct held {
 
 /* The piece of work between two stores of c: a block of K. */
 struct block {
-    int64_t k0, depth;
+    int64_t k0, depth, steps;
     bool add;          /* onto what c holds */
     const float *bias; /* joins with the last block */
 };
@@ -101,7 +101,7 @@ UNROLL
         for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = vf_set(0);
 UNROLL
     for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * stride, 1);
-    tile_multiply(acc, a, row, step, panel, TILE_COLS, block->depth, rows, TILE_VECTORS);
+    tile_multiply(acc, a, row, step, panel, TILE_COLS, block->steps, rows, TILE_VECTORS);
     store_tile(acc, c, stride, width, block, bias, rows);
 }
 
@@ -137,6 +137,7 @@ static enum source source_of(enum dtype stored, enum dtype compute) {
 
 #define PACK_CASE(source, padded)                                                                                         \
     case source:                                                                                                          \
+        if (CELL_DEPTH == 2 && (source == SOURCE_F32 || source == SOURCE_F16)) break; /* only bf16 makes pairs */         \
         if (turned) pack_turned(source, data, at, stride, (int)width, padded, depth, out);                                \
         else pack_straight(source, data, at, stride, width, padded, depth, out);                                          \
         break;
@@ -167,7 +168,7 @@ static void pack_a_tiles(const struct product *p, const struct block *block, int
         pack_rows(p->a_source, false, p->a.data, block->k0 * p->a.stride + i0, p->a.stride, i1 - i0, block->depth, out);
         return;
     }
-    for (int64_t i = i0; i < i1; i += TILE_ROWS, out += block->depth * TILE_ROWS)
+    for (int64_t i = i0; i < i1; i += TILE_ROWS, out += block->steps * TILE_ROWS)
         pack_rows(p->a_source, true, p->a.data, i * p->a.stride + block->k0, p->a.stride,
                   i1 - i < TILE_ROWS ? i1 - i : TILE_ROWS, block->depth, out);
 }
@@ -179,7 +180,7 @@ static void multiply_panel(const struct product *p, const struct block *block, i
                            const float *packed_a, const float *panel) {
     const float *a = packed_a ? packed_a : (const float *)p->a.data + i0 * p->a.stride + block->k0;
     int64_t row = packed_a ? 1 : p->a.stride, step = packed_a ? TILE_ROWS : 1;
-    int64_t next = packed_a ? block->depth * TILE_ROWS : TILE_ROWS * p->a.stride;
+    int64_t next = packed_a ? block->steps * TILE_ROWS : TILE_ROWS * p->a.stride;
     float *c = (float *)p->c.data + i0 * p->c.stride + j;
     const float *bias = block->bias ? block->bias + j : NULL;
     for (int64_t i = i0; i < i1; i += TILE_ROWS, a += next, c += TILE_ROWS * p->c.stride) {
@@ -200,7 +201,7 @@ static void multiply_block(const struct product *p, const struct block *block, i
         if (packed_a) pack_a_tiles(p, block, i, end, packed_a);
         if (pack && !b_turned) pack_b_panels(p, block, j0, j1, panels);
         for (int64_t j = j0; j < j1; j += TILE_COLS) {
-            float *panel = panels + (j - j0) * block->depth;
+            float *panel = panels + (j - j0) * block->steps;
             if (pack && b_turned) pack_b_panels(p, block, j, least(j + TILE_COLS, j1), panel);
             multiply_panel(p, block, i, end, j, packed_a, panel);
         }
@@ -215,11 +216,12 @@ static void multiply_task(void *context, int task, int worker) {
     bool fresh = !p->holds_b || p->held[worker].j0 != j0;
     struct block block = {.k0 = 0};
     do { /* once also where K is 0: c is then 0, or what it was, plus the bias */
-        block.depth = least(p->k - block.k0, BLOCK_K);
+        block.depth = least(p->k - block.k0, BLOCK_STEPS * CELL_DEPTH);
+        block.steps = pack_steps(block.depth);
         block.add = block.k0 > 0 || p->o->accumulate;
         block.bias = block.k0 + block.depth >= p->k && tensor_present(p->o->bias) ? p->o->bias.data : NULL;
         multiply_block(p, &block, i0, i1, j0, j1, panels, p->pack_a ? packed_a : NULL, fresh);
-        if (p->holds_b) panels += BLOCK_K * p->task_cols;
+        if (p->holds_b) panels += BLOCK_STEPS * p->task_cols;
         block.k0 += block.depth;
     } while (block.k0 < p->k);
     p->held[worker].j0 = j0;
@@ -249,7 +251,7 @@ static int64_t cut_columns(const struct product *p, int64_t threads) {
 static int cut(struct product *p) {
     int64_t threads = thread_pool_size(p->stream->pool);
     p->task_cols = round_up_to(divide_up(p->n, cut_columns(p, threads)), TILE_COLS);
-    p->holds_b = round_up_to(p->k, BLOCK_K) * p->task_cols <= FLOATS_HELD;
+    p->holds_b = round_up_to(pack_steps(p->k), BLOCK_STEPS) * p->task_cols <= CELLS_HELD;
     int64_t wanted = threads == 1 ? 1 : threads * (p->holds_b ? TASKS_PER_THREAD : TASKS_PER_THREAD_UNHELD);
     int64_t across = divide_up(p->n, p->task_cols);
     int64_t least_rows = p->holds_b ? 2 * TILE_ROWS : LEAST_TASK_ROWS;
@@ -270,32 +272,8 @@ void ISA_NAME(cpu_matmul)(struct stream *s, const struct matmul_options *o, stru
     p.pack_a = o->layout == MATMUL_TN || p.a_source != SOURCE_F32 || (a.stride % 1024 == 0 && p.m > 1);
     int workers = thread_pool_size(s->pool);
     p.held = cpu_scratch_shared(s, (size_t)workers * sizeof *p.held);
-    if (!p.held || !cpu_scratch_reserve(s, (BLOCK_A + FLOATS_HELD + SIDE) * sizeof(float))) return;
+    if (!p.held || !cpu_scratch_reserve(s, (BLOCK_A + CELLS_HELD + SIDE) * sizeof(float))) return;
     for (int i = 0; i < workers; i++) p.held[i].j0 = -1;
     int tasks = cut(&p);
     thread_pool_run(s->pool, tasks, multiply_task, &p);
-}
-
-/* ---- bias -------------------------------------------------------------------------------------------------------------- */
-
-struct bias_sum {
-    struct tensor d_bias, d_out;
-};
-
-/* A strip of columns: rows are added in order. */
-static void sum_columns(void *context, int task, int worker) {
-    (void)worker;
-    const struct bias_sum *b = context;
-    int64_t j = (int64_t)task * 64, end = j + 64 < b->d_out.cols ? j + 64 : b->d_out.cols;
-    float sum[64] = {0}, *to = b->d_bias.data;
-    for (int64_t i = 0; i < b->d_out.rows; i++) {
-        const float *row = (const float *)b->d_out.data + i * b->d_out.stride;
-        for (int64_t c = j; c < end; c++) sum[c - j] += row[c];
-    }
-    for (int64_t c = j; c < end; c++) to[c] += sum[c - j];
-}
-
-void ISA_NAME(cpu_bias_backward)(struct stream *s, struct tensor d_bias, struct tensor d_out) {
-    struct bias_sum b = {d_bias, d_out};
-    thread_pool_run(s->pool, (int)((d_out.cols + 63) / 64), sum_columns, &b);
 }

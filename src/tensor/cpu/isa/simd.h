@@ -64,6 +64,16 @@ static inline vi vf_to_int(vf a) { return (vi){(int32_t)a[0], (int32_t)a[1], (in
 static inline vf vf_sqrt(vf a) { return (vf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])}; }
 #endif
 
+/* What products multiply: CELL_DEPTH elements in each lane. Floats; or pairs of bf16: sum + both products, the upper pair's first,
+ * rounded after each, subnormal numbers as 0 (Intel's VDPBF16PS). */
+#if defined(ISA_AVX512BF16)
+#define CELL_DEPTH 2
+static inline vf vf_fma_cells(vf a, vf b, vf sum) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
+#else
+#define CELL_DEPTH 1
+static inline vf vf_fma_cells(vf a, vf b, vf sum) { return vf_fma(a, b, sum); }
+#endif
+
 #define ISA_NAME_(name, suffix) name##_##suffix
 #define ISA_NAME__(name, suffix) ISA_NAME_(name, suffix)
 #define ISA_NAME(name) ISA_NAME__(name, ISA_SUFFIX)
