@@ -124,6 +124,7 @@ static void bf16_products_are_near_fp32_and_not_fp32(void **state) {
         c.matmul.compute = DTYPE_F32;
         assert_true(op_case_run(&c, &d->reference, "ref", false, -1, &fp32));
         c.matmul.compute = DTYPE_BF16;
+        op_case_say(&c, ", as BF16");
         c.operands[0].tolerance = 1e-2;
         c.operands[0].floor *= 10; /* from 0.1 sqrt(k) */
         for (int i = 0; i < d->n_devices; i++) {
@@ -153,6 +154,7 @@ static void bf16_products_match_the_reference_at_odd_shapes(void **state) {
         op_case_begin(&c, maker->op, 1000 + (uint64_t)number, LARGEST_SIZE, false);
         maker->make(&c);
         c.matmul.compute = DTYPE_BF16;
+        op_case_say(&c, ", as BF16");
         const struct operand *a = &c.operands[1], *b = &c.operands[2];
         if (number % 4 == 0) put(a, a->view.rows - 1, a->view.cols - 1, number % 8 ? INFINITY : NAN);
         if (number % 4 == 1) put(b, b->view.rows - 1, 0, -INFINITY);
