@@ -21,7 +21,7 @@ scale=$(calc "$minutes > 10 ? 1 : $minutes < 1 ? 0.1 : $minutes / 10")
 say() { printf '\n%s\n' "$*" >&2; }
 run() { printf '$ talc %s\n' "$*" >&2; "$talc" "$@"; }
 
-if [ -e "$out" ] && [ ! -e "$out/primer/world.jsonl" ] && ls -A "$out" | grep -qv '^primer'; then
+if [ -e "$out" ] && [ ! -e "$out/primer/world.jsonl" ] && [ -n "$(find "$out" -mindepth 1 -maxdepth 1 ! -name 'primer*')" ]; then
     echo "demo: $out holds something else than a demo; give another folder: DEMO_DIR=... make demo" >&2
     exit 1
 fi
