@@ -1,5 +1,5 @@
-/* gguf_pre.c - see gguf_pre.h. A name that is not known here is refused; a way to cut text that no name stands for is not
- * written. */
+/* gguf_pre.c - see gguf_pre.h. A name that is not known here is refused; a way to cut text that no name stands for is
+ * not written. */
 #include "text/gguf_pre.h"
 
 #include <stdio.h>
@@ -105,6 +105,8 @@ bool gguf_pre_of(const struct tokenizer *tok, char *name, struct talc_error *err
         const char *begin = pres[i].names + 1;
         snprintf(name, 64, "%.*s", (int)strcspn(begin, ","), begin);
     }
-    return found || talc_fail(err, "GGUF has no name (tokenizer.ggml.pre) for the way in which this tokenizer cuts text "
-                                   "(%s)", tok->description);
+    return found || talc_fail(err,
+                              "GGUF has no name (tokenizer.ggml.pre) for the way in which this tokenizer cuts text "
+                              "(%s)",
+                              tok->description);
 }

@@ -1,5 +1,5 @@
-/* gguf_pre.h - how GGUF files say by a name (tokenizer.ggml.pre) how byte-level text is cut, as llama.cpp knows the names;
- * and the types of tokens. For the files that read and write tokenizers in GGUF. */
+/* gguf_pre.h - how GGUF files say by a name (tokenizer.ggml.pre) how byte-level text is cut, as llama.cpp knows the
+ * names; and the types of tokens. For the files that read and write tokenizers in GGUF. */
 #ifndef TALC_TEXT_GGUF_PRE_H
 #define TALC_TEXT_GGUF_PRE_H
 

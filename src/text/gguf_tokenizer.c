@@ -69,7 +69,8 @@ static bool add_merges(struct reading *r, struct talc_error *err) {
     for (uint64_t rank = 0; rank < r->merges->n_elements; rank++) {
         struct gguf_string line = gguf_next_string(&at);
         const char *space = line.n_bytes > 2 ? memchr(line.data + 1, ' ', line.n_bytes - 1) : NULL;
-        if (!space) return talc_fail(err, "tokenizer.ggml.merges: entry %llu is not \"left right\"", (unsigned long long)rank);
+        if (!space)
+            return talc_fail(err, "tokenizer.ggml.merges: entry %llu is not \"left right\"", (unsigned long long)rank);
         size_t n_left = (size_t)(space - line.data), n_right = line.n_bytes - n_left - 1;
         buffer_clear(whole);
         buffer_append(whole, line.data, n_left);
@@ -138,7 +139,8 @@ static bool read_byte_bpe(struct reading *r, struct talc_error *err) {
                          name.n_bytes > 80 ? 80 : (int)name.n_bytes, name.data);
     if (!r->merges) return talc_fail(err, "there is no tokenizer.ggml.merges");
     r->tok->bpe.symbols = BPE_BYTES;
-    return gguf_pre_use(r->tok, pre, err) && add_tokens(r, err) && add_merges(r, err) && read_roles(r, pre->add_bos, err);
+    return gguf_pre_use(r->tok, pre, err) && add_tokens(r, err) && add_merges(r, err) &&
+           read_roles(r, pre->add_bos, err);
 }
 
 static bool read_charsmap(struct reading *r, struct sentencepiece_treatment *t, struct talc_error *err) {

@@ -1,5 +1,5 @@
-/* gguf_tokenizer_write.c - a tokenizer as metadata of a GGUF file: tokenizer.ggml.* as llama.cpp reads them. What these keys
- * cannot say is refused by name: a file that is read as another tokenizer is worse than none. */
+/* gguf_tokenizer_write.c - a tokenizer as metadata of a GGUF file: tokenizer.ggml.* as llama.cpp reads them. What these
+ * keys cannot say is refused by name: a file that is read as another tokenizer is worse than none. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,9 +36,11 @@ static bool space_treatment(const struct tokenizer *tok, struct sentencepiece_tr
     }
     if (n < normalizer->n_steps) return talc_fail(err, "GGUF cannot say this tokenizer's normalizer");
     if (tok->prefix_space == PREFIX_FIRST)
-        return talc_fail(err, "GGUF cannot say that a space goes before the whole text only (prepend_scheme \"first\")");
+        return talc_fail(err,
+                         "GGUF cannot say that a space goes before the whole text only (prepend_scheme \"first\")");
     if (tok->split.n_steps || tok->bpe.whole_words)
-        return talc_fail(err, "GGUF cannot say this tokenizer's %s", tok->split.n_steps ? "pre_tokenizer" : "ignore_merges");
+        return talc_fail(err, "GGUF cannot say this tokenizer's %s",
+                         tok->split.n_steps ? "pre_tokenizer" : "ignore_merges");
     return true;
 }
 
@@ -101,8 +103,8 @@ static bool put_merges(const struct tokenizer *tok, struct gguf_writer *w, struc
     return ok || talc_fail(err, "out of memory for merges");
 }
 
-/* Readers merge what makes the token of the highest score, the leftmost first: so merges of one token must be neighbours in
- * their order. */
+/* Readers merge what makes the token of the highest score, the leftmost first: so merges of one token must be
+ * neighbours in their order. */
 static bool scores_of_merges(const struct tokenizer *tok, float *scores, struct talc_error *err) {
     for (int32_t id = 0; id < tok->vocabulary.size; id++) scores[id] = UNMERGED_SCORE;
     int32_t last = -1, place = 0;
@@ -110,8 +112,8 @@ static bool scores_of_merges(const struct tokenizer *tok, float *scores, struct 
         int32_t id = tok->bpe.merges[i].result;
         if (id == last) continue;
         if (scores[id] != UNMERGED_SCORE)
-            return talc_fail(err, "GGUF has one score a token, but the merges that make token %d come at different places",
-                             (int)id);
+            return talc_fail(
+                err, "GGUF has one score a token, but the merges that make token %d come at different places", (int)id);
         scores[id] = (float)-place++;
         last = id;
     }

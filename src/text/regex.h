@@ -1,5 +1,5 @@
-/* regex.h - regular expressions of tokenizer files, through PCRE2: for patterns without a scanner of their own. Compiled
- * once, then read-only; a matcher is for one thread. */
+/* regex.h - regular expressions of tokenizer files, through PCRE2: for patterns without a scanner of their own.
+ * Compiled once, then read-only; a matcher is for one thread. */
 #ifndef TALC_TEXT_REGEX_H
 #define TALC_TEXT_REGEX_H
 

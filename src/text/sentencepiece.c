@@ -1,5 +1,5 @@
-/* sentencepiece.c - reading SentencePiece models (protobuf ModelProto of sentencepiece_model.proto) of the types BPE and
- * UNIGRAM. */
+/* sentencepiece.c - reading SentencePiece models (protobuf ModelProto of sentencepiece_model.proto) of the types BPE
+ * and UNIGRAM. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,8 +176,8 @@ static bool add_symbol(struct tokenizer *tok, struct added_token token, const ch
         ok = charsmap_normalize(step->charsmap, (struct charsmap_spaces){0}, text, n, &normal) && normal.length == n &&
              (n == 0 || memcmp(normal.data, text, n) == 0);
         if (!ok)
-            talc_fail(err, "the symbol \"%.*s\", which its own charsmap changes, is not supported", n > 40 ? 40 : (int)n,
-                      text);
+            talc_fail(err, "the symbol \"%.*s\", which its own charsmap changes, is not supported",
+                      n > 40 ? 40 : (int)n, text);
     }
     buffer_free(&normal);
     return ok && tokenizer_add_token(tok, token, text, n, err);
@@ -240,7 +240,8 @@ static void set_role(const struct tokenizer *tok, int64_t id, int32_t *role) {
         *role = (int32_t)id;
 }
 
-bool tokenizer_use_sentencepiece(struct tokenizer *tok, const struct sentencepiece_treatment *t, struct talc_error *err) {
+bool tokenizer_use_sentencepiece(struct tokenizer *tok, const struct sentencepiece_treatment *t,
+                                 struct talc_error *err) {
     bool has_map = t->n_charsmap > 0;
     struct normalizer_step step = {.kind = NORMALIZER_CHARSMAP, .collapse = t->collapse};
     if (has_map && !(step.charsmap = charsmap_new(t->charsmap, t->n_charsmap, err))) return false;
@@ -251,12 +252,14 @@ bool tokenizer_use_sentencepiece(struct tokenizer *tok, const struct sentencepie
     tok->sections.normalizer =
         json_pack("{s:s, s:b, s:b, s:I}", "type", "SentencePiece", "collapse", (int)t->collapse, "prefix",
                   (int)t->prefix, "charsmap", (json_int_t)(has_map ? hash_bytes(t->charsmap, t->n_charsmap) >> 1 : 0));
-    return (tok->sections.normalizer && (!t->prefix || prepend.with)) || talc_fail(err, "out of memory for a tokenizer");
+    return (tok->sections.normalizer && (!t->prefix || prepend.with)) ||
+           talc_fail(err, "out of memory for a tokenizer");
 }
 
-/* What `tokenizers` does the same way gets its sections, so that it can be written as tokenizer.json; else the model itself
- * is what is written. */
-static bool use_treatment(struct tokenizer *tok, const struct model *model, struct message whole, struct talc_error *err) {
+/* What `tokenizers` does the same way gets its sections, so that it can be written as tokenizer.json; else the model
+ * itself is what is written. */
+static bool use_treatment(struct tokenizer *tok, const struct model *model, struct message whole,
+                          struct talc_error *err) {
     struct sentencepiece_treatment t = {model->charsmap.data, model->charsmap.n, model->add_dummy_prefix,
                                         model->remove_extra_whitespaces};
     if (model->type == MODEL_BPE && !t.n_charsmap && !t.collapse) return tokenizer_use_spaces(tok, t.prefix, err);
@@ -290,7 +293,8 @@ bool sentencepiece_read(struct tokenizer *tok, const char *path, struct talc_err
         set_role(tok, model.eos, &tok->eos_id);
         set_role(tok, model.pad, &tok->pad_id);
         tok->add_bos = tok->bos_id >= 0 && tok->type == TOKENIZER_SPACE_BPE;
-        tok->add_eos = tok->bos_id < 0 && tok->type == TOKENIZER_UNIGRAM; /* T5; others say it in their tokenizer.json */
+        tok->add_eos =
+            tok->bos_id < 0 && tok->type == TOKENIZER_UNIGRAM; /* T5; others say it in their tokenizer.json */
     }
     free(data);
     return ok;

@@ -1,5 +1,5 @@
-/* split.c - see split.h. A level gives out segments, matches and what lies between them; the behaviour of its step joins
- * or drops them; each is then the piece of the next level. */
+/* split.c - see split.h. A level gives out segments, matches and what lies between them; the behaviour of its step
+ * joins or drops them; each is then the piece of the next level. */
 #include "text/split.h"
 
 #include <stdlib.h>
@@ -201,7 +201,7 @@ static bool next_of_level(struct split_cursor *c, int level, struct split_segmen
 
 /* ==== the cursor ================================================================================== */
 
-/* A copy of text in which every byte that is not UTF-8 is U+0001, which has no class either; NULL when out of memory. */
+/* A copy of text in which every byte that is not UTF-8 is U+0001, which has no class either. NULL: out of memory. */
 static char *make_valid(const char *text, size_t n) {
     char *copy = malloc(n + 1);
     if (!copy) return NULL;

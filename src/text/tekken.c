@@ -1,5 +1,5 @@
-/* tekken.c - reading tekken.json, the tokenizers of Mistral since Nemo: tokens by rank as base64, a pattern, special tokens.
- * Special tokens have the first ids, so that the id of a token is its rank and their number. */
+/* tekken.c - reading tekken.json, the tokenizers of Mistral since Nemo: tokens by rank as base64, a pattern, special
+ * tokens. Special tokens have the first ids, so that the id of a token is its rank and their number. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,9 +84,9 @@ static bool read_token(struct reading *r, struct json_scan *s, size_t place, str
     if (rank >= r->n_tokens - r->n_specials) return true; /* the file holds more than the model uses */
     struct buffer decoded = {0};
     const char *rest = base64_decode(r->bytes.data, &decoded);
-    bool ok = *rest == 0 && decoded.length
-                  ? vocabulary_add(&r->tok->vocabulary, rank + r->n_specials, decoded.data, decoded.length, TOKEN_TEXT, err)
-                  : talc_fail(err, "token_bytes of rank %d is not base64", (int)rank);
+    bool ok = *rest == 0 && decoded.length ? vocabulary_add(&r->tok->vocabulary, rank + r->n_specials, decoded.data,
+                                                            decoded.length, TOKEN_TEXT, err)
+                                           : talc_fail(err, "token_bytes of rank %d is not base64", (int)rank);
     buffer_free(&decoded);
     return ok;
 }

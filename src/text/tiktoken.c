@@ -10,14 +10,15 @@
 
 #define MAX_FILE_BYTES ((size_t)64 << 20)
 
-/* A special token; or, where there is a count, tokens of the names prefix, number, "|>" with ids that follow each other. */
+/* A special token; or, where there is a count, tokens of the names prefix, number, "|>" with ids that follow each
+ * other. */
 struct special {
     const char *name;
     int32_t id, count, first_number;
 };
 
-/* What the file does not say: the pattern and the special tokens (tiktoken's openai_public.py, the tokenizer.py of Llama
- * 3 and 4, tokenization_qwen.py). */
+/* What the file does not say: the pattern and the special tokens (tiktoken's openai_public.py, the tokenizer.py of
+ * Llama 3 and 4, tokenization_qwen.py). */
 static const struct special r50k[] = {{TOKEN_END_OF_TEXT, 50256, 0, 0}, {0}};
 static const struct special p50k_edit[] = {{TOKEN_END_OF_TEXT, 50256, 0, 0},
                                            {"<|fim_prefix|>", 50281, 0, 0},
@@ -181,13 +182,17 @@ bool tiktoken_read(struct tokenizer *tok, const char *path, struct talc_error *e
     size_t n_bytes;
     char *text = file_read(path, MAX_FILE_BYTES, &n_bytes, err);
     if (!text) return false;
-    bool ok = (strlen(text) == n_bytes || talc_fail(err, "the file holds a NUL character")) && read_lines(tok, text, err);
+    bool ok =
+        (strlen(text) == n_bytes || talc_fail(err, "the file holds a NUL character")) && read_lines(tok, text, err);
     free(text);
     if (!ok) return false;
     const struct encoding *e = encoding_of_file(path, tok->vocabulary.n_tokens);
     if (!e)
-        return talc_fail(err, "its name must begin with r50k, p50k, gpt2, cl100k, o200k, qwen, llama3 or llama4, to say how it "
-                              "cuts text (%d tokens are not known)", (int)tok->vocabulary.n_tokens);
+        return talc_fail(
+            err,
+            "its name must begin with r50k, p50k, gpt2, cl100k, o200k, qwen, llama3 or llama4, to say how it "
+            "cuts text (%d tokens are not known)",
+            (int)tok->vocabulary.n_tokens);
     const char *regex = pretokenizer_regex(e->pretokenizer);
     tok->bpe.whole_words = true;
     return (e->nfc ? tokenizer_use_regexes(tok, &regex, 1, true, err)

@@ -1,6 +1,6 @@
 /* tokenizer_json.c - reading tokenizer.json, the format of Hugging Face's `tokenizers`, and vocab.json with merges.txt:
- * vocabulary, merges and added tokens. The other sections are read in tokenizer_sections.c. A vocabulary may have hundreds
- * of thousands of entries: it and the merges are read from front to back, without a tree. */
+ * vocabulary, merges and added tokens. The other sections are read in tokenizer_sections.c. A vocabulary may have
+ * hundreds of thousands of entries: it and the merges are read from front to back, without a tree. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,7 +163,8 @@ static bool key_bytes(const struct reader *r, const char *key, size_t n, struct 
 }
 
 /* Where the added tokens list the token too, both must give it the same id. */
-static bool is_added(const struct reader *r, const char *key, size_t n, int64_t id, bool *same, struct talc_error *err) {
+static bool is_added(const struct reader *r, const char *key, size_t n, int64_t id, bool *same,
+                     struct talc_error *err) {
     const struct vocabulary *v = &r->tok->vocabulary;
     *same = false;
     const struct vocabulary_token *there = vocabulary_token(v, id >= 0 && id < VOCABULARY_MAX_SIZE ? (int32_t)id : -1);
@@ -270,7 +271,8 @@ static bool read_merge_pair(struct reader *r, struct json_scan *s, size_t rank, 
     size_t n, n_right;
     bool more;
     buffer_clear(left);
-    bool ok = json_scan_array(s, NULL) && json_scan_item(s, &more, NULL) && more && json_scan_string(s, &text, &n, NULL);
+    bool ok =
+        json_scan_array(s, NULL) && json_scan_item(s, &more, NULL) && more && json_scan_string(s, &text, &n, NULL);
     if (ok) buffer_append(left, text, n);
     ok = ok && json_scan_item(s, &more, NULL) && more && json_scan_string(s, &right, &n_right, NULL) && n && n_right &&
          json_scan_item(s, &more, NULL) && !more;
@@ -323,7 +325,8 @@ static bool read_piece(struct reader *r, struct json_scan *s, int32_t id, const 
     size_t n, begin, end;
     bool more;
     buffer_clear(name);
-    bool ok = json_scan_array(s, NULL) && json_scan_item(s, &more, NULL) && more && json_scan_string(s, &text, &n, NULL);
+    bool ok =
+        json_scan_array(s, NULL) && json_scan_item(s, &more, NULL) && more && json_scan_string(s, &text, &n, NULL);
     if (ok) buffer_append(name, text, n);
     ok = ok && json_scan_item(s, &more, NULL) && more && json_scan_skip(s, &begin, &end, NULL);
     char *number_end = NULL;
@@ -462,7 +465,8 @@ static bool read_class(struct tokenizer *tok, const char *folder, struct talc_er
                                 : tokenizer_use_pattern(tok, classes[i].pattern, err);
     }
     if (ok && !found)
-        ok = talc_fail(err, "vocab.json and merges.txt do not say how \"%s\" cuts text: a tokenizer.json is needed", name);
+        ok = talc_fail(err, "vocab.json and merges.txt do not say how \"%s\" cuts text: a tokenizer.json is needed",
+                       name);
     const json_t *added = ok ? json_object_get(config, "added_tokens_decoder") : NULL;
     const char *key;
     json_t *entry;

@@ -1,5 +1,5 @@
-/* tokenizer_load.c - opening a tokenizer: which format a path holds, and the files of a Hugging Face folder that say roles
- * and chat template. */
+/* tokenizer_load.c - opening a tokenizer: which format a path holds, and the files of a Hugging Face folder that say
+ * roles and chat template. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -25,7 +25,8 @@ const char *tokenizer_written_form(const struct tokenizer *tok, const struct voc
     for (uint32_t i = 0; i < token->n_bytes; i++) {
         char character[4];
         if (tok->type == TOKENIZER_BYTE_BPE)
-            buffer_append(out, character, (size_t)utf8_encode(byte_level_character((unsigned char)bytes[i]), character));
+            buffer_append(out, character,
+                          (size_t)utf8_encode(byte_level_character((unsigned char)bytes[i]), character));
         else if (bytes[i] == ' ')
             buffer_append_text(out, "\xe2\x96\x81");
         else
@@ -113,18 +114,23 @@ static json_t *model_json(const struct tokenizer *tok) {
         json_t *model = json_pack("{s:s, s:o, s:s, s:I}", "type", "WordPiece", "vocab", vocabulary_json(tok, &scratch),
                                   "continuing_subword_prefix", tok->wordpiece.prefix, "max_input_chars_per_word",
                                   (json_int_t)tok->wordpiece.max_characters);
-        const char *name = tok->unknown_id < 0 ? NULL : tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch);
+        const char *name =
+            tok->unknown_id < 0
+                ? NULL
+                : tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch);
         if (model && name) json_object_set_new(model, "unk_token", json_string(name));
         buffer_free(&scratch);
         return model;
     }
     json_t *unknown = json_null(), *vocab = vocabulary_json(tok, &scratch), *merges = merges_json(tok, &scratch);
     if (tok->unknown_id >= 0)
-        unknown = json_string(tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch));
+        unknown =
+            json_string(tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch));
     buffer_free(&scratch);
     return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
-                     unknown, "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", (int)tok->bpe.fuse_unknown, "byte_fallback",
-                     (int)has_byte_tokens(tok), "ignore_merges", (int)tok->bpe.whole_words, "vocab", vocab, "merges", merges);
+                     unknown, "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", (int)tok->bpe.fuse_unknown,
+                     "byte_fallback", (int)has_byte_tokens(tok), "ignore_merges", (int)tok->bpe.whole_words, "vocab",
+                     vocab, "merges", merges);
 }
 
 /* {"content": ..., "special": ...}, with "id" when asked for. */
@@ -248,8 +254,9 @@ bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, cons
     if (!chat_template) chat_template = tok->chat_template;
     bool as_json = !tok->normalizer.n_steps || tok->normalizer.steps[0].kind != NORMALIZER_CHARSMAP;
     if (!tok->source && !as_json)
-        return talc_fail(err, "%s: tokenizer.json cannot say how SentencePiece normalises text, as the GGUF asks; use the "
-                              "tokenizer.model or tokenizer.json that came with the model",
+        return talc_fail(err,
+                         "%s: tokenizer.json cannot say how SentencePiece normalises text, as the GGUF asks; use the "
+                         "tokenizer.model or tokenizer.json that came with the model",
                          folder);
     return (tok->source ? write_source(tok, folder, err)
                         : write_file(folder, "tokenizer.json", tokenizer_json(tok), err)) &&

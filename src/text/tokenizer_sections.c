@@ -188,7 +188,8 @@ static bool step_from_regex(const char *regex, struct split_step *step, struct t
         *step = (struct split_step){.kind = SPLIT_SCANNER, .scanner = scanner};
         return true;
     }
-    if (isolated && strcmp(regex, "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+") == 0) {
+    if (isolated &&
+        strcmp(regex, "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+") == 0) {
         step->kind = SPLIT_CJK;
         return true;
     }
@@ -459,8 +460,9 @@ bool tokenizer_read_sections(struct tokenizer *tok, json_t *normalizer, json_t *
                          type_of(pre_tokenizer));
     tok->sections = (struct tokenizer_sections){json_incref(normalizer), json_incref(pre_tokenizer),
                                                 json_incref(post_processor), json_incref(decoder)};
-    return read_pre_tokenizer(tok, pre_tokenizer, &byte_level, 0, err) && check_words_apart(tok, err) && read_normalizer(tok, normalizer, 0, err) &&
-           read_post_processor(tok, post_processor, 0, err) && read_decoder(tok, decoder, err);
+    return read_pre_tokenizer(tok, pre_tokenizer, &byte_level, 0, err) && check_words_apart(tok, err) &&
+           read_normalizer(tok, normalizer, 0, err) && read_post_processor(tok, post_processor, 0, err) &&
+           read_decoder(tok, decoder, err);
 }
 
 /* Takes over its arguments. */

@@ -58,9 +58,11 @@ static bool check_options(const struct tokenizer_train_options *o, struct talc_e
     for (size_t i = 0; i < o->n_special_tokens; i++) {
         const char *token = o->special_tokens[i];
         if (!*token) return talc_fail(err, "a special token is empty; give its text, as <|endoftext|>");
-        if (token[utf8_valid_prefix(token, strlen(token))]) return talc_fail(err, "special token %zu is not valid UTF-8 text", i + 1);
+        if (token[utf8_valid_prefix(token, strlen(token))])
+            return talc_fail(err, "special token %zu is not valid UTF-8 text", i + 1);
         for (size_t j = 0; j < i; j++)
-            if (strcmp(token, o->special_tokens[j]) == 0) return talc_fail(err, "the special token \"%s\" is given twice", token);
+            if (strcmp(token, o->special_tokens[j]) == 0)
+                return talc_fail(err, "the special token \"%s\" is given twice", token);
     }
     int32_t least = 256 + (int32_t)o->n_special_tokens;
     if (!o->characters && (o->vocab_size < least || o->vocab_size > VOCABULARY_MAX_SIZE))
@@ -300,10 +302,11 @@ static bool add_specials(const struct tokenizer_train_options *options, struct t
     for (size_t i = 0; i < options->n_special_tokens; i++) {
         const char *token = options->special_tokens[i];
         if (is_written_as(tok, token))
-            return talc_fail(err,
-                             "the special token \"%s\" is a token of the text too, as files write it; choose one that is "
-                             "in no text, as <|%s|>",
-                             token, token);
+            return talc_fail(
+                err,
+                "the special token \"%s\" is a token of the text too, as files write it; choose one that is "
+                "in no text, as <|%s|>",
+                token, token);
         if (!tokenizer_add_special(tok, token, tok->vocabulary.size, err)) return false;
     }
     return true;

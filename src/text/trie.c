@@ -1,5 +1,5 @@
-/* trie.c - see trie.h. Nodes are placed breadth first, each at the first place where its children fit; the search for it
- * leaves behind what is nearly full. */
+/* trie.c - see trie.h. Nodes are placed breadth first, each at the first place where its children fit; the search for
+ * it leaves behind what is nearly full. */
 #include "text/trie.h"
 
 #include <stdlib.h>

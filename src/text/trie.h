@@ -1,5 +1,5 @@
-/* trie.h - all keys that a text begins with, in one walk: a double-array trie over bytes (Aoe, "An Efficient Digital Search
- * Algorithm by Using a Double-Array Structure", 1989). Built once, then read-only. */
+/* trie.h - all keys that a text begins with, in one walk: a double-array trie over bytes (Aoe, "An Efficient Digital
+ * Search Algorithm by Using a Double-Array Structure", 1989). Built once, then read-only. */
 #ifndef TALC_TEXT_TRIE_H
 #define TALC_TEXT_TRIE_H
 

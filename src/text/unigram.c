@@ -21,7 +21,8 @@ bool unigram_build(struct unigram *u, const struct vocabulary *v, double lowest_
         const struct vocabulary_token *token = &v->tokens[id];
         if (token->kind == TOKEN_TEXT && token->n_bytes > MAX_PIECE_BYTES) {
             free(keys);
-            return talc_fail(err, "piece %d has %u bytes; at most %d are read", (int)id, token->n_bytes, MAX_PIECE_BYTES);
+            return talc_fail(err, "piece %d has %u bytes; at most %d are read", (int)id, token->n_bytes,
+                             MAX_PIECE_BYTES);
         }
         if (token->kind == TOKEN_TEXT)
             keys[n++] = (struct trie_key){vocabulary_bytes(v, token), token->n_bytes, id};

@@ -1,6 +1,6 @@
-/* unigram.h - the unigram language model (Kudo, "Subword Regularization", ACL 2018): of all ways to cut a text into pieces
- * the one with the highest sum of scores (log-probabilities), found by Viterbi's algorithm. A character without a piece is
- * unknown, at the lowest score less 10. */
+/* unigram.h - the unigram language model (Kudo, "Subword Regularization", ACL 2018): of all ways to cut a text into
+ * pieces the one with the highest sum of scores (log-probabilities), found by Viterbi's algorithm. A character without
+ * a piece is unknown, at the lowest score less 10. */
 #ifndef TALC_TEXT_UNIGRAM_H
 #define TALC_TEXT_UNIGRAM_H
 
@@ -28,8 +28,8 @@ struct unigram_scratch {
 };
 void unigram_scratch_free(struct unigram_scratch *scratch);
 
-/* The pieces of a text of n > 0 bytes: writes at most n ids to ids and their number to *n_ids. *score is what the sum is
- * before the text, and then behind it (it decides how sums are rounded). */
+/* The pieces of a text of n > 0 bytes: writes at most n ids to ids and their number to *n_ids. *score is what the sum
+ * is before the text, and then behind it (it decides how sums are rounded). */
 bool unigram_encode(const struct unigram *u, struct unigram_scratch *scratch, const char *text, size_t n, double *score,
                     int32_t *ids, size_t *n_ids, struct talc_error *err);
 

@@ -1,6 +1,6 @@
-/* wordpiece.h - WordPiece (Schuster & Nakajima, "Japanese and Korean Voice Search", ICASSP 2012, as BERT uses it): a word is
- * cut from the left, each time into the longest piece there is; pieces behind the first are written with a prefix ("##").
- * A word that cannot be cut so is one unknown token. */
+/* wordpiece.h - WordPiece (Schuster & Nakajima, "Japanese and Korean Voice Search", ICASSP 2012, as BERT uses it): a
+ * word is cut from the left, each time into the longest piece there is; pieces behind the first are written with a
+ * prefix ("##"). A word that cannot be cut so is one unknown token. */
 #ifndef TALC_TEXT_WORDPIECE_H
 #define TALC_TEXT_WORDPIECE_H
 
@@ -20,8 +20,8 @@ struct wordpiece {
 bool wordpiece_build(struct wordpiece *w, const struct vocabulary *v, struct talc_error *err);
 void wordpiece_free(struct wordpiece *w);
 
-/* The pieces of a word of n > 0 bytes: writes at most n ids to ids and their number to *n_ids. Fails when the word is unknown
- * and there is no token for that. */
+/* The pieces of a word of n > 0 bytes: writes at most n ids to ids and their number to *n_ids. Fails when the word is
+ * unknown and there is no token for that. */
 bool wordpiece_encode(const struct wordpiece *w, const char *word, size_t n, int32_t *ids, size_t *n_ids,
                       struct talc_error *err);
 
