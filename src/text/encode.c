@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "text/hash.h"
+#include "text/pages.h"
 #include "text/scan.h"
 #include "text/tokenizer_parts.h"
 
@@ -14,6 +15,8 @@
 #define ROUND_BYTES ((size_t)4 << 20)   /* of text, for each thread between two times that they wait for each other */
 #define LONGEST_WORD_BYTES 18           /* of characters of three bytes */
 #define CUT_WORDS 64
+#define LONG_LIST ((size_t)1 << 18)     /* ids; of shorter ones the memory was used before */
+#define TOUCHED_IDS ((size_t)1 << 16)
 #define MIN_READABLE 16                 /* bytes that a key is read from */
 
 /* What a thread needs while it encodes. Kept by the tokenizer between uses: what it has learnt of words stays. */
@@ -29,6 +32,7 @@ struct encoding {
     struct token_list *out;
     struct talc_error *err;
     bool continues, goes_on; /* text is a part of a longer one, and not its beginning (its end) */
+    size_t touched; /* ids of `out` whose memory the system has given */
     double score; /* TOKENIZER_UNIGRAM without a split: of the text so far */
 };
 
@@ -145,8 +149,18 @@ static inline bool encode_word(struct encoding *x, const char *word, size_t n, b
     return encode_other_word(x, word, n, key);
 }
 
+/* Room for n more ids. For long lists the system gives memory some way ahead: page by page, as each is first written to,
+ * it takes as long as encoding hundreds of bytes. */
 static bool make_room(struct encoding *x, size_t n) {
-    return token_list_reserve(x->out, n + WORD_CACHE_SHORT_IDS) || talc_fail(x->err, "out of memory for tokens");
+    struct token_list *out = x->out;
+    if (!token_list_reserve(out, n + WORD_CACHE_SHORT_IDS)) return talc_fail(x->err, "out of memory for tokens");
+    if (out->capacity < LONG_LIST) return true;
+    if (x->touched < out->count) x->touched = out->count;
+    while (x->touched < out->count + TOUCHED_IDS && x->touched + TOUCHED_IDS <= out->capacity) {
+        pages_touch(out->ids + x->touched, TOUCHED_IDS * sizeof *out->ids);
+        x->touched += TOUCHED_IDS;
+    }
+    return true;
 }
 
 /* ==== ways to cut text into words ================================================================ */

@@ -27,3 +27,13 @@ void *pages_new(size_t n) {
 void pages_free(void *pages, size_t n) {
     if (pages) munmap(pages, (n + PAGE - 1) / PAGE * PAGE);
 }
+
+void pages_touch(void *memory, size_t n) {
+#ifdef MADV_POPULATE_WRITE
+    uintptr_t begin = (uintptr_t)memory / PAGE * PAGE + PAGE, end = ((uintptr_t)memory + n) / PAGE * PAGE;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_POPULATE_WRITE);
+#else
+    (void)memory;
+    (void)n;
+#endif
+}

@@ -9,4 +9,8 @@
 void *pages_new(size_t n);
 void pages_free(void *pages, size_t n); /* NULL is fine */
 
+/* Has the system give the memory now, where it can, that would else be given page by page when it is first written to.
+ * What it holds stays. */
+void pages_touch(void *memory, size_t n);
+
 #endif
