@@ -286,7 +286,6 @@ bool sentencepiece_read(struct tokenizer *tok, const char *path, struct talc_err
     bool ok = (scan_specs(whole, &model) || talc_fail(err, "not a SentencePiece model, or damaged")) &&
               check_model(&model, err) && use_treatment(tok, &model, whole, err) &&
               read_pieces(tok, whole, &model, err);
-    if (ok && model.n_pieces == 0) ok = talc_fail(err, "the SentencePiece model has no pieces");
     ok = ok && (tok->type == TOKENIZER_UNIGRAM || tokenizer_merges_from_scores(tok, err));
     if (ok) {
         set_role(tok, model.bos, &tok->bos_id);

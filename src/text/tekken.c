@@ -151,7 +151,7 @@ static bool read_config(struct reading *r, struct talc_error *err) {
         !json_get_int(r->config, "default_vocab_size", -1, 1, VOCABULARY_MAX_SIZE, &r->n_tokens, err) ||
         !json_get_int(r->config, "default_num_special_tokens", -1, 0, VOCABULARY_MAX_SIZE, &r->n_specials, err))
         return talc_fail_in(err, "config");
-    if (r->n_tokens < 0 || r->n_specials < 0 || r->n_specials > r->n_tokens)
+    if (r->n_specials < 0 || r->n_specials > r->n_tokens) /* as it is of those that are not said */
         return talc_fail(err, "config does not say how many tokens there are");
     r->tok->bpe.symbols = BPE_BYTES;
     r->tok->bpe.whole_words = true;

@@ -131,10 +131,11 @@ static void fields_of_other_types_say_nothing(void **state) {
     static const struct extra extras[] = {
         {0, BYTES("\x08\x05")},                          /* piece */
         {0, BYTES("\x10\x05")},                          /* trainer_spec */
+        {0, BYTES("\x15\x18\x07\x18\x07")},              /* ... four bytes that would say another type */
         {1, BYTES("\x0a\x01z\x08\x05")},                 /* piece.piece, again as a number */
-        {1, BYTES("\x0a\x01z\x10\x05")},                 /* piece.score */
+        {1, BYTES("\x0a\x01z\x10\x80\x80\x80\xfe\x07")}, /* piece.score, not a number if it were one */
         {1, BYTES("\x0a\x01z\x1d\x05\x00\x00\x00")},     /* piece.type */
-        {3, BYTES("\x10\x05")},                          /* precompiled_charsmap */
+        {3, BYTES("\x15\x05\x00\x00\x00")},              /* precompiled_charsmap */
     };
     for (size_t i = 0; i < N_OF(extras); i++) {
         struct tokenizer *tok = load_tokenizer(put_model(2, extras[i], 1));
@@ -150,6 +151,7 @@ static void roles_of_sentencepiece_are_control_pieces(void **state) {
     static const struct extra extras[] = {
         {2, BYTES("\xc8\x02\x81\x80\x80\x80\x10")},                        /* bos_id 2^32 + 1 */
         {2, BYTES("\xc8\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")},    /* -1 */
+        {2, BYTES("\xc8\x02\x81\x80\x80\x80\xf0\xff\xff\xff\xff\x01")},    /* 1 - 2^32 */
         {2, BYTES("\xc8\x02\x02")},
     };
     for (size_t i = 0; i < N_OF(extras); i++) {
@@ -252,7 +254,7 @@ struct keys {
 
 static const char *put_keys(struct keys k) {
     static char path[128];
-    static const char *const tokens[] = {"a", "b", "ab", "<e>", "b"};
+    static const char *const tokens[] = {"a", "b", "ab", "<e>", "b", ""};
     static const int32_t types[] = {1, 1, 1, 3, 1, 1, 1};
     static const float scores[] = {-1, -2, -3, 0, 0, 0, 0};
     struct buffer b = {0};
@@ -294,10 +296,10 @@ static void keys_of_gguf_fit_each_other(void **state) {
     for (size_t i = 0; i < N_OF(cases); i++) expect_load_failure(put_keys(cases[i].keys), cases[i].what);
 }
 
-/* Merges of what is no token, and a second token of the same text, change nothing for the others. */
+/* Merges of what is no token, a second token of the same text and one without text change nothing for the others. */
 static void what_text_does_not_lead_to_is_left_out(void **state) {
     (void)state;
-    struct tokenizer *tok = load_tokenizer(put_keys((struct keys){"gpt2", "gpt-2", "a b", 5, 5, 0, 3, 0}));
+    struct tokenizer *tok = load_tokenizer(put_keys((struct keys){"gpt2", "gpt-2", "a b", 6, 6, 0, 3, 0}));
     assert_ids(tok, "abb", IDS(2, 1));
     tokenizer_free(tok);
     static const char *const merges[] = {"z b", "a z", "b b"};
