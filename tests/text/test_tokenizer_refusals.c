@@ -221,7 +221,7 @@ static void assert_unchanged(struct charsmap *map, const char *text) {
     charsmap_free(map);
 }
 
-/* In the trie 'a' is at the root's offset ^ 'a'; its unit says that it ends a string, and its offset leads to a value. */
+/* In the trie 'a' is at the root's offset ^ 'a'; its unit says that it ends a string, its offset leads to a value. */
 static void tries_of_charsmaps_may_lead_nowhere(void **state) {
     (void)state;
     uint32_t units[256] = {0};
@@ -240,6 +240,35 @@ static void tries_of_charsmaps_may_lead_nowhere(void **state) {
     assert_string_equal(out.data, "xbx");
     buffer_free(&out);
     charsmap_free(map);
+}
+
+/* A trie may lead in circles, each of which ends a string: one of 256 bytes is the longest that is looked for. */
+static void strings_of_charsmaps_are_of_bounded_length(void **state) {
+    (void)state;
+    uint32_t units[256] = {0};
+    char text[301] = {0};
+    struct buffer out = {0};
+    units['a'] = (uint32_t)'a' << 10 | 1u << 8 | 'a'; /* its value is at the root, and so is what follows it */
+    struct charsmap *map = charsmap_of(1024, units, 256, "x", 2);
+    memset(text, 'a', 300);
+    assert_true(charsmap_normalize(map, (struct charsmap_spaces){0}, text, 300, &out));
+    assert_string_equal(out.data, "xx");
+    buffer_free(&out);
+    charsmap_free(map);
+}
+
+/* ==== Unigram ==================================================================================== */
+
+#define SPACES "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"never\",\"split\":false}"
+
+static void a_text_that_ends_inside_a_character_is_unknown_there(void **state) {
+    (void)state;
+    const char *text = "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0],[\"a\",-1]]},"
+                       "\"pre_tokenizer\":" SPACES ",\"decoder\":" SPACES "}";
+    struct tokenizer *tok = load_tokenizer(put_file("tokenizer.json", text, strlen(text)));
+    assert_ids(tok, "a\xe4", IDS(1, 0));
+    assert_ids(tok, "a\xf0\x9f", IDS(1, 0));
+    tokenizer_free(tok);
 }
 
 /* ==== GGUF ======================================================================================= */
@@ -288,7 +317,7 @@ static void keys_of_gguf_fit_each_other(void **state) {
         {{"gpt2", "gpt-2", "abb", 4, 4, 0, 3, 0}, "entry 0 is not \"left right\""},
         {{"gpt2", "gpt-2", "a b", 4, 3, 0, 3, 0}, "a type for every token"},
         {{"gpt2", "gpt-2", "a b", 4, 4, 0, 4, 0}, "\"tokenizer.ggml.eos_token_id\" is no token"},
-        {{"gpt2", "gpt-2", "a b", 4, 4, 0, -2, 0}, "\"tokenizer.ggml.eos_token_id\" is no token"},
+        {{"gpt2", "gpt-2", "a b", 4, 4, 0, -3, 0}, "\"tokenizer.ggml.eos_token_id\" is no token"},
         {{"llama", "", NULL, 4, 4, 3, 3, 0}, "a score for every token"},
         {{"llama", "", NULL, 4, 4, 0, 3, 0}, "a score for every token"},
         {{"t5", "", NULL, 4, 4, 4, 3, GGUF_F32}, "not an array of bytes"},
@@ -321,6 +350,8 @@ int main(void) {
         cmocka_unit_test(pieces_of_bytes_are_two_large_hex_digits),
         cmocka_unit_test(sizes_of_charsmaps_are_checked),
         cmocka_unit_test(tries_of_charsmaps_may_lead_nowhere),
+        cmocka_unit_test(strings_of_charsmaps_are_of_bounded_length),
+        IN_FOLDER(a_text_that_ends_inside_a_character_is_unknown_there),
         IN_FOLDER(keys_of_gguf_fit_each_other),
         IN_FOLDER(what_text_does_not_lead_to_is_left_out),
     };
