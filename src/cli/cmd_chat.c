@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -94,12 +95,15 @@ static bool answer_turn(struct chat *c, struct talc_error *err) {
 
 static void save_conversation(const struct chat *c, const char *path) {
     struct talc_error err = {0};
-    FILE *f = *path ? fopen(path, "a") : NULL;
-    bool ok = f ? cli_print_json(f, json_pack("{s:O}", "messages", c->messages), &err)
-                : talc_fail_errno(&err, "%s: cannot be written", path);
+    struct stat st;
+    FILE *f = NULL;
+    bool ok = false;
+    if (!*path) talc_fail(&err, "give the name of a file after /save");
+    else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) talc_fail(&err, "%s: is not a regular file; give another name", path);
+    else if (!(f = fopen(path, "a"))) talc_fail_errno(&err, "%s: cannot be written", path);
+    else ok = cli_print_json(f, json_pack("{s:O}", "messages", c->messages), &err);
     if (f && fclose(f) != 0 && ok) ok = talc_fail_errno(&err, "%s: cannot be written", path);
-    if (!*path) fputs("give the name of a file after /save\n", stderr);
-    else if (ok) fprintf(stderr, "(added to %s)\n", path);
+    if (ok) fprintf(stderr, "(added to %s)\n", path);
     else fprintf(stderr, "%s\n", err.message);
 }
 

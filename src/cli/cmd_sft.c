@@ -116,10 +116,10 @@ static bool read_files(struct sft *s, const struct option_list *files, const cha
 
 static void say_counts(const struct sft *s) {
     const struct chat_documents *d = &s->documents;
+    if (d->train.n_documents == 0) return; /* the error says it */
     for (int f = 0; f < CHAT_FORMATS; f++)
         if (d->n_records[f])
             cli_say(s->stage.quiet, "%zu records of %s\n", d->n_records[f], chat_format_name((enum chat_format)f));
-    if (d->train.n_documents == 0) return; /* the error says it */
     if (d->n_too_long)
         cli_say(false, "talc sft: %zu records do not fit in a row of %d tokens and are left out\n", d->n_too_long, d->row_tokens);
     if (d->n_nothing_to_learn)

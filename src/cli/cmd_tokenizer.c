@@ -1,6 +1,5 @@
 /* cmd_tokenizer.c - talc tokenizer train, convert, encode, decode, show. */
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,28 +172,14 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
     return ok;
 }
 
-/* What tokenizer_save_folder writes. */
-static bool is_of_tokenizer(const char *name) {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-                                        "special_tokens_map.json"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strncmp(name, names[i], strlen(names[i])) == 0) return true; /* also NAME.tmp-PID, of a write that was killed */
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* Whether a tokenizer may be written there. Models and data have a tokenizer in their folders too, the one that they
- * were made with. */
+/* Whether a tokenizer may be written there; what writers that were killed left there is removed. Models and data have a tokenizer in their folders too, the one that they were made
+ * with: to replace that would spoil them. */
 static bool may_take(const char *out, struct talc_error *err) {
-    if (!folder_may_take(out, "tokenizer.json", "\"added_tokens\"", err)) return false;
-    DIR *folder = opendir(out);
-    char *other = NULL;
-    for (struct dirent *entry; folder && !other && (entry = readdir(folder)) != NULL;)
-        if (!is_of_tokenizer(entry->d_name)) other = strdup(entry->d_name);
-    if (folder) closedir(folder);
-    bool ok = !other || talc_fail(err, "%s: is not the folder of a tokenizer alone (it has %s); choose another name", out,
-                                  other);
-    free(other);
-    return ok;
+    static const char *const names[] = {TOKENIZER_FOLDER_NAMES, NULL};
+    static const struct folder_kind kind = {"tokenizer.json", "\"added_tokens\"", names, .replaced = true};
+    if (!folder_may_take(out, &kind, err)) return false;
+    atomic_sweep(out);
+    return true;
 }
 
 static int train(struct training *t, const struct command_line *line) {
@@ -361,7 +346,7 @@ static bool decode(const struct use *use, const struct tokenizer *tok, const str
     struct token_list ids = {0};
     struct buffer out = {0};
     bool ok = parse_ids(text, &ids, err) && tokenizer_decode(tok, ids.ids, ids.count, use->no_special, &out, err);
-    if (ok && out.length) fwrite(out.data, 1, out.length, stdout);
+    if (ok && out.length) cli_print_text(stdout, out.data, out.length);
     buffer_free(&out);
     token_list_free(&ids);
     return ok;

@@ -54,7 +54,12 @@ int main(int argc, char **argv) {
     bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0;
     if (help && argc < 3) return say_of_itself(false);
     const struct command *c = find_command(argv[help ? 2 : 1]);
-    if (!c) return cli_usage(argv[help ? 2 : 1], "no such command; talc --help lists them");
+    if (!c) {
+        struct talc_error err = {0};
+        talc_fail(&err, "there is no command '%s'; talc --help lists them", argv[help ? 2 : 1]);
+        fprintf(stderr, "talc: %s\n", err.message);
+        return EXIT_USAGE;
+    }
     int code = help ? c->run(1, (char *[]){(char *)"--help"}) : c->run(argc - 2, argv + 2);
     return cli_close_stdout(c->name, code);
 }

@@ -22,11 +22,15 @@ struct stage_values stage_values_defaults(void) {
 int stage_parse(struct command_line *line, struct stage_values *values, int argc, char **argv) {
     int code = options_parse(line, argc, argv);
     if (code >= 0 || !values->resume) return code;
-    if (!values->out) return cli_usage(line->command, "resume which run? give --out DIR");
+    if (!values->out) {
+        options_free(line);
+        return cli_usage(line->command, "resume which run? give --out DIR");
+    }
     char *settings = path_join(values->out, SETTINGS_NAME);
     if (!settings || !file_exists(settings)) {
         cli_usage(line->command, "%s: there is no run to resume here (no " SETTINGS_NAME ")", values->out);
         free(settings);
+        options_free(line);
         return EXIT_FAILED;
     }
     bool by_clock = option_given(line, "minutes") && !option_given(line, "steps");
@@ -83,7 +87,9 @@ static bool look_for_run(const char *folder, bool *there, int64_t *newest, struc
     free(latest);
     if (!linked) *newest = checkpoint_newest(folder);
     *there = linked || *newest >= 0;
-    return *there || folder_may_take(folder, SETTINGS_NAME, "\"data\"", err);
+    static const char *const names[] = {SETTINGS_NAME, "metrics.jsonl", "checkpoints", "latest", "best", NULL};
+    static const struct folder_kind kind = {SETTINGS_NAME, "\"data\"", names, .replaced = false};
+    return *there || folder_may_take(folder, &kind, err);
 }
 
 /* Looks twice: before anything is written there, and once it is ours alone, since a run that is just ending may still write. The lock is
@@ -100,6 +106,9 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
     v->resume = there;
     atomic_sweep(v->out);
+    char *checkpoints = path_join(v->out, "checkpoints");
+    if (checkpoints) atomic_sweep(checkpoints);
+    free(checkpoints);
     if (newest < 0) return true;
     cli_say(v->quiet, "%s/latest points to no checkpoint: the run goes on with step %lld\n", v->out, (long long)newest);
     return checkpoint_point_latest(v->out, newest, err);

@@ -2,16 +2,18 @@
 #include "data/input_stream.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 #ifdef HAVE_ZSTD
 #include <zstd.h>
 #endif
 
 struct input_stream {
-    FILE *file;
+    int fd;
     char *path;
     const volatile sig_atomic_t *stop; /* or NULL */
     uint64_t position, offset;
@@ -33,10 +35,23 @@ bool path_has_extension(const char *path, const char *extension) {
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
+/* Reads until n_bytes are there or the file ends. A pipe may have no writer yet, or one that says nothing for long: whoever waits
+ * for it wants to be able to stop. */
 static bool read_file(struct input_stream *s, void *out, size_t n_bytes, size_t *n_read, struct talc_error *err) {
-    *n_read = fread(out, 1, n_bytes, s->file);
+    enum { WAIT_MILLISECONDS = 200 };
+    *n_read = 0;
+    while (*n_read < n_bytes) {
+        struct pollfd input = {.fd = s->fd, .events = POLLIN};
+        int ready = poll(&input, 1, WAIT_MILLISECONDS);
+        if (s->stop && *s->stop) return talc_fail(err, "%s: reading was stopped", s->path);
+        if (ready == 0) continue;
+        ssize_t n = read(s->fd, (char *)out + *n_read, n_bytes - *n_read);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+        if (n < 0) return talc_fail_errno(err, "%s: cannot be read", s->path);
+        if (n == 0) break;
+        *n_read += (size_t)n;
+    }
     s->position += *n_read;
-    if (*n_read < n_bytes && ferror(s->file)) return talc_fail_errno(err, "%s: cannot be read", s->path);
     return true;
 }
 
@@ -79,8 +94,8 @@ static bool read_bytes(struct input_stream *s, void *out, size_t n_bytes, size_t
 static bool open_stream(struct input_stream *s, const char *path, struct talc_error *err) {
     s->path = strdup(path);
     if (!s->path) return talc_fail(err, "out of memory");
-    s->file = fopen(path, "rbe");
-    if (!s->file) return talc_fail_errno(err, "%s: cannot be read", path);
+    s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (s->fd < 0) return talc_fail_errno(err, "%s: cannot be read", path);
     size_t n = strlen(path);
     if (n > 4 && strcasecmp(path + n - 4, ".zst") == 0) {
 #ifdef HAVE_ZSTD
@@ -101,6 +116,7 @@ struct input_stream *input_stream_open(const char *path, const volatile sig_atom
         return NULL;
     }
     s->stop = stop;
+    s->fd = -1;
     if (open_stream(s, path, err)) return s;
     input_stream_close(s);
     return NULL;
@@ -112,7 +128,7 @@ void input_stream_close(struct input_stream *s) {
     ZSTD_freeDStream(s->unpacker);
     free(s->packed_bytes);
 #endif
-    if (s->file) fclose(s->file);
+    if (s->fd >= 0) close(s->fd);
     free(s->path);
     free(s);
 }

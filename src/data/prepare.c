@@ -284,7 +284,9 @@ static bool check_options(const struct prepare_options *o, struct talc_error *er
     if (o->shard_tokens < 0 || o->shard_tokens > TOKEN_SHARD_MAX_TOKENS)
         return talc_fail(err, "a token file holds 1 to %d tokens, not %lld", TOKEN_SHARD_MAX_TOKENS,
                          (long long)o->shard_tokens);
-    return folder_may_take(o->out, DATA_INFO_NAME, "\"tokenizer_hash\"", err);
+    static const char *const names[] = {DATA_INFO_NAME, "train-*.bin", "val-*.bin", TOKENIZER_FOLDER_NAMES, NULL};
+    static const struct folder_kind kind = {DATA_INFO_NAME, "\"tokenizer_hash\"", names, .replaced = true};
+    return folder_may_take(o->out, &kind, err);
 }
 
 bool prepare_data(const struct prepare_options *options, struct data_info *info, struct talc_error *err) {

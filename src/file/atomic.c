@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <ftw.h>
 #include <limits.h>
 #include <signal.h>
@@ -49,9 +50,10 @@ static char *temporary_name(const char *path, int attempt) {
     return n < 0 ? NULL : name;
 }
 
-/* The process id in NAME.tmp-PID or NAME.tmp-PID-N, or 0 when the name is not such a one. */
-static long temporary_pid(const char *name) {
+/* The process id in NAME.tmp-PID or NAME.tmp-PID-N, or 0 when the name is not such a one; *n_name (may be NULL): the bytes of NAME. */
+static long temporary_pid(const char *name, size_t *n_name) {
     const char *mark = NULL;
+    if (n_name) *n_name = strlen(name);
     for (const char *at = name; (at = strstr(at, ".tmp-")) != NULL; at++) mark = at;
     if (!mark || mark == name) return 0;
     const char *digits = mark + strlen(".tmp-");
@@ -59,7 +61,9 @@ static long temporary_pid(const char *name) {
     const char *rest = digits + n;
     if (n == 0 || n > 9) return 0;
     if (*rest == '-') rest += 1 + strspn(rest + 1, "0123456789");
-    return *rest ? 0 : atol(digits);
+    if (*rest) return 0;
+    if (n_name) *n_name = (size_t)(mark - name);
+    return atol(digits);
 }
 
 bool file_exists(const char *path) {
@@ -113,7 +117,7 @@ bool folder_remove(const char *path, struct talc_error *err) {
     struct stat st;
     if (lstat(path, &st) != 0 && errno == ENOENT) return true;
     char *going = NULL;
-    bool renamed = temporary_pid(path) != 0; /* it has one */
+    bool renamed = temporary_pid(path, NULL) != 0; /* it has one */
     for (int attempt = 1; !renamed && attempt <= MAX_TEMPORARY_NAMES; attempt++) {
         free(going);
         going = temporary_name(path, attempt);
@@ -297,10 +301,45 @@ static void release_folder(struct atomic_folder *f) {
     *f = (struct atomic_folder){.lock = -1};
 }
 
+static void sweep_one(const char *path, long pid) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) { /* a link cannot be locked: go by the process */
+        if (errno == ELOOP && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlink(path);
+        return;
+    }
+    /* Locked, and still what has the name: nobody's any more. What had it when it was opened may have been put in its place since,
+     * and its writer may have taken the name again. */
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, path)) folder_remove(path, NULL);
+    close(fd);
+}
+
+/* Leftovers of `name`; NULL: of any. */
+static void sweep(const char *folder, const char *name) {
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        size_t n;
+        long pid = temporary_pid(entry->d_name, &n);
+        if (name && (strlen(name) != n || memcmp(name, entry->d_name, n) != 0)) continue;
+        char *path = pid ? path_join(folder, entry->d_name) : NULL;
+        if (path) sweep_one(path, pid);
+        free(path);
+    }
+    closedir(dir);
+}
+
+void atomic_sweep(const char *folder) { sweep(folder, NULL); }
+
+static void sweep_leftovers_of(const char *path, const char *parent) {
+    const char *slash = strrchr(path, '/');
+    sweep(parent, slash ? slash + 1 : path);
+}
+
 bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_error *err) {
     *f = (struct atomic_folder){.lock = -1, .path = folder_place(path, err)};
     char *parent = f->path ? parent_of(f->path) : NULL;
     bool ok = f->path && (parent || out_of_memory(err)) && folder_create(parent, err) && make_temporary_folder(f, err);
+    if (ok) sweep_leftovers_of(f->path, parent);
     free(parent);
     if (!ok) release_folder(f);
     return ok;
@@ -371,18 +410,36 @@ static bool begins_with_text(const char *path, const char *text) {
     return file_read_head(path, begin, sizeof begin, &n, NULL) && memmem(begin, n, text, strlen(text)) != NULL;
 }
 
-bool folder_may_take(const char *path, const char *marker, const char *text, struct talc_error *err) {
-    char *mark = path_join(path, marker);
+/* Whether talc has put an entry of a folder of that kind there. */
+static bool is_of_kind(const struct folder_kind *kind, const char *entry, bool is_ours) {
+    char name[NAME_MAX + 1];
+    size_t n;
+    long pid = temporary_pid(entry, &n);
+    if (strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0) return true;
+    if ((!pid && !is_ours) || n > NAME_MAX) return false;
+    memcpy(name, entry, n);
+    name[n] = '\0';
+    for (const char *const *pattern = kind->names; *pattern; pattern++)
+        if (fnmatch(*pattern, name, 0) == 0) return true;
+    return false;
+}
+
+bool folder_may_take(const char *path, const struct folder_kind *kind, struct talc_error *err) {
+    char *mark = path_join(path, kind->marker);
     if (!mark) return out_of_memory(err);
-    bool is_ours = begins_with_text(mark, text);
+    bool is_ours = begins_with_text(mark, kind->text), ok = true;
     free(mark);
-    DIR *dir = is_ours ? NULL : opendir(path);
-    if (!is_ours && !dir && errno != ENOENT && errno != ENOTDIR) return talc_fail_errno(err, "%s: cannot be looked into", path);
-    int n_entries = 0; /* "." and ".." are always there */
-    for (struct dirent *entry; dir && n_entries < 3 && (entry = readdir(dir)) != NULL;) n_entries += !temporary_pid(entry->d_name);
-    if (dir) closedir(dir);
-    return n_entries < 3 ||
-           talc_fail(err, "%s: is a folder of something else (it has no %s as talc writes it); choose another name", path, marker);
+    if (is_ours && !kind->replaced) return true;
+    DIR *dir = opendir(path);
+    if (!dir) return errno == ENOENT || errno == ENOTDIR || talc_fail_errno(err, "%s: cannot be looked into", path);
+    for (struct dirent *entry; ok && (entry = readdir(dir)) != NULL;) {
+        if (is_of_kind(kind, entry->d_name, is_ours)) continue;
+        ok = is_ours ? talc_fail(err, "%s: holds something else too (%s), which would be lost; choose another name", path, entry->d_name)
+                     : talc_fail(err, "%s: is a folder of something else (it has no %s as talc writes it); choose another name", path,
+                                 kind->marker);
+    }
+    closedir(dir);
+    return ok;
 }
 
 bool folder_lock(const char *path, int *fd, struct talc_error *err) {
@@ -415,30 +472,6 @@ bool atomic_symlink(const char *target, const char *link_path, struct talc_error
     if (!ok && made) unlink(temporary);
     free(temporary);
     return ok && sync_parent(link_path, err);
-}
-
-static void sweep_one(const char *path, long pid) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) { /* a link cannot be locked: go by the process */
-        if (errno == ELOOP && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlink(path);
-        return;
-    }
-    /* Locked, and still what has the name: nobody's any more. What had it when it was opened may have been put in its place since,
-     * and its writer may have taken the name again. */
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, path)) folder_remove(path, NULL);
-    close(fd);
-}
-
-void atomic_sweep(const char *folder) {
-    DIR *dir = opendir(folder);
-    if (!dir) return;
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        long pid = temporary_pid(entry->d_name);
-        char *path = pid ? path_join(folder, entry->d_name) : NULL;
-        if (path) sweep_one(path, pid);
-        free(path);
-    }
-    closedir(dir);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */

@@ -27,7 +27,8 @@ bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struc
 
 /* A folder being filled: files go under `temporary` (a sibling, PATH.tmp-PID); commit fsyncs every file in it and the
  * folder, then renames it to PATH. Missing parents of PATH are made. An existing PATH is replaced, with everything in
- * it, by exchange where the system can, else it is moved aside to PATH.old-PID, replaced and removed. */
+ * it, by exchange where the system can, else it is moved aside to PATH.old-PID, replaced and removed. Opening removes
+ * what is left of a PATH.tmp-PID whose process was killed. */
 struct atomic_folder {
     char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (links are followed) */
     int lock;               /* the temporary folder, flock'ed while it is filled */
@@ -36,10 +37,17 @@ bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_e
 bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err);
 void atomic_folder_abort(struct atomic_folder *f);
 
+/* A kind of folder that talc writes: one is ours if a file `marker` in it holds `text` in its first 4 KiB (others have a settings.json
+ * too). `names`, patterns of fnmatch(3) up to NULL, are all that talc puts there. */
+struct folder_kind {
+    const char *marker, *text;
+    const char *const *names;
+    bool replaced; /* when it is written again, everything in it is */
+};
 /* Nobody's files are replaced or mixed with ours by mistake: whoever writes a folder that a user names asks this first. True for
- * one that is absent, empty (but for what a write that was killed left behind), or has a file `marker` in it that holds `text` in its
- * first 4 KiB: others have a settings.json too. */
-bool folder_may_take(const char *path, const char *marker, const char *text, struct talc_error *err);
+ * one that is absent, empty (but for what a write of ours that was killed left behind), or ours; of a folder that is replaced only
+ * if nothing of somebody else is in it. */
+bool folder_may_take(const char *path, const struct folder_kind *kind, struct talc_error *err);
 
 /* Takes a folder for this process alone, until the descriptor *fd is closed or the process ends, however it ends. Waits up
  * to three seconds for one that is just ending. */

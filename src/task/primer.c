@@ -392,7 +392,9 @@ static bool check_options(const struct primer_options *o, struct talc_error *err
 
 bool primer_write(const struct primer_options *options, const char *folder, const struct primer_progress *progress,
                   struct primer_report *report, struct talc_error *err) {
-    if (!check_options(options, err) || !folder_may_take(folder, "world.jsonl", "\"facts\"", err)) return false;
+    static const char *const names[] = {"pretrain.jsonl", "replay.jsonl", "valid.jsonl", "chats.jsonl", "eval.jsonl", "world.jsonl", NULL};
+    static const struct folder_kind kind = {"world.jsonl", "\"facts\"", names, .replaced = true};
+    if (!check_options(options, err) || !folder_may_take(folder, &kind, err)) return false;
     struct writer w = {.options = *options, .progress = progress};
     if (!world_open(&w.world, options->seed, options->n_entities, err)) return false;
     bool ok = atomic_folder_open(&w.folder, folder, err);

@@ -182,7 +182,7 @@ static void append_function(const struct template *t, const struct operation *op
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 /* Numbers for a function, which of both lists they are given as is up to its shape. */
-enum { N_CASES = 6, CASE_LENGTH = 4, N_CASE_NUMBERS = 21 };
+enum { N_CASES = 6, CASE_LENGTH = 4, N_CASE_NUMBERS = 40 };
 struct test_case {
     int a[CASE_LENGTH], n;
 };
@@ -230,16 +230,58 @@ static void append_expected(const struct template *t, const struct operation *op
     buffer_append_text(out, "]\n");
 }
 
+struct test_cases {
+    struct test_case items[N_CASES];
+};
+
+static void draw_cases(const struct template *t, struct rng *rng, struct test_cases *cases) {
+    for (int i = 0; i < N_CASES; i++) {
+        struct test_case *c = &cases->items[i];
+        c->n = t->shape == TAKES_ONE ? 1 : t->shape == TAKES_TWO ? 2 : CASE_LENGTH;
+        for (int k = 0; k < c->n; k++) c->a[k] = (int)rng_below(rng, N_CASE_NUMBERS);
+    }
+}
+
+static bool same_result(const struct template *t, const struct operation *x, const struct operation *y, const struct test_case *c) {
+    if (t->shape != CHANGES_LIST) return t->expected(x, c->a, c->n) == t->expected(y, c->a, c->n);
+    for (int i = 0; i < c->n; i++)
+        if (t->expected(x, c->a + i, 1) != t->expected(y, c->a + i, 1)) return false;
+    return true;
+}
+
+/* How many other operations give the same results in all cases. */
+static int count_alike(const struct template *t, const struct operation *op, const struct test_cases *cases) {
+    int n_alike = 0;
+    for (int o = 0; o < N_OPERATIONS; o++) {
+        int same = 0;
+        while (same < N_CASES && same_result(t, op, &operations[o], &cases->items[same])) same++;
+        n_alike += same == N_CASES;
+    }
+    return n_alike - 1; /* itself */
+}
+
+/* Cases that tell as many other operations from this one as they can (some cannot be told: no parity is over ten, nor a last digit). */
+static void choose_cases(const struct template *t, const struct operation *op, struct rng *rng, struct test_cases *best) {
+    enum { N_DRAWS = 20 };
+    int fewest = N_OPERATIONS;
+    for (int draw = 0; draw < N_DRAWS && fewest > 0; draw++) {
+        struct test_cases cases;
+        draw_cases(t, rng, &cases);
+        int n_alike = count_alike(t, op, &cases);
+        if (n_alike < fewest) fewest = n_alike, *best = cases;
+    }
+}
+
 /* The program that calls the function, which is put before it, and prints what it gives; and what it should print. */
 static void append_tests(const struct template *t, const struct operation *op, int language, const char *name,
                          struct rng *rng, struct buffer *program, struct buffer *output) {
-    struct test_case c = {.n = t->shape == TAKES_ONE ? 1 : t->shape == TAKES_TWO ? 2 : CASE_LENGTH};
+    struct test_cases cases;
+    choose_cases(t, op, rng, &cases);
     if (language == LANGUAGE_C)
         buffer_append_text(program, "int printf(const char *format, ...);\nint main(void) {\n");
     for (int i = 0; i < N_CASES; i++) {
-        for (int k = 0; k < c.n; k++) c.a[k] = (int)rng_below(rng, N_CASE_NUMBERS);
-        (language == LANGUAGE_C ? append_c_case : append_python_case)(t, name, &c, program);
-        append_expected(t, op, &c, output);
+        (language == LANGUAGE_C ? append_c_case : append_python_case)(t, name, &cases.items[i], program);
+        append_expected(t, op, &cases.items[i], output);
     }
     if (language == LANGUAGE_C) buffer_append_text(program, "    return 0;\n}\n");
 }

@@ -9,7 +9,7 @@ must "$TALC" prepare -t "$work/tok" --out "$work/data" --val-fraction 0.1 "$work
 must "$TALC" train --data "$work/data" --out "$work/run" --depth 1 --context 32 --steps 3 --quiet
 
 # options
-refuses 'no such command' "$TALC" trian
+refuses "no command 'trian'" "$TALC" trian
 refuses 'did you mean --steps' "$TALC" train --step 3
 refuses 'whole number' "$TALC" train --steps many
 refuses '-m' "$TALC" generate
@@ -23,13 +23,16 @@ printf 'the cat and the dog and the bird\n' >"$work/the.txt"
 refuses '"Ġthe" is a token of the text too' "$TALC" tokenizer train --vocab-size 300 --special 'Ġthe' --out "$work/t2" "$work/the.txt"
 refuses 'needs a verb' "$TALC" tokenizer
 refuses "no verb 'learn'" "$TALC" tokenizer learn
-mkfifo "$work/pipe" && refuses "pipe: is not a regular file" "$TALC" tokenizer encode -t "$work/pipe"
+mkfifo "$work/pipe"
+timeout -k 10 1 "$TALC" eval -m "$work/none" --data "$work/pipe" >"$work/out" 2>&1 # that nobody writes to
+[ $? = 124 ] || fail "SIGTERM does not end the wait for a pipe"
+refuses "pipe: is not a regular file" "$TALC" tokenizer encode -t "$work/pipe"
 printf '1 2x\n3' >"$work/ids.txt"
 refuses_input() { refuses "$1" sh -c '"$0" tokenizer decode -t "$1" <"$2"' "$TALC" "$work/tok" "$2"; }
 refuses_input "byte 3: 'x' is no token id" "$work/ids.txt"
 mkdir "$work/held" && cp "$work/tok/tokenizer.json" "$work/held/" && echo '{}' >"$work/held/config.json"
-refuses 'not the folder of a tokenizer alone (it has config.json)' "$TALC" tokenizer convert -t "$work/tok" "$work/held"
-refuses 'not the folder of a tokenizer alone (it has config.json)' "$TALC" tokenizer train --vocab-size 300 --out "$work/held" "$work/text.txt"
+refuses 'holds something else too (config.json)' "$TALC" tokenizer convert -t "$work/tok" "$work/held"
+refuses 'holds something else too (config.json)' "$TALC" tokenizer train --vocab-size 300 --out "$work/held" "$work/text.txt"
 must "$TALC" tokenizer convert -t "$work/tok" "$work/again"
 must "$TALC" tokenizer convert -t "$work/tok" "$work/again"
 refuses 'of memory, and only 1.0 MiB are allowed' "$TALC" tokenizer train --vocab-size 300 --max-memory 1 --out "$work/t2" \

@@ -162,6 +162,24 @@ done
 mkdir "$work/free" && : >"$work/free/settings.json.tmp-4194305" # left by a run that was killed
 must train "$work/free" --steps 1
 
+# Nor is what somebody has put into a folder of ours that is written anew.
+for made in data primer tok; do
+    case $made in
+    data) set -- prepare -t "$work/tok" --out "$work/again" "$work/text.txt" ;;
+    primer) set -- primer --out "$work/again" --entities 20 --scale 0.02 --documents 20 --tests 1 --quiet ;;
+    tok) set -- tokenizer train --vocab-size 300 --out "$work/again" "$work/text.txt" ;;
+    esac
+    must "$TALC" "$@"
+    must "$TALC" "$@"
+    echo precious >"$work/again/notes.txt"
+    refuses 'holds something else too (notes.txt)' "$TALC" "$@"
+    [ "$(cat "$work/again/notes.txt")" = precious ] || fail "notes in a folder of ours are gone: $made"
+    rm -r "$work/again"
+done
+mkdir "$work/again" && : >"$work/again/thesis.tmp-2024"
+refuses 'something else' "$TALC" prepare -t "$work/tok" --out "$work/again" "$work/text.txt"
+rm -r "$work/again"
+
 # Data that somebody cuts short while it is read ends the run with a line.
 cp -r "$work/data" "$work/data_cut"
 "$TALC" train --data "$work/data_cut" --out "$work/cut" --depth 1 --batch 1 --steps 1000000 --save-every 10 --quiet >"$work/out" 2>"$work/err" &

@@ -256,6 +256,18 @@ static void sweep_removes_leftovers_and_nothing_else(void **state) {
     atomic_sweep("/no/such/folder");
 }
 
+static void what_a_killed_writer_of_a_folder_left_goes_with_the_next(void **state) {
+    (void)state;
+    struct atomic_folder f;
+    assert_true(folder_create(at("data.tmp-4194305"), NULL));
+    assert_true(folder_create(at("data.tmp-4194305-2"), NULL));
+    assert_true(folder_create(at("other.tmp-4194305"), NULL));
+    assert_true(atomic_folder_open(&f, at("data"), NULL));
+    assert_false(folder_exists(at("data.tmp-4194305")) || folder_exists(at("data.tmp-4194305-2")));
+    assert_true(folder_exists(at("other.tmp-4194305")) && folder_exists(f.temporary));
+    assert_true(atomic_folder_commit(&f, NULL));
+}
+
 /* A sweep beside a writer takes nothing from it, at whatever moment it comes. */
 static void sweep_leaves_a_busy_writer_alone(void **state) {
     (void)state;
@@ -371,19 +383,30 @@ static void map_shows_the_bytes_even_when_there_are_none(void **state) {
 static void only_free_or_own_folders_may_be_taken(void **state) {
     (void)state;
     struct talc_error err = {0};
+    static const char *const names[] = {"mark", "part-*", NULL};
+    const struct folder_kind kind = {"mark", "x", names, .replaced = true}, others = {"mark", "y", names, .replaced = true},
+                             kept = {"mark", "x", names, .replaced = false};
     char *absent = path_join(folder, "absent"), *own = path_join(folder, "own"), *mark = path_join(own, "mark");
-    char *leftover = path_join(own, "mark.tmp-123456");
-    assert_true(folder_may_take(absent, "mark", "x", &err));
+    char *leftover = path_join(own, "mark.tmp-123456"), *foreign = path_join(own, "thesis.tmp-2024");
+    assert_true(folder_may_take(absent, &kind, &err));
     assert_true(folder_create(own, &err));
-    assert_true(folder_may_take(own, "mark", "x", &err));
+    assert_true(folder_may_take(own, &kind, &err));
     assert_true(atomic_write_file(leftover, "x", 1, &err));
-    assert_true(folder_may_take(own, "mark", "x", &err));
+    assert_true(folder_may_take(own, &kind, &err));
+    assert_true(atomic_write_file(foreign, "x", 1, &err));
+    assert_false(folder_may_take(own, &kind, &err));
+    assert_false(folder_may_take(own, &kept, &err));
+    assert_int_equal(unlink(foreign), 0);
     assert_true(atomic_write_file(mark, "x", 1, &err));
-    assert_true(folder_may_take(own, "mark", "x", &err));
-    assert_false(folder_may_take(own, "mark", "y", &err)); /* of that name, but somebody else's */
-    assert_non_null(strstr(err.message, "mark"));
-    assert_false(folder_may_take(own, "other", "x", &err));
-    assert_non_null(strstr(err.message, "other"));
+    assert_true(atomic_write_file(at("own/part-7"), "x", 1, &err));
+    assert_true(folder_may_take(own, &kind, &err));
+    assert_false(folder_may_take(own, &others, &err)); /* of that name, but somebody else's */
+    assert_non_null(strstr(err.message, "it has no mark"));
+    assert_true(atomic_write_file(at("own/notes"), "x", 1, &err));
+    assert_false(folder_may_take(own, &kind, &err));
+    assert_non_null(strstr(err.message, "notes"));
+    assert_true(folder_may_take(own, &kept, &err));
+    free(foreign);
     free(absent);
     free(own);
     free(mark);
@@ -432,6 +455,7 @@ int main(void) {
         TEST(link_is_swapped),
         TEST(sweep_removes_leftovers_and_nothing_else),
         TEST(sweep_leaves_a_busy_writer_alone),
+        TEST(what_a_killed_writer_of_a_folder_left_goes_with_the_next),
         TEST(killed_writer_leaves_old_or_new_never_a_mix),
         TEST(full_disk_fails_and_leaves_the_old_file),
         TEST(reading_refuses_what_is_no_regular_file),
