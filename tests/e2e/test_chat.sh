@@ -76,10 +76,10 @@ LINES
 seen 'the context of 256 tokens is full and the answer ends here'
 seen 'the conversation has [0-9]* tokens and the context holds 256'
 
-# A Ctrl-C that meets talc in the middle of a write loses nothing: one in a few does.
+# A Ctrl-C that meets talc in the middle of a write loses nothing: one in a few does. Answers of thousands of tokens would fill the context.
 {
     printf '%s\n' '^> |Who sang?\n'
-    for _ in 1 2 3 4 5 6 7 8 9 10 11; do printf '%s\n' 'miller|\003' 'tokens/s|Who sang?\n'; done
+    for _ in 1 2 3 4 5 6 7 8 9 10 11; do printf '%s\n' 'miller|\003' 'tokens/s|/clear\n' 'forgotten|Who sang?\n'; done
     printf '%s\n' 'miller|\003' 'tokens/s|/exit\n'
 } >"$work/turns"
 on_terminal "-m $work/long --temp 0 --threads 1 --verbose" <"$work/turns"
