@@ -172,8 +172,8 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
     return ok;
 }
 
-/* Whether a tokenizer may be written there; what writers that were killed left there is removed. Models and data have a tokenizer in their folders too, the one that they were made
- * with: to replace that would spoil them. */
+/* Whether a tokenizer may be written there; what writers that were killed left there is removed. Models and data have a tokenizer
+ * in their folders too, the one that they were made with: to replace that would spoil them. */
 static bool may_take(const char *out, struct talc_error *err) {
     static const char *const names[] = {TOKENIZER_FOLDER_NAMES, NULL};
     static const struct folder_kind kind = {"tokenizer.json", "\"added_tokens\"", names, .replaced = true};

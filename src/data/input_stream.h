@@ -10,7 +10,7 @@
 #include "base/error.h"
 
 /* An open file. A UTF-8 byte order mark at its beginning is left out. Once *stop (set by a signal; `stop` may be NULL) is not
- * zero, reading fails: a small packed file can hold terabytes. */
+ * zero, reading fails, also while it waits for a pipe: a small packed file can hold terabytes. */
 struct input_stream;
 struct input_stream *input_stream_open(const char *path, const volatile sig_atomic_t *stop, struct talc_error *err);
 void input_stream_close(struct input_stream *s); /* NULL is fine */

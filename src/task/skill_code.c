@@ -181,7 +181,7 @@ static void append_function(const struct template *t, const struct operation *op
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
-/* Numbers for a function, which of both lists they are given as is up to its shape. */
+/* The numbers that a function is called with: as arguments or as a list, by its shape. */
 enum { N_CASES = 6, CASE_LENGTH = 4, N_CASE_NUMBERS = 40 };
 struct test_case {
     int a[CASE_LENGTH], n;
