@@ -6,10 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/error.h"
-
 struct arena {
-    char *memory;    /* NULL while planning: arena_take then returns NULL and only counts */
+    char *memory;    /* borrowed, 64-byte aligned; NULL while planning: arena_take then returns NULL and only counts */
     size_t capacity; /* bytes */
     size_t used;     /* bytes handed out, alignment included */
     bool overflow;   /* a piece did not fit (or, while planning, the sum overflowed) */
@@ -19,9 +17,5 @@ struct arena {
 
 /* A piece of n_bytes, or NULL when planning or when it does not fit (then `overflow` is set). */
 void *arena_take(struct arena *arena, size_t n_bytes);
-
-/* Takes zeroed memory for an arena whose plan needs `capacity` bytes; arena_close gives it back. */
-bool arena_open(struct arena *arena, size_t capacity, const char *what, struct talc_error *err);
-void arena_close(struct arena *arena);
 
 #endif

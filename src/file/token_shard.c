@@ -58,16 +58,6 @@ void token_shard_read(const struct token_shard *shard, size_t first, size_t n, i
     for (size_t i = 0; i < n; i++) out[i] = (int32_t)token_shard_get(shard, first + i);
 }
 
-bool token_shard_check(const struct token_shard *shard, uint32_t vocab_size, struct talc_error *err) {
-    for (size_t i = 0; i < shard->n_tokens; i++) {
-        uint32_t token = token_shard_get(shard, i);
-        if (token >= vocab_size)
-            return talc_fail(err, "%s: token %zu is %u, but the vocabulary has %u; was it made by another tokenizer?",
-                             shard->path, i, token, vocab_size);
-    }
-    return true;
-}
-
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void write_header(struct token_shard_writer *w) {

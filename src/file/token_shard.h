@@ -35,11 +35,9 @@ static inline uint32_t token_shard_get(const struct token_shard *shard, size_t i
     return shard->token_bytes == 2 ? low : low | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-/* Tokens [first, first + n) as int32; the range must lie in the shard and the tokens below 2^31 (token_shard_check). */
+/* Tokens [first, first + n) as int32; the range must lie in the shard. What a damaged file holds may be any
+ * int32, also negative: who uses tokens compares them with the vocabulary. */
 void token_shard_read(const struct token_shard *shard, size_t first, size_t n, int32_t *out);
-
-/* Reads the whole file: fails, naming file and place, when a token is not below vocab_size. */
-bool token_shard_check(const struct token_shard *shard, uint32_t vocab_size, struct talc_error *err);
 
 /* A shard being written: it appears, with its count filled in, at commit. Tokens are 2 bytes wide when
  * vocab_size <= 65,536, else 4. */

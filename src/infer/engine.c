@@ -79,7 +79,8 @@ struct engine *engine_open(struct model *model, const struct tokenizer *tokenize
                               .kv_blocks = e->n_streams * e->blocks_per_stream,
                               .blocks_per_sequence = e->blocks_per_stream};
     if (e->context > model->arch.context_length) {
-        talc_fail(err, "a context of %d tokens was asked for; the model has %d", e->context, model->arch.context_length);
+        talc_fail(err, "a context of %d tokens was asked for; the model has %d", e->context,
+                  model->arch.context_length);
     } else if (!take_host_memory(e)) {
         talc_fail(err, "out of memory for %d streams of %d tokens", e->n_streams, e->context);
     } else if ((e->sampler = sampler_open(model->arch.vocab_size, err)) && run_open(&e->run, model, &run, err)) {
@@ -109,12 +110,6 @@ void engine_close(struct engine *e) {
 }
 
 int engine_context_length(const struct engine *e) { return e->context; }
-
-bool engine_has_room(const struct engine *e) {
-    for (int i = 0; i < e->n_streams; i++)
-        if (!e->slots[i].generation) return true;
-    return false;
-}
 
 /* ---- taking a request ------------------------------------------------------------------------------------------- */
 
@@ -193,7 +188,8 @@ static void finish_with_text(struct engine *e, struct generation *g, enum finish
 }
 
 void engine_cancel(struct engine *e, struct generation *g) {
-    if (g->stream >= 0 && g->stream < e->n_streams && e->slots[g->stream].generation == g) finish(e, g, FINISH_CANCELLED);
+    if (g->stream >= 0 && g->stream < e->n_streams && e->slots[g->stream].generation == g)
+        finish(e, g, FINISH_CANCELLED);
 }
 
 /* Takes the token that was just drawn for slot i. False: out of memory. */
@@ -212,10 +208,14 @@ static bool accept_token(struct engine *e, int i, int32_t id, float logp) {
     if (!tokenizer_is_special(e->tokenizer, id)) buffer_append(&g->pending, bytes, n_bytes);
     ok = ok && buffer_ok(&g->pending) && buffer_ok(&g->logprobs);
     bool stopped = stream_text_ready(&g->pending, g->stops, g->n_stops, &n_ready);
-    if (!release(g, n_ready)) finish(e, g, FINISH_CANCELLED);
-    else if (stopped) finish(e, g, FINISH_STOP);
-    else if (g->max_new_tokens > 0 && (int)g->tokens.count >= g->max_new_tokens) finish_with_text(e, g, FINISH_LENGTH);
-    else if (slot->n_tokens >= e->context) finish_with_text(e, g, FINISH_CONTEXT);
+    if (!release(g, n_ready))
+        finish(e, g, FINISH_CANCELLED);
+    else if (stopped)
+        finish(e, g, FINISH_STOP);
+    else if (g->max_new_tokens > 0 && (int)g->tokens.count >= g->max_new_tokens)
+        finish_with_text(e, g, FINISH_LENGTH);
+    else if (slot->n_tokens >= e->context)
+        finish_with_text(e, g, FINISH_CONTEXT);
     return ok && buffer_ok(&g->text);
 }
 
@@ -251,8 +251,13 @@ static int add_to_batch(struct engine *e, struct batch *batch, int i, int room) 
 
 /* Answers come first (one token each), so that a long prompt does not hold them up; prompts share the rest. */
 static void build_batch(struct engine *e, struct batch *batch) {
-    *batch = (struct batch){.tokens = e->tokens, .positions = e->positions, .starts = e->starts, .lengths = e->lengths,
-                            .slots = e->cache_slots, .blocks = e->blocks, .head_rows = e->head_rows};
+    *batch = (struct batch){.tokens = e->tokens,
+                            .positions = e->positions,
+                            .starts = e->starts,
+                            .lengths = e->lengths,
+                            .slots = e->cache_slots,
+                            .blocks = e->blocks,
+                            .head_rows = e->head_rows};
     int room = e->batch_tokens;
     for (int reading = 0; reading < 2; reading++)
         for (int i = 0; i < e->n_streams; i++) {
@@ -284,7 +289,8 @@ static bool draw_tokens(struct engine *e, int n_rows, struct talc_error *err) {
         const float *logits = e->logits + (size_t)row * (size_t)vocab;
         float logp = 0;
         if (!check_logits(logits, vocab, err)) return false;
-        int32_t id = sampler_pick(e->sampler, &g->sampling, logits, slot->tokens, slot->n_tokens, &g->rng, g->want_logprobs ? &logp : NULL);
+        int32_t id = sampler_pick(e->sampler, &g->sampling, logits, slot->tokens, slot->n_tokens, &g->rng,
+                                  g->want_logprobs ? &logp : NULL);
         if (!accept_token(e, e->head_slot[row], id, logp)) return talc_fail(err, "out of memory for the answer");
     }
     return true;
@@ -294,7 +300,8 @@ bool engine_step(struct engine *e, int *n_running, struct talc_error *err) {
     struct batch batch;
     build_batch(e, &batch);
     bool ok = batch.n_tokens == 0 || run_forward(&e->run, &batch, err);
-    ok = ok && (batch.n_head_rows == 0 || (run_logits(&e->run, e->logits, err) && draw_tokens(e, batch.n_head_rows, err)));
+    ok = ok &&
+         (batch.n_head_rows == 0 || (run_logits(&e->run, e->logits, err) && draw_tokens(e, batch.n_head_rows, err)));
     /* What is in the cache now is not known: nothing of it is used again. */
     for (int i = 0; !ok && i < e->n_streams; i++) e->slots[i].n_computed = 0;
     *n_running = count_running(e);
@@ -305,7 +312,8 @@ bool engine_generate(struct engine *e, struct generation *g, struct talc_error *
     int running;
     if (!engine_submit(e, g, err)) return false;
     while (g->finish == FINISH_NONE)
-        if (g->stop && *g->stop) engine_cancel(e, g); /* also while a long prompt is read and no text comes */
+        if (g->stop && *g->stop)
+            engine_cancel(e, g); /* also while a long prompt is read and no text comes */
         else if (!engine_step(e, &running, err)) {
             engine_cancel(e, g);
             return false;

@@ -1,9 +1,9 @@
 /* engine.h - generates for several requests at once over one model.
  *
- * A request takes a stream (a slot of the KV cache). Each engine_step runs one ragged batch: a piece of every prompt that
- * is still being read, and one token of every answer being written. Only the answers' own memory grows. A stream keeps its
- * tokens when it ends: a later request that begins with the same ones does not compute them again. Results do not depend on
- * what else runs. One thread at a time. */
+ * A request takes a stream (a slot of the KV cache). Each engine_step runs one ragged batch: a piece of every prompt
+ * that is still being read, and one token of every answer being written. Only the answers' own memory grows. A stream
+ * keeps its tokens when it ends: a later request that begins with the same ones does not compute them again. Results do
+ * not depend on what else runs. One thread at a time. */
 #ifndef TALC_INFER_ENGINE_H
 #define TALC_INFER_ENGINE_H
 
@@ -22,10 +22,10 @@ struct engine_options {
 };
 
 enum finish_reason {
-    FINISH_NONE,      /* still running */
-    FINISH_STOP,      /* an end token or a stop string */
-    FINISH_LENGTH,    /* max_new_tokens reached */
-    FINISH_CONTEXT,   /* the context is full */
+    FINISH_NONE,    /* still running */
+    FINISH_STOP,    /* an end token or a stop string */
+    FINISH_LENGTH,  /* max_new_tokens reached */
+    FINISH_CONTEXT, /* the context is full */
     FINISH_CANCELLED,
 };
 const char *finish_reason_name(enum finish_reason reason); /* "stop", "length", "context", "cancelled" */
@@ -41,8 +41,8 @@ struct generation {
     int n_stops;
     bool ignore_eos;
     bool want_logprobs;
-    /* Called with text as it becomes certain: whole UTF-8 characters, never part of a stop string. Broken bytes arrive as
-     * U+FFFD. Returning false cancels. May be NULL. */
+    /* Called with text as it becomes certain: whole UTF-8 characters, never part of a stop string. Broken bytes arrive
+     * as U+FFFD. Returning false cancels. May be NULL. */
     bool (*on_text)(void *context, const char *text, size_t n_bytes);
     void *context;
     const volatile sig_atomic_t *stop; /* engine_generate cancels when a signal has set it; may be NULL */
@@ -55,7 +55,7 @@ struct generation {
     int n_cached;             /* prompt tokens that were in the cache */
 
     /* the engine's */
-    int stream;            /* -1: waiting */
+    int stream; /* -1: waiting */
     struct rng rng;
     struct buffer pending; /* bytes not yet certain */
 };
@@ -69,12 +69,12 @@ int engine_context_length(const struct engine *engine);
 /* Whether a request can be served: a prompt that fits and is of the vocabulary, sampling within its bounds. */
 bool engine_check(const struct engine *engine, const struct generation *generation, struct talc_error *err);
 
-/* Begins a request; false when it cannot run (a prompt that is empty, too long for the context, or names unknown tokens; no
- * stream free). */
+/* Begins a request; false when it cannot run (a prompt that is empty, too long for the context, or names unknown
+ * tokens; no stream free). */
 bool engine_submit(struct engine *engine, struct generation *generation, struct talc_error *err);
-bool engine_has_room(const struct engine *engine); /* a stream is free */
-/* One batch; *n_running is how many requests are unfinished after it. False on an error of the device, weights that are damaged,
- * or without memory for an answer; the cache is then forgotten, and requests that are cancelled can be submitted again. */
+/* One batch; *n_running is how many requests are unfinished after it. False on an error of the device, weights that are
+ * damaged, or without memory for an answer; the cache is then forgotten, and requests that are cancelled can be
+ * submitted again. */
 bool engine_step(struct engine *engine, int *n_running, struct talc_error *err);
 void engine_cancel(struct engine *engine, struct generation *generation); /* one that is not running: nothing happens */
 

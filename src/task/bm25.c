@@ -55,8 +55,6 @@ void bm25_close(struct bm25 *index) {
     free(index);
 }
 
-size_t bm25_count(const struct bm25 *index) { return index->n_texts; }
-
 static int compare_words(const void *x, const void *y) {
     uint64_t p = *(const uint64_t *)x, q = *(const uint64_t *)y;
     return p < q ? -1 : p > q;
@@ -93,7 +91,9 @@ bool bm25_add(struct bm25 *index, const char *text, size_t n_bytes, struct talc_
     for (size_t i = 0, n; ok && i < index->words.n; i += n) {
         n = run_length(&index->words, i);
         ok = reserve(&index->pairs, &index->pairs_capacity, index->n_pairs, sizeof *index->pairs);
-        if (ok) index->pairs[index->n_pairs++] = (struct pair){index->words.words[i], (uint32_t)index->n_texts, (uint32_t)n};
+        if (ok)
+            index->pairs[index->n_pairs++] =
+                (struct pair){index->words.words[i], (uint32_t)index->n_texts, (uint32_t)n};
     }
     if (!ok) return talc_fail(err, "out of memory for an index of %zu texts", index->n_texts);
     index->lengths[index->n_texts++] = (uint32_t)index->words.n;

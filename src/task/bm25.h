@@ -17,7 +17,6 @@ void bm25_close(struct bm25 *index); /* NULL is fine */
 /* Adds a text; the first is number 0. At most 2^31 texts, all added before bm25_build. */
 bool bm25_add(struct bm25 *index, const char *text, size_t n_bytes, struct talc_error *err);
 bool bm25_build(struct bm25 *index, struct talc_error *err);
-size_t bm25_count(const struct bm25 *index);
 
 /* The text with the highest score (of equal ones the first), -1 when no text shares a word with the query. `score` may
  * be NULL. Only after bm25_build; not from several threads at once. */

@@ -5,26 +5,18 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "text/encoder.h"
 #include "text/hash.h"
 #include "text/pages.h"
 #include "text/scan.h"
 #include "text/tokenizer_parts.h"
 
-#define BLOCK_BYTES ((size_t)64 << 10)  /* room for ids is made for so much text at once */
-#define CHUNK_BYTES ((size_t)128 << 10) /* of text, for one task of several threads */
-#define ROUND_BYTES ((size_t)4 << 20)   /* of text, for each thread between two times that they wait for each other */
-#define LONGEST_WORD_BYTES 18           /* of characters of three bytes */
+#define BLOCK_BYTES ((size_t)64 << 10) /* room for ids is made for so much text at once */
+#define LONGEST_WORD_BYTES 18          /* of characters of three bytes */
 #define CUT_WORDS 64
-#define LONG_LIST ((size_t)1 << 18)     /* ids; of shorter ones the memory was used before */
+#define LONG_LIST ((size_t)1 << 18) /* ids; of shorter ones the memory was used before */
 #define TOUCHED_IDS ((size_t)1 << 16)
-#define MIN_READABLE 16                 /* bytes that a key is read from */
-
-/* What a thread needs while it encodes. Kept by the tokenizer between uses: what it has learnt of words stays. */
-struct encoder {
-    struct bpe_scratch scratch;
-    struct unigram_scratch unigram_scratch;
-    struct word_cache cache;
-};
+#define MIN_READABLE 16 /* bytes that a key is read from */
 
 struct encoding {
     const struct tokenizer *tok;
@@ -32,8 +24,8 @@ struct encoding {
     struct token_list *out;
     struct talc_error *err;
     bool continues, goes_on; /* text is a part of a longer one, and not its beginning (its end) */
-    size_t touched; /* ids of `out` whose memory the system has given */
-    double score; /* TOKENIZER_UNIGRAM without a split: of the text so far */
+    size_t touched;          /* ids of `out` whose memory the system has given */
+    double score;            /* TOKENIZER_UNIGRAM without a split: of the text so far */
 };
 
 static void encoder_close(struct encoder *e) {
@@ -52,8 +44,7 @@ static struct encoder *encoder_open(struct talc_error *err) {
     return NULL;
 }
 
-/* The tokenizer is const to its users: which encoder is idle changes nothing that they can see. */
-static struct encoder *encoder_take(const struct tokenizer *tok, struct talc_error *err) {
+struct encoder *encoder_take(const struct tokenizer *tok, struct talc_error *err) {
     struct encoder *_Atomic *idle = ((struct tokenizer *)tok)->idle;
     for (int i = 0; i < TOKENIZER_IDLE_ENCODERS; i++) {
         struct encoder *e = atomic_exchange(&idle[i], NULL);
@@ -62,7 +53,7 @@ static struct encoder *encoder_take(const struct tokenizer *tok, struct talc_err
     return encoder_open(err);
 }
 
-static void encoder_give(const struct tokenizer *tok, struct encoder *e) {
+void encoder_give(const struct tokenizer *tok, struct encoder *e) {
     struct encoder *_Atomic *idle = ((struct tokenizer *)tok)->idle;
     for (int i = 0; i < TOKENIZER_IDLE_ENCODERS; i++) {
         struct encoder *none = NULL;
@@ -73,6 +64,7 @@ static void encoder_give(const struct tokenizer *tok, struct encoder *e) {
 
 void encoders_free(struct tokenizer *tok) {
     for (int i = 0; i < TOKENIZER_IDLE_ENCODERS; i++) encoder_close(tok->idle[i]);
+    shared_words_close(tok->idle_words);
 }
 
 /* ==== words ====================================================================================== */
@@ -149,8 +141,8 @@ static inline bool encode_word(struct encoding *x, const char *word, size_t n, b
     return encode_other_word(x, word, n, key);
 }
 
-/* Room for n more ids. For long lists the system gives memory some way ahead: page by page, as each is first written to,
- * it takes as long as encoding hundreds of bytes. */
+/* Room for n more ids. For long lists the system gives memory some way ahead: page by page, as each is first written
+ * to, it takes as long as encoding hundreds of bytes. */
 static bool make_room(struct encoding *x, size_t n) {
     struct token_list *out = x->out;
     if (!token_list_reserve(out, n + WORD_CACHE_SHORT_IDS)) return talc_fail(x->err, "out of memory for tokens");
@@ -184,15 +176,14 @@ static void cut_words(const struct encoding *x, enum pretokenizer scanner, const
         w->keys[i] = (struct word_key){sentence, 0};
         if (length > WORD_CACHE_SHORT_BYTES || sentence) continue;
         w->keys[i] = word_key(text + at, length, n - at >= MIN_READABLE);
-        __builtin_prefetch(x->encoder->cache.buckets[word_bucket(w->keys[i])]);
+        __builtin_prefetch(word_cache_bucket(&x->encoder->cache, w->keys[i]));
     }
 }
 
 /* What is not found in the cache: word i, and of sentences all that follow it. Returns how many, 0 on failure. */
 static size_t encode_missing(struct encoding *x, const char *text, const struct cut_words *w, size_t i) {
     size_t begin = i ? w->ends[i - 1] : w->begin, count = 1;
-    if (!key_is_sentence(w->keys[i]))
-        return encode_other_word(x, text + begin, w->ends[i] - begin, w->keys[i]);
+    if (!key_is_sentence(w->keys[i])) return encode_other_word(x, text + begin, w->ends[i] - begin, w->keys[i]);
     while (i + count < w->count && key_is_sentence(w->keys[i + count])) count++;
     return encode_sentences(x, text, begin, w->ends + i, count) ? count : 0;
 }
@@ -368,8 +359,8 @@ static bool encode_segment(struct encoding *x, const char *text, size_t n, bool 
     const struct tokenizer *tok = x->tok;
     struct buffer normal = {0}, spaced = {0};
     struct added_match match;
-    unsigned open_ends = (at_start && x->continues ? NORMALIZER_CONTINUES : 0) |
-                         (at_end && x->goes_on ? NORMALIZER_GOES_ON : 0);
+    unsigned open_ends =
+        (at_start && x->continues ? NORMALIZER_CONTINUES : 0) | (at_end && x->goes_on ? NORMALIZER_GOES_ON : 0);
     bool ok = n == 0 || normalizer_apply(&tok->normalizer, open_ends, &text, &n, &normal, x->err);
     if (ok && tokenizer_marks_spaces(tok) && !tok->words_apart && memmem(text, n, "\xe2\x96\x81", 3)) {
         if (!space_text(text, n, &spaced)) ok = talc_fail(x->err, "out of memory for %zu bytes of text", n);
@@ -409,6 +400,12 @@ static bool encode(struct encoding x, const char *text, size_t n, bool parse_spe
     return ok;
 }
 
+bool encoder_encode_text(struct encoder *encoder, const struct tokenizer *tok, const char *text, size_t n_bytes,
+                         bool at_start, struct token_list *out) {
+    struct encoding x = {.tok = tok, .encoder = encoder, .out = out};
+    return encode_segment(&x, text, n_bytes, false, at_start, false);
+}
+
 bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
                       struct token_list *out, struct talc_error *err) {
     return encode((struct encoding){.tok = tok, .out = out, .err = err}, text, n_bytes, parse_special);
@@ -418,124 +415,4 @@ bool tokenizer_encode_part(const struct tokenizer *tok, const char *text, size_t
                            struct token_list *out, struct talc_error *err) {
     struct encoding x = {.tok = tok, .out = out, .err = err, .continues = continues, .goes_on = goes_on};
     return encode(x, text, n_bytes, false);
-}
-
-/* ==== several threads ============================================================================ */
-
-struct chunk {
-    size_t begin, end;
-    int32_t id; /* an added token, not text; -1: text */
-    int worker; /* that encoded it: its ids are workers[worker].ids[first..first + count) */
-    size_t first, count;
-    size_t place; /* of its ids among those of the round */
-    bool ok;
-};
-
-/* Some chunks are encoded, each worker appending to one list, then their ids are copied to where they belong. So the
- * lists stay short and are used again: memory that is touched for the first time costs more than the copy. */
-struct parallel {
-    const struct tokenizer *tok;
-    const char *text;
-    struct chunk *chunks;
-    size_t n_chunks, capacity;
-    size_t round; /* the first chunk of those at work */
-    struct token_list *workers;
-    int32_t *out;
-};
-
-static bool add_chunk(struct parallel *p, size_t begin, size_t end, int32_t id) {
-    if (p->n_chunks == p->capacity) {
-        size_t capacity = p->capacity ? p->capacity * 2 : 64;
-        struct chunk *chunks = realloc(p->chunks, capacity * sizeof *chunks);
-        if (!chunks) return false;
-        p->chunks = chunks;
-        p->capacity = capacity;
-    }
-    p->chunks[p->n_chunks++] = (struct chunk){.begin = begin, .end = end, .id = id};
-    return true;
-}
-
-static bool add_text_chunks(struct parallel *p, size_t begin, size_t end) {
-    while (begin < end) {
-        size_t cut = begin + pretokenize_safe_cut(p->text + begin, end - begin, CHUNK_BYTES);
-        if (!add_chunk(p, begin, cut, -1)) return false;
-        begin = cut;
-    }
-    return true;
-}
-
-static void encode_chunk(void *context, int i, int worker) {
-    struct parallel *p = context;
-    struct chunk *chunk = &p->chunks[p->round + (size_t)i];
-    struct token_list *ids = &p->workers[worker];
-    struct encoder *encoder = chunk->id < 0 ? encoder_take(p->tok, NULL) : NULL;
-    chunk->worker = worker;
-    chunk->first = ids->count;
-    if (encoder) {
-        struct encoding x = {.tok = p->tok, .encoder = encoder, .out = ids};
-        chunk->ok =
-            encode_segment(&x, p->text + chunk->begin, chunk->end - chunk->begin, false, chunk->begin == 0, false);
-        encoder_give(p->tok, encoder);
-    } else {
-        chunk->ok = chunk->id >= 0 && token_list_append(ids, chunk->id);
-    }
-    chunk->count = ids->count - chunk->first;
-}
-
-static void gather_chunk(void *context, int i, int worker) {
-    (void)worker;
-    struct parallel *p = context;
-    const struct chunk *chunk = &p->chunks[p->round + (size_t)i];
-    if (chunk->count)
-        memcpy(p->out + chunk->place, p->workers[chunk->worker].ids + chunk->first, chunk->count * sizeof *p->out);
-}
-
-/* True when cutting at a letter before white space changes nothing. */
-static bool may_cut(const struct tokenizer *tok) {
-    bool nfc_only = tok->normalizer.n_steps == 0 ||
-                    (tok->normalizer.n_steps == 1 && tok->normalizer.steps[0].kind == NORMALIZER_NFC);
-    return tok->type == TOKENIZER_BYTE_BPE && nfc_only && tok->added.n_raw == tok->added.n_tokens &&
-           tok->prefix_space == PREFIX_NONE && split_cuts_anywhere(&tok->split);
-}
-
-static bool encode_round(struct parallel *p, struct thread_pool *pool, struct token_list *out) {
-    size_t n_ids = 0, begin = p->chunks[p->round].begin, count = 0;
-    while (p->round + count < p->n_chunks &&
-           p->chunks[p->round + count].begin - begin < ROUND_BYTES * (size_t)thread_pool_size(pool))
-        count++;
-    for (int i = 0; i < thread_pool_size(pool); i++) token_list_clear(&p->workers[i]);
-    thread_pool_run(pool, (int)count, encode_chunk, p);
-    for (size_t i = p->round; i < p->round + count; i++) {
-        if (!p->chunks[i].ok) return false;
-        p->chunks[i].place = n_ids;
-        n_ids += p->chunks[i].count;
-    }
-    if (!token_list_reserve(out, n_ids)) return false;
-    p->out = out->ids + out->count;
-    thread_pool_run(pool, (int)count, gather_chunk, p);
-    out->count += n_ids;
-    p->round += count;
-    return true;
-}
-
-bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *pool, const char *text, size_t n_bytes,
-                               bool parse_special, struct token_list *out, struct talc_error *err) {
-    if (!pool || n_bytes < 2 * CHUNK_BYTES || !may_cut(tok))
-        return tokenizer_encode(tok, text, n_bytes, parse_special, out, err);
-    int n_workers = thread_pool_size(pool);
-    struct parallel p = {.tok = tok, .text = text, .workers = calloc((size_t)n_workers, sizeof *p.workers)};
-    struct added_match match;
-    size_t at = 0, before = out->count;
-    bool ok = p.workers;
-    while (ok && added_list_find(&tok->added, false, text, n_bytes, at, parse_special, &match)) {
-        ok = add_text_chunks(&p, at, match.begin) && add_chunk(&p, match.begin, match.end, match.token->id);
-        at = match.end;
-    }
-    ok = ok && add_text_chunks(&p, at, n_bytes);
-    while (ok && p.round < p.n_chunks) ok = encode_round(&p, pool, out);
-    if (!ok) out->count = before;
-    for (int i = 0; p.workers && i < n_workers; i++) token_list_free(&p.workers[i]);
-    free(p.workers);
-    free(p.chunks);
-    return ok || tokenizer_encode(tok, text, n_bytes, parse_special, out, err); /* for the message */
 }

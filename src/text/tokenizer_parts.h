@@ -46,8 +46,8 @@ struct tokenizer {
     bool split_before_spaces; /* TOKENIZER_SPACE_BPE: no token goes on behind a space that follows another character */
     bool split_at_line_ends;  /* ... and none has a line end beside another character */
     bool words_apart; /* TOKENIZER_UNIGRAM: text is words without the white space between them, a space before each */
-    bool strip_space;         /* decoding leaves out a space at the very beginning */
-    bool add_bos, add_eos;    /* what the file puts around a text */
+    bool strip_space; /* decoding leaves out a space at the very beginning */
+    bool add_bos, add_eos; /* what the file puts around a text */
     struct vocabulary vocabulary;
     double *scores; /* [n_scores] of SentencePiece's tokens, by id; NULL: not known */
     size_t n_scores;
@@ -62,8 +62,9 @@ struct tokenizer {
     size_t n_source;
     char description[96];
     uint64_t hash;
-    bool no_cache; /* for measurements: every word is merged anew */
+    bool no_cache;                                         /* for measurements: every word is merged anew */
     struct encoder *_Atomic idle[TOKENIZER_IDLE_ENCODERS]; /* that no thread uses at the moment */
+    struct shared_words *_Atomic idle_words;               /* of several threads that encoded one text; NULL: none */
 };
 
 /* True when vocabulary and words hold spaces where files hold U+2581. */

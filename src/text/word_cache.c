@@ -5,25 +5,72 @@
 
 #include "text/pages.h"
 
-#define BUCKET_BYTES (WORD_CACHE_BUCKETS * sizeof(struct word_entry[2]))
+#define OWN_BYTES (WORD_CACHE_BUCKETS * sizeof(word_bucket))
+#define BEING_WRITTEN 1 /* no word's key.high: its last byte, the length, is 0 */
+
+struct shared_words {
+    word_bucket buckets[SHARED_WORDS_BUCKETS];
+};
 
 bool word_cache_open(struct word_cache *cache) {
     *cache = (struct word_cache){0};
-    cache->buckets = pages_new(BUCKET_BYTES);
+    cache->own = pages_new(OWN_BYTES);
     cache->slots = calloc(WORD_CACHE_LONG_SLOTS, sizeof *cache->slots);
     cache->store = malloc(WORD_CACHE_STORE_BYTES);
-    if (!cache->buckets || !cache->slots || !cache->store) {
+    if (!cache->own || !cache->slots || !cache->store) {
         word_cache_close(cache);
         return false;
     }
+    word_cache_share(cache, NULL);
     return true;
 }
 
 void word_cache_close(struct word_cache *cache) {
-    pages_free(cache->buckets, BUCKET_BYTES);
+    pages_free(cache->own, OWN_BYTES);
     free(cache->slots);
     free(cache->store);
     *cache = (struct word_cache){0};
+}
+
+struct shared_words *shared_words_open(void) {
+    return pages_new(sizeof(struct shared_words));
+}
+
+void shared_words_close(struct shared_words *words) { pages_free(words, sizeof *words); }
+
+void shared_words_clear(struct shared_words *words) { memset(words, 0, sizeof *words); }
+
+void word_cache_share(struct word_cache *cache, struct shared_words *words) {
+    cache->buckets = words ? words->buckets : cache->own;
+    cache->mask = (words ? SHARED_WORDS_BUCKETS : WORD_CACHE_BUCKETS) - 1;
+    cache->shared = words;
+    cache->n_refused = 0;
+}
+
+static bool take_place(struct word_entry *entry) {
+    uint64_t empty = 0;
+    return __atomic_load_n(&entry->key.high, __ATOMIC_RELAXED) == 0 &&
+           __atomic_compare_exchange_n(&entry->key.high, &empty, BEING_WRITTEN, false, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
+}
+
+/* Where a new word of a bucket goes, NULL when there is no place. Two threads that add the same word at once take a
+ * place each: no harm. */
+static struct word_entry *place_for_new(const struct word_cache *cache, struct word_entry *bucket) {
+    if (!cache->shared || take_place(&bucket[1])) return &bucket[1];
+    return take_place(&bucket[0]) ? &bucket[0] : NULL;
+}
+
+void word_cache_add(struct word_cache *cache, struct word_key key, const int32_t *ids, size_t n_ids) {
+    struct word_entry *entry = place_for_new(cache, word_cache_bucket(cache, key));
+    if (!entry) {
+        cache->n_refused++;
+        return;
+    }
+    entry->key.low = key.low;
+    for (size_t i = 0; i < WORD_CACHE_SHORT_IDS; i++) entry->ids[i] = i < n_ids ? (uint32_t)ids[i] : 0;
+    entry->ids[0] |= (uint32_t)n_ids << 24;
+    __atomic_store_n(&entry->key.high, key.high, __ATOMIC_RELEASE);
 }
 
 size_t word_cache_find_long(const struct word_cache *cache, const char *word, size_t n, uint64_t hash, int32_t *ids) {

@@ -1,9 +1,10 @@
 /* word_cache.h - the ids of words that were encoded before. Texts repeat their words: most are found here. Bounded: new
- * words push out old ones. For one thread.
+ * words push out old ones. For one thread, but for the buckets of short words, which several caches may share.
  *
  * Words of up to 15 bytes that are up to 4 tokens lie in buckets of two entries, one cache line: a new word
- * replaces the second, and a word that comes again moves to the first. Longer ones share a store that is emptied when
- * it is full. */
+ * replaces the second, and a word that comes again moves to the first. In shared buckets an entry is written once and
+ * then stays: nobody waits, and a word is merged by the thread that meets it first. Longer words lie in a store that is
+ * emptied when it is full. */
 #ifndef TALC_TEXT_WORD_CACHE_H
 #define TALC_TEXT_WORD_CACHE_H
 
@@ -18,8 +19,10 @@
 #define WORD_CACHE_SHORT_BYTES 15
 #define WORD_CACHE_SHORT_IDS 4
 #define WORD_CACHE_LONG_BYTES 256
-#define WORD_CACHE_BUCKETS 131072    /* 8 MiB */
-#define WORD_CACHE_LONG_SLOTS 16384  /* at most half of them are used */
+#define WORD_CACHE_BUCKETS 131072   /* 8 MiB */
+#define SHARED_WORDS_BUCKETS 262144 /* 16 MiB */
+#define SHARED_WORDS_PLACES (2 * SHARED_WORDS_BUCKETS)
+#define WORD_CACHE_LONG_SLOTS 16384 /* at most half of them are used */
 #define WORD_CACHE_STORE_BYTES ((size_t)1 << 20)
 
 struct word_key {
@@ -37,8 +40,17 @@ struct long_slot {
     uint16_t n_bytes, n_ids;
 };
 
+typedef struct word_entry word_bucket[2];
+
+/* Of short words, for the caches of several threads. */
+struct shared_words;
+
 struct word_cache {
-    struct word_entry (*buckets)[2];
+    word_bucket *buckets; /* its own, or shared ones */
+    size_t mask;          /* their number - 1 */
+    bool shared;
+    size_t n_refused; /* words that shared buckets had no place for */
+    word_bucket *own;
     struct long_slot *slots;
     char *store; /* of long words: ids, then bytes */
     size_t n_store, n_slots_used;
@@ -47,6 +59,14 @@ struct word_cache {
 /* False: out of memory. Memory that is never used is never touched. */
 bool word_cache_open(struct word_cache *cache);
 void word_cache_close(struct word_cache *cache);
+
+/* NULL: out of memory. Memory that is never used is never touched. */
+struct shared_words *shared_words_open(void);
+void shared_words_close(struct shared_words *words); /* NULL is fine */
+void shared_words_clear(struct shared_words *words); /* while no other thread uses them */
+
+/* Short words are looked for in `words` and added to them; NULL: in the cache's own buckets again. */
+void word_cache_share(struct word_cache *cache, struct shared_words *words);
 
 /* The key of a word of 1 to 15 bytes; `readable`: 16 bytes from its start on may be read. */
 static inline struct word_key word_key(const char *word, size_t n, bool readable) {
@@ -73,17 +93,23 @@ static inline struct word_key word_key(const char *word, size_t n, bool readable
     return key;
 }
 
-static inline size_t word_bucket(struct word_key key) {
+static inline struct word_entry *word_cache_bucket(const struct word_cache *cache, struct word_key key) {
     uint64_t h = (key.low ^ (key.high * 0x9e3779b97f4a7c15u)) * 0xff51afd7ed558ccdu;
-    return (size_t)(h >> 40) & (WORD_CACHE_BUCKETS - 1);
+    return cache->buckets[(size_t)(h >> 40) & cache->mask];
+}
+
+/* `high` is what a thread writes last: who reads it (acquire) reads the rest of that entry. */
+static inline bool word_entry_is(const struct word_entry *entry, struct word_key key) {
+    return __atomic_load_n(&entry->key.high, __ATOMIC_ACQUIRE) == key.high && entry->key.low == key.low;
 }
 
 /* The entry of a short word, NULL when it is not there. What is found in the second place of a bucket, where new words
  * come in and go out again, moves to the first. */
 static inline const struct word_entry *word_cache_find(const struct word_cache *cache, struct word_key key) {
-    struct word_entry *entry = cache->buckets[word_bucket(key)];
-    if (entry[0].key.low == key.low && entry[0].key.high == key.high) return &entry[0];
-    if (entry[1].key.low != key.low || entry[1].key.high != key.high) return NULL;
+    struct word_entry *entry = word_cache_bucket(cache, key);
+    if (word_entry_is(&entry[0], key)) return &entry[0];
+    if (!word_entry_is(&entry[1], key)) return NULL;
+    if (cache->shared) return &entry[1];
     struct word_entry found = entry[1];
     entry[1] = entry[0];
     entry[0] = found;
@@ -98,12 +124,7 @@ static inline size_t word_entry_ids(const struct word_entry *entry, int32_t *ids
 }
 
 /* Keeps a short word of 1 to 4 ids. */
-static inline void word_cache_add(struct word_cache *cache, struct word_key key, const int32_t *ids, size_t n_ids) {
-    struct word_entry *entry = &cache->buckets[word_bucket(key)][1];
-    entry->key = key;
-    for (size_t i = 0; i < WORD_CACHE_SHORT_IDS; i++) entry->ids[i] = i < n_ids ? (uint32_t)ids[i] : 0;
-    entry->ids[0] |= (uint32_t)n_ids << 24;
-}
+void word_cache_add(struct word_cache *cache, struct word_key key, const int32_t *ids, size_t n_ids);
 
 /* Copies the ids of a longer word (16 to 256 bytes, or more than 4 ids) to ids; 0 when it is not there. */
 size_t word_cache_find_long(const struct word_cache *cache, const char *word, size_t n, uint64_t hash, int32_t *ids);

@@ -1,4 +1,5 @@
-/* The engine: an answer does not depend on what else runs, on chunks or on the cache; it ends where it should, and says why. */
+/* The engine: an answer does not depend on what else runs, on chunks or on the cache; it ends where it should, and says
+ * why. */
 #include "support/cmocka_all.h"
 
 #include <math.h>
@@ -66,7 +67,11 @@ static void prompt_of(int seed, int n, int32_t *out) {
 }
 
 static struct generation request(const int32_t *prompt, int n, uint64_t seed) {
-    return (struct generation){.prompt = prompt, .n_prompt = n, .max_new_tokens = 20, .ignore_eos = true, .want_logprobs = true,
+    return (struct generation){.prompt = prompt,
+                               .n_prompt = n,
+                               .max_new_tokens = 20,
+                               .ignore_eos = true,
+                               .want_logprobs = true,
                                .sampling = {.temperature = 1, .top_p = 0.9f, .repetition_penalty = 1, .seed = seed}};
 }
 
@@ -139,6 +144,13 @@ static void a_full_context_is_said(void **state) {
     engine_close(e);
 }
 
+static void assert_a_stream_is_free(struct engine *e, const int32_t *prompt) {
+    struct generation g = request(prompt, 3, 1);
+    assert_true(engine_generate(e, &g, NULL));
+    assert_int_equal(g.finish, FINISH_LENGTH);
+    generation_free(&g);
+}
+
 static bool stop_at_once(void *context, const char *text, size_t n) {
     (void)text, (void)n;
     ++*(int *)context;
@@ -160,7 +172,7 @@ static void a_receiver_can_stop_it_and_bad_prompts_are_refused(void **state) {
     assert_false(engine_submit(e, &bad, &err));
     assert_non_null(strstr(err.message, "99999"));
     assert_false(engine_submit(e, &empty, &err));
-    assert_true(engine_has_room(e));
+    assert_a_stream_is_free(e, prompt);
     generation_free(&g);
     engine_close(e);
 }
@@ -178,7 +190,7 @@ static void a_signal_ends_it_between_steps(void **state) {
     assert_true(engine_generate(e, &g, &err));
     assert_int_equal(g.finish, FINISH_CANCELLED);
     assert_int_equal(g.tokens.count, 0);
-    assert_true(engine_has_room(e));
+    assert_a_stream_is_free(e, prompt);
     generation_free(&g);
     engine_close(e);
 }

@@ -1,0 +1,23 @@
+/* encoder.h - what a thread needs while it encodes. The tokenizer keeps idle ones: what they have learnt of words
+ * stays. A tokenizer is const to its users: which encoder is idle changes nothing that they can see. */
+#ifndef TALC_TEXT_ENCODER_H
+#define TALC_TEXT_ENCODER_H
+
+#include "text/tokenizer_parts.h"
+
+struct encoder {
+    struct bpe_scratch scratch;
+    struct unigram_scratch unigram_scratch;
+    struct word_cache cache;
+};
+
+/* An idle encoder, or a new one; NULL when out of memory. It is used by one thread, then given back. */
+struct encoder *encoder_take(const struct tokenizer *tok, struct talc_error *err);
+void encoder_give(const struct tokenizer *tok, struct encoder *encoder);
+
+/* Appends the ids of text in which no added token is left but those that are looked for in normalised text; at_start:
+ * it begins the whole text. False: no id for some of it, or out of memory. */
+bool encoder_encode_text(struct encoder *encoder, const struct tokenizer *tok, const char *text, size_t n_bytes,
+                         bool at_start, struct token_list *out);
+
+#endif
