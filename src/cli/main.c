@@ -46,6 +46,7 @@ int main(int argc, char **argv) {
     cli_open_standard_files();
     cli_catch_bus_error();
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of the write, not the end of a training run */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file that has reached ulimit -f */
     if (argc < 2) {
         print_commands(stderr);
         return EXIT_USAGE;

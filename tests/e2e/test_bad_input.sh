@@ -30,6 +30,8 @@ refuses "pipe: is not a regular file" "$TALC" tokenizer encode -t "$work/pipe"
 printf '1 2x\n3' >"$work/ids.txt"
 refuses_input() { refuses "$1" sh -c '"$0" tokenizer decode -t "$1" <"$2"' "$TALC" "$work/tok" "$2"; }
 refuses_input "byte 3: 'x' is no token id" "$work/ids.txt"
+refuses 'File too large' sh -c 'ulimit -f 1; exec "$@"' sh "$TALC" prepare -t "$work/tok" --out "$work/large" "$work/text.txt"
+[ "$(echo "$work/large"*)" = "$work/large*" ] || fail "a file that grows too large leaves something behind"
 mkdir "$work/held" && cp "$work/tok/tokenizer.json" "$work/held/" && echo '{}' >"$work/held/config.json"
 refuses 'holds something else too (config.json)' "$TALC" tokenizer convert -t "$work/tok" "$work/held"
 refuses 'holds something else too (config.json)' "$TALC" tokenizer train --vocab-size 300 --out "$work/held" "$work/text.txt"
