@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -155,6 +156,15 @@ static bool report(const struct training *t, const struct tokenizer *tok, struct
     return true;
 }
 
+/* Its files are of one writer: another one waits. */
+static bool save_folder(const struct tokenizer *tok, const char *out, struct talc_error *err) {
+    int lock;
+    if (!folder_create(out, err) || !folder_lock(out, &lock, err)) return false;
+    bool ok = tokenizer_save_folder(tok, out, NULL, err);
+    close(lock);
+    return ok;
+}
+
 static bool train_from_files(struct training *t, const struct tokenizer_train_options *options,
                              const struct command_line *line, struct talc_error *err) {
     struct tokenizer_trainer *trainer = tokenizer_trainer_open(options, err);
@@ -167,7 +177,7 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
     struct tokenizer *tok = ok ? tokenizer_trainer_finish(trainer, err) : NULL;
     progress_clear(&t->progress);
     tokenizer_trainer_close(trainer);
-    ok = tok && folder_create(t->out, err) && tokenizer_save_folder(tok, t->out, NULL, err) && report(t, tok, err);
+    ok = tok && save_folder(tok, t->out, err) && report(t, tok, err);
     tokenizer_free(tok);
     return ok;
 }
@@ -178,7 +188,7 @@ static bool may_take(const char *out, struct talc_error *err) {
     static const char *const names[] = {TOKENIZER_FOLDER_NAMES, NULL};
     static const struct folder_kind kind = {"tokenizer.json", "\"added_tokens\"", names, .replaced = true};
     if (!folder_may_take(out, &kind, err)) return false;
-    atomic_sweep(out);
+    atomic_sweep(out, names);
     return true;
 }
 
@@ -448,7 +458,7 @@ static bool convert(const char *from, const char *to, struct talc_error *err) {
     bool gguf = n > 5 && strcmp(to + n - 5, ".gguf") == 0;
     struct tokenizer *tok = tokenizer_load(from, err);
     bool ok = tok && (gguf ? tokenizer_save_gguf(tok, to, err)
-                           : may_take(to, err) && folder_create(to, err) && tokenizer_save_folder(tok, to, NULL, err));
+                           : may_take(to, err) && save_folder(tok, to, err));
     if (ok) printf("%s: %s, %d tokens\n", to, tokenizer_description(tok), (int)tokenizer_vocab_size(tok));
     tokenizer_free(tok);
     return ok;

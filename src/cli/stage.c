@@ -77,6 +77,8 @@ bool stage_save_settings(const struct command_line *line, const char *out, struc
     return ok;
 }
 
+static const char *const run_names[] = {SETTINGS_NAME, "metrics.jsonl", "loss.svg", "checkpoints", "latest", "best", NULL};
+
 /* Whether a run is in the folder; *newest is its last checkpoint where the link to it is lost (some ways to copy a folder lose
  * links), else -1. A folder that is somebody else's fails. */
 static bool look_for_run(const char *folder, bool *there, int64_t *newest, struct talc_error *err) {
@@ -87,8 +89,7 @@ static bool look_for_run(const char *folder, bool *there, int64_t *newest, struc
     free(latest);
     if (!linked) *newest = checkpoint_newest(folder);
     *there = linked || *newest >= 0;
-    static const char *const names[] = {SETTINGS_NAME, "metrics.jsonl", "checkpoints", "latest", "best", NULL};
-    static const struct folder_kind kind = {SETTINGS_NAME, "\"data\"", names, .replaced = false};
+    static const struct folder_kind kind = {SETTINGS_NAME, "\"data\"", run_names, .replaced = false};
     return *there || folder_may_take(folder, &kind, err);
 }
 
@@ -105,10 +106,8 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
     if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
     v->resume = there;
-    atomic_sweep(v->out);
-    char *checkpoints = path_join(v->out, "checkpoints");
-    if (checkpoints) atomic_sweep(checkpoints);
-    free(checkpoints);
+    atomic_sweep(v->out, run_names);
+    checkpoint_sweep(v->out);
     if (newest < 0) return true;
     cli_say(v->quiet, "%s/latest points to no checkpoint: the run goes on with step %lld\n", v->out, (long long)newest);
     return checkpoint_point_latest(v->out, newest, err);

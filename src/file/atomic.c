@@ -313,26 +313,37 @@ static void sweep_one(const char *path, long pid) {
     close(fd);
 }
 
-/* Leftovers of `name`; NULL: of any. */
-static void sweep(const char *folder, const char *name) {
+/* Whether the first `n` bytes of `name` match one of `patterns`. */
+static bool is_one_of(const char *const *patterns, const char *name, size_t n) {
+    char begin[NAME_MAX + 1];
+    if (n > NAME_MAX) return false;
+    memcpy(begin, name, n);
+    begin[n] = '\0';
+    for (; *patterns; patterns++)
+        if (fnmatch(*patterns, begin, 0) == 0) return true;
+    return false;
+}
+
+/* Leftovers of `name`, or of what matches `patterns`. */
+static void sweep(const char *folder, const char *name, const char *const *patterns) {
     DIR *dir = opendir(folder);
     if (!dir) return;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         size_t n;
         long pid = temporary_pid(entry->d_name, &n);
-        if (name && (strlen(name) != n || memcmp(name, entry->d_name, n) != 0)) continue;
-        char *path = pid ? path_join(folder, entry->d_name) : NULL;
+        bool asked = patterns ? is_one_of(patterns, entry->d_name, n) : strlen(name) == n && memcmp(name, entry->d_name, n) == 0;
+        char *path = pid && asked ? path_join(folder, entry->d_name) : NULL;
         if (path) sweep_one(path, pid);
         free(path);
     }
     closedir(dir);
 }
 
-void atomic_sweep(const char *folder) { sweep(folder, NULL); }
+void atomic_sweep(const char *folder, const char *const *names) { sweep(folder, NULL, names); }
 
 static void sweep_leftovers_of(const char *path, const char *parent) {
     const char *slash = strrchr(path, '/');
-    sweep(parent, slash ? slash + 1 : path);
+    sweep(parent, slash ? slash + 1 : path, NULL);
 }
 
 bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_error *err) {
@@ -412,16 +423,10 @@ static bool begins_with_text(const char *path, const char *text) {
 
 /* Whether talc has put an entry of a folder of that kind there. */
 static bool is_of_kind(const struct folder_kind *kind, const char *entry, bool is_ours) {
-    char name[NAME_MAX + 1];
     size_t n;
     long pid = temporary_pid(entry, &n);
     if (strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0) return true;
-    if ((!pid && !is_ours) || n > NAME_MAX) return false;
-    memcpy(name, entry, n);
-    name[n] = '\0';
-    for (const char *const *pattern = kind->names; *pattern; pattern++)
-        if (fnmatch(*pattern, name, 0) == 0) return true;
-    return false;
+    return (pid || is_ours) && is_one_of(kind->names, entry, n);
 }
 
 bool folder_may_take(const char *path, const struct folder_kind *kind, struct talc_error *err) {

@@ -56,8 +56,9 @@ bool folder_lock(const char *path, int *fd, struct talc_error *err);
 /* Points the symbolic link `link_path` at `target` (relative text), replacing what it pointed at, by rename. */
 bool atomic_symlink(const char *target, const char *link_path, struct talc_error *err);
 
-/* Removes leftovers in a folder: NAME.tmp-PID that no process holds locked. Quiet: failing to is no error. */
-void atomic_sweep(const char *folder);
+/* Removes leftovers in a folder: NAME.tmp-PID that no process holds locked, where NAME matches one of `names` (as in folder_kind).
+ * Quiet: failing to is no error. */
+void atomic_sweep(const char *folder, const char *const *names);
 
 bool folder_create(const char *path, struct talc_error *err);         /* with parents, like mkdir -p */
 bool folder_remove(const char *path, struct talc_error *err);         /* with everything in it; absent is fine. Whole or gone */

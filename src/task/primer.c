@@ -399,7 +399,8 @@ bool primer_write(const struct primer_options *options, const char *folder, cons
     if (!world_open(&w.world, options->seed, options->n_entities, err)) return false;
     bool ok = atomic_folder_open(&w.folder, folder, err);
     if (ok) {
-        ok = make_world(&w, err) && make_texts(&w, err) && make_chats(&w, err) && make_tests(&w, err);
+        ok = make_world(&w, err) && make_texts(&w, err) && make_chats(&w, err) && make_tests(&w, err) &&
+             folder_may_take(folder, &kind, err); /* again: it has taken a while */
         if (ok)
             ok = atomic_folder_commit(&w.folder, err);
         else

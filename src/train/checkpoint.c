@@ -171,6 +171,13 @@ static void remove_old(const char *checkpoints, int keep, int64_t step, int64_t 
     }
 }
 
+void checkpoint_sweep(const char *run_folder) {
+    static const char *const names[] = {"step-[0-9]*", NULL};
+    char *checkpoints = path_join(run_folder, "checkpoints");
+    if (checkpoints) atomic_sweep(checkpoints, names);
+    free(checkpoints);
+}
+
 int64_t checkpoint_newest(const char *run_folder) {
     int64_t newest = -1;
     char *checkpoints = path_join(run_folder, "checkpoints");
@@ -211,7 +218,7 @@ bool checkpoint_save(const char *run_folder, const struct trainer *trainer, cons
     struct atomic_folder folder = {0};
     bool ok = path ? folder_create(checkpoints, err) : talc_fail(err, "out of memory for a path");
     if (ok) {
-        atomic_sweep(checkpoints);
+        checkpoint_sweep(run_folder);
         ok = atomic_folder_open(&folder, path, err);
         if (ok && !save_files(folder.temporary, trainer, tokenizer, state, err)) {
             atomic_folder_abort(&folder);

@@ -30,6 +30,9 @@ struct train_state {
 /* The highest N of the checkpoints/step-N, or -1: what a run can go on with where its `latest` was lost. */
 int64_t checkpoint_newest(const char *run_folder);
 
+/* Removes checkpoints that a run which was killed left half written. */
+void checkpoint_sweep(const char *run_folder);
+
 /* Makes RUN/latest point to checkpoints/step-`step`. */
 bool checkpoint_point_latest(const char *run_folder, int64_t step, struct talc_error *err);
 

@@ -179,6 +179,53 @@ done
 mkdir "$work/again" && : >"$work/again/thesis.tmp-2024"
 refuses 'something else' "$TALC" prepare -t "$work/tok" --out "$work/again" "$work/text.txt"
 rm -r "$work/again"
+cp -r "$work/keep" "$work/noted"
+for f in thesis.tmp-2024 checkpoints/best.tmp-1; do echo precious >"$work/noted/$f"; done
+: >"$work/noted/settings.json.tmp-4194305"
+must "$TALC" train --resume --out "$work/noted" --steps 41 --quiet
+for f in thesis.tmp-2024 checkpoints/best.tmp-1; do [ -e "$work/noted/$f" ] || fail "resuming removes $f"; done
+[ ! -e "$work/noted/settings.json.tmp-4194305" ] || fail "what a killed writer left is not removed"
+rm -r "$work/noted"
+
+# Nor what is put there while talc works.
+"$TALC" primer --out "$work/late" --entities 300 --quiet >"$work/out" 2>"$work/err" &
+pid=$!
+until ls -d "$work/late.tmp-$pid" >/dev/null 2>&1 || ! kill -0 $pid 2>/dev/null; do sleep 0.01; done
+mkdir "$work/late" && echo precious >"$work/late/notes.txt"
+wait $pid
+[ $? = 1 ] && grep -q 'something else' "$work/err" || fail "a folder that came meanwhile is no reason to stop"
+[ -e "$work/late/notes.txt" ] || fail "notes that came meanwhile are gone"
+[ "$(echo "$work/late"*)" = "$work/late" ] || fail "something is left beside"
+
+# A demo replaces a demo, and nothing else.
+for f in notes.txt mine/a primer-notes.txt data/a; do
+    for made in yes no; do
+        [ $f$made = data/ayes ] && continue # a demo's own
+        mkdir "$work/demo" && [ $made = no ] || { mkdir "$work/demo/primer" && : >"$work/demo/primer/world.jsonl"; }
+        case $f in */*) mkdir "$work/demo/${f%/*}" ;; esac
+        echo precious >"$work/demo/$f"
+        TALC=false DEMO_DIR="$work/demo" examples/demo.sh >"$work/out" 2>"$work/err" && fail "a demo over $f"
+        [ -e "$work/demo/$f" ] || fail "the demo removes $f"
+        rm -r "$work/demo"
+    done
+done
+echo precious >"$work/demo" # a file
+TALC=false DEMO_DIR="$work/demo" examples/demo.sh >"$work/out" 2>"$work/err" && fail "a demo over a file"
+[ -f "$work/demo" ] || fail "the demo removes a file"
+rm -r "$work/demo"
+mkdir -p "$work/demo/primer" "$work/demo/sft" && : >"$work/demo/primer/world.jsonl"
+TALC=false DEMO_DIR="$work/demo" examples/demo.sh >"$work/out" 2>"$work/err"
+[ ! -e "$work/demo/sft" ] || fail "a demo is not replaced"
+
+# Two at once: the folder is of one of them.
+for made in 1 2 3 4; do
+    "$TALC" tokenizer train --vocab-size 300 --special '<|one|>' --out "$work/both" "$work/text.txt" >/dev/null 2>&1 &
+    "$TALC" tokenizer train --vocab-size 300 --special '<|two|>' --out "$work/both" "$work/text.txt" >/dev/null 2>&1
+    wait $!
+    grep -l '<|one|>' "$work/both"/* >"$work/out"
+    case $(grep -c '' "$work/out") in 0 | 3) ;; *) fail "a tokenizer of two" ;; esac
+    rm -r "$work/both"
+done
 
 # Data that somebody cuts short while it is read ends the run with a line.
 cp -r "$work/data" "$work/data_cut"

@@ -17,6 +17,7 @@
 #include "file/atomic.h"
 
 static char folder[64]; /* a fresh one for each test */
+static const char *const all[] = {"*", NULL};
 
 static int setup(void **state) {
     (void)state;
@@ -218,7 +219,7 @@ static void what_is_removed_is_whole_or_gone(void **state) {
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         if (folder_exists(path)) assert_int_equal(count_files(path), FILES_TO_REMOVE);
-        atomic_sweep(folder);
+        atomic_sweep(folder, all);
         assert_int_equal(count_entries(), folder_exists(path));
         assert_true(folder_remove(path, NULL));
     }
@@ -249,11 +250,11 @@ static void sweep_removes_leftovers_and_nothing_else(void **state) {
     struct atomic_folder d;
     assert_true(atomic_file_open(&f, at("busy"), NULL));
     assert_true(atomic_folder_open(&d, at("busy2"), NULL));
-    atomic_sweep(folder);
+    atomic_sweep(folder, all);
     assert_int_equal(count_entries(), 4);
     assert_true(atomic_file_commit(&f, NULL));
     assert_true(atomic_folder_commit(&d, NULL));
-    atomic_sweep("/no/such/folder");
+    atomic_sweep("/no/such/folder", all);
 }
 
 static void what_a_killed_writer_of_a_folder_left_goes_with_the_next(void **state) {
@@ -273,7 +274,7 @@ static void sweep_leaves_a_busy_writer_alone(void **state) {
     (void)state;
     pid_t sweeper = fork();
     if (sweeper == 0)
-        for (;;) atomic_sweep(folder);
+        for (;;) atomic_sweep(folder, all);
     struct talc_error err = {0};
     bool opened = true, there = true;
     for (int i = 0; opened && there && i < 4000; i++) {
@@ -326,7 +327,7 @@ static void killed_writer_leaves_old_or_new_never_a_mix(void **state) {
         assert_content(at("run/2"), first);
         free(first);
     }
-    atomic_sweep(folder);
+    atomic_sweep(folder, all);
     assert_int_equal(count_entries(), file_exists(at("file")) ? 2 : 1);
 }
 
