@@ -9,7 +9,7 @@ static const struct {
     const char *name, *file;
     const char *const argv[8];
 } languages[] = {
-    {"c", "t.c", {"/bin/sh", "-c", "cc -std=c11 -O0 -o t t.c && exec ./t", NULL}},
+    {"c", "t.c", {"/bin/sh", "-c", "cc -std=c11 -O0 -Werror=return-type -o t t.c && exec ./t", NULL}},
     {"python", "t.py", {"/usr/bin/python3", "-I", "-S", "t.py", NULL}},
 };
 
