@@ -198,7 +198,7 @@ fuzz-run: $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libtalc.a
 	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(BUILD)/libtalc.a $(LIBS)
 
-## make lint       floors, sizes, warnings of two compilers, shell scripts
+## make lint       floors, sizes, the style, warnings of two compilers, shell scripts
 lint:
 	@scripts/lint.sh
 

@@ -2,8 +2,8 @@
  *
  * Library functions that can fail return bool (or a pointer, NULL on failure) and take a
  * `struct talc_error *` as their last argument. They never print and never exit. On failure the message is
- * set; on success it is left untouched. `err` may be NULL when the caller does not want the text.
- */
+ * set; on success it is left untouched. `err` may be NULL when the caller does not
+ * want the text. */
 #ifndef TALC_BASE_ERROR_H
 #define TALC_BASE_ERROR_H
 

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The number after `key` in a small text file, times `unit`; SIZE_MAX when there is none. A key of "" is the beginning. */
+/* The number after `key` in a small text file, times `unit`; SIZE_MAX when there is none. A key of ""
+ * is the beginning. */
 static size_t read_number(const char *path, const char *key, size_t unit) {
     char text[4096];
     FILE *f = fopen(path, "re");

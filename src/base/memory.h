@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* Bytes that can be taken without swapping or being killed: what the kernel calls available, or what is left of the limit of
- * the control group, whichever is less. SIZE_MAX where the system does not say. */
+/* Bytes that can be taken without swapping or being killed: what the kernel calls available, or what is left of the
+ * limit of the control group, whichever is less. SIZE_MAX where the system does not say. */
 size_t memory_available(void);
 
 #endif

@@ -37,10 +37,14 @@ char *format_bytes(double n, char out[32]) {
 char *format_seconds(double seconds, char out[32]) {
     long s = seconds < 1e15 ? (long)(seconds + 0.5) : 1000000000000000;
     if (s < 0) s = 0;
-    if (s < 60) snprintf(out, 32, "%ld s", s);
-    else if (s < 3600) snprintf(out, 32, "%ld min %ld s", s / 60, s % 60);
-    else if (s < 86400) snprintf(out, 32, "%ld h %ld min", s / 3600, s / 60 % 60);
-    else snprintf(out, 32, "%ld d %ld h", s / 86400, s / 3600 % 24);
+    if (s < 60)
+        snprintf(out, 32, "%ld s", s);
+    else if (s < 3600)
+        snprintf(out, 32, "%ld min %ld s", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(out, 32, "%ld h %ld min", s / 3600, s / 60 % 60);
+    else
+        snprintf(out, 32, "%ld d %ld h", s / 86400, s / 3600 % 24);
     return out;
 }
 
@@ -51,8 +55,14 @@ static bool stderr_is_terminal(void) {
 
 void progress_start(struct progress *p, const char *label, const char *unit, double done, double total, bool quiet) {
     double now = clock_seconds();
-    *p = (struct progress){.label = label, .unit = unit, .total = total, .start = now, .last_drawn = now,
-                           .first = done, .terminal = stderr_is_terminal(), .quiet = quiet};
+    *p = (struct progress){.label = label,
+                           .unit = unit,
+                           .total = total,
+                           .start = now,
+                           .last_drawn = now,
+                           .first = done,
+                           .terminal = stderr_is_terminal(),
+                           .quiet = quiet};
 }
 
 /* Columns of the terminal, less the last: a line that fills it may wrap. */
@@ -71,7 +81,9 @@ static void draw(struct progress *p, double done, const char *note) {
     if (p->total > 0 && rate > 0) buffer_printf(&line, ", %s left", format_seconds((p->total - done) / rate, time));
     if (note && *note) buffer_printf(&line, "  %s", note);
     size_t most = p->terminal ? terminal_columns() : SIZE_MAX; /* a line that wraps could not be drawn over */
-    if (line.data) fprintf(stderr, p->terminal ? "\r\033[K%.*s" : "%.*s\n", (int)(line.length < most ? line.length : most), line.data);
+    if (line.data)
+        fprintf(stderr, p->terminal ? "\r\033[K%.*s" : "%.*s\n", (int)(line.length < most ? line.length : most),
+                line.data);
     fflush(stderr);
     buffer_free(&line);
 }

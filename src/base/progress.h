@@ -1,5 +1,5 @@
-/* progress.h - progress of long work on stderr: share done, rate, time left. On a terminal one line that is redrawn, cut to its
- * width; otherwise a plain line now and then. For commands only: library code takes a callback instead. */
+/* progress.h - progress of long work on stderr: share done, rate, time left. On a terminal one line that is redrawn,
+ * cut to its width; otherwise a plain line now and then. For commands only: library code takes a callback instead. */
 #ifndef TALC_BASE_PROGRESS_H
 #define TALC_BASE_PROGRESS_H
 

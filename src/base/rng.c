@@ -23,11 +23,14 @@ void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
     out[3] = c3;
 }
 
-struct rng rng_make(uint64_t seed, uint64_t stream) { return (struct rng){.seed = seed, .stream = stream}; }
+struct rng rng_make(uint64_t seed, uint64_t stream) {
+    return (struct rng){.seed = seed, .stream = stream};
+}
 
 uint32_t rng_u32(struct rng *rng) {
     uint64_t block = rng->counter / 4;
-    uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)rng->stream, (uint32_t)(rng->stream >> 32)};
+    uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)rng->stream,
+                           (uint32_t)(rng->stream >> 32)};
     uint32_t key[2] = {(uint32_t)rng->seed, (uint32_t)(rng->seed >> 32)}, out[4];
     philox4x32(counter, key, out);
     return out[rng->counter++ % 4];

@@ -1,5 +1,6 @@
 /* rng.h - counter-based random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
- * SC 2011). The n-th number of a (seed, stream) is a pure function of n, so results do not depend on threads or order. */
+ * SC 2011). The n-th number of a (seed, stream) is a pure function of n, so results do not depend on
+ * threads or order. */
 #ifndef TALC_BASE_RNG_H
 #define TALC_BASE_RNG_H
 
@@ -24,9 +25,9 @@ struct rng {
 struct rng rng_make(uint64_t seed, uint64_t stream);
 uint32_t rng_u32(struct rng *rng);
 uint64_t rng_u64(struct rng *rng);
-uint64_t rng_below(struct rng *rng, uint64_t bound);                  /* uniform in [0, bound), without modulo bias */
-double rng_uniform(struct rng *rng);                                  /* [0, 1), 53 bits */
-double rng_normal(struct rng *rng);                                   /* mean 0, variance 1 (Box-Muller) */
+uint64_t rng_below(struct rng *rng, uint64_t bound);                   /* uniform in [0, bound), without modulo bias */
+double rng_uniform(struct rng *rng);                                   /* [0, 1), 53 bits */
+double rng_normal(struct rng *rng);                                    /* mean 0, variance 1 (Box-Muller) */
 void rng_shuffle(struct rng *rng, void *items, size_t n, size_t size); /* Fisher-Yates; size <= 256 bytes */
 
 #endif

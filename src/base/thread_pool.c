@@ -1,8 +1,8 @@
 /* thread_pool.c - workers that spin briefly for the next job, then sleep; see thread_pool.h.
  *
- * A job is published by raising `epoch`. Its tasks are cut into one run a thread. Tasks of a run are claimed from a 64-bit
- * word that holds (epoch, next task): a worker that wakes late cannot claim a task of a job it did not see, because the epoch
- * in the word would differ. */
+ * A job is published by raising `epoch`. Its tasks are cut into one run a thread. Tasks of a run are claimed from a
+ * 64-bit word that holds (epoch, next task): a worker that wakes late cannot claim a task of a job it did not see,
+ * because the epoch in the word would differ. */
 #include "base/thread_pool.h"
 
 #include <pthread.h>
@@ -176,13 +176,15 @@ void thread_pool_run(struct thread_pool *pool, int n_tasks, void (*task)(void *,
     }
     unsigned epoch = atomic_load(&pool->epoch) + 1;
     /* Close the old job first: a late worker must not claim a task of the new one under the old number. */
-    for (int i = 0; i < pool->n_threads; i++) atomic_store(&pool->runs[i].claim, (unsigned long long)epoch << 32 | 0x7fffffffu);
+    for (int i = 0; i < pool->n_threads; i++)
+        atomic_store(&pool->runs[i].claim, (unsigned long long)epoch << 32 | 0x7fffffffu);
     atomic_store(&pool->job.task, task);
     atomic_store(&pool->job.context, context);
     atomic_store(&pool->job.n_tasks, n_tasks);
     atomic_store(&pool->unfinished, n_tasks);
     for (int i = 0; i < pool->n_threads; i++)
-        atomic_store(&pool->runs[i].claim, (unsigned long long)epoch << 32 | (unsigned)run_begin(n_tasks, pool->n_threads, i));
+        atomic_store(&pool->runs[i].claim,
+                     (unsigned long long)epoch << 32 | (unsigned)run_begin(n_tasks, pool->n_threads, i));
     atomic_store(&pool->epoch, epoch);
     if (atomic_load(&pool->sleepers)) {
         pthread_mutex_lock(&pool->mutex);
@@ -191,8 +193,10 @@ void thread_pool_run(struct thread_pool *pool, int n_tasks, void (*task)(void *,
     }
     work(pool, epoch, 0);
     for (int spins = 0; atomic_load(&pool->unfinished); spins++) {
-        if (spins < pool->spins) relax();
-        else sched_yield();
+        if (spins < pool->spins)
+            relax();
+        else
+            sched_yield();
     }
 }
 

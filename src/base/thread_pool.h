@@ -14,8 +14,8 @@ int thread_pool_size(const struct thread_pool *pool);
 
 /* Runs task(context, i, worker) for every i in [0, n_tasks) and returns when all are done. `worker` in
  * [0, thread_pool_size) names the running thread's scratch space. The caller works too. Not reentrant: a task must
- * not call it, and one thread at a time may. A thread begins with a run of neighbouring tasks, in ascending order, and helps
- * others when it is done: tasks that share data are best numbered one after the other. */
+ * not call it, and one thread at a time may. A thread begins with a run of neighbouring tasks, in ascending order, and
+ * helps others when it is done: tasks that share data are best numbered one after the other. */
 void thread_pool_run(struct thread_pool *pool, int n_tasks, void (*task)(void *context, int i, int worker),
                      void *context);
 

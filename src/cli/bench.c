@@ -21,11 +21,14 @@ double bench_median(double *x, int n) {
 
 void bench_row(const struct bench *b, const char *name, double value, const char *unit, double limit) {
     if (b->json && limit > 0)
-        printf("{\"name\": \"%s\", \"value\": %.6g, \"unit\": \"%s\", \"limit\": %.6g, \"share\": %.4f}\n", name, value, unit,
-               limit, value / limit);
-    else if (b->json) printf("{\"name\": \"%s\", \"value\": %.6g, \"unit\": \"%s\"}\n", name, value, unit);
-    else if (limit > 0) printf("%-36s %10.4g %-9s %3.0f%% of %.4g\n", name, value, unit, 100 * value / limit, limit);
-    else printf("%-36s %10.4g %s\n", name, value, unit);
+        printf("{\"name\": \"%s\", \"value\": %.6g, \"unit\": \"%s\", \"limit\": %.6g, \"share\": %.4f}\n", name, value,
+               unit, limit, value / limit);
+    else if (b->json)
+        printf("{\"name\": \"%s\", \"value\": %.6g, \"unit\": \"%s\"}\n", name, value, unit);
+    else if (limit > 0)
+        printf("%-36s %10.4g %-9s %3.0f%% of %.4g\n", name, value, unit, 100 * value / limit, limit);
+    else
+        printf("%-36s %10.4g %s\n", name, value, unit);
     fflush(stdout);
 }
 
@@ -63,7 +66,8 @@ static double peak_of(struct bench *b, enum dtype compute) {
 #define FASTEST_SECONDS 0.5
 #define FASTEST_CALLS 16 /* between two measurements of the peak */
 
-static void fastest_rate(struct bench *b, enum dtype compute, double flops, void (*work)(void *), void *context, double *rate, double *limit) {
+static void fastest_rate(struct bench *b, enum dtype compute, double flops, void (*work)(void *), void *context,
+                         double *rate, double *limit) {
     double start = clock_seconds();
     *rate = 0;
     do {
@@ -77,7 +81,8 @@ static void fastest_rate(struct bench *b, enum dtype compute, double flops, void
     *limit = b->highest_peak;
 }
 
-void bench_rate(struct bench *b, enum dtype compute, double flops, void (*work)(void *), void *context, double *rate, double *limit) {
+void bench_rate(struct bench *b, enum dtype compute, double flops, void (*work)(void *), void *context, double *rate,
+                double *limit) {
     if (b->fastest) {
         fastest_rate(b, compute, flops, work, context, rate, limit);
         return;

@@ -1,11 +1,12 @@
-/* bench_attention.c - talc bench attention: causal attention, forward and backward, beside the peak of multiply-adds. */
+/* bench_attention.c - talc bench attention: causal attention, forward and backward, beside the
+ * peak of multiply-adds. */
 #include <math.h>
 #include <stdio.h>
 
 #include "cli/bench.h"
 
-/* Sequences of `length` tokens, all heads with keys of their own. The first are of training steps; the last show how time and
- * memory grow with the length. */
+/* Sequences of `length` tokens, all heads with keys of their own. The first are of training steps; the last show how
+ * time and memory grow with the length. */
 static const struct attention_shape {
     int sequences, length, heads, head_dim;
 } shapes[] = {{4, 256, 4, 32},  {4, 64, 12, 64},  {1, 1024, 12, 64},
@@ -44,13 +45,18 @@ static void fill_indices(struct attention_bench *a, const struct attention_shape
     a->t.positions = tensor_cols(all, 2 * s->sequences + 1, n);
 }
 
-static bool attention_open(struct attention_bench *a, struct bench *b, const struct attention_shape *s, struct talc_error *err) {
+static bool attention_open(struct attention_bench *a, struct bench *b, const struct attention_shape *s,
+                           struct talc_error *err) {
     struct rng rng = rng_make(1, 0);
     int64_t n = (int64_t)s->sequences * s->length, width = (int64_t)s->heads * s->head_dim;
     int32_t host[2 * 8192 + 64];
     *a = (struct attention_bench){.stream = &b->opened.stream};
-    a->o = (struct attention_options){.n_heads = s->heads, .n_kv_heads = s->heads, .head_dim = s->head_dim,
-                                      .scale = 1 / sqrtf((float)s->head_dim), .n_sequences = s->sequences, .max_length = s->length};
+    a->o = (struct attention_options){.n_heads = s->heads,
+                                      .n_kv_heads = s->heads,
+                                      .head_dim = s->head_dim,
+                                      .scale = 1 / sqrtf((float)s->head_dim),
+                                      .n_sequences = s->sequences,
+                                      .max_length = s->length};
     a->indices = bench_random(b, 1, 2 * s->sequences + 1 + n, &rng, err);
     bool ok = tensor_present(a->indices);
     for (int i = 0; ok && i < N_FLOAT_TENSORS; i++) {
@@ -70,10 +76,11 @@ static void attention_close(struct attention_bench *a, struct bench *b) {
     bench_give(b, a->indices);
 }
 
-/* Operations: a score and a weighted sum are head_dim multiply-adds each a visible pair; backward has five such products. What
- * a kernel computes of masked pairs does not count. */
+/* Operations: a score and a weighted sum are head_dim multiply-adds each a visible pair; backward has five such
+ * products. What a kernel computes of masked pairs does not count. */
 static void print_shape(struct bench *b, struct attention_bench *a, const struct attention_shape *s) {
-    double pairs = (double)s->sequences * s->length * (s->length + 1) / 2 * s->heads, tokens = (double)s->sequences * s->length;
+    double pairs = (double)s->sequences * s->length * (s->length + 1) / 2 * s->heads,
+           tokens = (double)s->sequences * s->length;
     double products = 2.0 * s->head_dim * pairs, rate, limit;
     char name[64];
     bench_rate(b, DTYPE_F32, 2 * products, forward, a, &rate, &limit);

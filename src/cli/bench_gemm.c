@@ -7,8 +7,8 @@ struct shape {
     int64_t m, n, k;
 };
 
-/* Forward (NT), gradient of the activations (NN) and of the weights (TN): of a model of hidden size 128 with 768 tokens a
- * step, and of GPT-2 124M with 256 and 1024; then single tokens, as decoding has them. */
+/* Forward (NT), gradient of the activations (NN) and of the weights (TN): of a model of hidden size 128 with 768 tokens
+ * a step, and of GPT-2 124M with 256 and 1024; then single tokens, as decoding has them. */
 static const struct shape shapes[] = {
     {"768x384x128 NT", MATMUL_NT, 768, 384, 128},     {"768x768x128 NT", MATMUL_NT, 768, 768, 128},
     {"768x128x384 NN", MATMUL_NN, 768, 128, 384},     {"768x128x768 NN", MATMUL_NN, 768, 128, 768},

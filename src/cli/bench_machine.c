@@ -1,4 +1,5 @@
-/* bench_machine.c - talc bench machine: what this machine does at best, as `talc plan --gpu this-machine` counts with it. */
+/* bench_machine.c - talc bench machine: what this machine does at best, as `talc plan --gpu this-machine` counts with
+ * it. */
 #include "cli/bench.h"
 #include "plan/host.h"
 

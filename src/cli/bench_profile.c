@@ -1,5 +1,5 @@
-/* bench_profile.c - see bench_profile.h. The table is the first member of `struct profile`, so that an operation finds the
- * profile through the stream that it is given. */
+/* bench_profile.c - see bench_profile.h. The table is the first member of `struct profile`, so that an operation finds
+ * the profile through the stream that it is given. */
 #include "cli/bench_profile.h"
 
 #include <stdio.h>
@@ -11,46 +11,48 @@
 #define STRUCT(name) const struct name *
 
 /* Name, parameters after the stream, and the same as arguments. */
-#define OPERATIONS(X)                                                                                                     \
-    X(zero, (struct stream * s, T x), (s, x))                                                                             \
-    X(copy, (struct stream * s, T dst, T src), (s, dst, src))                                                             \
-    X(add, (struct stream * s, T dst, T src), (s, dst, src))                                                              \
-    X(gather_rows, (struct stream * s, T out, T x, T rows), (s, out, x, rows))                                            \
-    X(scatter_add_rows, (struct stream * s, T x, T y, T rows), (s, x, y, rows))                                           \
-    X(embedding_forward, (struct stream * s, T out, T table, T tokens, T position_table, T positions),                    \
-      (s, out, table, tokens, position_table, positions))                                                                 \
-    X(embedding_backward, (struct stream * s, T d_table, T tokens, T d_position_table, T positions, T d_out),             \
-      (s, d_table, tokens, d_position_table, positions, d_out))                                                           \
-    X(norm_forward,                                                                                                       \
-      (struct stream * s, struct norm_options o, T out, T residual, T x, T delta, T weight, T bias, T stats),             \
-      (s, o, out, residual, x, delta, weight, bias, stats))                                                               \
-    X(norm_backward,                                                                                                      \
-      (struct stream * s, struct norm_options o, T d_x, T d_weight, T d_bias, T d_out, T x, T weight, T stats),           \
-      (s, o, d_x, d_weight, d_bias, d_out, x, weight, stats))                                                             \
-    X(matmul, (struct stream * s, STRUCT(matmul_options) o, T c, T a, T b), (s, o, c, a, b))                              \
-    X(bias_backward, (struct stream * s, T d_bias, T d_out), (s, d_bias, d_out))                                          \
-    X(qkv_forward, (struct stream * s, STRUCT(qkv_options) o, STRUCT(qkv_tensors) t, T q, T k, T v), (s, o, t, q, k, v))  \
-    X(qkv_backward,                                                                                                       \
-      (struct stream * s, STRUCT(qkv_options) o, STRUCT(qkv_tensors) t, T d_qkv, T d_q_norm, T d_k_norm, T d_q, T d_k,    \
-       T d_v),                                                                                                            \
-      (s, o, t, d_qkv, d_q_norm, d_k_norm, d_q, d_k, d_v))                                                                \
-    X(attention_forward, (struct stream * s, STRUCT(attention_options) o, STRUCT(attention_tensors) t), (s, o, t))        \
-    X(attention_backward,                                                                                                 \
-      (struct stream * s, STRUCT(attention_options) o, STRUCT(attention_tensors) t, STRUCT(attention_gradients) g),       \
-      (s, o, t, g))                                                                                                       \
-    X(activation_forward, (struct stream * s, enum activation_kind kind, T out, T x), (s, kind, out, x))                  \
-    X(activation_backward, (struct stream * s, enum activation_kind kind, T d_x, T d_out, T x), (s, kind, d_x, d_out, x)) \
-    X(dropout, (struct stream * s, struct dropout_options o, T x, T rng), (s, o, x, rng))                                 \
-    X(stats_forward, (struct stream * s, T stats, T logits, T targets, float t), (s, stats, logits, targets, t))          \
-    X(stats_backward, (struct stream * s, T logits, T stats, T grads, T targets, float t),                                \
-      (s, logits, stats, grads, targets, t))                                                                              \
-    X(sum_of_squares, (struct stream * s, T sum, T x), (s, sum, x))                                                       \
-    X(adamw, (struct stream * s, STRUCT(adamw_part) parts, int n_parts), (s, parts, n_parts))                             \
-    X(copy_rounded, (struct stream * s, T dst, T src, T rng, uint32_t site), (s, dst, src, rng, site))                     \
-    X(nesterov, (struct stream * s, T out, T gradient, T m, T step), (s, out, gradient, m, step))                         \
-    X(normalize, (struct stream * s, T x, T sum, float slack, float epsilon), (s, x, sum, slack, epsilon))                \
-    X(scale_add, (struct stream * s, T dst, float a, T src, float b), (s, dst, a, src, b))                                \
-    X(descend, (struct stream * s, T parameter, T update, float scale, float weight_decay, T step),                       \
+#define OPERATIONS(X)                                                                                                  \
+    X(zero, (struct stream * s, T x), (s, x))                                                                          \
+    X(copy, (struct stream * s, T dst, T src), (s, dst, src))                                                          \
+    X(add, (struct stream * s, T dst, T src), (s, dst, src))                                                           \
+    X(gather_rows, (struct stream * s, T out, T x, T rows), (s, out, x, rows))                                         \
+    X(scatter_add_rows, (struct stream * s, T x, T y, T rows), (s, x, y, rows))                                        \
+    X(embedding_forward, (struct stream * s, T out, T table, T tokens, T position_table, T positions),                 \
+      (s, out, table, tokens, position_table, positions))                                                              \
+    X(embedding_backward, (struct stream * s, T d_table, T tokens, T d_position_table, T positions, T d_out),          \
+      (s, d_table, tokens, d_position_table, positions, d_out))                                                        \
+    X(norm_forward,                                                                                                    \
+      (struct stream * s, struct norm_options o, T out, T residual, T x, T delta, T weight, T bias, T stats),          \
+      (s, o, out, residual, x, delta, weight, bias, stats))                                                            \
+    X(norm_backward,                                                                                                   \
+      (struct stream * s, struct norm_options o, T d_x, T d_weight, T d_bias, T d_out, T x, T weight, T stats),        \
+      (s, o, d_x, d_weight, d_bias, d_out, x, weight, stats))                                                          \
+    X(matmul, (struct stream * s, STRUCT(matmul_options) o, T c, T a, T b), (s, o, c, a, b))                           \
+    X(bias_backward, (struct stream * s, T d_bias, T d_out), (s, d_bias, d_out))                                       \
+    X(qkv_forward, (struct stream * s, STRUCT(qkv_options) o, STRUCT(qkv_tensors) t, T q, T k, T v),                   \
+      (s, o, t, q, k, v))                                                                                              \
+    X(qkv_backward,                                                                                                    \
+      (struct stream * s, STRUCT(qkv_options) o, STRUCT(qkv_tensors) t, T d_qkv, T d_q_norm, T d_k_norm, T d_q, T d_k, \
+       T d_v),                                                                                                         \
+      (s, o, t, d_qkv, d_q_norm, d_k_norm, d_q, d_k, d_v))                                                             \
+    X(attention_forward, (struct stream * s, STRUCT(attention_options) o, STRUCT(attention_tensors) t), (s, o, t))     \
+    X(attention_backward,                                                                                              \
+      (struct stream * s, STRUCT(attention_options) o, STRUCT(attention_tensors) t, STRUCT(attention_gradients) g),    \
+      (s, o, t, g))                                                                                                    \
+    X(activation_forward, (struct stream * s, enum activation_kind kind, T out, T x), (s, kind, out, x))               \
+    X(activation_backward, (struct stream * s, enum activation_kind kind, T d_x, T d_out, T x),                        \
+      (s, kind, d_x, d_out, x))                                                                                        \
+    X(dropout, (struct stream * s, struct dropout_options o, T x, T rng), (s, o, x, rng))                              \
+    X(stats_forward, (struct stream * s, T stats, T logits, T targets, float t), (s, stats, logits, targets, t))       \
+    X(stats_backward, (struct stream * s, T logits, T stats, T grads, T targets, float t),                             \
+      (s, logits, stats, grads, targets, t))                                                                           \
+    X(sum_of_squares, (struct stream * s, T sum, T x), (s, sum, x))                                                    \
+    X(adamw, (struct stream * s, STRUCT(adamw_part) parts, int n_parts), (s, parts, n_parts))                          \
+    X(copy_rounded, (struct stream * s, T dst, T src, T rng, uint32_t site), (s, dst, src, rng, site))                 \
+    X(nesterov, (struct stream * s, T out, T gradient, T m, T step), (s, out, gradient, m, step))                      \
+    X(normalize, (struct stream * s, T x, T sum, float slack, float epsilon), (s, x, sum, slack, epsilon))             \
+    X(scale_add, (struct stream * s, T dst, float a, T src, float b), (s, dst, a, src, b))                             \
+    X(descend, (struct stream * s, T parameter, T update, float scale, float weight_decay, T step),                    \
       (s, parameter, update, scale, weight_decay, step))
 
 enum operation {
@@ -71,13 +73,13 @@ static const char *const names[N_OPERATIONS] = {
 
 static struct profile *profile_of(const struct stream *s) { return (struct profile *)(void *)s->ops; }
 
-#define TIMED(name, parameters, arguments)                                                                                \
-    static void timed_##name parameters {                                                                                 \
-        struct profile *p = profile_of(s);                                                                                \
-        double start = clock_seconds();                                                                                   \
-        p->own->name arguments;                                                                                           \
-        p->seconds[OPERATION_##name] += clock_seconds() - start;                                                          \
-        p->calls[OPERATION_##name]++;                                                                                     \
+#define TIMED(name, parameters, arguments)                                                                             \
+    static void timed_##name parameters {                                                                              \
+        struct profile *p = profile_of(s);                                                                             \
+        double start = clock_seconds();                                                                                \
+        p->own->name arguments;                                                                                        \
+        p->seconds[OPERATION_##name] += clock_seconds() - start;                                                       \
+        p->calls[OPERATION_##name]++;                                                                                  \
     }
 OPERATIONS(TIMED)
 

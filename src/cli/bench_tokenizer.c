@@ -1,5 +1,6 @@
 /* bench_tokenizer.c - talc bench tokenizer: a cold process, one pass over a text that is not repeated, and back: what
- * users of a tokenizer wait for. Then, each in a process of its own, with nothing kept of words and with all threads. */
+ * users of a tokenizer wait for. Then, each in a process of its own, with nothing kept of words and
+ * with all threads. */
 #include "cli/bench_tokenizer.h"
 
 #include <stdio.h>
@@ -108,6 +109,7 @@ static bool measure(const struct tokenizer_bench *b, const char *path, int threa
 
 int bench_tokenizer(int argc, char **argv) {
     struct tokenizer_bench b = {0};
+    /* clang-format off */
     struct option options[] = {
         {.name = "tokenizer", .letter = 't', .kind = OPTION_TEXT, .value = &b.tokenizer, .argument = "TOK",
          .help = "a folder or file, as for talc tokenizer encode"},
@@ -115,9 +117,14 @@ int bench_tokenizer(int argc, char **argv) {
          .help = "for the last row (default: one per core)", .min = 1, .max = 4096},
         {.name = "json", .kind = OPTION_FLAG, .value = &b.json, .help = "one JSON object a row"},
     };
-    struct command_line line = {.command = "bench tokenizer", .summary = "measure a tokenizer on a text",
-                                .arguments = "FILE", .example = "talc bench tokenizer -t tok/ book.txt",
-                                .options = options, .n_options = OPTIONS_COUNT(options), .min_operands = 1,
+    /* clang-format on */
+    struct command_line line = {.command = "bench tokenizer",
+                                .summary = "measure a tokenizer on a text",
+                                .arguments = "FILE",
+                                .example = "talc bench tokenizer -t tok/ book.txt",
+                                .options = options,
+                                .n_options = OPTIONS_COUNT(options),
+                                .min_operands = 1,
                                 .max_operands = 1};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;

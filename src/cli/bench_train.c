@@ -1,5 +1,5 @@
-/* bench_train.c - talc bench train: a training step, by operation if asked, beside the peak of multiply-adds; and talc bench
- * memory: what it takes. */
+/* bench_train.c - talc bench train: a training step, by operation if asked, beside the peak of multiply-adds; and talc
+ * bench memory: what it takes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -48,11 +48,14 @@ static bool training_open(struct training_bench *t, struct bench *b, struct talc
     r.trainer.moments = b->kept_moments;
     r.trainer.weights = b->kept_weights;
     r.trainer.recompute = b->recompute;
-    ok = model_open(&t->model, &t->arch, &b->opened.stream, &(struct model_options){.gradients = true, .weights = b->kept_weights}, err) && model_initialize(&t->model, r.init, 1, err) &&
-         trainer_open(&t->trainer, &t->model, &r.trainer, err) &&
+    ok = model_open(&t->model, &t->arch, &b->opened.stream,
+                    &(struct model_options){.gradients = true, .weights = b->kept_weights}, err) &&
+         model_initialize(&t->model, r.init, 1, err) && trainer_open(&t->trainer, &t->model, &r.trainer, err) &&
          row_batch_open(&t->batch, r.trainer.micro_batch_rows, r.trainer.row_tokens, err);
-    if (ok) random_rows(&t->batch, t->arch.vocab_size, &rng);
-    else training_close(t);
+    if (ok)
+        random_rows(&t->batch, t->arch.vocab_size, &rng);
+    else
+        training_close(t);
     return ok;
 }
 
@@ -92,7 +95,8 @@ bool bench_train(struct bench *b, struct talc_error *err) {
     bool ok = !b->profile || (profile = profile_open(&b->opened.stream, err));
     ok = ok && time_steps(b, &t, profile, &seconds, &peak, err);
     if (ok) {
-        double tokens = (double)t.batch.n_rows * t.batch.row_tokens, flops = arch_train_flops(&t.arch, t.arch.context_length);
+        double tokens = (double)t.batch.n_rows * t.batch.row_tokens,
+               flops = arch_train_flops(&t.arch, t.arch.context_length);
         bench_row(b, "training step", seconds * 1e3, "ms", 0);
         bench_row(b, "training", tokens / seconds, "tokens/s", 0);
         bench_row(b, "arithmetic", tokens / seconds * flops / 1e9, "GFLOP/s", peak / 1e9);
@@ -103,7 +107,7 @@ bool bench_train(struct bench *b, struct talc_error *err) {
     return ok;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Largest part of memory that the process ever had resident, in bytes; 0 where the system does not say. */
 static double peak_resident(void) {
@@ -136,7 +140,8 @@ bool bench_memory(struct bench *b, struct talc_error *err) {
         memory_row(b, "logits", m.logits);
         memory_row(b, "planned", m.total);
         memory_row(b, "resident before", (size_t)before);
-        bench_row(b, "resident at the peak, of a step", (peak_resident() - before) / 1048576, "MiB", (double)m.total / 1048576);
+        bench_row(b, "resident at the peak, of a step", (peak_resident() - before) / 1048576, "MiB",
+                  (double)m.total / 1048576);
     }
     training_close(&t);
     return ok;

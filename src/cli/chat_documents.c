@@ -6,7 +6,7 @@
 
 #include "base/rng.h"
 
-/* ---- a record ---------------------------------------------------------------------------------------------------- */
+/* ---- a record -------------------------------------------------------------------------------- */
 
 static bool encode_text(const struct chat_documents *d, const struct chat_record *r, struct chat_document *out,
                         struct talc_error *err) {
@@ -34,7 +34,7 @@ void chat_document_free(struct chat_document *document) {
     buffer_free(&document->learn);
 }
 
-/* ---- many at once ------------------------------------------------------------------------------------------------ */
+/* ---- many at once ---------------------------------------------------------------------------- */
 
 #define RECORDS_AT_ONCE 256
 
@@ -87,7 +87,7 @@ static void encode_held(void *context, int task, int worker) {
     h->encoded = chat_document_encode(held->documents, &h->record, &h->document, &h->error);
 }
 
-/* ---- sorting ----------------------------------------------------------------------------------------------------- */
+/* ---- sorting --------------------------------------------------------------------------------- */
 
 static bool learns_something(const struct chat_document *document) {
     return document->learn.length > 1 && memchr(document->learn.data + 1, 1, document->learn.length - 1) != NULL;

@@ -17,8 +17,8 @@ struct chat_documents {
     size_t n_records[CHAT_FORMATS], n_too_long, n_nothing_to_learn;
 };
 
-/* Adds every record of a file. Chats teach what the assistant says; texts ({"text"}) are learnt whole, from the end-of-text
- * token that begins them to the one that ends them. `progress` (may be NULL) gets the bytes read. */
+/* Adds every record of a file. Chats teach what the assistant says; texts ({"text"}) are learnt whole, from the
+ * end-of-text token that begins them to the one that ends them. `progress` (may be NULL) gets the bytes read. */
 bool chat_documents_read(struct chat_documents *d, const char *path, void (*progress)(void *, double), void *context,
                          struct talc_error *err);
 void chat_documents_free(struct chat_documents *d);

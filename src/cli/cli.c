@@ -69,8 +69,10 @@ void cli_print_visible(FILE *out, const char *text, size_t n_bytes) {
 }
 
 void cli_print_text(FILE *out, const char *text, size_t n_bytes) {
-    if (isatty(fileno(out))) cli_print_visible(out, text, n_bytes);
-    else fwrite(text, 1, n_bytes, out);
+    if (isatty(fileno(out)))
+        cli_print_visible(out, text, n_bytes);
+    else
+        fwrite(text, 1, n_bytes, out);
 }
 
 json_t *cli_json_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
@@ -158,5 +160,6 @@ void cli_device_close(struct cli_device *device) {
 
 bool cli_float_type(const char *option, const char *name, enum dtype *out, struct talc_error *err) {
     *out = strcmp(name, "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
-    return *out == DTYPE_BF16 || strcmp(name, "f32") == 0 || talc_fail(err, "%s must be f32 or bf16, not '%s'", option, name);
+    return *out == DTYPE_BF16 || strcmp(name, "f32") == 0 ||
+           talc_fail(err, "%s must be f32 or bf16, not '%s'", option, name);
 }

@@ -17,7 +17,7 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
-/* ---- options ------------------------------------------------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------------------------------- */
 
 enum option_kind { OPTION_FLAG, OPTION_INT, OPTION_NUMBER, OPTION_TEXT, OPTION_LIST };
 
@@ -27,19 +27,19 @@ struct option_list {
     int n;
 };
 
-/* One option: where its value goes and how it is explained. The value holds the default beforehand; a number outside of the
- * bounds stands for "not given" there, where the default is found later (by the shape, the machine), and cannot be said. Flags
- * are bool, ints int64_t, numbers double, text const char *, lists struct option_list. */
+/* One option: where its value goes and how it is explained. The value holds the default beforehand; a number outside of
+ * the bounds stands for "not given" there, where the default is found later (by the shape, the machine), and cannot be
+ * said. Flags are bool, ints int64_t, numbers double, text const char *, lists struct option_list. */
 struct option {
-    const char *name;     /* "vocab-size", given as --vocab-size */
-    char letter;          /* 'm' for -m; 0: none */
+    const char *name; /* "vocab-size", given as --vocab-size */
+    char letter;      /* 'm' for -m; 0: none */
     enum option_kind kind;
     void *value;
     const char *argument; /* "N" in the help; NULL for flags */
     const char *help;
-    double min, max;      /* ints and numbers; min > max: no bounds */
-    bool given;           /* set by options_parse */
-    int source;           /* options_parse's own: where the value came from last */
+    double min, max; /* ints and numbers; min > max: no bounds */
+    bool given;      /* set by options_parse */
+    int source;      /* options_parse's own: where the value came from last */
 };
 
 struct command_line {
@@ -49,20 +49,22 @@ struct command_line {
     int n_options;
     const char **operands; /* set by options_parse: what is not an option (NULL when none); n_operands */
     int n_operands;
-    int min_operands, max_operands; /* -1: any number */
-    const char *settings;           /* a JSON object of option names that comes before all else, or NULL */
+    int min_operands, max_operands;      /* -1: any number */
+    const char *settings;                /* a JSON object of option names that comes before all else, or NULL */
     json_t *settings_root, *config_root; /* JSON of it and of --config: texts are borrowed from it until options_free */
 };
 
-/* Fills the values: settings < configuration file < environment (TALC_VOCAB_SIZE) < command line. A list replaces the list
- * of a weaker source. Returns -1 to go on, or the exit code (help was shown: 0; a mistake was reported: 2). */
+/* Fills the values: settings < configuration file < environment (TALC_VOCAB_SIZE) < command line. A list replaces the
+ * list of a weaker source. Returns -1 to go on, or the exit code (help was shown: 0; a mistake was reported: 2). */
 int options_parse(struct command_line *line, int argc, char **argv);
 void options_free(struct command_line *line);
+/* clang-format off */
 #define OPTIONS_COUNT(options) ((int)(sizeof(options) / sizeof *(options)))
+/* clang-format on */
 bool option_given(const struct command_line *line, const char *name);
 bool option_in_bounds(const struct option *o, double x); /* of an int or a number */
 
-/* ---- messages ------------------------------------------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 /* "talc train: message" on stderr; returns EXIT_FAILED (EXIT_USAGE for the second). */
 int cli_fail(const char *command, const struct talc_error *err);
@@ -76,8 +78,8 @@ json_t *cli_json_number(double x);
 
 /* Text that a model is to read, given as `what` ("--system"): must be valid UTF-8. */
 bool cli_check_text(const char *what, const char *text, struct talc_error *err);
-/* Text of a model or of a file, as it is; on a terminal, which obeys control characters, those but for line ends and tabs are shown
- * as <1b>, and so are bytes that are no UTF-8. */
+/* Text of a model or of a file, as it is; on a terminal, which obeys control characters, those but for line ends and
+ * tabs are shown as <1b>, and so are bytes that are no UTF-8. */
 void cli_print_text(FILE *out, const char *text, size_t n_bytes);
 void cli_print_visible(FILE *out, const char *text, size_t n_bytes); /* so wherever it goes */
 
@@ -88,15 +90,15 @@ bool cli_colour(int fd);
 void cli_open_standard_files(void);
 /* A mapped file that somebody cuts short ends the program with a line, not with a signal. */
 void cli_catch_bus_error(void);
-/* At the end: whether all results reached stdout; says so if not, unless the command failed and has said why. Returns the code
- * to exit with. */
+/* At the end: whether all results reached stdout; says so if not, unless the command failed and has said why. Returns
+ * the code to exit with. */
 int cli_close_stdout(const char *command, int code);
 
 /* SIGINT and SIGTERM set a flag to their number; a second SIGINT ends the process with 130. */
 const volatile sig_atomic_t *cli_catch_interrupt(void);
 void cli_clear_interrupt(void); /* forgets a SIGINT; a SIGTERM stays */
 
-/* ---- device ---------------------------------------------------------------------------------------------------------- */
+/* ---- device ---------------------------------------------------------------------------------- */
 
 struct cli_device {
     struct thread_pool *pool;
@@ -105,16 +107,18 @@ struct cli_device {
 bool cli_device_open(struct cli_device *device, const char *name, int64_t threads, struct talc_error *err);
 void cli_device_close(struct cli_device *device);
 
+/* clang-format off */
 #define OPTION_DEVICE(device_value, threads_value)                                                                  \
     {.name = "device", .kind = OPTION_TEXT, .value = &(device_value), .argument = "NAME",                           \
      .help = "cpu (default), cpu:avx2, cpu:neon, cpu:portable, ref"},                                                         \
     {.name = "threads", .kind = OPTION_INT, .value = &(threads_value), .argument = "N",                             \
      .help = "threads to use (default: one per core)", .min = 1, .max = 4096}
+/* clang-format on */
 
 /* f32 or bf16, for an option that takes one of them. */
 bool cli_float_type(const char *option, const char *name, enum dtype *out, struct talc_error *err);
 
-/* ---- commands: each takes what follows its name ------------------------------------------------------------------------ */
+/* ---- commands: each takes what follows its name ---------------------------------------------- */
 
 struct command {
     const char *name, *summary;

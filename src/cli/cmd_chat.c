@@ -98,13 +98,19 @@ static void save_conversation(const struct chat *c, const char *path) {
     struct stat st;
     FILE *f = NULL;
     bool ok = false;
-    if (!*path) talc_fail(&err, "give the name of a file after /save");
-    else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) talc_fail(&err, "%s: is not a regular file; give another name", path);
-    else if (!(f = fopen(path, "a"))) talc_fail_errno(&err, "%s: cannot be written", path);
-    else ok = cli_print_json(f, json_pack("{s:O}", "messages", c->messages), &err);
+    if (!*path)
+        talc_fail(&err, "give the name of a file after /save");
+    else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        talc_fail(&err, "%s: is not a regular file; give another name", path);
+    else if (!(f = fopen(path, "a")))
+        talc_fail_errno(&err, "%s: cannot be written", path);
+    else
+        ok = cli_print_json(f, json_pack("{s:O}", "messages", c->messages), &err);
     if (f && fclose(f) != 0 && ok) ok = talc_fail_errno(&err, "%s: cannot be written", path);
-    if (ok) fprintf(stderr, "(added to %s)\n", path);
-    else fprintf(stderr, "%s\n", err.message);
+    if (ok)
+        fprintf(stderr, "(added to %s)\n", path);
+    else
+        fprintf(stderr, "%s\n", err.message);
 }
 
 static void set_system(struct chat *c, const char *text) {
@@ -144,7 +150,8 @@ static bool run_command(struct chat *c, const char *text) {
 }
 
 /* One message: a line, or the lines between two of """, which are never a command. */
-static enum line_result read_message(struct line_input *input, struct buffer *line, struct buffer *message, bool *is_command) {
+static enum line_result read_message(struct line_input *input, struct buffer *line, struct buffer *message,
+                                     bool *is_command) {
     buffer_clear(message);
     enum line_result result = line_input_read(input, line);
     *is_command = line->length > 0 && line->data[0] == '/';
@@ -152,7 +159,8 @@ static enum line_result read_message(struct line_input *input, struct buffer *li
         if (result == LINE_READ && line->data) buffer_append(message, line->data, line->length);
         return result;
     }
-    while ((result = line_input_read(input, line)) == LINE_READ && strcmp(line->data ? line->data : "", "\"\"\"") != 0) {
+    while ((result = line_input_read(input, line)) == LINE_READ &&
+           strcmp(line->data ? line->data : "", "\"\"\"") != 0) {
         if (message->length) buffer_append_char(message, '\n');
         buffer_append(message, line->data ? line->data : "", line->length);
     }
@@ -160,8 +168,8 @@ static enum line_result read_message(struct line_input *input, struct buffer *li
     return result == LINE_END && message->length ? LINE_READ : result;
 }
 
-/* Sends one message (NULL: one that was too long to read) and shows the answer. On a terminal what goes wrong is said and the
- * conversation goes on. */
+/* Sends one message (NULL: one that was too long to read) and shows the answer. On a terminal what goes wrong is said
+ * and the conversation goes on. */
 static bool say(struct chat *c, const struct buffer *message, bool terminal, struct talc_error *err) {
     struct talc_error turn = {0};
     bool ok = true;
@@ -191,10 +199,14 @@ static bool converse(struct chat *c, struct talc_error *err) {
         bool is_command;
         enum line_result result = read_message(input, &line, &message, &is_command);
         if (result == LINE_END || *c->interrupted == SIGTERM) break;
-        if (result == LINE_INTERRUPTED) fputc('\n', stderr);
-        else if (result == LINE_TOO_LONG) ok = say(c, NULL, terminal, err);
-        else if (message.length > 0 && !is_command) ok = say(c, &message, terminal, err);
-        else if (message.length > 0 && !run_command(c, message.data)) break;
+        if (result == LINE_INTERRUPTED)
+            fputc('\n', stderr);
+        else if (result == LINE_TOO_LONG)
+            ok = say(c, NULL, terminal, err);
+        else if (message.length > 0 && !is_command)
+            ok = say(c, &message, terminal, err);
+        else if (message.length > 0 && !run_command(c, message.data))
+            break;
         cli_clear_interrupt(); /* it ended the line or the answer, and nothing after */
     }
     if (terminal) fputc('\n', stderr);
@@ -214,17 +226,25 @@ static bool check_chat(const struct chat *c, struct talc_error *err) {
 
 int cmd_chat(int argc, char **argv) {
     struct chat c = {.sampling = sampling_values_defaults()};
+    /* clang-format off */
     struct option options[] = {
-        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &c.model, .argument = "DIR", .help = "model or run folder"},
-        {.name = "system", .kind = OPTION_TEXT, .value = &c.system, .argument = "TEXT", .help = "instructions before the conversation"},
+        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &c.model, .argument = "DIR",
+         .help = "model or run folder"},
+        {.name = "system", .kind = OPTION_TEXT, .value = &c.system, .argument = "TEXT",
+         .help = "instructions before the conversation"},
         {.name = "max-tokens", .kind = OPTION_INT, .value = &c.max_tokens, .argument = "N",
          .help = "longest answer; 0: to the end of the context", .min = 0, .max = 1e9},
         OPTIONS_SAMPLING(c.sampling),
-        {.name = "verbose", .kind = OPTION_FLAG, .value = &c.verbose, .help = "tokens, speed and context after each answer"},
+        {.name = "verbose", .kind = OPTION_FLAG, .value = &c.verbose,
+         .help = "tokens, speed and context after each answer"},
         OPTION_DEVICE(c.device, c.threads),
     };
-    struct command_line line = {.command = "chat", .summary = "talk to a model in the terminal", .arguments = "",
-                                .example = "talc chat -m sft/ --temp 0", .options = options,
+    /* clang-format on */
+    struct command_line line = {.command = "chat",
+                                .summary = "talk to a model in the terminal",
+                                .arguments = "",
+                                .example = "talc chat -m sft/ --temp 0",
+                                .options = options,
                                 .n_options = OPTIONS_COUNT(options)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;

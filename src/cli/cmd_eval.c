@@ -30,7 +30,7 @@ struct eval {
     struct score_table scores, baseline_scores;
     struct code_runner runner;
     struct atomic_file answers_file; /* where --answers is given */
-    struct word_set *words; /* that are known */
+    struct word_set *words;          /* that are known */
     struct free_text samples;
     const volatile sig_atomic_t *stop;
 };
@@ -57,7 +57,8 @@ static void end_attempt(struct attempt *a) {
     *a = (struct attempt){0};
 }
 
-static bool begin_attempt(struct eval *e, const struct attempts *all, struct attempt *a, size_t item, struct talc_error *err) {
+static bool begin_attempt(struct eval *e, const struct attempts *all, struct attempt *a, size_t item,
+                          struct talc_error *err) {
     a->item = item;
     a->active = true;
     if (!all->begin(e, a, err)) return false;
@@ -101,7 +102,7 @@ static bool run_attempts(struct eval *e, const struct attempts *all, struct talc
     return ok;
 }
 
-/* ---- tests -------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static bool begin_test(struct eval *e, struct attempt *a, struct talc_error *err) {
     a->generation = (struct generation){.max_new_tokens = (int)e->max_tokens,
@@ -109,11 +110,12 @@ static bool begin_test(struct eval *e, struct attempt *a, struct talc_error *err
     return assistant_encode_chat(&e->assistant, e->tests.items[a->item].messages, &a->prompt, err);
 }
 
-static void note_answer(struct eval *e, const struct checker_item *item, const char *answer, const struct checker_result *r) {
+static void note_answer(struct eval *e, const struct checker_item *item, const char *answer,
+                        const struct checker_result *r) {
     if (!e->answers_file.stream) return;
     static const char *const verdicts[] = {"wrong", "right", "skipped"};
-    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:O}", "skill", item->skill, "verdict", verdicts[r->verdict], "answer", answer,
-                          "expected", item->answer, "why", r->why, "messages", item->messages);
+    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:O}", "skill", item->skill, "verdict", verdicts[r->verdict], "answer",
+                          answer, "expected", item->answer, "why", r->why, "messages", item->messages);
     cli_print_json(e->answers_file.stream, o, NULL); /* whether it could be written is found at the end */
 }
 
@@ -130,8 +132,8 @@ static bool run_tests(struct eval *e, struct talc_error *err) {
     const struct attempts all = {"eval", "test", e->tests.n_items, begin_test, finish_test};
     if (!run_attempts(e, &all, err)) return false;
     if (e->n_too_long)
-        cli_say(e->quiet, "talc eval: %zu tests do not fit in the context of %d tokens and count as wrong\n", e->n_too_long,
-                engine_context_length(e->assistant.engine));
+        cli_say(e->quiet, "talc eval: %zu tests do not fit in the context of %d tokens and count as wrong\n",
+                e->n_too_long, engine_context_length(e->assistant.engine));
     return true;
 }
 
@@ -155,7 +157,7 @@ static bool run_baseline(struct eval *e, struct talc_error *err) {
     return ok;
 }
 
-/* ---- free text ---------------------------------------------------------------------------------------------------------- */
+/* ---- free text ------------------------------------------------------------------------------- */
 
 static bool begin_sample(struct eval *e, struct attempt *a, struct talc_error *err) {
     int32_t start = tokenizer_end_of_text_id(e->assistant.tokenizer);
@@ -184,11 +186,12 @@ static bool run_free_text(struct eval *e, struct talc_error *err) {
     const struct attempts all = {"free text", "sample", (size_t)e->free_text, begin_sample, finish_sample};
     e->words = word_set_open();
     bool ok = e->words ? true : talc_fail(err, "out of memory");
-    for (int i = 0; ok && i < e->vocabulary.n; i++) ok = word_set_add_file(e->words, e->vocabulary.items[i], e->stop, err);
+    for (int i = 0; ok && i < e->vocabulary.n; i++)
+        ok = word_set_add_file(e->words, e->vocabulary.items[i], e->stop, err);
     return ok && run_attempts(e, &all, err);
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------------ */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static double overall(const struct score_table *t, size_t *n) {
     double passed = 0;
@@ -208,7 +211,8 @@ static const struct skill_score *baseline_of(const struct eval *e, const char *s
 
 static void print_table(const struct eval *e) {
     const struct free_text *f = &e->samples;
-    printf("%-12s %7s %17s %6s%s\n", "skill", "right", "95% interval", "tests", e->baseline ? "  nearest neighbour" : "");
+    printf("%-12s %7s %17s %6s%s\n", "skill", "right", "95% interval", "tests",
+           e->baseline ? "  nearest neighbour" : "");
     for (int i = 0; i < e->scores.n_skills; i++) {
         const struct skill_score *s = &e->scores.skills[i];
         if (s->n == 0) {
@@ -240,7 +244,8 @@ static bool print_json(const struct eval *e, struct talc_error *err) {
         if (b && b->n) json_object_set_new(baseline, s->name, json_real((double)b->passed / (double)b->n));
         json_object_set_new(intervals, s->name, json_pack("[f,f]", s->low, s->high));
     }
-    json_t *o = json_pack("{s:s,s:f,s:o,s:o,s:I}", "task", e->task, "score", score, "parts", parts, "intervals", intervals, "n", (json_int_t)n);
+    json_t *o = json_pack("{s:s,s:f,s:o,s:o,s:I}", "task", e->task, "score", score, "parts", parts, "intervals",
+                          intervals, "n", (json_int_t)n);
     if (e->baseline) json_object_set(o, "baseline", baseline);
     json_decref(baseline);
     if (f->n) {
@@ -253,14 +258,17 @@ static bool print_json(const struct eval *e, struct talc_error *err) {
 /* Generated code is run only where it can be isolated. */
 static void open_runner(struct eval *e) {
     struct talc_error why;
-    if (sandbox_available(&why)) e->runner.run = sandbox_run_code;
-    else cli_say(e->quiet, "talc eval: code is skipped: %s\n", why.message);
+    if (sandbox_available(&why))
+        e->runner.run = sandbox_run_code;
+    else
+        cli_say(e->quiet, "talc eval: code is skipped: %s\n", why.message);
 }
 
 static bool evaluate(struct eval *e, struct stream *stream, struct talc_error *err) {
     open_runner(e);
     if (!checker_load(&e->tests, e->data, e->stop, err)) return false;
-    if (!assistant_open(&e->assistant, e->model, stream, &(struct engine_options){.n_streams = (int)e->streams}, err)) return false;
+    if (!assistant_open(&e->assistant, e->model, stream, &(struct engine_options){.n_streams = (int)e->streams}, err))
+        return false;
     if (e->answers && !atomic_file_open(&e->answers_file, e->answers, err)) return false;
     bool ok = run_tests(e, err) && (!e->answers || atomic_file_commit(&e->answers_file, err)) &&
               (!e->baseline || run_baseline(e, err)) && run_free_text(e, err);
@@ -278,34 +286,51 @@ static void close_all(struct eval *e) {
 
 int cmd_eval(int argc, char **argv) {
     struct eval e = {.task = "primer", .streams = 16, .max_tokens = 160, .seed = 1};
+    /* clang-format off */
     struct option options[] = {
-        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &e.model, .argument = "DIR", .help = "model or run folder"},
+        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &e.model, .argument = "DIR",
+         .help = "model or run folder"},
         {.name = "task", .kind = OPTION_TEXT, .value = &e.task, .argument = "NAME", .help = "primer"},
-        {.name = "data", .kind = OPTION_TEXT, .value = &e.data, .argument = "FILE", .help = "the tests: eval.jsonl of talc primer"},
-        {.name = "free-text", .kind = OPTION_INT, .value = &e.free_text, .argument = "N", .help = "also look at N samples of free text", .min = 0, .max = 1e6},
-        {.name = "words", .kind = OPTION_LIST, .value = &e.vocabulary, .argument = "FILE", .help = "training texts: which words are known (may be given again)"},
+        {.name = "data", .kind = OPTION_TEXT, .value = &e.data, .argument = "FILE",
+         .help = "the tests: eval.jsonl of talc primer"},
+        {.name = "free-text", .kind = OPTION_INT, .value = &e.free_text, .argument = "N",
+         .help = "also look at N samples of free text", .min = 0, .max = 1e6},
+        {.name = "words", .kind = OPTION_LIST, .value = &e.vocabulary, .argument = "FILE",
+         .help = "training texts: which words are known (may be given again)"},
         {.name = "baseline", .kind = OPTION_TEXT, .value = &e.baseline, .argument = "FILE",
          .help = "training chats: also score the answer of the most similar prompt in them"},
-        {.name = "answers", .kind = OPTION_TEXT, .value = &e.answers, .argument = "FILE", .help = "write every answer and its verdict here"},
-        {.name = "streams", .kind = OPTION_INT, .value = &e.streams, .argument = "N", .help = "tests at a time (default 16)", .min = 1, .max = 1024},
-        {.name = "max-tokens", .kind = OPTION_INT, .value = &e.max_tokens, .argument = "N", .help = "longest answer (default 160)", .min = 1, .max = 1e6},
-        {.name = "seed", .kind = OPTION_INT, .value = &e.seed, .argument = "N", .help = "of the free text (answers are greedy)", .min = 0, .max = 9e18},
+        {.name = "answers", .kind = OPTION_TEXT, .value = &e.answers, .argument = "FILE",
+         .help = "write every answer and its verdict here"},
+        {.name = "streams", .kind = OPTION_INT, .value = &e.streams, .argument = "N",
+         .help = "tests at a time (default 16)", .min = 1, .max = 1024},
+        {.name = "max-tokens", .kind = OPTION_INT, .value = &e.max_tokens, .argument = "N",
+         .help = "longest answer (default 160)", .min = 1, .max = 1e6},
+        {.name = "seed", .kind = OPTION_INT, .value = &e.seed, .argument = "N",
+         .help = "of the free text (answers are greedy)", .min = 0, .max = 9e18},
         {.name = "json", .kind = OPTION_FLAG, .value = &e.json, .help = "one JSON object"},
         {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .value = &e.quiet, .help = "no progress"},
         OPTION_DEVICE(e.device, e.threads),
     };
-    struct command_line line = {.command = "eval", .summary = "score a model on held-out tests", .arguments = "",
+    /* clang-format on */
+    struct command_line line = {.command = "eval",
+                                .summary = "score a model on held-out tests",
+                                .arguments = "",
                                 .example = "talc eval -m demo/sft --task primer --data demo/primer/eval.jsonl",
-                                .options = options, .n_options = OPTIONS_COUNT(options)};
+                                .options = options,
+                                .n_options = OPTIONS_COUNT(options)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
     struct talc_error err = {0};
     struct cli_device device;
     e.stop = cli_catch_interrupt();
-    if (!e.model || !e.data) code = cli_usage("eval", "needs -m DIR and --data FILE");
-    else if (strcmp(e.task, "primer") != 0) code = cli_usage("eval", "there is no task '%s'; this version has: primer", e.task);
-    else if (e.free_text > 0 && e.vocabulary.n == 0) code = cli_usage("eval", "--free-text needs the training texts: --words FILE");
-    else if (!cli_device_open(&device, e.device, e.threads, &err)) code = cli_fail("eval", &err);
+    if (!e.model || !e.data)
+        code = cli_usage("eval", "needs -m DIR and --data FILE");
+    else if (strcmp(e.task, "primer") != 0)
+        code = cli_usage("eval", "there is no task '%s'; this version has: primer", e.task);
+    else if (e.free_text > 0 && e.vocabulary.n == 0)
+        code = cli_usage("eval", "--free-text needs the training texts: --words FILE");
+    else if (!cli_device_open(&device, e.device, e.threads, &err))
+        code = cli_fail("eval", &err);
     else {
         code = evaluate(&e, &device.stream, &err) ? EXIT_DONE : cli_fail("eval", &err);
         if (*e.stop && code != EXIT_DONE) code = EXIT_INTERRUPTED;

@@ -27,7 +27,8 @@ static bool print_piece(void *context, const char *text, size_t n_bytes) {
 }
 
 /* '' starts from the token that stands between documents. */
-static bool encode_prompt(const struct assistant *a, const char *prompt, struct token_list *ids, struct talc_error *err) {
+static bool encode_prompt(const struct assistant *a, const char *prompt, struct token_list *ids,
+                          struct talc_error *err) {
     if (!cli_check_text("the prompt", prompt, err)) return false;
     if (*prompt) return tokenizer_encode_prompt(a->tokenizer, prompt, strlen(prompt), false, ids, err);
     int32_t first = tokenizer_bos_id(a->tokenizer);
@@ -43,8 +44,8 @@ static bool print_json(const struct generation *answer, bool logprobs, struct ta
         json_array_append_new(ids, json_integer(answer->tokens.ids[i]));
         if (logprobs) json_array_append_new(probabilities, json_real((double)logp[i]));
     }
-    json_t *o = json_pack("{s:s%, s:o, s:i, s:s}", "text", answer->text.data ? answer->text.data : "", answer->text.length,
-                          "token_ids", ids, "prompt_tokens", answer->n_prompt, "finish_reason",
+    json_t *o = json_pack("{s:s%, s:o, s:i, s:s}", "text", answer->text.data ? answer->text.data : "",
+                          answer->text.length, "token_ids", ids, "prompt_tokens", answer->n_prompt, "finish_reason",
                           finish_reason_name(answer->finish));
     if (o && logprobs) json_object_set(o, "logprobs", probabilities);
     json_decref(probabilities);
@@ -79,8 +80,10 @@ static bool generate(const struct generate *g, struct assistant *a, struct talc_
 
 int cmd_generate(int argc, char **argv) {
     struct generate g = {.prompt = "", .n = 256, .sampling = sampling_values_defaults()};
+    /* clang-format off */
     struct option options[] = {
-        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &g.model, .argument = "DIR", .help = "model or run folder"},
+        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &g.model, .argument = "DIR",
+         .help = "model or run folder"},
         {.name = "prompt", .letter = 'p', .kind = OPTION_TEXT, .value = &g.prompt, .argument = "TEXT",
          .help = "the beginning; '' starts a new text"},
         {.name = "tokens", .letter = 'n', .kind = OPTION_INT, .value = &g.n, .argument = "N",
@@ -88,12 +91,17 @@ int cmd_generate(int argc, char **argv) {
         OPTIONS_SAMPLING(g.sampling),
         {.name = "ignore-eos", .kind = OPTION_FLAG, .value = &g.ignore_eos, .help = "go on past the end of a text"},
         {.name = "json", .kind = OPTION_FLAG, .value = &g.json, .help = "one JSON object instead of text"},
-        {.name = "logprobs", .kind = OPTION_FLAG, .value = &g.logprobs, .help = "with --json: log-probability of each token"},
+        {.name = "logprobs", .kind = OPTION_FLAG, .value = &g.logprobs,
+         .help = "with --json: log-probability of each token"},
         OPTION_DEVICE(g.device, g.threads),
     };
-    struct command_line line = {.command = "generate", .summary = "continue a text", .arguments = "",
+    /* clang-format on */
+    struct command_line line = {.command = "generate",
+                                .summary = "continue a text",
+                                .arguments = "",
                                 .example = "talc generate -m run/ -p \"Once upon a time\" -n 64 --temp 0.8 --seed 1",
-                                .options = options, .n_options = OPTIONS_COUNT(options)};
+                                .options = options,
+                                .n_options = OPTIONS_COUNT(options)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
     if (!g.model) {

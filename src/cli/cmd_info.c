@@ -27,14 +27,20 @@ static int train_tokens(const struct info *i, const struct arch *a) {
 }
 
 static struct memory_table training_memory(const struct info *i, const struct arch *a) {
-    struct run_options o = {.max_tokens = train_tokens(i, a), .max_sequences = train_tokens(i, a), .training = true,
+    struct run_options o = {.max_tokens = train_tokens(i, a),
+                            .max_sequences = train_tokens(i, a),
+                            .training = true,
                             .recompute = i->recompute};
     return model_memory(a, &o);
 }
 
 static struct memory_table serving_memory(const struct arch *a) {
     int blocks = (a->context_length + 63) / 64;
-    struct run_options o = {.max_tokens = 512, .max_sequences = 1, .head_chunk = 1, .kv_block_tokens = 64, .kv_blocks = blocks,
+    struct run_options o = {.max_tokens = 512,
+                            .max_sequences = 1,
+                            .head_chunk = 1,
+                            .kv_block_tokens = 64,
+                            .kv_blocks = blocks,
                             .blocks_per_sequence = blocks};
     return model_memory(a, &o);
 }
@@ -70,14 +76,16 @@ static void print_arch(const struct arch *a) {
     printf("family            %s\n", a->family);
     printf("parameters        %lld (%s; %s in blocks)\n", (long long)parameters, format_count((double)parameters, n),
            format_count((double)in_blocks, b));
-    printf("layers            %d\nhidden size       %d\nheads             %d of %d", a->n_layers, a->hidden_size, a->n_heads,
-           a->head_dim);
+    printf("layers            %d\nhidden size       %d\nheads             %d of %d", a->n_layers, a->hidden_size,
+           a->n_heads, a->head_dim);
     if (a->n_kv_heads != a->n_heads) printf(", %d for keys and values", a->n_kv_heads);
     printf("\nintermediate size %d, %s\n", a->intermediate_size, activation_name(a->activation));
-    printf("norm              %s, epsilon %g%s\n", a->norm == NORM_RMS ? "RMSNorm" : "LayerNorm", (double)a->norm_epsilon,
-           a->qk_norm ? ", queries and keys too" : "");
-    if (a->learned_positions) printf("positions         learned\n");
-    else printf("positions         rotary, base %g\n", (double)a->layers[0].rope_base);
+    printf("norm              %s, epsilon %g%s\n", a->norm == NORM_RMS ? "RMSNorm" : "LayerNorm",
+           (double)a->norm_epsilon, a->qk_norm ? ", queries and keys too" : "");
+    if (a->learned_positions)
+        printf("positions         learned\n");
+    else
+        printf("positions         rotary, base %g\n", (double)a->layers[0].rope_base);
     int banded = 0;
     for (int l = 0; l < a->n_layers; l++) banded += a->layers[l].window > 0;
     if (banded) printf("banded layers     %d of %d\n", banded, a->n_layers);
@@ -88,22 +96,23 @@ static void print_arch(const struct arch *a) {
 
 static json_t *memory_json(struct memory_table t) {
     return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "parameters", (json_int_t)t.parameters, "gradients",
-                     (json_int_t)t.gradients, "optimizer", (json_int_t)t.optimizer, "activations", (json_int_t)t.activations,
-                     "workspace", (json_int_t)t.workspace, "logits", (json_int_t)t.logits, "kv_cache",
-                     (json_int_t)t.kv_cache, "total", (json_int_t)t.total);
+                     (json_int_t)t.gradients, "optimizer", (json_int_t)t.optimizer, "activations",
+                     (json_int_t)t.activations, "workspace", (json_int_t)t.workspace, "logits", (json_int_t)t.logits,
+                     "kv_cache", (json_int_t)t.kv_cache, "total", (json_int_t)t.total);
 }
 
 static bool print_json(const struct info *i, const struct arch *a, struct talc_error *err) {
-    json_t *o = json_pack("{s:s,s:I,s:I,s:f,s:o,s:o,s:o}", "family", a->family, "parameters",
-                          (json_int_t)arch_parameters(a), "block_parameters", (json_int_t)arch_block_parameters(a),
-                          "train_flops_per_token", arch_train_flops(a, a->context_length), "memory_to_train",
-                          memory_json(training_memory(i, a)), "memory_to_generate", memory_json(serving_memory(a)), "config",
-                          arch_to_config(a));
+    json_t *o =
+        json_pack("{s:s,s:I,s:I,s:f,s:o,s:o,s:o}", "family", a->family, "parameters", (json_int_t)arch_parameters(a),
+                  "block_parameters", (json_int_t)arch_block_parameters(a), "train_flops_per_token",
+                  arch_train_flops(a, a->context_length), "memory_to_train", memory_json(training_memory(i, a)),
+                  "memory_to_generate", memory_json(serving_memory(a)), "config", arch_to_config(a));
     return cli_print_json(stdout, o, err);
 }
 
 static bool read_folder(const struct info *i, struct arch *arch, struct talc_error *err) {
-    char *folder = run_folder_find_model(i->model, false, err), *path = folder ? path_join(folder, "config.json") : NULL;
+    char *folder = run_folder_find_model(i->model, false, err),
+         *path = folder ? path_join(folder, "config.json") : NULL;
     json_t *config = path ? json_read_file(path, 1 << 20, err) : NULL;
     bool ok = config && arch_from_config(config, arch, err);
     if (ok && !i->json) printf("model             %s\n", folder);
@@ -141,8 +150,11 @@ static bool print_cpu(const struct info *i, struct talc_error *err) {
     const char *kernels = device.stream.backend->describe(&device.stream, DTYPE_F32);
     const char *bf16 = device.stream.backend->describe(&device.stream, DTYPE_BF16);
     bool ok = true;
-    if (i->json) ok = cli_print_json(stdout, json_pack("{s:i,s:s,s:s}", "cores", cpu_count(), "kernels", kernels, "bf16_products", bf16), err);
-    else printf("cores             %d\nkernels           %s\nbf16 products     %s\n", cpu_count(), kernels, bf16);
+    if (i->json)
+        ok = cli_print_json(
+            stdout, json_pack("{s:i,s:s,s:s}", "cores", cpu_count(), "kernels", kernels, "bf16_products", bf16), err);
+    else
+        printf("cores             %d\nkernels           %s\nbf16 products     %s\n", cpu_count(), kernels, bf16);
     cli_device_close(&device);
     return ok;
 }
@@ -171,19 +183,31 @@ static bool show(const struct info *i, struct talc_error *err) {
 
 int cmd_info(int argc, char **argv) {
     struct info i = {.vocab_size = 8192, .batch_rows = 1};
+    /* clang-format off */
     struct option options[] = {
-        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &i.model, .argument = "DIR", .help = "model or run folder"},
-        {.name = "preset", .kind = OPTION_TEXT, .value = &i.preset, .argument = "NAME", .help = "a known shape (talc info alone lists them)"},
-        {.name = "depth", .kind = OPTION_INT, .value = &i.depth, .argument = "N", .help = "the shape of talc train --depth N", .min = 1, .max = ARCH_MAX_DEPTH},
-        {.name = "vocab-size", .kind = OPTION_INT, .value = &i.vocab_size, .argument = "N", .help = "with --depth (default 8192)", .min = 1, .max = 1e7},
-        {.name = "batch", .kind = OPTION_INT, .value = &i.batch_rows, .argument = "ROWS", .help = "rows of the training batch in the memory table (default 1)", .min = 1, .max = 1e5},
-        {.name = "recompute", .kind = OPTION_FLAG, .value = &i.recompute, .help = "the memory table as talc train --recompute takes it"},
-        {.name = "paper-attention", .kind = OPTION_FLAG, .value = &i.paper_attention, .help = "GPT-3's alternating banded layers"},
+        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &i.model, .argument = "DIR",
+         .help = "model or run folder"},
+        {.name = "preset", .kind = OPTION_TEXT, .value = &i.preset, .argument = "NAME",
+         .help = "a known shape (talc info alone lists them)"},
+        {.name = "depth", .kind = OPTION_INT, .value = &i.depth, .argument = "N",
+         .help = "the shape of talc train --depth N", .min = 1, .max = ARCH_MAX_DEPTH},
+        {.name = "vocab-size", .kind = OPTION_INT, .value = &i.vocab_size, .argument = "N",
+         .help = "with --depth (default 8192)", .min = 1, .max = 1e7},
+        {.name = "batch", .kind = OPTION_INT, .value = &i.batch_rows, .argument = "ROWS",
+         .help = "rows of the training batch in the memory table (default 1)", .min = 1, .max = 1e5},
+        {.name = "recompute", .kind = OPTION_FLAG, .value = &i.recompute,
+         .help = "the memory table as talc train --recompute takes it"},
+        {.name = "paper-attention", .kind = OPTION_FLAG, .value = &i.paper_attention,
+         .help = "GPT-3's alternating banded layers"},
         {.name = "cpu", .kind = OPTION_FLAG, .value = &i.cpu, .help = "cores and chosen instruction set"},
         {.name = "json", .kind = OPTION_FLAG, .value = &i.json, .help = "one JSON object"},
     };
-    struct command_line line = {.command = "info", .summary = "what a model is and needs; presets; this machine", .arguments = "",
-                                .example = "talc info --preset gpt3-175b", .options = options,
+    /* clang-format on */
+    struct command_line line = {.command = "info",
+                                .summary = "what a model is and needs; presets; this machine",
+                                .arguments = "",
+                                .example = "talc info --preset gpt3-175b",
+                                .options = options,
                                 .n_options = OPTIONS_COUNT(options)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;

@@ -20,7 +20,7 @@ struct perplexity {
     struct model weights;
     struct tokenizer *tokenizer;
     struct run run;
-    double loss;   /* sum of -log p */
+    double loss; /* sum of -log p */
     int64_t scored, n_bytes;
     const volatile sig_atomic_t *stop;
 };
@@ -45,7 +45,11 @@ static bool score_window(struct perplexity *p, const int32_t *tokens, int n, flo
                          struct talc_error *err) {
     int32_t starts[2] = {0, n};
     for (int i = 0; i < n; i++) positions[i] = i;
-    struct batch batch = {.n_tokens = n, .n_sequences = 1, .tokens = tokens, .positions = positions, .starts = starts,
+    struct batch batch = {.n_tokens = n,
+                          .n_sequences = 1,
+                          .tokens = tokens,
+                          .positions = positions,
+                          .starts = starts,
                           .targets = tokens + 1};
     if (!run_forward(&p->run, &batch, err) || !run_stats(&p->run, 1, stats, err)) return false;
     for (int i = 0; i < n; i++) p->loss -= (double)stats[i * TOKEN_STATS + STAT_LOGP];
@@ -90,7 +94,8 @@ static bool print_result(const struct perplexity *p, struct talc_error *err) {
                                         (json_int_t)p->scored, "loss", cli_json_number(loss), "bits_per_byte",
                                         cli_json_number(bits)),
                               err);
-    printf("perplexity %.4f over %lld tokens (loss %.4f, %.4f bits per byte)\n", exp(loss), (long long)p->scored, loss, bits);
+    printf("perplexity %.4f over %lld tokens (loss %.4f, %.4f bits per byte)\n", exp(loss), (long long)p->scored, loss,
+           bits);
     return true;
 }
 
@@ -109,23 +114,32 @@ static bool measure(struct perplexity *p, const char *path, struct stream *strea
 
 int cmd_perplexity(int argc, char **argv) {
     struct perplexity p = {0};
+    /* clang-format off */
     struct option options[] = {
-        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &p.model, .argument = "DIR", .help = "model or run folder"},
+        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &p.model, .argument = "DIR",
+         .help = "model or run folder"},
         {.name = "context", .letter = 'c', .kind = OPTION_INT, .value = &p.context, .argument = "N",
          .help = "windows of N tokens (default: the model's context)", .min = 1, .max = 1e7},
         {.name = "json", .kind = OPTION_FLAG, .value = &p.json, .help = "one JSON object"},
         {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .value = &p.quiet, .help = "no progress"},
         OPTION_DEVICE(p.device, p.threads),
     };
-    struct command_line line = {.command = "perplexity", .summary = "perplexity of a text under a model", .arguments = "FILE",
-                                .example = "talc perplexity -m run/ book.txt", .options = options,
-                                .n_options = OPTIONS_COUNT(options), .min_operands = 1, .max_operands = 1};
+    /* clang-format on */
+    struct command_line line = {.command = "perplexity",
+                                .summary = "perplexity of a text under a model",
+                                .arguments = "FILE",
+                                .example = "talc perplexity -m run/ book.txt",
+                                .options = options,
+                                .n_options = OPTIONS_COUNT(options),
+                                .min_operands = 1,
+                                .max_operands = 1};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
     struct talc_error err = {0};
     struct cli_device device;
     p.stop = cli_catch_interrupt();
-    if (!p.model) code = cli_usage("perplexity", "which model? give -m DIR");
+    if (!p.model)
+        code = cli_usage("perplexity", "which model? give -m DIR");
     else {
         bool ok = cli_device_open(&device, p.device, p.threads, &err);
         if (ok) {

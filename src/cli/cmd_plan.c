@@ -1,4 +1,5 @@
-/* cmd_plan.c - talc plan: what a training run, answering users, or alignment takes on given hardware, before it starts. */
+/* cmd_plan.c - talc plan: what a training run, answering users, or alignment takes on given hardware,
+ * before it starts. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -54,7 +55,7 @@ static bool parse_count(const char *text, double *out, struct talc_error *err) {
     return true;
 }
 
-/* ---- what is asked ------------------------------------------------------------------------------------------------- */
+/* ---- what is asked --------------------------------------------------------------------------- */
 
 /* Tables of the user's: --tables, else TALC_HOME/plan, else XDG_DATA_HOME/talc/plan (~/.local/share). */
 static void find_folder(struct planner *p) {
@@ -139,7 +140,8 @@ static bool find_rates(struct planner *p, struct talc_error *err) {
         !catalog_failures(&p->catalog, p->o.failures, &r->failures.per_1000_node_days, err))
         return false;
     if (p->o.pue > 0 && p->o.pue < 1)
-        return talc_fail(err, "--pue is what the building draws for each watt of the machines: 1 or more, not %g", p->o.pue);
+        return talc_fail(err, "--pue is what the building draws for each watt of the machines: 1 or more, not %g",
+                         p->o.pue);
     if (p->o.pue > 0) r->energy.pue = p->o.pue;
     if (p->o.no_failures) r->failures.per_1000_node_days = 0;
     return true;
@@ -209,7 +211,7 @@ static bool find_job(struct planner *p, struct talc_error *err) {
     return find_prices(p, err) && find_rates(p, err);
 }
 
-/* ---- what is answered ------------------------------------------------------------------------------------------- */
+/* ---- what is answered ------------------------------------------------------------------------ */
 
 static bool write_report(const struct planner *p, const struct training_plan *plan, struct talc_error *err) {
     struct plan_point points[PLAN_POINTS];
@@ -361,6 +363,7 @@ int cmd_plan(int argc, char **argv) {
                               .cached = 0.5,
                               .token_ms = 50,
                               .first_ms = 2000}};
+    /* clang-format off */
     struct option options[] = {
         TEXT_OPTION("preset", preset, "NAME",
                     "a known model: gpt3-175b (default), llama3-70b, deepseek-v3, ... (--list)"),
@@ -431,6 +434,7 @@ int cmd_plan(int argc, char **argv) {
         FLAG_OPTION("list", list, "what the tables hold"),
         FLAG_OPTION("json", json, "one JSON object"),
     };
+    /* clang-format on */
     struct command_line line = {
         .command = "plan",
         .summary = "what a training run costs on given hardware, before it starts",

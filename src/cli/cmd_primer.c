@@ -48,9 +48,13 @@ static bool print_counts(const struct primer_command *p, const char *title, cons
 }
 
 static bool write_corpus(struct primer_command *p, struct talc_error *err) {
-    struct primer_options options = {.seed = (uint64_t)p->seed, .n_entities = (int)p->entities,
-                                     .exposures = (int)p->exposures, .bios = (int)p->bios, .n_texts = (int)p->documents,
-                                     .n_tests = (int)p->tests, .scale = p->scale};
+    struct primer_options options = {.seed = (uint64_t)p->seed,
+                                     .n_entities = (int)p->entities,
+                                     .exposures = (int)p->exposures,
+                                     .bios = (int)p->bios,
+                                     .n_texts = (int)p->documents,
+                                     .n_tests = (int)p->tests,
+                                     .scale = p->scale};
     struct primer_progress progress = {on_progress, p};
     struct primer_report r;
     if (!primer_write(&options, p->out, &progress, &r, err)) return false;
@@ -113,23 +117,43 @@ static int run(struct primer_command *p, const struct command_line *line) {
 
 int cmd_primer(int argc, char **argv) {
     const struct primer_options d = primer_defaults();
-    struct primer_command p = {.seed = (int64_t)d.seed, .entities = d.n_entities, .exposures = d.exposures, .bios = d.bios,
-                               .documents = d.n_texts, .tests = d.n_tests, .scale = d.scale};
+    struct primer_command p = {.seed = (int64_t)d.seed,
+                               .entities = d.n_entities,
+                               .exposures = d.exposures,
+                               .bios = d.bios,
+                               .documents = d.n_texts,
+                               .tests = d.n_tests,
+                               .scale = d.scale};
+    /* clang-format off */
     struct option options[] = {
-        {.name = "out", .kind = OPTION_TEXT, .value = &p.out, .argument = "DIR", .help = "folder to write; a primer that is there is replaced"},
-        {.name = "seed", .kind = OPTION_INT, .value = &p.seed, .argument = "N", .help = "which world (default 1)", .min = 0, .max = 9e18},
-        {.name = "entities", .kind = OPTION_INT, .value = &p.entities, .argument = "N", .help = "things in the world, six facts each (default 500)", .min = 20, .max = 20000},
-        {.name = "exposures", .kind = OPTION_INT, .value = &p.exposures, .argument = "N", .help = "how often training asks for each fact (default 13)", .min = 1, .max = 200},
-        {.name = "bios", .kind = OPTION_INT, .value = &p.bios, .argument = "N", .help = "texts about each thing (default 35)", .min = 1, .max = 200},
-        {.name = "documents", .kind = OPTION_INT, .value = &p.documents, .argument = "N", .help = "stories and notes (default 4500)", .min = 0, .max = 1e6},
-        {.name = "scale", .kind = OPTION_NUMBER, .value = &p.scale, .argument = "X", .help = "of what does not depend on the world: code, memory, outlines, talk, stories (default 1)", .min = 0.01, .max = 100},
-        {.name = "tests", .kind = OPTION_INT, .value = &p.tests, .argument = "N", .help = "held-out tests a skill (default 200)", .min = 1, .max = 2000},
-        {.name = "audit", .kind = OPTION_FLAG, .value = &p.audit, .help = "count what tests share with training; a folder that is there is read as it stands unless the corpus's options are given"},
+        {.name = "out", .kind = OPTION_TEXT, .value = &p.out, .argument = "DIR",
+         .help = "folder to write; a primer that is there is replaced"},
+        {.name = "seed", .kind = OPTION_INT, .value = &p.seed, .argument = "N",
+         .help = "which world (default 1)", .min = 0, .max = 9e18},
+        {.name = "entities", .kind = OPTION_INT, .value = &p.entities, .argument = "N",
+         .help = "things in the world, six facts each (default 500)", .min = 20, .max = 20000},
+        {.name = "exposures", .kind = OPTION_INT, .value = &p.exposures, .argument = "N",
+         .help = "how often training asks for each fact (default 13)", .min = 1, .max = 200},
+        {.name = "bios", .kind = OPTION_INT, .value = &p.bios, .argument = "N",
+         .help = "texts about each thing (default 35)", .min = 1, .max = 200},
+        {.name = "documents", .kind = OPTION_INT, .value = &p.documents, .argument = "N",
+         .help = "stories and notes (default 4500)", .min = 0, .max = 1e6},
+        {.name = "scale", .kind = OPTION_NUMBER, .value = &p.scale, .argument = "X",
+         .help = "of what does not depend on the world: code, memory, outlines, talk, stories (default 1)",
+         .min = 0.01, .max = 100},
+        {.name = "tests", .kind = OPTION_INT, .value = &p.tests, .argument = "N",
+         .help = "held-out tests a skill (default 200)", .min = 1, .max = 2000},
+        {.name = "audit", .kind = OPTION_FLAG, .value = &p.audit,
+         .help = "count what tests share with training; a folder that is there is read as it stands unless the corpus's options are given"},
         {.name = "json", .kind = OPTION_FLAG, .value = &p.json, .help = "the counts as one JSON object a line"},
         {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .value = &p.quiet, .help = "no progress"},
     };
-    struct command_line line = {.command = "primer", .summary = "write the demo corpus: texts, chats, held-out tests",
-                                .arguments = "", .example = "talc primer --out primer/ --seed 1 --audit", .options = options,
+    /* clang-format on */
+    struct command_line line = {.command = "primer",
+                                .summary = "write the demo corpus: texts, chats, held-out tests",
+                                .arguments = "",
+                                .example = "talc primer --out primer/ --seed 1 --audit",
+                                .options = options,
                                 .n_options = OPTIONS_COUNT(options)};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;

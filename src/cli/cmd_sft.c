@@ -34,7 +34,9 @@ static bool open_template(struct sft *s, struct talc_error *err) {
         ok = text && tokenizer_set_chat_template(s->tokenizer, text, err);
     } else if (!tokenizer_chat_template(s->tokenizer)) {
         const char *known = chat_template_for(s->tokenizer);
-        if (!known) return talc_fail(err, "the model has no chat template and no special tokens of a known one; give --template FILE");
+        if (!known)
+            return talc_fail(
+                err, "the model has no chat template and no special tokens of a known one; give --template FILE");
         ok = tokenizer_set_chat_template(s->tokenizer, known, err);
     }
     free(text);
@@ -45,17 +47,17 @@ static bool open_template(struct sft *s, struct talc_error *err) {
 static bool open_model(struct sft *s, struct stream *stream, struct talc_error *err) {
     char *folder = run_folder_find_model(s->stage.resume ? s->stage.out : s->model, s->stage.resume, err);
     struct model_options options;
-    bool ok = folder && stage_model_options(&s->stage, &options, err) && (s->tokenizer = tokenizer_load(folder, err)) && open_template(s, err) &&
-              model_load_folder(&s->weights, folder, stream, &options, err);
+    bool ok = folder && stage_model_options(&s->stage, &options, err) && (s->tokenizer = tokenizer_load(folder, err)) &&
+              open_template(s, err) && model_load_folder(&s->weights, folder, stream, &options, err);
     if (ok && tokenizer_vocab_size(s->tokenizer) > s->weights.arch.vocab_size)
-        ok = talc_fail(err, "%s: the tokenizer has %d tokens and the model only %d", folder, tokenizer_vocab_size(s->tokenizer),
-                       s->weights.arch.vocab_size);
+        ok = talc_fail(err, "%s: the tokenizer has %d tokens and the model only %d", folder,
+                       tokenizer_vocab_size(s->tokenizer), s->weights.arch.vocab_size);
     free(folder);
     if (ok) s->recipe = recipe_for(&s->weights.arch, NULL);
     return ok;
 }
 
-/* ---- what is learnt, in colours -------------------------------------------------------------------------------------- */
+/* ---- what is learnt, in colours -------------------------------------------------------------- */
 
 /* Runs of tokens of a kind, printed as one: a character may have several tokens. */
 static bool print_masked(const struct sft *s, const struct chat_document *d, struct talc_error *err) {
@@ -87,7 +89,8 @@ static bool show_mask(struct sft *s, struct talc_error *err) {
         struct chat_reader *reader = chat_reader_open(s->data.items[i], NULL, err);
         struct chat_record record;
         struct chat_document document = {0};
-        bool ok = reader && chat_reader_next(reader, &record, err) && chat_document_encode(&s->documents, &record, &document, err);
+        bool ok = reader && chat_reader_next(reader, &record, err) &&
+                  chat_document_encode(&s->documents, &record, &document, err);
         if (ok) {
             printf("--- %s (%s), %zu tokens\n", record.where, chat_format_name(record.format), document.ids.count);
             ok = print_masked(s, &document, err);
@@ -99,7 +102,7 @@ static bool show_mask(struct sft *s, struct talc_error *err) {
     return true;
 }
 
-/* ---- data ------------------------------------------------------------------------------------------------------------ */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 static void on_bytes(void *context, double bytes) { progress_update(context, bytes, NULL); }
 
@@ -121,18 +124,22 @@ static void say_counts(const struct sft *s) {
         if (d->n_records[f])
             cli_say(s->stage.quiet, "%zu records of %s\n", d->n_records[f], chat_format_name((enum chat_format)f));
     if (d->n_too_long)
-        cli_say(false, "talc sft: %zu records do not fit in a row of %d tokens and are left out\n", d->n_too_long, d->row_tokens);
+        cli_say(false, "talc sft: %zu records do not fit in a row of %d tokens and are left out\n", d->n_too_long,
+                d->row_tokens);
     if (d->n_nothing_to_learn)
         cli_say(false, "talc sft: %zu records hold nothing to learn and are left out\n", d->n_nothing_to_learn);
 }
 
 static bool open_rows(struct sft *s, struct talc_error *err) {
     struct pack_options o = {.row_tokens = s->documents.row_tokens, .seed = (uint64_t)s->stage.seed, .skip_long = true};
-    if (!read_files(s, &s->data, "reading chats", err) || !read_files(s, &s->replay, "reading replay", err)) return false;
+    if (!read_files(s, &s->data, "reading chats", err) || !read_files(s, &s->replay, "reading replay", err))
+        return false;
     say_counts(s);
     const struct chat_documents *d = &s->documents;
     if (d->train.n_documents == 0)
-        return talc_fail(err, "there is nothing to train on: %zu records do not fit in a row of %d tokens, %zu hold nothing to learn",
+        return talc_fail(err,
+                         "there is nothing to train on: %zu records do not fit in a row of %d tokens, %zu hold "
+                         "nothing to learn",
                          d->n_too_long, d->row_tokens, d->n_nothing_to_learn);
     if (!documents_open(&s->train_rows, &s->documents.train, &o, NULL, err)) return false;
     o.in_order = true;
@@ -147,7 +154,8 @@ static bool encode_greeting(struct sft *s, struct talc_error *err) {
     bool ok = messages ? chat_encode(s->tokenizer, s->chat_template, messages, &options, &s->sample_prompt, NULL, err)
                        : talc_fail(err, "out of memory");
     json_decref(messages);
-    if (s->sample_prompt.count >= (size_t)s->weights.arch.context_length) s->sample_prompt.count = 0; /* no room for any */
+    if (s->sample_prompt.count >= (size_t)s->weights.arch.context_length)
+        s->sample_prompt.count = 0; /* no room for any */
     return ok;
 }
 
@@ -155,11 +163,14 @@ static int sft(struct sft *s, struct cli_device *device, struct command_line *li
     struct stage_values *v = &s->stage;
     if (!s->show_mask && !stage_open_folder(v, err)) return cli_fail("sft", err);
     if (!open_model(s, &device->stream, err)) return cli_fail("sft", err);
-    s->documents = (struct chat_documents){.tokenizer = s->tokenizer, .chat_template = s->chat_template, .pool = device->pool,
+    s->documents = (struct chat_documents){.tokenizer = s->tokenizer,
+                                           .chat_template = s->chat_template,
+                                           .pool = device->pool,
                                            .row_tokens = s->weights.arch.context_length,
                                            .validation_share = s->validation_share};
     if (s->show_mask) return show_mask(s, err) ? EXIT_DONE : cli_fail("sft", err);
-    if (!open_rows(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) || !stage_save_settings(line, v->out, err))
+    if (!open_rows(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) ||
+        !stage_save_settings(line, v->out, err))
         return cli_fail("sft", err);
     struct stage stage = {.command = "sft",
                           .values = v,
@@ -188,26 +199,39 @@ static void close_all(struct sft *s) {
 
 int cmd_sft(int argc, char **argv) {
     struct sft s = {.stage = stage_values_defaults(), .validation_share = 0.01};
+    /* clang-format off */
     struct option options[] = {
-        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &s.model, .argument = "DIR", .help = "model or run folder to begin with"},
-        {.name = "data", .kind = OPTION_LIST, .value = &s.data, .argument = "FILE", .help = "chats: .jsonl or .json (may be given again)"},
+        {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &s.model, .argument = "DIR",
+         .help = "model or run folder to begin with"},
+        {.name = "data", .kind = OPTION_LIST, .value = &s.data, .argument = "FILE",
+         .help = "chats: .jsonl or .json (may be given again)"},
         {.name = "replay", .kind = OPTION_LIST, .value = &s.replay, .argument = "FILE",
          .help = "text of the pretraining ({\"text\"} rows), mixed in so that it is not forgotten"},
-        {.name = "template", .kind = OPTION_TEXT, .value = &s.template_path, .argument = "FILE", .help = "chat template (Jinja); default: the model's, else by its special tokens"},
-        {.name = "val-fraction", .kind = OPTION_NUMBER, .value = &s.validation_share, .argument = "X", .help = "share of the chats to validate on (default 0.01)", .min = 0, .max = 0.9},
-        {.name = "show-mask", .kind = OPTION_FLAG, .value = &s.show_mask, .help = "print the first chat of each file, learnt tokens marked, and end"},
+        {.name = "template", .kind = OPTION_TEXT, .value = &s.template_path, .argument = "FILE",
+         .help = "chat template (Jinja); default: the model's, else by its special tokens"},
+        {.name = "val-fraction", .kind = OPTION_NUMBER, .value = &s.validation_share, .argument = "X",
+         .help = "share of the chats to validate on (default 0.01)", .min = 0, .max = 0.9},
+        {.name = "show-mask", .kind = OPTION_FLAG, .value = &s.show_mask,
+         .help = "print the first chat of each file, learnt tokens marked, and end"},
         OPTIONS_STAGE(s.stage),
     };
-    struct command_line line = {.command = "sft", .summary = "teach a model to answer, from chats", .arguments = "",
-                                .example = "talc sft -m run/ --data chats.jsonl --out sft/ --minutes 5", .options = options,
+    /* clang-format on */
+    struct command_line line = {.command = "sft",
+                                .summary = "teach a model to answer, from chats",
+                                .arguments = "",
+                                .example = "talc sft -m run/ --data chats.jsonl --out sft/ --minutes 5",
+                                .options = options,
                                 .n_options = OPTIONS_COUNT(options)};
     int code = stage_parse(&line, &s.stage, argc, argv);
     if (code >= 0) return code;
     struct talc_error err = {0};
     struct cli_device device;
-    if (!s.data.n || (!s.model && !s.stage.resume)) code = cli_usage("sft", "needs -m MODEL and --data FILE");
-    else if (!s.stage.out && !s.show_mask) code = cli_usage("sft", "needs --out DIR (or --show-mask)");
-    else if (!cli_device_open(&device, s.stage.device, s.stage.threads, &err)) code = cli_fail("sft", &err);
+    if (!s.data.n || (!s.model && !s.stage.resume))
+        code = cli_usage("sft", "needs -m MODEL and --data FILE");
+    else if (!s.stage.out && !s.show_mask)
+        code = cli_usage("sft", "needs --out DIR (or --show-mask)");
+    else if (!cli_device_open(&device, s.stage.device, s.stage.threads, &err))
+        code = cli_fail("sft", &err);
     else {
         code = sft(&s, &device, &line, &err);
         close_all(&s);

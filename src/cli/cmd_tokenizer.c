@@ -102,12 +102,11 @@ static bool add_messages(struct training *t, struct tokenizer_trainer *trainer, 
     static const char *const parts[] = {"role", "content"};
     size_t i;
     json_t *message;
-    json_array_foreach(messages, i, message)
-        for (int part = 0; part < 2; part++) {
-            const json_t *text = json_object_get(message, parts[part]);
-            if (json_is_string(text) && !add_text(t, trainer, json_string_value(text), json_string_length(text), err))
-                return false;
-        }
+    json_array_foreach(messages, i, message) for (int part = 0; part < 2; part++) {
+        const json_t *text = json_object_get(message, parts[part]);
+        if (json_is_string(text) && !add_text(t, trainer, json_string_value(text), json_string_length(text), err))
+            return false;
+    }
     return true;
 }
 
@@ -145,8 +144,9 @@ static bool read_file(struct training *t, struct tokenizer_trainer *trainer, con
 static bool report(const struct training *t, const struct tokenizer *tok, struct talc_error *err) {
     if (t->json)
         return cli_print_json(stdout,
-                              json_pack("{s:s, s:i, s:s, s:I}", "out", t->out, "vocab_size", (int)tokenizer_vocab_size(tok),
-                                        "type", t->type, "text_bytes", (json_int_t)t->n_bytes),
+                              json_pack("{s:s, s:i, s:s, s:I}", "out", t->out, "vocab_size",
+                                        (int)tokenizer_vocab_size(tok), "type", t->type, "text_bytes",
+                                        (json_int_t)t->n_bytes),
                               err);
     char text[32];
     printf("%s: %s, %d tokens from %s of text\n", t->out, tokenizer_description(tok), (int)tokenizer_vocab_size(tok),
@@ -182,8 +182,8 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
     return ok;
 }
 
-/* Whether a tokenizer may be written there; what writers that were killed left there is removed. Models and data have a tokenizer
- * in their folders too, the one that they were made with: to replace that would spoil them. */
+/* Whether a tokenizer may be written there; what writers that were killed left there is removed. Models and data have a
+ * tokenizer in their folders too, the one that they were made with: to replace that would spoil them. */
 static bool may_take(const char *out, struct talc_error *err) {
     static const char *const names[] = {TOKENIZER_FOLDER_NAMES, NULL};
     static const struct folder_kind kind = {"tokenizer.json", "\"added_tokens\"", names, .replaced = true};
@@ -223,6 +223,7 @@ static int train(struct training *t, const struct command_line *line) {
 
 static int run_train(int argc, char **argv) {
     struct training t = {.type = "bpe", .pattern = "qwen2", .vocab_size = 8192};
+    /* clang-format off */
     struct option options[] = {
         {.name = "out", .kind = OPTION_TEXT, .value = &t.out, .argument = "DIR", .help = "folder for the tokenizer"},
         {.name = "vocab-size",
@@ -275,6 +276,7 @@ static int run_train(int argc, char **argv) {
          .min = 1,
          .max = 4096},
     };
+    /* clang-format on */
     struct command_line line = {.command = "tokenizer train",
                                 .summary = "learn a tokenizer from text files",
                                 .arguments = "FILE...",
@@ -290,7 +292,7 @@ static int run_train(int argc, char **argv) {
     return code;
 }
 
-/* ==== encode, decode, show: from stdin to stdout ====================================================== */
+/* ==== encode, decode, show: from stdin to stdout ============================================== */
 
 struct use {
     const char *tokenizer;
@@ -368,8 +370,10 @@ static void print_token(const char *bytes, size_t n, const char *reset) {
         for (end = i; end < n && bytes[end] != '\n' && bytes[end] != '\t'; end++) continue;
         cli_print_visible(stdout, bytes + i, end - i);
         if (end == n) return;
-        if (bytes[end++] == '\n') printf("\u21b5%s\n", reset);
-        else fputs("<09>", stdout);
+        if (bytes[end++] == '\n')
+            printf("\u21b5%s\n", reset);
+        else
+            fputs("<09>", stdout);
     }
 }
 
@@ -424,6 +428,7 @@ static int use_tokenizer(const struct subcommand *sub, const struct use *use) {
 
 static int run_subcommand(const struct subcommand *sub, int argc, char **argv) {
     struct use use = {0};
+    /* clang-format off */
     struct option options[] = {
         {.name = "tokenizer",
          .letter = 't',
@@ -438,6 +443,7 @@ static int run_subcommand(const struct subcommand *sub, int argc, char **argv) {
          .value = &use.offsets,
          .help = "with each id the bytes of text that it stands for: ID:BEGIN-END"},
     };
+    /* clang-format on */
     struct command_line line = {.command = sub->command,
                                 .summary = sub->summary,
                                 .arguments = "",
@@ -451,14 +457,13 @@ static int run_subcommand(const struct subcommand *sub, int argc, char **argv) {
     return code;
 }
 
-/* ==== convert: from one format to another ====================================================== */
+/* ==== convert: from one format to another ===================================================== */
 
 static bool convert(const char *from, const char *to, struct talc_error *err) {
     size_t n = strlen(to);
     bool gguf = n > 5 && strcmp(to + n - 5, ".gguf") == 0;
     struct tokenizer *tok = tokenizer_load(from, err);
-    bool ok = tok && (gguf ? tokenizer_save_gguf(tok, to, err)
-                           : may_take(to, err) && save_folder(tok, to, err));
+    bool ok = tok && (gguf ? tokenizer_save_gguf(tok, to, err) : may_take(to, err) && save_folder(tok, to, err));
     if (ok) printf("%s: %s, %d tokens\n", to, tokenizer_description(tok), (int)tokenizer_vocab_size(tok));
     tokenizer_free(tok);
     return ok;
@@ -466,6 +471,7 @@ static bool convert(const char *from, const char *to, struct talc_error *err) {
 
 static int run_convert(int argc, char **argv) {
     const char *from = NULL;
+    /* clang-format off */
     struct option options[] = {
         {.name = "tokenizer",
          .letter = 't',
@@ -474,6 +480,7 @@ static int run_convert(int argc, char **argv) {
          .argument = "TOK",
          .help = "a folder, or a tokenizer.json, GGUF, SentencePiece or .tiktoken file"},
     };
+    /* clang-format on */
     struct command_line line = {.command = "tokenizer convert",
                                 .summary = "write a tokenizer as NAME.gguf, or as a Hugging Face folder",
                                 .arguments = "OUT",

@@ -43,19 +43,23 @@ static bool choose_sizes(const struct train *t, struct arch *a, struct talc_erro
     }
     if (t->n_heads > 0) {
         if (a->hidden_size % t->n_heads != 0)
-            return talc_fail(err, "--n-heads %lld does not divide a hidden size of %d", (long long)t->n_heads, a->hidden_size);
+            return talc_fail(err, "--n-heads %lld does not divide a hidden size of %d", (long long)t->n_heads,
+                             a->hidden_size);
         a->n_heads = a->n_kv_heads = (int)t->n_heads;
         a->head_dim = a->hidden_size / a->n_heads;
     }
-    if (t->n_kv_heads > 0) a->n_kv_heads = (int)t->n_kv_heads;
-    else if (shared && a->n_heads % 2 == 0) a->n_kv_heads = a->n_heads / 2;
+    if (t->n_kv_heads > 0)
+        a->n_kv_heads = (int)t->n_kv_heads;
+    else if (shared && a->n_heads % 2 == 0)
+        a->n_kv_heads = a->n_heads / 2;
     if (t->intermediate_size > 0) a->intermediate_size = (int)t->intermediate_size;
     return true;
 }
 
 static bool choose_arch(const struct train *t, struct arch *arch, struct talc_error *err) {
     int vocab = (int)t->info.vocab_size;
-    if (t->preset ? !arch_preset(t->preset, arch, err) : !arch_from_depth((int)t->depth, vocab, arch, err)) return false;
+    if (t->preset ? !arch_preset(t->preset, arch, err) : !arch_from_depth((int)t->depth, vocab, arch, err))
+        return false;
     if (!choose_sizes(t, arch, err)) return false;
     arch->vocab_size = vocab;
     arch->bos_id = tokenizer_bos_id(t->tokenizer);
@@ -87,8 +91,8 @@ static bool check_same_shape(const struct train *t, struct talc_error *err) {
         asked.n_kv_heads == own->n_kv_heads && asked.intermediate_size == own->intermediate_size &&
         asked.context_length == own->context_length)
         return true;
-    return talc_fail(err, "%s has %d layers of width %d and rows of %d tokens; a run that goes on keeps its shape", t->stage.out,
-                     own->n_layers, own->hidden_size, own->context_length);
+    return talc_fail(err, "%s has %d layers of width %d and rows of %d tokens; a run that goes on keeps its shape",
+                     t->stage.out, own->n_layers, own->hidden_size, own->context_length);
 }
 
 static bool open_model(struct train *t, struct stream *stream, struct talc_error *err) {
@@ -96,8 +100,8 @@ static bool open_model(struct train *t, struct stream *stream, struct talc_error
     if (!stage_model_options(&t->stage, &options, err)) return false;
     if (t->stage.resume) {
         char *folder = run_folder_find_model(t->stage.out, true, err);
-        bool ok = folder && check_same_tokenizer(t, folder, err) && model_load_folder(&t->model, folder, stream, &options, err) &&
-                  check_same_shape(t, err);
+        bool ok = folder && check_same_tokenizer(t, folder, err) &&
+                  model_load_folder(&t->model, folder, stream, &options, err) && check_same_shape(t, err);
         free(folder);
         if (ok && t->dropout >= 0) t->model.arch.dropout = (float)t->dropout;
         if (ok) t->recipe = recipe_for(&t->model.arch, t->preset);
@@ -114,8 +118,8 @@ static bool open_rows(struct train *t, struct talc_error *err) {
     struct window_options w = {.row_tokens = t->model.arch.context_length,
                                .seed = (uint64_t)t->stage.seed,
                                .end_of_text = (int32_t)t->info.end_of_text,
-                               .document_mask = t->info.end_of_text >= 0 && t->info.train.n_documents > 1 &&
-                                                !t->no_document_mask};
+                               .document_mask =
+                                   t->info.end_of_text >= 0 && t->info.train.n_documents > 1 && !t->no_document_mask};
     if (!windows_open(&t->train_rows, &t->tokens, &w, err)) return false;
     w.in_order = true;
     return t->validation_tokens.n_tokens == 0 || windows_open(&t->validation_rows, &t->validation_tokens, &w, err);
@@ -126,18 +130,21 @@ static bool encode_prompt(struct train *t, struct talc_error *err) {
     struct token_list *ids = &t->sample_prompt;
     int32_t end = tokenizer_end_of_text_id(t->tokenizer);
     if (t->prompt && !cli_check_text("--sample-prompt", t->prompt, err)) return false;
-    if ((!t->prompt || !*t->prompt) && end >= 0) return token_list_append(ids, end) ? true : talc_fail(err, "out of memory");
+    if ((!t->prompt || !*t->prompt) && end >= 0)
+        return token_list_append(ids, end) ? true : talc_fail(err, "out of memory");
     if (!t->prompt && !tokenizer_encode(t->tokenizer, "\n", 1, false, ids, NULL)) return true; /* then no samples */
     if (t->prompt && !tokenizer_encode(t->tokenizer, t->prompt, strlen(t->prompt), false, ids, err))
         return talc_fail_in(err, "--sample-prompt");
     if ((int64_t)ids->count < t->model.arch.context_length) return true;
-    return talc_fail(err, "--sample-prompt has %zu tokens and the context holds %d", ids->count, t->model.arch.context_length);
+    return talc_fail(err, "--sample-prompt has %zu tokens and the context holds %d", ids->count,
+                     t->model.arch.context_length);
 }
 
 static int train(struct train *t, struct cli_device *device, struct command_line *line, struct talc_error *err) {
     struct stage_values *v = &t->stage;
-    if (!stage_open_folder(v, err) || !open_data(t, err) || !open_model(t, &device->stream, err) || !open_rows(t, err) ||
-        !encode_prompt(t, err) || !stage_apply(v, &t->recipe, err) || !stage_save_settings(line, v->out, err))
+    if (!stage_open_folder(v, err) || !open_data(t, err) || !open_model(t, &device->stream, err) ||
+        !open_rows(t, err) || !encode_prompt(t, err) || !stage_apply(v, &t->recipe, err) ||
+        !stage_save_settings(line, v->out, err))
         return cli_fail("train", err);
     bool validate = t->validation_tokens.n_tokens > 0;
     struct stage stage = {.command = "train",
@@ -168,31 +175,48 @@ static void close_all(struct train *t) {
 
 int cmd_train(int argc, char **argv) {
     struct train t = {.stage = stage_values_defaults(), .depth = 4, .dropout = -1};
+    /* clang-format off */
     struct option options[] = {
         {.name = "data", .kind = OPTION_TEXT, .value = &t.data, .argument = "DIR", .help = "what talc prepare made"},
         {.name = "depth", .kind = OPTION_INT, .value = &t.depth, .argument = "N",
          .help = "layers; width, heads, rates and batch follow (default 4)", .min = 1, .max = ARCH_MAX_DEPTH},
-        {.name = "preset", .kind = OPTION_TEXT, .value = &t.preset, .argument = "NAME", .help = "a known shape instead (talc info lists them)"},
-        {.name = "hidden-size", .kind = OPTION_INT, .value = &t.hidden_size, .argument = "N", .help = "width (default: by shape)", .min = 1, .max = 1 << 20},
-        {.name = "n-heads", .kind = OPTION_INT, .value = &t.n_heads, .argument = "N", .help = "query heads (default: by width)", .min = 1, .max = 1 << 14},
-        {.name = "n-kv-heads", .kind = OPTION_INT, .value = &t.n_kv_heads, .argument = "N", .help = "key and value heads (default: by shape)", .min = 1, .max = 1 << 14},
-        {.name = "intermediate-size", .kind = OPTION_INT, .value = &t.intermediate_size, .argument = "N", .help = "of the MLP (default: by shape)", .min = 1, .max = 1 << 22},
-        {.name = "context", .kind = OPTION_INT, .value = &t.context, .argument = "N", .help = "tokens in a row (default: by shape)", .min = 1, .max = 1e7},
-        {.name = "dropout", .kind = OPTION_NUMBER, .value = &t.dropout, .argument = "P", .help = "probability (default: by shape)", .min = 0, .max = 0.99},
-        {.name = "paper-attention", .kind = OPTION_FLAG, .value = &t.paper_attention, .help = "GPT-3's alternating banded layers"},
-        {.name = "no-document-mask", .kind = OPTION_FLAG, .value = &t.no_document_mask, .help = "let a document see the one before it"},
-        {.name = "sample-prompt", .kind = OPTION_TEXT, .value = &t.prompt, .argument = "TEXT", .help = "beginning of sample texts; '' starts a new text"},
+        {.name = "preset", .kind = OPTION_TEXT, .value = &t.preset, .argument = "NAME",
+         .help = "a known shape instead (talc info lists them)"},
+        {.name = "hidden-size", .kind = OPTION_INT, .value = &t.hidden_size, .argument = "N",
+         .help = "width (default: by shape)", .min = 1, .max = 1 << 20},
+        {.name = "n-heads", .kind = OPTION_INT, .value = &t.n_heads, .argument = "N",
+         .help = "query heads (default: by width)", .min = 1, .max = 1 << 14},
+        {.name = "n-kv-heads", .kind = OPTION_INT, .value = &t.n_kv_heads, .argument = "N",
+         .help = "key and value heads (default: by shape)", .min = 1, .max = 1 << 14},
+        {.name = "intermediate-size", .kind = OPTION_INT, .value = &t.intermediate_size, .argument = "N",
+         .help = "of the MLP (default: by shape)", .min = 1, .max = 1 << 22},
+        {.name = "context", .kind = OPTION_INT, .value = &t.context, .argument = "N",
+         .help = "tokens in a row (default: by shape)", .min = 1, .max = 1e7},
+        {.name = "dropout", .kind = OPTION_NUMBER, .value = &t.dropout, .argument = "P",
+         .help = "probability (default: by shape)", .min = 0, .max = 0.99},
+        {.name = "paper-attention", .kind = OPTION_FLAG, .value = &t.paper_attention,
+         .help = "GPT-3's alternating banded layers"},
+        {.name = "no-document-mask", .kind = OPTION_FLAG, .value = &t.no_document_mask,
+         .help = "let a document see the one before it"},
+        {.name = "sample-prompt", .kind = OPTION_TEXT, .value = &t.prompt, .argument = "TEXT",
+         .help = "beginning of sample texts; '' starts a new text"},
         OPTIONS_STAGE(t.stage),
     };
-    struct command_line line = {.command = "train", .summary = "pretrain a model on token shards", .arguments = "",
+    /* clang-format on */
+    struct command_line line = {.command = "train",
+                                .summary = "pretrain a model on token shards",
+                                .arguments = "",
                                 .example = "talc train --data data/ --out run/ --depth 4 --minutes 5",
-                                .options = options, .n_options = OPTIONS_COUNT(options)};
+                                .options = options,
+                                .n_options = OPTIONS_COUNT(options)};
     int code = stage_parse(&line, &t.stage, argc, argv);
     if (code >= 0) return code;
     struct talc_error err = {0};
     struct cli_device device;
-    if (!t.data || !t.stage.out) code = cli_usage("train", "needs --data DIR (from talc prepare) and --out DIR");
-    else if (!cli_device_open(&device, t.stage.device, t.stage.threads, &err)) code = cli_fail("train", &err);
+    if (!t.data || !t.stage.out)
+        code = cli_usage("train", "needs --data DIR (from talc prepare) and --out DIR");
+    else if (!cli_device_open(&device, t.stage.device, t.stage.threads, &err))
+        code = cli_fail("train", &err);
     else {
         code = train(&t, &device, &line, &err);
         close_all(&t);

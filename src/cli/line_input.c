@@ -76,8 +76,10 @@ static int edit_key(EditLine *edit, wchar_t *key) {
         int n = next_byte(input, &byte);
         if (n <= 0) return n;
         size_t used = mbrtowc(key, &byte, 1, &state);
-        if (used == (size_t)-1) state = (mbstate_t){0};
-        else if (used != (size_t)-2) return 1;
+        if (used == (size_t)-1)
+            state = (mbstate_t){0};
+        else if (used != (size_t)-2)
+            return 1;
     }
 }
 
@@ -137,8 +139,10 @@ static enum line_result plain_line(struct line_input *input, struct buffer *line
     int n;
     bool too_long = false;
     while ((n = next_byte(input, &c)) == 1 && c != '\n') {
-        if (line->length < LINE_INPUT_BYTES) buffer_append_char(line, c);
-        else too_long = true;
+        if (line->length < LINE_INPUT_BYTES)
+            buffer_append_char(line, c);
+        else
+            too_long = true;
     }
     if (*input->interrupted) return LINE_INTERRUPTED;
     if (too_long) return LINE_TOO_LONG;
@@ -154,7 +158,8 @@ enum line_result line_input_read(struct line_input *input, struct buffer *line) 
     buffer_clear(line);
     enum line_result result;
 #ifdef HAVE_LIBEDIT
-    if (input->edit && input->history) result = edit_line(input, line);
+    if (input->edit && input->history)
+        result = edit_line(input, line);
     else
 #endif
         result = plain_line(input, line);

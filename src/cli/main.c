@@ -22,7 +22,8 @@ const struct command commands[] = {
 };
 
 static void print_commands(FILE *out) {
-    fprintf(out, "talc %s: a whole ChatGPT in one C program\n\nUsage: talc COMMAND [options]\n\nCommands:\n", TALC_VERSION);
+    fprintf(out, "talc %s: a whole ChatGPT in one C program\n\nUsage: talc COMMAND [options]\n\nCommands:\n",
+            TALC_VERSION);
     for (const struct command *c = commands; c->name; c++) fprintf(out, "  %-12s %s\n", c->name, c->summary);
     fprintf(out, "\ntalc COMMAND --help explains one. make demo shows the whole road.\n");
 }

@@ -29,7 +29,7 @@ void options_free(struct command_line *line) {
         }
 }
 
-/* ---- what every command has --------------------------------------------------------------------------------------- */
+/* ---- what every command has ------------------------------------------------------------------ */
 
 enum { COMMON_CONFIG, COMMON_COLOR, COMMON_HELP, N_COMMON };
 
@@ -41,12 +41,18 @@ struct common {
 
 static void common_open(struct common *c) {
     *c = (struct common){0};
-    c->options[COMMON_CONFIG] = (struct option){.name = "config", .kind = OPTION_TEXT, .value = &c->config, .argument = "FILE",
+    c->options[COMMON_CONFIG] = (struct option){.name = "config",
+                                                .kind = OPTION_TEXT,
+                                                .value = &c->config,
+                                                .argument = "FILE",
                                                 .help = "JSON object with options by name"};
-    c->options[COMMON_COLOR] = (struct option){.name = "color", .kind = OPTION_TEXT, .value = &c->color, .argument = "WHEN",
+    c->options[COMMON_COLOR] = (struct option){.name = "color",
+                                               .kind = OPTION_TEXT,
+                                               .value = &c->color,
+                                               .argument = "WHEN",
                                                .help = "always, never or auto (default: on a terminal)"};
-    c->options[COMMON_HELP] = (struct option){.name = "help", .letter = 'h', .kind = OPTION_FLAG, .value = &c->help,
-                                              .help = "this text"};
+    c->options[COMMON_HELP] =
+        (struct option){.name = "help", .letter = 'h', .kind = OPTION_FLAG, .value = &c->help, .help = "this text"};
 }
 
 /* Messages ask for the colour without knowing the command: it travels in the environment. */
@@ -57,7 +63,7 @@ static bool apply_color(const struct common *c, struct talc_error *err) {
     return setenv("TALC_COLOR", c->color, 1) == 0 ? true : talc_fail(err, "out of memory for options");
 }
 
-/* ---- help ------------------------------------------------------------------------------------------------------------ */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 static void print_option(const struct option *o) {
     char text[64];
@@ -74,7 +80,7 @@ static void print_help(const struct command_line *line, const struct common *com
     printf("\nExample:\n  %s\n", line->example);
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 bool option_in_bounds(const struct option *o, double x) { return !(o->min < o->max) || (x >= o->min && x <= o->max); }
 
@@ -87,7 +93,8 @@ static const char *bound_text(double x, char out[32]) {
 static bool check_bounds(const struct option *o, double x, const char *text, struct talc_error *err) {
     char min[32], max[32];
     if (option_in_bounds(o, x)) return true;
-    return talc_fail(err, "--%s must be %s to %s, not '%s'", o->name, bound_text(o->min, min), bound_text(o->max, max), text);
+    return talc_fail(err, "--%s must be %s to %s, not '%s'", o->name, bound_text(o->min, min), bound_text(o->max, max),
+                     text);
 }
 
 /* An integer with an optional k, M or G (thousands), as in 300k. */
@@ -95,7 +102,10 @@ static bool parse_int(struct option *o, const char *text, struct talc_error *err
     char *end;
     errno = 0;
     long long x = strtoll(text, &end, 10);
-    static const struct { char suffix; long long factor; } units[] = {{'k', 1000}, {'M', 1000000}, {'G', 1000000000}};
+    static const struct {
+        char suffix;
+        long long factor;
+    } units[] = {{'k', 1000}, {'M', 1000000}, {'G', 1000000000}};
     for (size_t i = 0; i < 3 && end != text; i++)
         if (*end == units[i].suffix && !end[1]) {
             if (__builtin_mul_overflow(x, units[i].factor, &x)) errno = ERANGE;
@@ -154,7 +164,7 @@ static bool set_option(struct option *o, const char *text, enum source source, s
     return false;
 }
 
-/* ---- files and the environment ------------------------------------------------------------------------------------------ */
+/* ---- files and the environment --------------------------------------------------------------- */
 
 static struct option *find_option(struct option *options, int n, const char *name, size_t length) {
     for (int i = 0; i < n; i++)
@@ -165,11 +175,16 @@ static struct option *find_option(struct option *options, int n, const char *nam
 static bool set_from_json(struct option *o, const json_t *value, enum source source, struct talc_error *err) {
     char number[64];
     const char *text = number;
-    if (json_is_string(value)) text = json_string_value(value);
-    else if (json_is_boolean(value)) text = json_is_true(value) ? "true" : "false";
-    else if (json_is_integer(value)) snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value)) snprintf(number, sizeof number, "%.17g", json_real_value(value));
-    else return talc_fail(err, "\"%s\" must be text, a number or true/false", o->name);
+    if (json_is_string(value))
+        text = json_string_value(value);
+    else if (json_is_boolean(value))
+        text = json_is_true(value) ? "true" : "false";
+    else if (json_is_integer(value))
+        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(number, sizeof number, "%.17g", json_real_value(value));
+    else
+        return talc_fail(err, "\"%s\" must be text, a number or true/false", o->name);
     if (json_is_string(value) && strlen(text) != json_string_length(value))
         return talc_fail(err, "\"%s\" holds a NUL character", o->name);
     return set_option(o, text, source, err);
@@ -199,7 +214,8 @@ static bool set_from_object(struct command_line *line, const json_t *root, enum 
     return true;
 }
 
-static bool read_file(struct command_line *line, const char *path, json_t **root, enum source source, struct talc_error *err) {
+static bool read_file(struct command_line *line, const char *path, json_t **root, enum source source,
+                      struct talc_error *err) {
     if (!path) return true;
     *root = json_read_file(path, 1 << 20, err);
     return *root && (set_from_object(line, *root, source, err) || talc_fail_in(err, "%s", path));
@@ -219,7 +235,7 @@ static bool read_environment(struct command_line *line, struct talc_error *err) 
     return true;
 }
 
-/* ---- arguments ---------------------------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static bool fail_unknown(struct command_line *line, const char *argument, struct talc_error *err) {
     const char *name = argument + strspn(argument, "-");
@@ -252,7 +268,8 @@ static const char *value_at(const struct option *o, int argc, char **argv, int *
     return NULL;
 }
 
-/* Goes through the arguments twice: first for what every command has, since a configuration file is read before them. */
+/* Goes through the arguments twice: first for what every command has, since a configuration file is
+ * read before them. */
 static bool read_arguments(struct command_line *line, struct common *common, int argc, char **argv, bool only_common,
                            struct talc_error *err) {
     bool only_operands = false;
@@ -298,7 +315,8 @@ int options_parse(struct command_line *line, int argc, char **argv) {
         options_free(line);
         return EXIT_DONE;
     }
-    ok = ok && apply_color(&common, &err) && read_file(line, line->settings, &line->settings_root, SOURCE_SETTINGS, &err) &&
+    ok = ok && apply_color(&common, &err) &&
+         read_file(line, line->settings, &line->settings_root, SOURCE_SETTINGS, &err) &&
          read_file(line, common.config, &line->config_root, SOURCE_CONFIG, &err) && read_environment(line, &err) &&
          read_arguments(line, &common, argc, argv, false, &err) && check_operands(line, &err);
     if (ok) return -1;

@@ -5,7 +5,8 @@
 #include "plan/rlhf.h"
 
 void plan_text_training(const struct plan_request *request, const struct training_plan *plan);
-void plan_text_serving(const struct plan_request *request, const struct serving_load *load, const struct serving_plan *plan);
+void plan_text_serving(const struct plan_request *request, const struct serving_load *load,
+                       const struct serving_plan *plan);
 void plan_text_rlhf(const struct plan_request *request, const struct rlhf_load *load, const struct rlhf_plan *plan);
 
 #endif

@@ -12,16 +12,23 @@ struct sampling_values {
 };
 static inline struct sampling_values sampling_values_defaults(void) {
     struct sampling s = sampling_defaults();
-    return (struct sampling_values){.temperature = (double)s.temperature, .top_p = (double)s.top_p,
-                                    .min_p = (double)s.min_p, .repetition_penalty = (double)s.repetition_penalty,
-                                    .top_k = s.top_k, .seed = 1};
+    return (struct sampling_values){.temperature = (double)s.temperature,
+                                    .top_p = (double)s.top_p,
+                                    .min_p = (double)s.min_p,
+                                    .repetition_penalty = (double)s.repetition_penalty,
+                                    .top_k = s.top_k,
+                                    .seed = 1};
 }
 static inline struct sampling sampling_from(const struct sampling_values *v) {
-    return (struct sampling){.temperature = (float)v->temperature, .top_k = (int)v->top_k, .top_p = (float)v->top_p,
-                             .min_p = (float)v->min_p, .repetition_penalty = (float)v->repetition_penalty,
+    return (struct sampling){.temperature = (float)v->temperature,
+                             .top_k = (int)v->top_k,
+                             .top_p = (float)v->top_p,
+                             .min_p = (float)v->min_p,
+                             .repetition_penalty = (float)v->repetition_penalty,
                              .seed = (uint64_t)v->seed};
 }
 
+/* clang-format off */
 #define OPTIONS_SAMPLING(v)                                                                                          \
     {.name = "temp", .kind = OPTION_NUMBER, .value = &(v).temperature, .argument = "T",                              \
      .help = "temperature; 0: always the likeliest token (default 0.7)", .min = 0, .max = 100},                      \
@@ -37,5 +44,6 @@ static inline struct sampling sampling_from(const struct sampling_values *v) {
      .help = "the same seed gives the same text (default 1)", .min = 0, .max = 9e18},                                \
     {.name = "stop", .kind = OPTION_LIST, .value = &(v).stops, .argument = "TEXT",                                   \
      .help = "end the answer before this text (may be given again)"}
+/* clang-format on */
 
 #endif

@@ -14,10 +14,21 @@
 #define SETTINGS_NAME "settings.json" /* what tells a run folder */
 
 struct stage_values stage_values_defaults(void) {
-    return (struct stage_values){.learning_rate = -1, .decay_fraction = -1, .warmup = -1, .eval_every = -1, .save_every = -1, .keep = 2, .seed = 1, .batch_ramp = 0.5, .dtype = "f32", .moments = "f32", .weights = "f32", .optimizer = "adamw"};
+    return (struct stage_values){.learning_rate = -1,
+                                 .decay_fraction = -1,
+                                 .warmup = -1,
+                                 .eval_every = -1,
+                                 .save_every = -1,
+                                 .keep = 2,
+                                 .seed = 1,
+                                 .batch_ramp = 0.5,
+                                 .dtype = "f32",
+                                 .moments = "f32",
+                                 .weights = "f32",
+                                 .optimizer = "adamw"};
 }
 
-/* ---- settings -------------------------------------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 int stage_parse(struct command_line *line, struct stage_values *values, int argc, char **argv) {
     int code = options_parse(line, argc, argv);
@@ -77,10 +88,11 @@ bool stage_save_settings(const struct command_line *line, const char *out, struc
     return ok;
 }
 
-static const char *const run_names[] = {SETTINGS_NAME, "metrics.jsonl", "loss.svg", "checkpoints", "latest", "best", NULL};
+static const char *const run_names[] = {SETTINGS_NAME, "metrics.jsonl", "loss.svg", "checkpoints",
+                                        "latest",      "best",          NULL};
 
-/* Whether a run is in the folder; *newest is its last checkpoint where the link to it is lost (some ways to copy a folder lose
- * links), else -1. A folder that is somebody else's fails. */
+/* Whether a run is in the folder; *newest is its last checkpoint where the link to it is lost (some ways to copy a
+ * folder lose links), else -1. A folder that is somebody else's fails. */
 static bool look_for_run(const char *folder, bool *there, int64_t *newest, struct talc_error *err) {
     *there = false, *newest = -1;
     char *latest = path_join(folder, "latest");
@@ -93,14 +105,14 @@ static bool look_for_run(const char *folder, bool *there, int64_t *newest, struc
     return *there || folder_may_take(folder, &kind, err);
 }
 
-/* Looks twice: before anything is written there, and once it is ours alone, since a run that is just ending may still write. The lock is
- * held until the process ends. */
+/* Looks twice: before anything is written there, and once it is ours alone, since a run that is just ending may still
+ * write. The lock is held until the process ends. */
 bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     int lock;
     int64_t newest;
     bool there;
-    if (!look_for_run(v->out, &there, &newest, err) || !folder_create(v->out, err) || !folder_lock(v->out, &lock, err) ||
-        !look_for_run(v->out, &there, &newest, err))
+    if (!look_for_run(v->out, &there, &newest, err) || !folder_create(v->out, err) ||
+        !folder_lock(v->out, &lock, err) || !look_for_run(v->out, &there, &newest, err))
         return false;
     if (there && !v->resume)
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
@@ -121,8 +133,8 @@ bool stage_model_options(const struct stage_values *v, struct model_options *opt
 bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_error *err) {
     if (v->batch_rows > 0) r->rows_per_step = (int)v->batch_rows;
     if (v->batch_start > r->rows_per_step)
-        return talc_fail(err, "--batch-start %lld is more than the %d rows that a batch grows to (--batch)", (long long)v->batch_start,
-                         r->rows_per_step);
+        return talc_fail(err, "--batch-start %lld is more than the %d rows that a batch grows to (--batch)",
+                         (long long)v->batch_start, r->rows_per_step);
     r->ramp = (struct batch_ramp){.first_rows = (int)v->batch_start, .share = v->batch_ramp};
     r->trainer.skip_outliers = (float)v->skip_outliers;
     r->trainer.micro_batch_rows = v->micro_batch_rows > 0 ? (int)v->micro_batch_rows
@@ -130,8 +142,10 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
                                                           : r->rows_per_step;
     if (r->trainer.micro_batch_rows > r->rows_per_step) r->trainer.micro_batch_rows = r->rows_per_step;
     r->trainer.recompute = v->recompute;
-    if (strcmp(v->optimizer, "muon") == 0) recipe_use_muon(r);
-    else if (strcmp(v->optimizer, "adamw") != 0) return talc_fail(err, "--optimizer must be adamw or muon, not '%s'", v->optimizer);
+    if (strcmp(v->optimizer, "muon") == 0)
+        recipe_use_muon(r);
+    else if (strcmp(v->optimizer, "adamw") != 0)
+        return talc_fail(err, "--optimizer must be adamw or muon, not '%s'", v->optimizer);
     if (v->learning_rate >= 0) {
         double ratio = v->learning_rate / (double)r->trainer.groups[ROLE_MATRIX].learning_rate;
         for (int i = 0; i < PARAMETER_ROLES; i++)
@@ -141,7 +155,8 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
         return talc_fail(err, "--schedule must be constant, cosine, linear or wsd, not '%s'", v->schedule);
     if (v->decay_fraction >= 0) r->schedule.decay_fraction = v->decay_fraction;
     r->schedule.total_steps = v->steps > 0 ? v->steps : v->minutes > 0 ? 0 : r->steps;
-    if (v->warmup >= 0) r->schedule.warmup_steps = v->warmup;
+    if (v->warmup >= 0)
+        r->schedule.warmup_steps = v->warmup;
     else if (r->schedule.total_steps > 0 && r->schedule.warmup_steps > r->schedule.total_steps / 10)
         r->schedule.warmup_steps = r->schedule.total_steps / 10;
     return cli_float_type("--dtype", v->dtype, &r->trainer.compute, err) &&
@@ -149,7 +164,7 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
            cli_float_type("--weights", v->weights, &r->trainer.weights, err);
 }
 
-/* ---- while it runs --------------------------------------------------------------------------------------------------- */
+/* ---- while it runs --------------------------------------------------------------------------- */
 
 static void on_step(void *context, const struct train_state *s, const struct metrics_line *line) {
     struct stage *stage = context;
@@ -172,7 +187,8 @@ static bool on_sample(void *context, const struct train_state *s, struct talc_er
     struct stage *stage = context;
     if (stage->values->quiet || stage->sample_prompt.count == 0) return true;
     struct talc_error no_sample = {0}; /* no reason to end a run */
-    struct engine *engine = engine_open(stage->model, stage->tokenizer, &(struct engine_options){.n_streams = 1}, &no_sample);
+    struct engine *engine =
+        engine_open(stage->model, stage->tokenizer, &(struct engine_options){.n_streams = 1}, &no_sample);
     if (!engine) {
         progress_clear(&stage->progress);
         cli_say(false, "no sample after step %lld: %s\n", (long long)s->step, no_sample.message);
@@ -204,23 +220,27 @@ static void say_plan(const struct stage *stage) {
     const struct stream *s = &stage->device->stream;
     cli_say(quiet, "%s: %s parameters (%s, %d layers, hidden %d), %s%s%s\n", stage->command,
             format_count((double)arch_parameters(a), n), a->family, a->n_layers, a->hidden_size,
-            s->backend->describe(s, DTYPE_F32), bf16 ? "; bf16: " : "", bf16 ? s->backend->describe(s, DTYPE_BF16) : "");
+            s->backend->describe(s, DTYPE_F32), bf16 ? "; bf16: " : "",
+            bf16 ? s->backend->describe(s, DTYPE_BF16) : "");
     if (r->schedule.total_steps > 0)
         snprintf(minutes, sizeof minutes, "%lld updates", (long long)r->schedule.total_steps);
-    else snprintf(minutes, sizeof minutes, "as many updates as fit in %g minutes", stage->values->minutes);
+    else
+        snprintf(minutes, sizeof minutes, "as many updates as fit in %g minutes", stage->values->minutes);
     if (r->ramp.first_rows > 0) snprintf(from, sizeof from, "%d to ", r->ramp.first_rows);
     cli_say(quiet, "%s of %s%d rows x %d tokens; memory %s; %sFLOP an update\n", minutes, from, r->rows_per_step,
             r->trainer.row_tokens, format_bytes((double)bytes, m),
             format_count(tokens * arch_train_flops(a, r->trainer.row_tokens), f));
 }
 
-static bool print_result(const struct stage *stage, const struct train_state *s, int64_t skipped, bool stopped, struct talc_error *err) {
+static bool print_result(const struct stage *stage, const struct train_state *s, int64_t skipped, bool stopped,
+                         struct talc_error *err) {
     const char *out = stage->values->out;
     char time[32];
     if (!stage->values->json) {
         printf("%s after %lld steps, %s: training loss %.4f", stopped ? "stopped" : "done", (long long)s->step,
                format_seconds(s->seconds, time), s->train_loss);
-        if (isfinite(s->best_loss)) printf(", best validation loss %.4f at step %lld", s->best_loss, (long long)s->best_step);
+        if (isfinite(s->best_loss))
+            printf(", best validation loss %.4f at step %lld", s->best_loss, (long long)s->best_step);
         if (skipped > 0) printf("; %lld updates skipped as outliers", (long long)skipped);
         printf("; in %s%s\n", out, stopped ? " (go on with --resume)" : "");
         return true;
@@ -248,7 +268,8 @@ static bool say_estimate(const struct stage *stage, struct trainer *trainer, con
         return true;
     }
     double grown = batch_ramp_mean(&o->ramp, stage->data.rows_per_step, state->step, steps);
-    double left = (double)(steps - state->step), validations = o->eval_every > 0 ? ceil(left / (double)o->eval_every) : 1;
+    double left = (double)(steps - state->step),
+           validations = o->eval_every > 0 ? ceil(left / (double)o->eval_every) : 1;
     cli_say(quiet, "an update takes %s here: about %s in all\n", each,
             format_seconds(left * update * grown + validations * validation, time));
     return true;

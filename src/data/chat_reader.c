@@ -26,7 +26,7 @@ static bool fail_here(const struct chat_reader *r, struct talc_error *err, const
     return talc_fail(err, "%s: %s", r->where.data, what);
 }
 
-/* ---- formats ----------------------------------------------------------------------------------------------------- */
+/* ---- formats --------------------------------------------------------------------------------- */
 
 static bool check_message(const struct chat_reader *r, const json_t *message, struct talc_error *err) {
     static const char *const roles[] = {"system", "developer", "user", "assistant", "tool"};
@@ -134,7 +134,7 @@ const char *chat_format_name(enum chat_format format) { return formats[format].n
 
 size_t chat_reader_count(const struct chat_reader *r, enum chat_format format) { return r->counts[format]; }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* Whether the first character that is not white space is '['. */
 static bool begins_with_array(const struct chat_reader *r, bool *is_array, struct talc_error *err) {
@@ -195,7 +195,7 @@ uint64_t chat_reader_position(const struct chat_reader *r) {
     return r->array ? r->array_bytes : input_stream_position(r->lines.stream);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static bool set_where(struct chat_reader *r, const char *separator, size_t number, struct talc_error *err) {
     buffer_clear(&r->where);
@@ -227,8 +227,9 @@ static bool fail_unknown(const struct chat_reader *r, struct talc_error *err) {
     if (!json_is_object(r->root)) return fail_here(r, err, "is not an object");
     if (json_object_get(r->root, "chosen"))
         return fail_here(r, err, "is a preference pair (\"chosen\", \"rejected\"), not a chat");
-    return fail_here(r, err, "is no chat: needs \"messages\", \"prompt\" and \"completion\", \"instruction\" and "
-                             "\"output\", \"conversations\" or \"text\"");
+    return fail_here(r, err,
+                     "is no chat: needs \"messages\", \"prompt\" and \"completion\", \"instruction\" and "
+                     "\"output\", \"conversations\" or \"text\"");
 }
 
 static bool convert(struct chat_reader *r, enum chat_format format, struct chat_record *record,

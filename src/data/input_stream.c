@@ -33,10 +33,10 @@ bool path_has_extension(const char *path, const char *extension) {
     return n > m + 1 && path[n - m - 1] == '.' && strncasecmp(path + n - m, extension, m) == 0;
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
-/* Reads until n_bytes are there or the file ends. A pipe may have no writer yet, or one that says nothing for long: whoever waits
- * for it wants to be able to stop. */
+/* Reads until n_bytes are there or the file ends. A pipe may have no writer yet, or one that says nothing for long:
+ * whoever waits for it wants to be able to stop. */
 static bool read_file(struct input_stream *s, void *out, size_t n_bytes, size_t *n_read, struct talc_error *err) {
     enum { WAIT_MILLISECONDS = 200 };
     *n_read = 0;
@@ -147,9 +147,10 @@ uint64_t input_stream_position(const struct input_stream *s) { return s->positio
 
 uint64_t input_stream_offset(const struct input_stream *s) { return s->offset; }
 
-/* ---- lines ------------------------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
-bool line_reader_open(struct line_reader *r, const char *path, const volatile sig_atomic_t *stop, struct talc_error *err) {
+bool line_reader_open(struct line_reader *r, const char *path, const volatile sig_atomic_t *stop,
+                      struct talc_error *err) {
     *r = (struct line_reader){.path = strdup(path)};
     if (!r->path) return talc_fail(err, "out of memory");
     r->stream = input_stream_open(path, stop, err);

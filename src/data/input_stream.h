@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 
-/* An open file. A UTF-8 byte order mark at its beginning is left out. Once *stop (set by a signal; `stop` may be NULL) is not
- * zero, reading fails, also while it waits for a pipe: a small packed file can hold terabytes. */
+/* An open file. A UTF-8 byte order mark at its beginning is left out. Once *stop (set by a signal; `stop` may be NULL)
+ * is not zero, reading fails, also while it waits for a pipe: a small packed file can hold terabytes. */
 struct input_stream;
 struct input_stream *input_stream_open(const char *path, const volatile sig_atomic_t *stop, struct talc_error *err);
 void input_stream_close(struct input_stream *s); /* NULL is fine */
@@ -35,7 +35,8 @@ struct line_reader {
     size_t line; /* number of the line handed out last, from 1 */
     bool at_end;
 };
-bool line_reader_open(struct line_reader *r, const char *path, const volatile sig_atomic_t *stop, struct talc_error *err);
+bool line_reader_open(struct line_reader *r, const char *path, const volatile sig_atomic_t *stop,
+                      struct talc_error *err);
 /* The next line without its \n (and \r), good until the next call; *line is NULL at the end of the file. A line of more
  * than LINE_MAX_BYTES fails, naming it. */
 bool line_reader_next(struct line_reader *r, const char **line, size_t *n_bytes, struct talc_error *err);

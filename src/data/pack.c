@@ -22,7 +22,7 @@ struct packer {
     struct plan plan; /* of the epoch asked for last; it follows from the epoch alone */
 };
 
-/* ---- documents --------------------------------------------------------------------------------------------------- */
+/* ---- documents ------------------------------------------------------------------------------- */
 
 static size_t grown_capacity(size_t capacity, size_t n_needed) {
     if (n_needed <= capacity) return capacity;
@@ -74,7 +74,7 @@ static uint64_t places_of(const struct packer *p, uint32_t document) {
     return p->documents->starts[document + 1] - p->documents->starts[document] - 1;
 }
 
-/* ---- the plan of an epoch ---------------------------------------------------------------------------------------- */
+/* ---- the plan of an epoch -------------------------------------------------------------------- */
 
 /* The largest of the waiting documents that fits in `room` (the oldest of equals), or n_waiting. */
 static size_t best_fit(const struct packer *p, const uint32_t *waiting, size_t n_waiting, uint64_t room) {
@@ -124,7 +124,7 @@ static const struct plan *plan_of(struct packer *p, uint64_t epoch) {
     return &p->plan;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static bool count_rows(void *context, uint64_t epoch, uint64_t *n, struct talc_error *err) {
     (void)err;

@@ -32,7 +32,7 @@ struct split_writer {
 
 struct piece {
     size_t begin, n_bytes; /* in the batch's text */
-    size_t file; /* that it is from */
+    size_t file;           /* that it is from */
     bool starts_document, ends_document, ok;
     struct split_writer *split;
     struct token_list tokens;
@@ -47,7 +47,7 @@ struct preparation {
     /* What the first pass over the files found. */
     uint64_t *document_bytes; /* of each file that is one document */
     uint64_t n_documents, n_total;
-    bool divide_documents; /* the last part of each is for validation */
+    bool divide_documents;    /* the last part of each is for validation */
     struct permutation order; /* of the documents; the first n_val_documents of it are for validation */
     uint64_t n_val_documents;
 
@@ -62,7 +62,7 @@ struct preparation {
     size_t n_pieces;
 };
 
-/* ---- first pass -------------------------------------------------------------------------------------------------- */
+/* ---- first pass ------------------------------------------------------------------------------ */
 
 /* What is set apart: whole documents, unless there are only a few long ones. */
 static void choose_validation(struct preparation *p) {
@@ -97,7 +97,7 @@ static bool survey(struct preparation *p, struct talc_error *err) {
     return true;
 }
 
-/* ---- writing a split --------------------------------------------------------------------------------------------- */
+/* ---- writing a split ------------------------------------------------------------------------- */
 
 static bool open_shard(struct preparation *p, struct split_writer *s, struct talc_error *err) {
     char name[64];
@@ -130,7 +130,7 @@ static bool append_tokens(struct preparation *p, struct split_writer *s, const i
     return true;
 }
 
-/* ---- a batch ----------------------------------------------------------------------------------------------------- */
+/* ---- a batch --------------------------------------------------------------------------------- */
 
 static bool encode(const struct preparation *p, struct piece *piece, struct talc_error *err) {
     return tokenizer_encode_part(p->options->tokenizer, p->text.data + piece->begin, piece->n_bytes,
@@ -177,14 +177,14 @@ static bool flush_batch(struct preparation *p, struct talc_error *err) {
 static bool gather(struct preparation *p, const char *text, size_t n_bytes, bool starts_document, bool ends_document,
                    struct split_writer *split, struct talc_error *err) {
     struct piece *piece = &p->pieces[p->n_pieces++];
-    *piece = (struct piece){
-        p->text.length, n_bytes, p->file, starts_document, ends_document, false, split, piece->tokens};
+    *piece =
+        (struct piece){p->text.length, n_bytes, p->file, starts_document, ends_document, false, split, piece->tokens};
     buffer_append(&p->text, text, n_bytes);
     if (!buffer_ok(&p->text)) return talc_fail(err, "%s: out of memory", p->options->paths[p->file]);
     return (p->n_pieces < BATCH_PIECES && p->text.length < BATCH_BYTES) || flush_batch(p, err);
 }
 
-/* ---- dividing ---------------------------------------------------------------------------------------------------- */
+/* ---- dividing -------------------------------------------------------------------------------- */
 
 static bool is_for_validation(const struct preparation *p, uint64_t document) {
     return p->n_val_documents > 0 && permutation_at(&p->order, document) < p->n_val_documents;
@@ -210,7 +210,8 @@ static bool take_divided(struct preparation *p, const struct text_piece *piece, 
 
 static bool take_piece(struct preparation *p, const struct text_piece *piece, struct talc_error *err) {
     if (piece->starts_document && p->document >= p->n_documents)
-        return talc_fail(err, "%s: has grown while it was read; prepare it again when nobody writes to it", p->options->paths[p->file]);
+        return talc_fail(err, "%s: has grown while it was read; prepare it again when nobody writes to it",
+                         p->options->paths[p->file]);
     if (piece->starts_document) p->offset = 0;
     bool ok;
     if (p->divide_documents) {
@@ -225,7 +226,7 @@ static bool take_piece(struct preparation *p, const struct text_piece *piece, st
     return ok;
 }
 
-/* ---- all files --------------------------------------------------------------------------------------------------- */
+/* ---- all files ------------------------------------------------------------------------------- */
 
 static bool report(const struct preparation *p, uint64_t n_done, struct talc_error *err) {
     const struct prepare_options *o = p->options;

@@ -21,7 +21,7 @@ struct prepare_options {
     const char *const *paths; /* what text_reader.h reads */
     size_t n_paths;
     const struct tokenizer *tokenizer;
-    const char *out; /* an existing folder is replaced only if it is empty or one of ours */
+    const char *out;     /* an existing folder is replaced only if it is empty or one of ours */
     double val_fraction; /* in [0, 1); 0: no validation split */
     uint64_t seed;
     bool allow_invalid;       /* bytes that are not UTF-8 become U+FFFD */

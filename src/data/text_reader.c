@@ -70,7 +70,7 @@ uint64_t text_reader_position(const struct text_reader *r) {
     return input_stream_position(r->is_jsonl ? r->lines.stream : r->stream);
 }
 
-/* ---- plain text -------------------------------------------------------------------------------------------------- */
+/* ---- plain text ------------------------------------------------------------------------------ */
 
 static bool fill_bytes(struct text_reader *r, struct talc_error *err) {
     size_t n_kept = r->end - r->begin, n;
@@ -109,11 +109,13 @@ static bool find_piece(struct text_reader *r, size_t *n_bytes, struct talc_error
 
 static bool fail_invalid(const struct text_reader *r, size_t at, struct talc_error *err) {
     uint64_t offset = input_stream_offset(r->stream) - (r->end - at);
-    bool is_utf16 = offset == 0 && r->end >= 2 && (memcmp(r->bytes, "\xff\xfe", 2) == 0 ||
-                                                   memcmp(r->bytes, "\xfe\xff", 2) == 0);
+    bool is_utf16 =
+        offset == 0 && r->end >= 2 && (memcmp(r->bytes, "\xff\xfe", 2) == 0 || memcmp(r->bytes, "\xfe\xff", 2) == 0);
     if (is_utf16) return talc_fail(err, "%s: is UTF-16; convert it to UTF-8 (iconv -f utf-16 -t utf-8)", r->path);
-    return talc_fail(err, "%s: byte %llu is not UTF-8 text (convert the file, or replace such bytes with "
-                          "--allow-invalid)", r->path, (unsigned long long)offset);
+    return talc_fail(err,
+                     "%s: byte %llu is not UTF-8 text (convert the file, or replace such bytes with "
+                     "--allow-invalid)",
+                     r->path, (unsigned long long)offset);
 }
 
 /* Replaces the piece by one in which every byte that is not UTF-8 is U+FFFD. */
@@ -147,7 +149,7 @@ static bool next_of_text(struct text_reader *r, struct text_piece *piece, struct
     return r->allow_invalid ? repair(r, piece, err) : fail_invalid(r, n_valid, err);
 }
 
-/* ---- JSONL ------------------------------------------------------------------------------------------------------- */
+/* ---- JSONL ----------------------------------------------------------------------------------- */
 
 static bool read_record(struct text_reader *r, const char *line, size_t n, struct text_piece *piece,
                         struct talc_error *err) {
@@ -159,9 +161,10 @@ static bool read_record(struct text_reader *r, const char *line, size_t n, struc
     if (!r->record) return false;
     const json_t *text = json_object_get(r->record, "text");
     if (!json_is_string(text))
-        return talc_fail(err, json_object_get(r->record, "messages")
-                                  ? "%s:%zu: this is a chat; chats are for talc sft, documents are {\"text\": ...}"
-                                  : "%s:%zu: has no \"text\" that is a string; documents are {\"text\": ...}",
+        return talc_fail(err,
+                         json_object_get(r->record, "messages")
+                             ? "%s:%zu: this is a chat; chats are for talc sft, documents are {\"text\": ...}"
+                             : "%s:%zu: has no \"text\" that is a string; documents are {\"text\": ...}",
                          r->path, r->lines.line);
     *piece = (struct text_piece){json_string_value(text), json_string_length(text), true, true};
     return true;
@@ -186,7 +189,7 @@ bool text_reader_next(struct text_reader *r, struct text_piece *piece, struct ta
     return r->is_jsonl ? next_of_jsonl(r, piece, err) : next_of_text(r, piece, err);
 }
 
-/* ---- counting ---------------------------------------------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------------------------------- */
 
 bool text_file_count(const char *path, const volatile sig_atomic_t *stop, uint64_t *n_documents, uint64_t *n_bytes,
                      struct talc_error *err) {

@@ -24,7 +24,8 @@ struct text_piece {
 
 struct text_reader;
 
-/* allow_invalid: bytes that are not UTF-8 become U+FFFD; otherwise they fail, naming their place. `stop` as in input_stream.h. */
+/* allow_invalid: bytes that are not UTF-8 become U+FFFD; otherwise they fail, naming their place. `stop` as in
+ * input_stream.h. */
 struct text_reader *text_reader_open(const char *path, bool allow_invalid, const volatile sig_atomic_t *stop,
                                      struct talc_error *err);
 void text_reader_close(struct text_reader *r); /* NULL is fine */

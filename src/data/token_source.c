@@ -25,8 +25,8 @@ static bool add_shard(struct token_source *source, const char *path, struct talc
     return true;
 }
 
-bool token_source_open(struct token_source *source, const char *folder, const char *split,
-                       const struct data_info *info, struct talc_error *err) {
+bool token_source_open(struct token_source *source, const char *folder, const char *split, const struct data_info *info,
+                       struct talc_error *err) {
     *source = (struct token_source){.vocab_size = (uint32_t)info->vocab_size};
     uint64_t expected = (uint64_t)(strcmp(split, "val") == 0 ? info->val.n_tokens : info->train.n_tokens);
     bool ok = true;

@@ -20,8 +20,8 @@ struct token_source {
 
 /* Maps FOLDER/SPLIT-00000.bin and so on ("train" or "val"); fails when they do not hold as many tokens as `info` says.
  * Reading is safe from several threads. */
-bool token_source_open(struct token_source *source, const char *folder, const char *split,
-                       const struct data_info *info, struct talc_error *err);
+bool token_source_open(struct token_source *source, const char *folder, const char *split, const struct data_info *info,
+                       struct talc_error *err);
 void token_source_close(struct token_source *source);
 
 /* Tokens [first, first + n), which must lie in the source; a token that is not below the vocabulary size fails, naming

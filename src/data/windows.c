@@ -72,8 +72,10 @@ bool windows_open(struct loader *loader, const struct token_source *source, cons
     uint64_t n_needed = options->in_order ? 2 : (uint64_t)options->row_tokens + 1;
     if (options->row_tokens < 1) return talc_fail(err, "rows of %d tokens are not possible", options->row_tokens);
     if (source->n_tokens < n_needed)
-        return talc_fail(err, "the data has %llu tokens, but %llu are needed for one row; give more text or a shorter "
-                              "context", (unsigned long long)source->n_tokens, (unsigned long long)n_needed);
+        return talc_fail(err,
+                         "the data has %llu tokens, but %llu are needed for one row; give more text or a shorter "
+                         "context",
+                         (unsigned long long)source->n_tokens, (unsigned long long)n_needed);
     struct windows *w = malloc(sizeof *w);
     if (!w) return talc_fail(err, "out of memory");
     *w = (struct windows){source, *options};

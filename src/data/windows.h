@@ -10,11 +10,11 @@
 struct window_options {
     int row_tokens;
     uint64_t seed;
-    bool document_mask;  /* each document is a sequence of its own, so that it does not attend to the one before */
-    /* Between documents; -1: the stream is one document. The one before is to predict it; with a mask it then begins the next
-     * one's sequence, since a new text is generated from it. */
+    bool document_mask; /* each document is a sequence of its own, so that it does not attend to the one before */
+    /* Between documents; -1: the stream is one document. The one before is to predict it; with a mask it then begins
+     * the next one's sequence, since a new text is generated from it. */
     int32_t end_of_text;
-    bool in_order;       /* windows from the first token on in their order, the last one padded: every target once */
+    bool in_order; /* windows from the first token on in their order, the last one padded: every target once */
 };
 
 /* The source must outlive the loader. Fails when it does not fill a row (in order: has no target at all). */

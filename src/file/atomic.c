@@ -21,11 +21,11 @@
 #include "base/buffer.h"
 
 #define MAX_TEMPORARY_NAMES 1000 /* of one path in one process */
-#define LOCK_ATTEMPTS 60           /* a process that was killed holds its locks until the kernel has taken it apart */
+#define LOCK_ATTEMPTS 60         /* a process that was killed holds its locks until the kernel has taken it apart */
 #define LOCK_PAUSE_NANOSECONDS 50000000
-#define WALK_OPEN_FOLDERS 16     /* file descriptors nftw may hold */
+#define WALK_OPEN_FOLDERS 16 /* file descriptors nftw may hold */
 
-/* ---- names ------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static bool out_of_memory(struct talc_error *err) { return talc_fail(err, "out of memory"); }
 
@@ -50,7 +50,8 @@ static char *temporary_name(const char *path, int attempt) {
     return n < 0 ? NULL : name;
 }
 
-/* The process id in NAME.tmp-PID or NAME.tmp-PID-N, or 0 when the name is not such a one; *n_name (may be NULL): the bytes of NAME. */
+/* The process id in NAME.tmp-PID or NAME.tmp-PID-N, or 0 when the name is not such a one; *n_name (may be NULL): the
+ * bytes of NAME. */
 static long temporary_pid(const char *name, size_t *n_name) {
     const char *mark = NULL;
     if (n_name) *n_name = strlen(name);
@@ -76,7 +77,7 @@ bool folder_exists(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* ---- making things durable --------------------------------------------------------------------------------------- */
+/* ---- making things durable ------------------------------------------------------------------- */
 
 /* Some file systems cannot sync folders and say EINVAL; there is nothing better to do there. */
 static bool sync_path(const char *path, bool is_folder) {
@@ -148,22 +149,24 @@ bool folder_create(const char *path, struct talc_error *err) {
     return ok;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* Whether what is open as `fd` is what has that name. */
 static bool is_still(int fd, const char *path) {
     struct stat ours, there;
-    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
 }
 
-/* Between making the file and locking it, a sweep may have locked or removed it: then another name is taken. Where locks are not
- * supported (some network file systems) a sweep leaves everything alone. */
+/* Between making the file and locking it, a sweep may have locked or removed it: then another name is taken. Where
+ * locks are not supported (some network file systems) a sweep leaves everything alone. */
 static bool lock_new(int fd, const char *path) {
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
     return is_still(fd, path);
 }
 
-/* The path to write; for a file that is there (perhaps through a link) its real path. What is no file is not replaced by one. */
+/* The path to write; for a file that is there (perhaps through a link) its real path. What is no file is not replaced
+ * by one. */
 static char *file_place(const char *path, struct talc_error *err) {
     struct stat st;
     if (stat(path, &st) != 0) {
@@ -172,7 +175,10 @@ static char *file_place(const char *path, struct talc_error *err) {
         return place;
     }
     if (!S_ISREG(st.st_mode)) {
-        talc_fail(err, S_ISDIR(st.st_mode) ? "%s: is a folder; give the name of a file" : "%s: is not a regular file; give another name", path);
+        talc_fail(err,
+                  S_ISDIR(st.st_mode) ? "%s: is a folder; give the name of a file"
+                                      : "%s: is not a regular file; give another name",
+                  path);
         return NULL;
     }
     char *real = realpath(path, NULL);
@@ -256,7 +262,7 @@ bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struc
     return atomic_file_commit(&f, err);
 }
 
-/* ---- folders ----------------------------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 /* The path without slashes at its end; for a folder that is there (perhaps through a link) its real path. */
 static char *folder_place(const char *path, struct talc_error *err) {
@@ -307,8 +313,8 @@ static void sweep_one(const char *path, long pid) {
         if (errno == ELOOP && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlink(path);
         return;
     }
-    /* Locked, and still what has the name: nobody's any more. What had it when it was opened may have been put in its place since,
-     * and its writer may have taken the name again. */
+    /* Locked, and still what has the name: nobody's any more. What had it when it was opened may have been put in its
+     * place since, and its writer may have taken the name again. */
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, path)) folder_remove(path, NULL);
     close(fd);
 }
@@ -331,7 +337,8 @@ static void sweep(const char *folder, const char *name, const char *const *patte
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         size_t n;
         long pid = temporary_pid(entry->d_name, &n);
-        bool asked = patterns ? is_one_of(patterns, entry->d_name, n) : strlen(name) == n && memcmp(name, entry->d_name, n) == 0;
+        bool asked =
+            patterns ? is_one_of(patterns, entry->d_name, n) : strlen(name) == n && memcmp(name, entry->d_name, n) == 0;
         char *path = pid && asked ? path_join(folder, entry->d_name) : NULL;
         if (path) sweep_one(path, pid);
         free(path);
@@ -439,9 +446,12 @@ bool folder_may_take(const char *path, const struct folder_kind *kind, struct ta
     if (!dir) return errno == ENOENT || errno == ENOTDIR || talc_fail_errno(err, "%s: cannot be looked into", path);
     for (struct dirent *entry; ok && (entry = readdir(dir)) != NULL;) {
         if (is_of_kind(kind, entry->d_name, is_ours)) continue;
-        ok = is_ours ? talc_fail(err, "%s: holds something else too (%s), which would be lost; choose another name", path, entry->d_name)
-                     : talc_fail(err, "%s: is a folder of something else (it has no %s as talc writes it); choose another name", path,
-                                 kind->marker);
+        ok = is_ours
+                 ? talc_fail(err, "%s: holds something else too (%s), which would be lost; choose another name", path,
+                             entry->d_name)
+                 : talc_fail(err,
+                             "%s: is a folder of something else (it has no %s as talc writes it); choose another name",
+                             path, kind->marker);
     }
     closedir(dir);
     return ok;
@@ -460,7 +470,7 @@ bool folder_lock(const char *path, int *fd, struct talc_error *err) {
     return talc_fail(err, "%s: another process is writing there; wait for it, or choose another folder", path);
 }
 
-/* ---- links and leftovers ----------------------------------------------------------------------------------------- */
+/* ---- links and leftovers --------------------------------------------------------------------- */
 
 bool atomic_symlink(const char *target, const char *link_path, struct talc_error *err) {
     bool made = false;
@@ -479,7 +489,7 @@ bool atomic_symlink(const char *target, const char *link_path, struct talc_error
     return ok && sync_parent(link_path, err);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int open_regular(const char *path, size_t *n_bytes, struct talc_error *err) {
     struct stat st;

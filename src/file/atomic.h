@@ -12,8 +12,8 @@
 
 /* A file being written: bytes go to PATH.tmp-PID (PATH.tmp-PID-2, ... if that is taken), which is flock'ed while it is
  * written; commit flushes, fsyncs, renames it to PATH and fsyncs the folder. abort (or a commit that fails) removes the
- * temporary file. After commit or abort the struct is empty; abort on an empty one does nothing. A PATH that is no regular
- * file (a folder, a device, a pipe) is refused. */
+ * temporary file. After commit or abort the struct is empty; abort on an empty one does nothing. A PATH that is no
+ * regular file (a folder, a device, a pipe) is refused. */
 struct atomic_file {
     FILE *stream;           /* write here with stdio; errors are found at commit */
     char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (links are followed) */
@@ -37,34 +37,34 @@ bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_e
 bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err);
 void atomic_folder_abort(struct atomic_folder *f);
 
-/* A kind of folder that talc writes: one is ours if a file `marker` in it holds `text` in its first 4 KiB (others have a settings.json
- * too). `names`, patterns of fnmatch(3) up to NULL, are all that talc puts there. */
+/* A kind of folder that talc writes: one is ours if a file `marker` in it holds `text` in its first 4 KiB (others have
+ * a settings.json too). `names`, patterns of fnmatch(3) up to NULL, are all that talc puts there. */
 struct folder_kind {
     const char *marker, *text;
     const char *const *names;
     bool replaced; /* when it is written again, everything in it is */
 };
-/* Nobody's files are replaced or mixed with ours by mistake: whoever writes a folder that a user names asks this first. True for
- * one that is absent, empty (but for what a write of ours that was killed left behind), or ours; of a folder that is replaced only
- * if nothing of somebody else is in it. */
+/* Nobody's files are replaced or mixed with ours by mistake: whoever writes a folder that a user names asks this first.
+ * True for one that is absent, empty (but for what a write of ours that was killed left behind), or ours; of a folder
+ * that is replaced only if nothing of somebody else is in it. */
 bool folder_may_take(const char *path, const struct folder_kind *kind, struct talc_error *err);
 
-/* Takes a folder for this process alone, until the descriptor *fd is closed or the process ends, however it ends. Waits up
- * to three seconds for one that is just ending. */
+/* Takes a folder for this process alone, until the descriptor *fd is closed or the process ends, however it ends. Waits
+ * up to three seconds for one that is just ending. */
 bool folder_lock(const char *path, int *fd, struct talc_error *err);
 
 /* Points the symbolic link `link_path` at `target` (relative text), replacing what it pointed at, by rename. */
 bool atomic_symlink(const char *target, const char *link_path, struct talc_error *err);
 
-/* Removes leftovers in a folder: NAME.tmp-PID that no process holds locked, where NAME matches one of `names` (as in folder_kind).
- * Quiet: failing to is no error. */
+/* Removes leftovers in a folder: NAME.tmp-PID that no process holds locked, where NAME matches one of `names` (as in
+ * folder_kind). Quiet: failing to is no error. */
 void atomic_sweep(const char *folder, const char *const *names);
 
-bool folder_create(const char *path, struct talc_error *err);         /* with parents, like mkdir -p */
-bool folder_remove(const char *path, struct talc_error *err);         /* with everything in it; absent is fine. Whole or gone */
+bool folder_create(const char *path, struct talc_error *err); /* with parents, like mkdir -p */
+bool folder_remove(const char *path, struct talc_error *err); /* with everything in it; absent is fine. Whole or gone */
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
-char *path_join(const char *folder, const char *name);                /* malloc'ed; NULL when out of memory */
+char *path_join(const char *folder, const char *name); /* malloc'ed; NULL when out of memory */
 
 /* The first bytes of a regular file, at most `capacity`, to tell what it is. */
 bool file_read_head(const char *path, char *head, size_t capacity, size_t *n_bytes, struct talc_error *err);

@@ -1,4 +1,5 @@
-/* gguf.c - see gguf.h. A cursor that never leaves the file reads everything once; later readers trust what it checked. */
+/* gguf.c - see gguf.h. A cursor that never leaves the file reads everything once; later readers trust
+ * what it checked. */
 #include "file/gguf.h"
 
 #include <inttypes.h>
@@ -53,7 +54,7 @@ static size_t type_bytes(uint32_t type) {
     return type < sizeof sizes ? sizes[type] : 0;
 }
 
-/* ==== reading the file once ====================================================================== */
+/* ==== reading the file once =================================================================== */
 
 static bool take_elements(struct cursor *c, uint32_t type, uint64_t n) {
     struct gguf_string ignored;
@@ -94,7 +95,8 @@ static bool read_tensor(struct cursor *c, struct gguf_tensor *t, struct talc_err
     bool ok = take_string(c, &t->name) && t->name.n_bytes <= MAX_KEY_BYTES && take_u32(c, &n_dims);
     if (ok && n_dims > GGUF_MAX_DIMS)
         return talc_fail(err, "tensor \"%.*s\" has %u dimensions; at most %d are possible",
-                         t->name.n_bytes > 80 ? 80 : (int)t->name.n_bytes, t->name.data, (unsigned)n_dims, GGUF_MAX_DIMS);
+                         t->name.n_bytes > 80 ? 80 : (int)t->name.n_bytes, t->name.data, (unsigned)n_dims,
+                         GGUF_MAX_DIMS);
     for (int i = 0; i < GGUF_MAX_DIMS; i++) t->dims[i] = 1;
     for (uint32_t i = 0; ok && i < n_dims; i++) ok = take_u64(c, &t->dims[i]);
     ok = ok && take_u32(c, &t->type) && take_u64(c, &t->offset);
@@ -154,7 +156,7 @@ void gguf_close(struct gguf_file *f) {
     *f = (struct gguf_file){0};
 }
 
-/* ==== values ===================================================================================== */
+/* ==== values ================================================================================== */
 
 const struct gguf_value *gguf_find(const struct gguf_file *f, const char *key) {
     for (size_t i = 0; i < f->n_values; i++)

@@ -1,6 +1,6 @@
-/* gguf.h - reading GGUF files (versions 2 and 3, little-endian; the format of ggml): metadata and where tensors lie. The
- * file is mapped; everything in it is checked before use.
- * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
+/* gguf.h - reading GGUF files (versions 2 and 3, little-endian; the format of ggml): metadata and where tensors lie.
+ * The file is mapped; everything in it is checked
+ * before use. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
 #ifndef TALC_FILE_GGUF_H
 #define TALC_FILE_GGUF_H
 

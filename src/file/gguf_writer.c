@@ -41,9 +41,13 @@ void gguf_put_text(struct gguf_writer *w, const char *key, const char *text) {
     gguf_put_string(w, key, text, strlen(text));
 }
 
-void gguf_put_bool(struct gguf_writer *w, const char *key, bool value) { put_number(put_key(w, key, GGUF_BOOL), value, 1); }
+void gguf_put_bool(struct gguf_writer *w, const char *key, bool value) {
+    put_number(put_key(w, key, GGUF_BOOL), value, 1);
+}
 
-void gguf_put_u32(struct gguf_writer *w, const char *key, uint32_t value) { put_number(put_key(w, key, GGUF_U32), value, 4); }
+void gguf_put_u32(struct gguf_writer *w, const char *key, uint32_t value) {
+    put_number(put_key(w, key, GGUF_U32), value, 4);
+}
 
 void gguf_put_u8s(struct gguf_writer *w, const char *key, const void *bytes, size_t n) {
     buffer_append(put_array(w, key, GGUF_U8, n), bytes, n);

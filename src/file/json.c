@@ -60,9 +60,8 @@ static const json_t *present(const json_t *object, const char *key) {
 
 static const char *type_name(const json_t *value) {
     static const char *const names[] = {
-        [JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "a string",
-        [JSON_INTEGER] = "a number", [JSON_REAL] = "a number",  [JSON_TRUE] = "true",
-        [JSON_FALSE] = "false",      [JSON_NULL] = "null",
+        [JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "a string", [JSON_INTEGER] = "a number",
+        [JSON_REAL] = "a number",    [JSON_TRUE] = "true",      [JSON_FALSE] = "false",     [JSON_NULL] = "null",
     };
     return names[json_typeof(value)];
 }
@@ -81,7 +80,8 @@ bool json_get_int(const json_t *object, const char *key, int64_t fallback, int64
         double x = json_real_value(value);
         if (x != floor(x)) return talc_fail(err, "\"%s\" must be a whole number, not %g", key, x);
         if (fabs(x) > 0x1p53)
-            return talc_fail(err, "\"%s\" is %g, but must be between %lld and %lld", key, x, (long long)min, (long long)max);
+            return talc_fail(err, "\"%s\" is %g, but must be between %lld and %lld", key, x, (long long)min,
+                             (long long)max);
         n = (int64_t)x;
     } else {
         return talc_fail(err, "\"%s\" must be a whole number, not %s", key, type_name(value));

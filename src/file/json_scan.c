@@ -96,7 +96,7 @@ bool json_scan_key(struct json_scan *s, const char **key, size_t *n_bytes, bool 
     return json_scan_string(s, key, n_bytes, err) && expect(s, ':', "a colon is expected", err);
 }
 
-/* ==== strings ==================================================================================== */
+/* ==== strings ================================================================================= */
 
 /* Four hex digits at text[at], -1 if they are not. */
 static int32_t hex4(const struct json_scan *s, size_t at) {
@@ -123,7 +123,8 @@ static bool read_escape(struct json_scan *s, struct talc_error *err) {
     int32_t high = c == 'u' ? hex4(s, s->at + 1) : -1, low = -1;
     if (high < 0) return fail_here(s, "an escape that does not exist", err);
     s->at += 5;
-    if (high >= 0xd800 && high < 0xdc00 && s->at + 1 < s->n_bytes && s->text[s->at] == '\\' && s->text[s->at + 1] == 'u')
+    if (high >= 0xd800 && high < 0xdc00 && s->at + 1 < s->n_bytes && s->text[s->at] == '\\' &&
+        s->text[s->at + 1] == 'u')
         low = hex4(s, s->at + 2);
     if (low >= 0xdc00 && low < 0xe000) {
         high = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
@@ -181,7 +182,7 @@ bool json_scan_integer(struct json_scan *s, int64_t *value, struct talc_error *e
     return true;
 }
 
-/* ==== values ===================================================================================== */
+/* ==== values ================================================================================== */
 
 static bool skip_string(struct json_scan *s, struct talc_error *err) {
     for (s->at++; s->at < s->n_bytes && s->text[s->at] != '"'; s->at++)

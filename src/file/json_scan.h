@@ -42,7 +42,8 @@ bool json_scan_integer(struct json_scan *s, int64_t *value, struct talc_error *e
 /* Any value: text[*begin..*end). Brackets and strings are checked, the rest is for whoever parses it. */
 bool json_scan_skip(struct json_scan *s, size_t *begin, size_t *end, struct talc_error *err);
 
-/* Any value, parsed on its own: *out, which must be NULL before (a second value of one key is refused), is the caller's. */
+/* Any value, parsed on its own: *out, which must be NULL before (a second value of one key is refused), is the
+ * caller's. */
 bool json_scan_parse(struct json_scan *s, const char *name, json_t **out, struct talc_error *err);
 
 /* Only white space is left. */

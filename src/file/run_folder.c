@@ -22,7 +22,9 @@ char *run_folder_find_model(const char *path, bool latest_first, struct talc_err
             return NULL;
         }
     }
-    if (!folder_exists(path)) talc_fail(err, "%s: there is no such folder", path);
-    else talc_fail(err, "%s: no model here: neither config.json, nor best/, nor latest/", path);
+    if (!folder_exists(path))
+        talc_fail(err, "%s: there is no such folder", path);
+    else
+        talc_fail(err, "%s: no model here: neither config.json, nor best/, nor latest/", path);
     return NULL;
 }

@@ -1,4 +1,5 @@
-/* run_folder.h - where the model is in a folder that a user names: in it, or in the best or the latest checkpoint of a run. */
+/* run_folder.h - where the model is in a folder that a user names: in it, or in the best or the latest checkpoint of a
+ * run. */
 #ifndef TALC_FILE_RUN_FOLDER_H
 #define TALC_FILE_RUN_FOLDER_H
 

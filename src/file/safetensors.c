@@ -36,9 +36,9 @@ static const struct {
     const char *name;
     unsigned n_bits;
 } format_dtypes[] = {
-    {"BOOL", 8},    {"F4", 4},       {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},   {"F8_E5M2", 8},
+    {"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},    {"F8_E5M2", 8},
     {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I16", 16},    {"U16", 16},    {"F16", 16}, {"BF16", 16}, {"I32", 32},
-    {"U32", 32},    {"F32", 32},     {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64},
+    {"U32", 32},    {"F32", 32},    {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64},
 };
 
 static unsigned format_dtype_bits(const char *name) {
@@ -55,7 +55,7 @@ char *shape_text(int n_dims, const int64_t *shape, char out[192]) {
     return out;
 }
 
-/* ---- one tensor of a header -------------------------------------------------------------------------------------- */
+/* ---- one tensor of a header ------------------------------------------------------------------ */
 
 static bool read_size(const json_t *value, size_t *out) {
     if (!json_is_integer(value) || json_integer_value(value) < 0) return false;
@@ -116,7 +116,7 @@ static bool read_entry(struct safetensor *t, const json_t *entry, const char *da
     return true;
 }
 
-/* ---- one file ---------------------------------------------------------------------------------------------------- */
+/* ---- one file -------------------------------------------------------------------------------- */
 
 static int compare_offsets(const void *a, const void *b) {
     const struct safetensor *x = a, *y = b;
@@ -137,16 +137,16 @@ static bool check_no_gaps(const struct part *part, const char *data, size_t n_da
         at += t->n_bytes;
     }
     size_t rest = n_data - (size_t)(at - data);
-    return rest == 0 || talc_fail(err, "%s: %zu bytes after the last tensor belong to none; the file is damaged",
-                                  part->path, rest);
+    return rest == 0 ||
+           talc_fail(err, "%s: %zu bytes after the last tensor belong to none; the file is damaged", part->path, rest);
 }
 
 static bool check_metadata(const json_t *metadata, const char *path, struct talc_error *err) {
     const char *key;
     json_t *value;
     if (metadata && !json_is_object(metadata)) return talc_fail(err, "%s: __metadata__ is not an object", path);
-    json_object_foreach((json_t *)metadata, key, value)
-        if (!json_is_string(value)) return talc_fail(err, "%s: __metadata__ \"%.200s\" is not a string", path, key);
+    json_object_foreach((json_t *)metadata, key, value) if (!json_is_string(value)) return talc_fail(
+        err, "%s: __metadata__ \"%.200s\" is not a string", path, key);
     return true;
 }
 
@@ -197,7 +197,7 @@ static void part_close(struct part *part) {
     free(part->path);
 }
 
-/* ---- one file or many behind one handle -------------------------------------------------------------------------- */
+/* ---- one file or many behind one handle ------------------------------------------------------ */
 
 static int compare_names(const void *a, const void *b) {
     const struct safetensor *const *x = a, *const *y = b;
@@ -267,9 +267,9 @@ static bool open_parts(struct safetensors *st, const char *folder, struct talc_e
         if (!open_named_part(st, folder, json_string_value(file), err)) return false;
     }
     if (!list_tensors(st, weight_map, err)) return false;
-    json_object_foreach((json_t *)weight_map, name, file) if (!safetensors_find(st, name))
-        return talc_fail(err, "%s/%.200s: has no tensor \"%.200s\", which " INDEX_NAME " says it has", folder,
-                         json_string_value(file), name);
+    json_object_foreach((json_t *)weight_map, name, file) if (!safetensors_find(st, name)) return talc_fail(
+        err, "%s/%.200s: has no tensor \"%.200s\", which " INDEX_NAME " says it has", folder, json_string_value(file),
+        name);
     return true;
 }
 
@@ -314,7 +314,7 @@ void safetensors_close(struct safetensors *st) {
     free(st);
 }
 
-/* ---- looking at tensors ------------------------------------------------------------------------------------------ */
+/* ---- looking at tensors ---------------------------------------------------------------------- */
 
 size_t safetensors_count(const struct safetensors *st) { return st->n_tensors; }
 
@@ -388,11 +388,13 @@ static size_t finite_prefix(const float *x, size_t n) {
 /* In blocks that are looked at while they are in the cache. */
 static bool read_block(const struct safetensor *t, size_t first, size_t n, float *out, struct talc_error *err) {
     if (!widen(t, first, n, out))
-        return talc_fail(err, "%s: tensor \"%.200s\" has dtype %s, which cannot be read as numbers of a model",
-                         t->file, t->name, t->dtype_text);
+        return talc_fail(err, "%s: tensor \"%.200s\" has dtype %s, which cannot be read as numbers of a model", t->file,
+                         t->name, t->dtype_text);
     size_t at = finite_prefix(out, n);
-    return at == n || talc_fail(err, "%s: number %zu of tensor \"%.200s\" is not finite (%g); the file is damaged, take another copy",
-                                t->file, first + at, t->name, (double)out[at]);
+    return at == n ||
+           talc_fail(err,
+                     "%s: number %zu of tensor \"%.200s\" is not finite (%g); the file is damaged, take another copy",
+                     t->file, first + at, t->name, (double)out[at]);
 }
 
 enum { BLOCK = 4096 };

@@ -48,8 +48,8 @@ const struct safetensor *safetensors_need(const struct safetensors *st, const ch
 /* A value of __metadata__ (of the first part that has the key), or NULL. */
 const char *safetensors_metadata(const struct safetensors *st, const char *key);
 
-/* Elements [first, first + n) as fp32, from F64, F32, F16 or BF16; other types fail, and so does a number that is not finite: in
- * what was trained it is damage, which would show much later or, in a row that no prompt asks for, never. */
+/* Elements [first, first + n) as fp32, from F64, F32, F16 or BF16; other types fail, and so does a number that is not
+ * finite: in what was trained it is damage, which would show much later or, in a row that no prompt asks for, never. */
 bool safetensor_read_f32(const struct safetensor *t, size_t first, size_t n, float *out, struct talc_error *err);
 /* The same check for a tensor whose bytes are taken as they are. */
 bool safetensor_check_finite(const struct safetensor *t, struct talc_error *err);

@@ -58,7 +58,7 @@ void token_shard_read(const struct token_shard *shard, size_t first, size_t n, i
     for (size_t i = 0; i < n; i++) out[i] = (int32_t)token_shard_get(shard, first + i);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_header(struct token_shard_writer *w) {
     char header[TOKEN_SHARD_HEADER_BYTES] = {0};

@@ -111,7 +111,7 @@ void engine_close(struct engine *e) {
 
 int engine_context_length(const struct engine *e) { return e->context; }
 
-/* ---- taking a request ------------------------------------------------------------------------------------------- */
+/* ---- taking a request ------------------------------------------------------------------------ */
 
 static int common_prefix(const struct slot *slot, const int32_t *prompt, int n) {
     int most = slot->n_computed < n ? slot->n_computed : n, i = 0;
@@ -163,7 +163,7 @@ bool engine_submit(struct engine *e, struct generation *g, struct talc_error *er
     return true;
 }
 
-/* ---- finishing --------------------------------------------------------------------------------------------------- */
+/* ---- finishing ------------------------------------------------------------------------------- */
 
 static void finish(struct engine *e, struct generation *g, enum finish_reason reason) {
     e->slots[g->stream].generation = NULL;
@@ -219,7 +219,7 @@ static bool accept_token(struct engine *e, int i, int32_t id, float logp) {
     return ok && buffer_ok(&g->text);
 }
 
-/* ---- a step ------------------------------------------------------------------------------------------------------ */
+/* ---- a step ---------------------------------------------------------------------------------- */
 
 /* Adds up to `room` uncomputed tokens of slot i to the batch. */
 static int add_to_batch(struct engine *e, struct batch *batch, int i, int room) {

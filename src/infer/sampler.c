@@ -79,7 +79,7 @@ static float log_probability(const float *logits, int n, int32_t id) {
     return (float)((double)(logits[id] - max) - log(sum));
 }
 
-/* ---- candidates in order, as far as they are needed ---------------------------------------------------------------- */
+/* ---- candidates in order, as far as they are needed ------------------------------------------ */
 
 /* Equal ones by id, so that the order is one. */
 static bool is_likelier(const struct candidate *a, const struct candidate *b) {
@@ -102,8 +102,8 @@ static void rank_begin(struct sampler *s) {
     for (int i = s->n_left / 2 - 1; i >= 0; i--) sift_down(s->candidates, s->n_left, i);
 }
 
-/* The candidate that is rank-th, from 0: those before it have been asked for. They stand at the end of the array, the heap of the
- * others before them; of a large vocabulary few are ever asked for. */
+/* The candidate that is rank-th, from 0: those before it have been asked for. They stand at the end of the array, the
+ * heap of the others before them; of a large vocabulary few are ever asked for. */
 static struct candidate *ranked(struct sampler *s, int rank) {
     struct candidate *c = s->candidates;
     if (s->vocab_size - s->n_left <= rank) {
@@ -115,14 +115,15 @@ static struct candidate *ranked(struct sampler *s, int rank) {
     return &c[s->vocab_size - 1 - rank];
 }
 
-/* ---- drawing ------------------------------------------------------------------------------------------------------- */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 static double weigh(struct candidate *c, float best, float temperature) {
     c->probability = (float)exp((double)((c->logit - best) / temperature));
     return (double)c->probability;
 }
 
-/* How many of the likeliest candidates survive top-k, top-p and min-p; *total of their probabilities, that of the likeliest being 1. */
+/* How many of the likeliest candidates survive top-k, top-p and min-p; *total of their probabilities, that of the
+ * likeliest being 1. */
 static int cut_off(struct sampler *s, const struct sampling *o, double *total) {
     float best = s->candidates[0].logit; /* of a heap */
     int n = o->top_k > 0 && o->top_k < s->vocab_size ? o->top_k : s->vocab_size, kept = 0;

@@ -1,6 +1,7 @@
 /* sampler.h - from logits to the next token.
  *
- * In order: repetition penalty, temperature, top-k, top-p, min-p, then one draw. Temperature 0 is greedy (ties: lowest id). */
+ * In order: repetition penalty, temperature, top-k, top-p, min-p, then one draw. Temperature 0 is greedy (ties: lowest
+ * id). */
 #ifndef TALC_INFER_SAMPLER_H
 #define TALC_INFER_SAMPLER_H
 
@@ -29,7 +30,7 @@ void sampler_close(struct sampler *sampler);
 
 /* Draws a token from `logits` [vocab_size]; `context` are the tokens so far. *logp (may be NULL) is the natural
  * logarithm of the token's probability under the model itself (temperature 1, nothing cut off). */
-int32_t sampler_pick(struct sampler *sampler, const struct sampling *options, const float *logits, const int32_t *context,
-                     int n_context, struct rng *rng, float *logp);
+int32_t sampler_pick(struct sampler *sampler, const struct sampling *options, const float *logits,
+                     const int32_t *context, int n_context, struct rng *rng, float *logp);
 
 #endif

@@ -38,8 +38,10 @@ void stream_text_append(struct buffer *out, const char *text, size_t n) {
     for (size_t i = 0; i < n;) {
         int32_t c;
         int step = utf8_decode(text + i, n - i, &c);
-        if (c < 0) buffer_append(out, "\xef\xbf\xbd", 3);
-        else buffer_append(out, text + i, (size_t)step);
+        if (c < 0)
+            buffer_append(out, "\xef\xbf\xbd", 3);
+        else
+            buffer_append(out, text + i, (size_t)step);
         i += (size_t)step;
     }
 }

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stddef.h>
 
-/* ---- checks ------------------------------------------------------------------------------------------------------ */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 /* Limits so wide that no model meets them, and so narrow that no product of them leaves 63 bits. */
 static const struct size_rule {
@@ -60,10 +60,10 @@ bool arch_check(const struct arch *a, struct talc_error *err) {
     return check_layers(a, err) && check_ids(a, err);
 }
 
-/* ---- arithmetic -------------------------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
-/* Mean number of keys that a token of a text of `context` tokens sees, to within half a key: half of the context; with a
- * window w, half of w for the first w tokens and w from there on. */
+/* Mean number of keys that a token of a text of `context` tokens sees, to within half a key: half of the context; with
+ * a window w, half of w for the first w tokens and w from there on. */
 static double mean_keys(int window, double context) {
     double w = window;
     return window > 0 && w < context ? w - w * w / (2 * context) : context / 2;
@@ -75,10 +75,10 @@ double arch_train_flops(const struct arch *a, int context) {
     return 6 * matrices + 12.0 * a->n_heads * a->head_dim * keys;
 }
 
-/* ---- shapes ------------------------------------------------------------------------------------------------------ */
+/* ---- shapes ---------------------------------------------------------------------------------- */
 
-/* Every other layer is banded, the first is dense. The paper gives no width of the band; 128 is the stride of the Sparse
- * Transformer that it follows (Child et al. 2019, 5.2). */
+/* Every other layer is banded, the first is dense. The paper gives no width of the band; 128 is the stride of the
+ * Sparse Transformer that it follows (Child et al. 2019, 5.2). */
 void arch_paper_attention(struct arch *a) {
     const int band = 128;
     for (int l = 1; l < a->n_layers; l += 2) a->layers[l].window = band;
@@ -91,8 +91,8 @@ bool arch_from_depth(int depth, int vocab_size, struct arch *a, struct talc_erro
         return talc_fail(err, "a depth of %d was asked for; it must be 1 to %d", depth, ARCH_MAX_DEPTH);
     bool small = depth < 8, large = depth >= 20;
     *a = (struct arch){.family = "qwen3", .vocab_size = vocab_size, .n_layers = depth};
-    a->hidden_size = (small ? 32 : 64) * depth;   /* width grows with depth; a small model would be slow at 64 a layer */
-    a->head_dim = small ? 32 : large ? 128 : 64;  /* so that a narrow model still has several heads */
+    a->hidden_size = (small ? 32 : 64) * depth;  /* width grows with depth; a small model would be slow at 64 a layer */
+    a->head_dim = small ? 32 : large ? 128 : 64; /* so that a narrow model still has several heads */
     a->n_heads = (a->hidden_size + a->head_dim - 1) / a->head_dim; /* heads as wide as the model, or a little wider */
     a->n_kv_heads = a->n_heads;
     if (depth >= 12) { /* from here on the cache is what limits serving: two heads share a key and a value */

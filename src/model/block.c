@@ -3,18 +3,16 @@
  *   middle = input + out(attention(qkv(norm(input))))
  *   output = middle + down(activation(up(norm(middle))))
  *
- * The additions are done by the norm that follows (ops.h): a block leaves `middle` and a delta, and the next block (or the
- * final norm) adds them. The last block goes on after its attention with the rows that the head wants: of a chat only the
- * answers are learnt, of a prompt only the last token is asked. */
+ * The additions are done by the norm that follows (ops.h): a block leaves `middle` and a delta, and the next block (or
+ * the final norm) adds them. The last block goes on after its attention with the rows that the head wants: of a chat
+ * only the answers are learnt, of a prompt only the last token is asked. */
 #include <math.h>
 
 #include "model/run_internal.h"
 
 static struct qkv_options qkv_options(const struct arch *a) {
-    return (struct qkv_options){.n_heads = a->n_heads,
-                                .n_kv_heads = a->n_kv_heads,
-                                .head_dim = a->head_dim,
-                                .norm_epsilon = a->norm_epsilon};
+    return (struct qkv_options){
+        .n_heads = a->n_heads, .n_kv_heads = a->n_kv_heads, .head_dim = a->head_dim, .norm_epsilon = a->norm_epsilon};
 }
 
 static struct qkv_tensors qkv_tensors(const struct run *run, int layer, const struct layer_activations *a) {
@@ -56,7 +54,7 @@ static struct attention_tensors attention_tensors(const struct run *run, int lay
                                       .lse = a->lse};
 }
 
-/* ---- forward ----------------------------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 /* input = x + delta, which may be absent. */
 static void attention_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor x,
@@ -108,8 +106,8 @@ void block_forward(struct run *run, int layer) {
     down_forward(run, layer, &a, delta);
 }
 
-/* The bits of forward: the same operations on the same input, with the same masks. What the block added last to the stream is
- * not needed. */
+/* The bits of forward: the same operations on the same input, with the same masks. What the block added last to the
+ * stream is not needed. */
 void block_recompute(struct run *run, int layer) {
     struct layer_activations a = layer_rows(run, layer);
     struct tensor delta = workspace_rows(run, a.middle.rows).delta;
@@ -118,7 +116,7 @@ void block_recompute(struct run *run, int layer) {
     up_forward(run, layer, &a, delta);
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* The gradient of a branch's output: the stream's own, or, where the branch was dropped, a masked copy. */
 static struct tensor branch_gradient(struct run *run, const struct workspace *w, uint32_t site) {
@@ -155,7 +153,8 @@ static void unpick_rows(struct run *run, const struct workspace *picked, const s
     ops->scatter_add_rows(s, all->d_attended, picked->d_q, run->head_rows);
 }
 
-static void attention_backward(struct run *run, int layer, const struct layer_activations *a, const struct workspace *w) {
+static void attention_backward(struct run *run, int layer, const struct layer_activations *a,
+                               const struct workspace *w) {
     const struct block *b = &run->model->blocks[layer];
     struct attention_options attention = attention_options(run, layer);
     struct attention_tensors tensors = attention_tensors(run, layer, a);
@@ -163,8 +162,8 @@ static void attention_backward(struct run *run, int layer, const struct layer_ac
     run->stream->ops->attention_backward(run->stream, &attention, &tensors, &gradients);
     struct qkv_options qkv = qkv_options(&run->model->arch);
     struct qkv_tensors heads = qkv_tensors(run, layer, a);
-    run->stream->ops->qkv_backward(run->stream, &qkv, &heads, w->qkv, gradient_of(b->q_norm), gradient_of(b->k_norm), w->d_q,
-                                   w->d_k, w->d_v);
+    run->stream->ops->qkv_backward(run->stream, &qkv, &heads, w->qkv, gradient_of(b->q_norm), gradient_of(b->k_norm),
+                                   w->d_q, w->d_k, w->d_v);
     linear_backward(run, &b->qkv, w->d_hidden, w->qkv, a->normed);
     norm_backward(run, &b->attention_norm, w->d_residual, w->d_hidden, a->input, a->attention_stats);
 }

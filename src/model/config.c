@@ -1,4 +1,5 @@
-/* config.c - Hugging Face's config.json to an arch and back. What a file asks for and talc does not do is refused by name. */
+/* config.c - Hugging Face's config.json to an arch and back. What a file asks for and talc does not do is refused by
+ * name. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include "file/json.h"
 #include "model/arch.h"
 
-/* ---- reading one key --------------------------------------------------------------------------------------------- */
+/* ---- reading one key ------------------------------------------------------------------------- */
 
 /* A size; a fallback of 0 means that the key must be there. Limits that depend on meaning are arch_check's. */
 static bool get_size(const json_t *c, const char *key, int fallback, int *out, struct talc_error *err) {
@@ -48,9 +49,11 @@ static bool need_null(const json_t *c, const char *key, struct talc_error *err) 
 }
 
 /* Dropout has three keys and talc has one. */
-static bool get_dropout(const json_t *c, const char *attention_key, double fallback, struct arch *a, struct talc_error *err) {
+static bool get_dropout(const json_t *c, const char *attention_key, double fallback, struct arch *a,
+                        struct talc_error *err) {
     float embedding, residual;
-    if (!get_float(c, attention_key, fallback, &a->dropout, err) || !get_float(c, "embd_pdrop", fallback, &embedding, err) ||
+    if (!get_float(c, attention_key, fallback, &a->dropout, err) ||
+        !get_float(c, "embd_pdrop", fallback, &embedding, err) ||
         !get_float(c, "resid_pdrop", fallback, &residual, err))
         return false;
     if (a->dropout == embedding && a->dropout == residual) return true;
@@ -74,15 +77,17 @@ static bool get_windows(const json_t *c, struct arch *a, struct talc_error *err)
         const char *type = json_string_value(json_array_get(types, (size_t)l));
         bool slides = json_is_array(types) ? type && strcmp(type, "sliding_attention") == 0 : window > 0 && l >= first;
         if (json_is_array(types) && !slides && (!type || strcmp(type, "full_attention") != 0))
-            return talc_fail(err, "layer_types[%d] is '%.40s', which talc does not do", l, type ? type : "not a string");
+            return talc_fail(err, "layer_types[%d] is '%.40s', which talc does not do", l,
+                             type ? type : "not a string");
         if (slides && window == 0)
-            return talc_fail(err, "layer %d has sliding_attention, but use_sliding_window and sliding_window give no window", l);
+            return talc_fail(
+                err, "layer %d has sliding_attention, but use_sliding_window and sliding_window give no window", l);
         a->layers[l].window = slides ? (int)window : 0;
     }
     return true;
 }
 
-/* ---- families ---------------------------------------------------------------------------------------------------- */
+/* ---- families -------------------------------------------------------------------------------- */
 
 static const struct activation_name {
     const char *name;
@@ -114,9 +119,11 @@ static bool read_gpt2(const json_t *c, struct arch *a, struct talc_error *err) {
         !get_size(c, "n_ctx", 1024, &n_ctx, err) || !get_size(c, "n_positions", n_ctx, &a->context_length, err) ||
         !get_size(c, "n_inner", 4 * a->hidden_size, &a->intermediate_size, err) ||
         !get_float(c, "layer_norm_epsilon", 1e-5, &a->norm_epsilon, err) || !get_gpt2_activation(c, a, err) ||
-        !need_bool(c, "scale_attn_weights", true, err) || !need_bool(c, "scale_attn_by_inverse_layer_idx", false, err) ||
+        !need_bool(c, "scale_attn_weights", true, err) ||
+        !need_bool(c, "scale_attn_by_inverse_layer_idx", false, err) ||
         !need_bool(c, "add_cross_attention", false, err) || !get_dropout(c, "attn_pdrop", 0.1, a, err) ||
-        !json_get_bool(c, "tie_word_embeddings", true, &a->tie_embeddings, err) || !json_get_bool(c, "bias", true, &bias, err))
+        !json_get_bool(c, "tie_word_embeddings", true, &a->tie_embeddings, err) ||
+        !json_get_bool(c, "bias", true, &bias, err))
         return false;
     if (a->hidden_size % a->n_heads != 0)
         return talc_fail(err, "n_embd %d is not a multiple of n_head %d", a->hidden_size, a->n_heads);
@@ -142,7 +149,8 @@ static bool get_rope(const json_t *c, struct arch *a, struct talc_error *err) {
             !get_float(rope, "rope_theta", (double)base, &base, err) ||
             !get_float(rope, "partial_rotary_factor", 1, &part, err))
             return talc_fail_in(err, "%s", keys[i]);
-        if (strcmp(type, "default") != 0) return talc_fail(err, "%s asks for '%.40s', which talc does not do", keys[i], type);
+        if (strcmp(type, "default") != 0)
+            return talc_fail(err, "%s asks for '%.40s', which talc does not do", keys[i], type);
         if (part != 1) return talc_fail(err, "%s rotates a part of a head, which talc does not do", keys[i]);
         if (json_object_get(rope, "full_attention") || json_object_get(rope, "sliding_attention"))
             return talc_fail(err, "%s differs from layer to layer, which talc does not do for this family", keys[i]);
@@ -255,7 +263,7 @@ static const struct family *find_family(const char *name) {
     return NULL;
 }
 
-/* ---- the file ---------------------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static bool read_config(const json_t *c, struct arch *a, struct talc_error *err) {
     const char *type;

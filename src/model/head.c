@@ -57,7 +57,8 @@ bool run_stats(struct run *run, float inverse_temperature, float *stats, struct 
     return copy_stats(run, inverse_temperature, stats, err);
 }
 
-/* Every chunk: logits, statistics where they are not known yet, then the gradients of logits, hidden states and head. */
+/* Every chunk: logits, statistics where they are not known yet, then the gradients of logits, hidden
+ * states and head. */
 static bool head_backward(struct run *run, float inverse_temperature, const float *stat_grads, bool with_stats,
                           struct talc_error *err) {
     const struct ops *ops = run->stream->ops;

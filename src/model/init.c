@@ -1,5 +1,5 @@
-/* init.c - how a new model begins: every parameter drawn from a stream of random numbers of its own, so that neither order
- * nor threads matter. */
+/* init.c - how a new model begins: every parameter drawn from a stream of random numbers of its own, so that neither
+ * order nor threads matter. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ static double deviation_of(const struct model *m, const struct parameter *p, enu
     }
 }
 
-/* ---- normal numbers on all threads ------------------------------------------------------------------------------- */
+/* ---- normal numbers on all threads ----------------------------------------------------------- */
 
 enum { TASK_FLOATS = 1 << 14 };
 
@@ -68,7 +68,8 @@ bool model_initialize(struct model *m, enum init_scheme scheme, uint64_t seed, s
         if (n > largest) largest = n;
     }
     float *host = malloc(largest * sizeof *host);
-    if (!host) return talc_fail(err, "out of memory to draw the largest parameter (%.1f MiB)", (double)largest * 4 / 1048576);
+    if (!host)
+        return talc_fail(err, "out of memory to draw the largest parameter (%.1f MiB)", (double)largest * 4 / 1048576);
     bool ok = true;
     for (int i = 0; ok && i < m->n_parameters; i++) {
         const struct parameter *p = &m->parameters[i];

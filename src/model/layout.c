@@ -11,14 +11,22 @@ void layout_before(const struct arch *a, struct layout_entry out[LAYOUT_BEFORE])
     const int64_t h = a->hidden_size, v = a->vocab_size, context = a->context_length;
     const struct layout_entry entries[LAYOUT_BEFORE] = {
         {"embedding.weight", ROLE_EMBEDDING, BY_ROWS, true, v, h, offsetof(struct model, embedding), {0}},
-        {"positions.weight", ROLE_POSITION, WHOLE, a->learned_positions, context, h, offsetof(struct model, positions), {0}},
+        {"positions.weight",
+         ROLE_POSITION,
+         WHOLE,
+         a->learned_positions,
+         context,
+         h,
+         offsetof(struct model, positions),
+         {0}},
     };
     memcpy(out, entries, sizeof entries);
 }
 
 void layout_block(const struct arch *a, struct layout_entry out[LAYOUT_BLOCK]) {
     const int64_t h = a->hidden_size, f = a->intermediate_size, d = a->head_dim;
-    const int64_t q = a->n_heads * d, kv = a->n_kv_heads * d, qkv = q + 2 * kv, up = a->activation == ACTIVATION_SWIGLU ? 2 * f : f;
+    const int64_t q = a->n_heads * d, kv = a->n_kv_heads * d, qkv = q + 2 * kv,
+                  up = a->activation == ACTIVATION_SWIGLU ? 2 * f : f;
     const struct layout_entry entries[LAYOUT_BLOCK] = {
         {"attention_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct block, attention_norm.weight), {0}},
         {"attention_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct block, attention_norm.bias), {0}},
@@ -48,7 +56,7 @@ void layout_after(const struct arch *a, struct layout_entry out[LAYOUT_AFTER]) {
     memcpy(out, entries, sizeof entries);
 }
 
-/* ---- sums -------------------------------------------------------------------------------------------------------- */
+/* ---- sums ------------------------------------------------------------------------------------ */
 
 enum measure { COUNT_ALL, COUNT_MATRICES, COUNT_PADDED, COUNT_BYTES, COUNT_BYTES_BF16 };
 

@@ -1,5 +1,5 @@
-/* layout.h - the one list of a model's parameters: which there are, their shapes, their order in memory. Memory, counts,
- * files and the pointers of struct block all come from it. */
+/* layout.h - the one list of a model's parameters: which there are, their shapes, their order in memory. Memory,
+ * counts, files and the pointers of struct block all come from it. */
 #ifndef TALC_MODEL_LAYOUT_H
 #define TALC_MODEL_LAYOUT_H
 
@@ -11,7 +11,7 @@ struct layout_entry {
     int shard_axis;
     bool present; /* in this arch; shapes are given either way */
     int64_t rows, cols;
-    size_t place; /* offset of the pointer to it in struct block, outside the blocks in struct model */
+    size_t place;             /* offset of the pointer to it in struct block, outside the blocks in struct model */
     int64_t parts[MAX_PARTS]; /* see struct parameter */
 };
 
@@ -28,7 +28,8 @@ static inline int64_t layout_entry_floats(const struct layout_entry *e) {
     return (e->rows * e->cols + LAYOUT_ALIGN_FLOATS - 1) / LAYOUT_ALIGN_FLOATS * LAYOUT_ALIGN_FLOATS;
 }
 int64_t layout_floats(const struct arch *arch);
-/* What matrices and tables are kept in where `weights` was asked for, and norms and biases always; bytes of all parameters. */
+/* What matrices and tables are kept in where `weights` was asked for, and norms and biases always; bytes of all
+ * parameters. */
 enum dtype layout_dtype(enum parameter_role role, enum dtype weights);
 size_t layout_entry_bytes(const struct layout_entry *e, enum dtype weights);
 size_t layout_bytes(const struct arch *arch, enum dtype weights);

@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "model/arch.h"
 
-/* ---- parameters ------------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 enum { MAX_PARTS = 3 };
 enum parameter_role { ROLE_EMBEDDING, ROLE_POSITION, ROLE_MATRIX, ROLE_HEAD, ROLE_NORM, ROLE_BIAS };
@@ -17,14 +17,16 @@ enum parameter_role { ROLE_EMBEDDING, ROLE_POSITION, ROLE_MATRIX, ROLE_HEAD, ROL
 struct parameter {
     char name[64]; /* "blocks.3.qkv.weight" */
     enum parameter_role role;
-    int layer;      /* -1 outside the blocks */
-    int shard_axis; /* the axis tensor parallelism cuts: 0 rows, 1 columns, -1 none */
-    struct tensor value, gradient; /* [rows, cols], F32 or BF16, and F32; the gradient is absent in a model that is not trained */
-    int64_t offset;                /* of its gradient, in floats, in a vector of all */
-    int64_t parts[MAX_PARTS]; /* rows of the matrices that are fused in it (q, k and v; gate and up); zeros: it is one */
+    int layer;                /* -1 outside the blocks */
+    int shard_axis;           /* the axis tensor parallelism cuts: 0 rows, 1 columns, -1 none */
+    struct tensor value;      /* [rows, cols], F32 or BF16 */
+    struct tensor gradient;   /* the same in F32; absent in a model that is not trained */
+    int64_t offset;           /* of its gradient, in floats, in a vector of all */
+    int64_t parts[MAX_PARTS]; /* rows of the matrices fused in it (q, k and v; gate and up); zeros: it is one */
 };
 
-/* The only way to multiply by weights: y = x W^T + b. What varies (adapters, quantised weights, scales) is added here. */
+/* The only way to multiply by weights: y = x W^T + b. What varies (adapters, quantised weights, scales)
+ * is added here. */
 struct linear {
     struct parameter *weight; /* [out, in] */
     struct parameter *bias;   /* [1, out] or NULL */
@@ -39,7 +41,7 @@ struct block {
     struct linear qkv;                 /* rows: heads of q, then k, then v */
     struct parameter *q_norm, *k_norm; /* [1, head_dim] or NULL */
     struct linear out;
-    struct linear up;                  /* SwiGLU: gate rows, then up rows */
+    struct linear up; /* SwiGLU: gate rows, then up rows */
     struct linear down;
 };
 
@@ -51,41 +53,42 @@ struct model {
     struct parameter *embedding, *positions; /* positions: NULL with rope */
     struct block *blocks;
     struct norm final_norm;
-    struct linear head; /* its weight is `embedding` when tied */
+    struct linear head;  /* its weight is `embedding` when tied */
     struct tensor *rope; /* per layer [context, head_dim]; layers of one base share; absent with learned positions */
-    struct tensor values, gradients; /* all gradients as one vector [1, n]; all parameters too (as bytes, U8, where some are BF16) */
+    struct tensor values,
+        gradients; /* all gradients as one vector [1, n]; all parameters too (as bytes, U8, where some are BF16) */
     void *memory;
 };
 
 struct model_options {
     bool gradients;     /* to be trained */
-    enum dtype weights; /* DTYPE_BF16: matrices and tables are kept in bf16 (norms and biases in fp32); else all in fp32 */
+    enum dtype weights; /* DTYPE_BF16: matrices and tables in bf16 (norms and biases in fp32); else all in fp32 */
 };
 /* Takes zeroed parameters (and gradients). options NULL: as all zero. */
-bool model_open(struct model *model, const struct arch *arch, struct stream *stream, const struct model_options *options,
-                struct talc_error *err);
+bool model_open(struct model *model, const struct arch *arch, struct stream *stream,
+                const struct model_options *options, struct talc_error *err);
 void model_close(struct model *model);
 
-/* Numbers [first, first + n) of a parameter from floats, which are rounded to the nearest where it is kept in bf16 and must not be
- * used until the stream is synchronized (they are overwritten then); and to floats. */
+/* Numbers [first, first + n) of a parameter from floats, which are rounded to the nearest where it is kept in bf16 and
+ * must not be used until the stream is synchronized (they are overwritten then); and to floats. */
 void parameter_write(struct model *model, const struct parameter *p, int64_t first, size_t n, float *floats);
 void parameter_read(const struct model *model, const struct parameter *p, int64_t first, size_t n, float *floats);
 
 /* How a new model begins. Norms are 1 and biases 0; the rest is normal, with these standard deviations:
  * INIT_GPT2 (Radford et al. 2019): 0.02, the projections onto the residual stream 0.02 / sqrt(2 n_layers).
- * INIT_ZERO_OUT: embedding 1 (0.02 where the head is tied to it), positions 0.02, matrices 1/sqrt(fan_in), the projections
- * onto the residual stream 0, so that every block begins as the identity, head 0.001. */
+ * INIT_ZERO_OUT: embedding 1 (0.02 where the head is tied to it), positions 0.02, matrices 1/sqrt(fan_in), the
+ * projections onto the residual stream 0, so that every block begins as the identity, head 0.001. */
 enum init_scheme { INIT_GPT2, INIT_ZERO_OUT };
 bool model_initialize(struct model *model, enum init_scheme scheme, uint64_t seed, struct talc_error *err);
 
-/* A Hugging Face folder: config.json and model.safetensors (or its parts), of F32, F16, BF16 or F64. Every tensor that the
- * config asks for must be there with its shape; one that nobody asks for is refused by name; both before memory is taken.
- * Writing puts both files, in F32, into an existing folder (the caller makes the folder atomic). */
-bool model_load_folder(struct model *model, const char *folder, struct stream *stream, const struct model_options *options,
-                       struct talc_error *err);
+/* A Hugging Face folder: config.json and model.safetensors (or its parts), of F32, F16, BF16 or F64. Every tensor that
+ * the config asks for must be there with its shape; one that nobody asks for is refused by name; both before memory is
+ * taken. Writing puts both files, in F32, into an existing folder (the caller makes the folder atomic). */
+bool model_load_folder(struct model *model, const char *folder, struct stream *stream,
+                       const struct model_options *options, struct talc_error *err);
 bool model_save_folder(const struct model *model, const char *folder, struct talc_error *err);
 
-/* ---- runs ------------------------------------------------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 /* One ragged batch, in host memory: n_sequences pieces of text laid end to end. */
 struct batch {
@@ -99,17 +102,17 @@ struct batch {
     /* Which tokens go on to the head, ascending: what is asked of the others ends with their keys and values. */
     const int32_t *head_rows; /* [n_head_rows]; NULL: all tokens */
     int n_head_rows;
-    const int32_t *targets;   /* [n_head_rows]: the token after each of them; NULL when inferring */
+    const int32_t *targets; /* [n_head_rows]: the token after each of them; NULL when inferring */
 };
 
 struct run_options {
-    int max_tokens;      /* of a batch */
-    int max_sequences;   /* of a batch */
-    bool training;       /* keep activations for backward */
-    bool recompute;      /* keep only the input of each layer, and compute its activations again in backward: the same bits, for
-                            about a quarter more arithmetic */
-    int head_chunk;      /* rows of logits at a time; 0: a good number */
-    enum dtype compute;  /* of matmuls: DTYPE_F32 or DTYPE_BF16 */
+    int max_tokens;    /* of a batch */
+    int max_sequences; /* of a batch */
+    bool training;     /* keep activations for backward */
+    bool recompute; /* keep only the input of each layer, and compute its activations again in backward: the same bits,
+                       for about a quarter more arithmetic */
+    int head_chunk; /* rows of logits at a time; 0: a good number */
+    enum dtype compute; /* of matmuls: DTYPE_F32 or DTYPE_BF16 */
     /* inference: */
     int kv_block_tokens; /* tokens in a block of the cache; 0: no cache */
     int kv_blocks;       /* blocks in all */
@@ -124,19 +127,19 @@ struct run {
     struct model *model;
     struct stream *stream;
     struct run_options options;
-    bool dropout;             /* apply the model's dropout (training passes; not validation) */
-    uint64_t seed, counter;   /* of the dropout masks: counter is raised by whoever runs the steps */
-    /* Called with the layer's number: before a layer's forward and before its backward, where parameters are fetched; after
-     * its backward, where gradients are sent. May be NULL. */
+    bool dropout;           /* apply the model's dropout (training passes; not validation) */
+    uint64_t seed, counter; /* of the dropout masks: counter is raised by whoever runs the steps */
+    /* Called with the layer's number: before a layer's forward and before its backward, where parameters are fetched;
+     * after its backward, where gradients are sent. May be NULL. */
     void (*before_layer)(void *context, int layer);
     void (*after_layer_backward)(void *context, int layer);
     void *hook_context;
 
-    struct arena arena;       /* device memory of all tensors below */
-    struct pass *pass;        /* of the current batch, on the host */
+    struct arena arena; /* device memory of all tensors below */
+    struct pass *pass;  /* of the current batch, on the host */
     struct tensor tokens, positions, starts, targets, lengths, slots, blocks, head_rows, wanted, rng;
-    struct tensor hidden;     /* [n_head_rows, h] after the final norm */
-    struct tensor logits;     /* [head_chunk, V] */
+    struct tensor hidden;            /* [n_head_rows, h] after the final norm */
+    struct tensor logits;            /* [head_chunk, V] */
     struct tensor stats, stat_grads; /* [n_head_rows, TOKEN_STATS] */
     struct tensor *keys, *values;    /* per layer: cache rows [kv_blocks * kv_block_tokens, Gd] */
     struct layer_activations *layers;
@@ -148,34 +151,35 @@ size_t run_bytes(const struct arch *arch, const struct run_options *options);
 bool run_open(struct run *run, struct model *model, const struct run_options *options, struct talc_error *err);
 void run_close(struct run *run);
 
-/* Copies a batch to the device and runs the blocks: `hidden` is then ready. False on a batch that does not fit or names a
- * token, position, slot or block that does not exist. A run with a cache takes batches with lengths, slots and blocks; one
- * without takes sequences that begin at position 0 and bring all their keys. */
+/* Copies a batch to the device and runs the blocks: `hidden` is then ready. False on a batch that does not fit or names
+ * a token, position, slot or block that does not exist. A run with a cache takes batches with lengths, slots and
+ * blocks; one without takes sequences that begin at position 0 and bring all their keys. */
 bool run_forward(struct run *run, const struct batch *batch, struct talc_error *err);
 
 /* Inference: logits of the head rows [n_head_rows, V] to host memory, head_chunk rows at a time. */
 bool run_logits(struct run *run, float *logits, struct talc_error *err);
 
-/* Training, general: statistics of the head rows to host memory ([n_head_rows, TOKEN_STATS]); then, at the same inverse temperature,
- * backward from the gradients of the statistics, adding to the parameters' gradients. Logits are computed again in chunks;
- * never stored whole. run_stats alone also serves runs that are not for training. */
+/* Training, general: statistics of the head rows to host memory ([n_head_rows, TOKEN_STATS]); then, at the same inverse
+ * temperature, backward from the gradients of the statistics, adding to the parameters' gradients. Logits are computed
+ * again in chunks; never stored whole. run_stats alone also serves runs that are not for training. */
 bool run_stats(struct run *run, float inverse_temperature, float *stats, struct talc_error *err);
 bool run_backward(struct run *run, float inverse_temperature, const float *stat_grads, struct talc_error *err);
 
-/* Training where the gradients are known beforehand (pretrain, SFT: d_logp = -weight): statistics and backward with each
- * chunk of logits computed once. `stats` may be `stat_grads`. */
+/* Training where the gradients are known beforehand (pretrain, SFT: d_logp = -weight): statistics and backward with
+ * each chunk of logits computed once. `stats` may be `stat_grads`. */
 bool run_stats_backward(struct run *run, float inverse_temperature, const float *stat_grads, float *stats,
                         struct talc_error *err);
 
-/* The i-th tensor that the last training pass has kept, in the order of computation, and its name ("blocks.3.attention"); with
- * `recompute` only the inputs of layers. False past the last one. For finding where a pass went wrong. */
+/* The i-th tensor that the last training pass has kept, in the order of computation, and its name
+ * ("blocks.3.attention"); with `recompute` only the inputs of layers. False past the last one. For finding where a pass
+ * went wrong. */
 bool run_activation(const struct run *run, int i, char name[64], struct tensor *out);
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
-/* What training or serving a model takes, by component, in bytes: the same function feeds the printed table, `talc plan`
- * and the allocation itself. The rotary tables are counted with the workspace; AdamW's two moments are the optimizer's. A
- * size that cannot be addressed is SIZE_MAX. */
+/* What training or serving a model takes, by component, in bytes: the same function feeds the printed table, `talc
+ * plan` and the allocation itself. The rotary tables are counted with the workspace; AdamW's two moments are the
+ * optimizer's. A size that cannot be addressed is SIZE_MAX. */
 struct memory_table {
     size_t parameters, gradients, optimizer, activations, workspace, logits, kv_cache, total;
 };

@@ -1,5 +1,5 @@
-/* parameters.c - opens and closes a model: its parameters in one block of memory, its gradients in another beside it, the
- * rotary tables. */
+/* parameters.c - opens and closes a model: its parameters in one block of memory, its gradients in another beside it,
+ * the rotary tables. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "model/layout.h"
 
-/* ---- the list ---------------------------------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 struct filling {
     struct model *model;
@@ -24,8 +24,10 @@ static void add_parameters(struct filling *f, const struct layout_entry *entries
         if (!e->present) continue;
         struct parameter *p = &f->model->parameters[f->model->n_parameters++];
         *p = (struct parameter){.role = e->role, .layer = layer, .shard_axis = e->shard_axis};
-        if (layer < 0) snprintf(p->name, sizeof p->name, "%s", e->name);
-        else snprintf(p->name, sizeof p->name, "blocks.%d.%s", layer, e->name);
+        if (layer < 0)
+            snprintf(p->name, sizeof p->name, "%s", e->name);
+        else
+            snprintf(p->name, sizeof p->name, "blocks.%d.%s", layer, e->name);
         memcpy(p->parts, e->parts, sizeof p->parts);
         p->offset = f->offset;
         p->value = tensor_view(f->values, layout_dtype(e->role, f->weights), e->rows, e->cols);
@@ -48,10 +50,10 @@ static void list_parameters(struct model *m, char *values, float *gradients, enu
     if (m->arch.tie_embeddings) m->head.weight = m->embedding;
 }
 
-/* ---- rotary tables ----------------------------------------------------------------------------------------------- */
+/* ---- rotary tables --------------------------------------------------------------------------- */
 
-/* [context, d]: cos of the d/2 angles of each position, then sin; angle i turns by base^(-2i/d) a position (Su et al. 2021).
- * Frequency and angle are rounded to float, as in the programs that trained the open models. */
+/* [context, d]: cos of the d/2 angles of each position, then sin; angle i turns by base^(-2i/d) a position (Su et al.
+ * 2021). Frequency and angle are rounded to float, as in the programs that trained the open models. */
 static void fill_rope(float *table, int context, int d, float base) {
     for (int i = 0; i < d / 2; i++) {
         float frequency = (float)pow((double)base, -2.0 * i / d);
@@ -84,7 +86,7 @@ static bool make_rope(struct model *m, float *memory, struct talc_error *err) {
     return ok;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static bool take_lists(struct model *m, struct talc_error *err) {
     size_t layers = (size_t)m->arch.n_layers;
@@ -99,7 +101,8 @@ static bool take_memory(struct model *m, const struct model_options *o, struct t
     bool narrow = o->weights == DTYPE_BF16;
     int64_t n = layout_floats(&m->arch);
     size_t bytes = layout_bytes(&m->arch, o->weights);
-    m->memory = stream_memory_take(m->stream, bytes + (size_t)((o->gradients ? n : 0) + rope_floats(&m->arch)) * sizeof(float), err);
+    m->memory = stream_memory_take(
+        m->stream, bytes + (size_t)((o->gradients ? n : 0) + rope_floats(&m->arch)) * sizeof(float), err);
     if (!m->memory) return talc_fail_in(err, "a model of %.1f million parameters", (double)n / 1e6);
     float *after = (float *)(void *)((char *)m->memory + bytes);
     m->values = tensor_view(m->memory, narrow ? DTYPE_U8 : DTYPE_F32, 1, narrow ? (int64_t)bytes : n);
@@ -125,7 +128,7 @@ void model_close(struct model *m) {
     *m = (struct model){0};
 }
 
-/* ---- from and to the host ------------------------------------------------------------------------------------------- */
+/* ---- from and to the host -------------------------------------------------------------------- */
 
 void parameter_write(struct model *m, const struct parameter *p, int64_t first, size_t n, float *floats) {
     size_t size = dtype_size(p->value.dtype);
@@ -139,7 +142,8 @@ void parameter_write(struct model *m, const struct parameter *p, int64_t first, 
 
 void parameter_read(const struct model *m, const struct parameter *p, int64_t first, size_t n, float *floats) {
     size_t size = dtype_size(p->value.dtype);
-    char *to = (char *)(floats + n) - n * size; /* at the end of the floats, so that they can be widened from the first on */
+    char *to =
+        (char *)(floats + n) - n * size; /* at the end of the floats, so that they can be widened from the first on */
     m->stream->backend->copy_out(m->stream, to, (const char *)p->value.data + (size_t)first * size, n * size);
     if (p->value.dtype != DTYPE_BF16) return;
     for (size_t i = 0; i < n; i++) {

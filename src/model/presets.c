@@ -1,5 +1,5 @@
-/* presets.c - known shapes by name: GPT-2 (Radford et al. 2019), GPT-3 (Brown et al. 2020, table 2.1), and nanoGPT's two
- * character-level models. */
+/* presets.c - known shapes by name: GPT-2 (Radford et al. 2019), GPT-3 (Brown et al. 2020, table 2.1), and nanoGPT's
+ * two character-level models. */
 #include "model/arch.h"
 
 #include <stdio.h>
@@ -26,26 +26,27 @@ const struct preset presets[] = {
     {NULL, NULL, NULL},
 };
 
-/* In the order of `presets`. Dropout is 0 where the models of the papers are trained today in one pass over the text. */
+/* In the order of `presets`. Dropout is 0 where the models of the papers are trained today in one pass
+ * over the text. */
 static const struct {
     int layers, hidden, heads, context, vocab;
     float dropout;
     bool bias;
 } shapes[] = {
-    {12, 768, 12, 1024, 50257, 0, true},    /* gpt2-124m */
-    {24, 1024, 16, 1024, 50257, 0, true},   /* gpt2-355m */
-    {36, 1280, 20, 1024, 50257, 0, true},   /* gpt2-774m */
-    {48, 1600, 25, 1024, 50257, 0, true},   /* gpt2-1558m */
-    {12, 768, 12, 2048, 50257, 0, true},    /* gpt3-125m */
-    {24, 1024, 16, 2048, 50257, 0, true},   /* gpt3-350m */
-    {24, 1536, 16, 2048, 50257, 0, true},   /* gpt3-760m */
-    {24, 2048, 16, 2048, 50257, 0, true},   /* gpt3-1.3b */
-    {32, 2560, 32, 2048, 50257, 0, true},   /* gpt3-2.7b */
-    {32, 4096, 32, 2048, 50257, 0, true},   /* gpt3-6.7b */
-    {40, 5120, 40, 2048, 50257, 0, true},   /* gpt3-13b */
-    {96, 12288, 96, 2048, 50257, 0, true},  /* gpt3-175b */
-    {4, 128, 4, 64, 65, 0, false},          /* shakespeare-char-cpu */
-    {6, 384, 6, 256, 65, 0.2f, false},      /* shakespeare-char-gpu */
+    {12, 768, 12, 1024, 50257, 0, true},   /* gpt2-124m */
+    {24, 1024, 16, 1024, 50257, 0, true},  /* gpt2-355m */
+    {36, 1280, 20, 1024, 50257, 0, true},  /* gpt2-774m */
+    {48, 1600, 25, 1024, 50257, 0, true},  /* gpt2-1558m */
+    {12, 768, 12, 2048, 50257, 0, true},   /* gpt3-125m */
+    {24, 1024, 16, 2048, 50257, 0, true},  /* gpt3-350m */
+    {24, 1536, 16, 2048, 50257, 0, true},  /* gpt3-760m */
+    {24, 2048, 16, 2048, 50257, 0, true},  /* gpt3-1.3b */
+    {32, 2560, 32, 2048, 50257, 0, true},  /* gpt3-2.7b */
+    {32, 4096, 32, 2048, 50257, 0, true},  /* gpt3-6.7b */
+    {40, 5120, 40, 2048, 50257, 0, true},  /* gpt3-13b */
+    {96, 12288, 96, 2048, 50257, 0, true}, /* gpt3-175b */
+    {4, 128, 4, 64, 65, 0, false},         /* shakespeare-char-cpu */
+    {6, 384, 6, 256, 65, 0.2f, false},     /* shakespeare-char-gpu */
 };
 _Static_assert(sizeof shapes / sizeof *shapes + 1 == sizeof presets / sizeof *presets, "a shape for every preset");
 

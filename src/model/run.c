@@ -4,7 +4,7 @@
 
 #include "model/run_internal.h"
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static bool check_options(const struct run_options *o, struct talc_error *err) {
     if (o->max_tokens < 1 || o->max_sequences < 1)
@@ -27,7 +27,8 @@ static bool take_host(struct run *run, const struct arch *a, struct talc_error *
     run->pass = calloc(1, sizeof *run->pass);
     if (run->pass) run->pass->lengths = calloc((size_t)run->options.max_sequences, sizeof *run->pass->lengths);
     if (run->pass) run->pass->wanted = calloc((size_t)run->options.max_tokens, sizeof *run->pass->wanted);
-    if (run->layers && run->keys && run->values && run->workspace && run->pass && run->pass->lengths && run->pass->wanted)
+    if (run->layers && run->keys && run->values && run->workspace && run->pass && run->pass->lengths &&
+        run->pass->wanted)
         return true;
     return talc_fail(err, "out of memory for the lists of a run");
 }
@@ -65,7 +66,7 @@ void run_close(struct run *run) {
     *run = (struct run){0};
 }
 
-/* ---- batches ----------------------------------------------------------------------------------------------------- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 static bool check_range(const char *what, int i, int64_t x, int64_t limit, struct talc_error *err) {
     if (x >= 0 && x < limit) return true;
@@ -111,7 +112,8 @@ static bool check_cached(const struct run *run, const struct batch *b, int s, st
     if (length < 1 || length > limit)
         return talc_fail(err, "sequence %d has %d keys; the table of blocks has room for %d", s, length, limit);
     for (int j = 0; j <= (length - 1) / o->kv_block_tokens; j++)
-        if (!check_range("block", j, b->blocks[(int64_t)s * o->blocks_per_sequence + j], o->kv_blocks, err)) return false;
+        if (!check_range("block", j, b->blocks[(int64_t)s * o->blocks_per_sequence + j], o->kv_blocks, err))
+            return false;
     for (int i = b->starts[s]; i < b->starts[s + 1]; i++)
         if (!check_range("cache slot", i, b->slots[i], (int64_t)o->kv_blocks * o->kv_block_tokens, err) ||
             !check_range("position", i, b->positions[i], length, err))
@@ -181,7 +183,7 @@ static void copy_batch(struct run *run, const struct batch *b) {
     run->stream->backend->copy_in(run->stream, run->rng.data, rng, sizeof rng);
 }
 
-/* ---- the pass ---------------------------------------------------------------------------------------------------- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 
 bool picks_rows(const struct run *run, int layer) {
     return layer == run->model->arch.n_layers - 1 && !run->pass->all_rows;
@@ -192,10 +194,10 @@ struct layer_activations layer_rows(const struct run *run, int layer) {
     bool picked = picks_rows(run, layer);
     a.out_input = picked ? run->workspace->head_input : a.input;
     a.out_attended = picked ? run->workspace->head_attended : a.attended;
-    struct tensor *const first_half[] = {&a.input, &a.attention_stats, &a.normed, &a.qkv, &a.head_stats,
-                                         &a.q, &a.k, &a.v, &a.attended, &a.lse};
-    struct tensor *const second_half[] = {&a.out_input, &a.out_attended, &a.middle, &a.mlp_stats, &a.mlp_normed, &a.up,
-                                          &a.activated};
+    struct tensor *const first_half[] = {&a.input, &a.attention_stats, &a.normed, &a.qkv, &a.head_stats, &a.q, &a.k,
+                                         &a.v,     &a.attended,        &a.lse};
+    struct tensor *const second_half[] = {&a.out_input,  &a.out_attended, &a.middle,   &a.mlp_stats,
+                                          &a.mlp_normed, &a.up,           &a.activated};
     int64_t n = run->pass->n_tokens, n_picked = picked ? run->pass->n_head_rows : n;
     for (size_t i = 0; i < sizeof first_half / sizeof *first_half; i++) *first_half[i] = first_rows(*first_half[i], n);
     for (size_t i = 0; i < sizeof second_half / sizeof *second_half; i++)
@@ -209,8 +211,8 @@ struct layer_activations layer_rows(const struct run *run, int layer) {
 
 struct workspace workspace_rows(const struct run *run, int64_t n) {
     struct workspace w = *run->workspace;
-    struct tensor *const all[] = {&w.delta, &w.qkv, &w.final_input, &w.final_stats, &w.d_residual, &w.d_hidden,
-                                  &w.d_up, &w.d_activated, &w.d_attended, &w.d_q, &w.d_k, &w.d_v};
+    struct tensor *const all[] = {&w.delta, &w.qkv,         &w.final_input, &w.final_stats, &w.d_residual, &w.d_hidden,
+                                  &w.d_up,  &w.d_activated, &w.d_attended,  &w.d_q,         &w.d_k,        &w.d_v};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = first_rows(*all[i], n);
     return w;
 }
@@ -233,8 +235,8 @@ static void body_forward(struct run *run) {
     struct workspace w = workspace_rows(run, run->pass->n_head_rows);
     run->hidden.rows = run->pass->n_head_rows;
     if (run->hidden.rows > 0)
-        norm_forward(run, &m->final_norm, run->hidden, w.final_input, layer_rows(run, m->arch.n_layers - 1).middle, w.delta,
-                     w.final_stats);
+        norm_forward(run, &m->final_norm, run->hidden, w.final_input, layer_rows(run, m->arch.n_layers - 1).middle,
+                     w.delta, w.final_stats);
 }
 
 void body_backward(struct run *run) {

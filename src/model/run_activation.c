@@ -1,4 +1,5 @@
-/* run_activation.c - names what a training pass has computed, so that a value that went wrong can be traced to its place. */
+/* run_activation.c - names what a training pass has computed, so that a value that went wrong can be traced to its
+ * place. */
 #include <stddef.h>
 #include <stdio.h>
 
@@ -23,7 +24,8 @@ static const struct named_place {
 enum { N_PLACES = sizeof places / sizeof *places, N_KEPT_PLACES = 1 };
 
 bool run_activation(const struct run *run, int i, char name[64], struct tensor *out) {
-    int n_layers = run->model->arch.n_layers, n_places = run->options.recompute ? N_KEPT_PLACES : N_PLACES, layer = i / n_places;
+    int n_layers = run->model->arch.n_layers, n_places = run->options.recompute ? N_KEPT_PLACES : N_PLACES,
+        layer = i / n_places;
     if (!run->options.training || run->pass->n_tokens == 0 || i > n_layers * n_places) return false;
     if (layer == n_layers) {
         snprintf(name, 64, "final_norm");

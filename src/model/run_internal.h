@@ -4,29 +4,30 @@
 
 #include "model/model.h"
 
-/* What backward needs of one layer. Inference has one of these, used by every layer in turn; where activations are computed again
- * all layers share one, except for `input`. */
+/* What backward needs of one layer. Inference has one of these, used by every layer in turn; where activations are
+ * computed again all layers share one, except for `input`. */
 struct layer_activations {
     struct tensor input;           /* [n, h]: the residual stream that the attention norm saw */
     struct tensor attention_stats; /* [n, 2] */
     struct tensor normed;          /* [n, h]: after the attention norm */
-    struct tensor qkv;             /* [n, (H+2G)d]: before norms and rope; shared by all layers where nothing is normed */
-    struct tensor head_stats;      /* [n, H+G] */
-    struct tensor q, k, v;         /* after them */
-    struct tensor attended, lse;   /* [n, Hd], [n, H] */
+    struct tensor qkv;           /* [n, (H+2G)d]: before norms and rope; shared by all layers where nothing is normed */
+    struct tensor head_stats;    /* [n, H+G] */
+    struct tensor q, k, v;       /* after them */
+    struct tensor attended, lse; /* [n, Hd], [n, H] */
     /* From here on the last layer has the head rows only. */
     struct tensor out_input, out_attended; /* rows of input and attended that go on */
-    struct tensor middle;          /* [n, h]: the residual stream that the MLP norm saw */
+    struct tensor middle;                  /* [n, h]: the residual stream that the MLP norm saw */
     struct tensor mlp_stats;
-    struct tensor mlp_normed;      /* [n, h] */
-    struct tensor up, activated;   /* [n, f or 2f], [n, f] */
+    struct tensor mlp_normed;    /* [n, h] */
+    struct tensor up, activated; /* [n, f or 2f], [n, f] */
 };
 
 /* Buffers that every layer uses and none keeps; all but those that say so are for backward. */
 struct workspace {
-    struct tensor delta;                    /* [n, h]: what a branch adds to the residual stream (forward too) */
-    struct tensor head_input, head_attended; /* [n, h], [n, Hd]: the last layer's, where not all rows go on (forward too) */
-    struct tensor qkv;                      /* [n, (H+2G)d]: of forward, and its gradient (forward too) */
+    struct tensor delta; /* [n, h]: what a branch adds to the residual stream (forward too) */
+    struct tensor head_input,
+        head_attended; /* [n, h], [n, Hd]: the last layer's, where not all rows go on (forward too) */
+    struct tensor qkv; /* [n, (H+2G)d]: of forward, and its gradient (forward too) */
     struct tensor final_input, final_stats; /* residual stream before the final norm, and its statistics (forward) */
     struct tensor d_residual;               /* [n, h] */
     struct tensor d_hidden;                 /* [n, h]: of the normed stream */
@@ -42,15 +43,15 @@ struct pass {
     bool all_rows;                          /* every token is a head row: none is picked */
     int max_length;                         /* longest sequence, in keys */
     bool cached, has_targets;
-    float dropout;            /* that the forward pass had */
-    bool has_stats;           /* run_stats has been there ... */
-    float stats_temperature;  /* ... with this inverse temperature */
-    int32_t *lengths;         /* room for max_sequences */
-    int32_t *wanted;          /* room for max_tokens: 1 for each head row */
+    float dropout;           /* that the forward pass had */
+    bool has_stats;          /* run_stats has been there ... */
+    float stats_temperature; /* ... with this inverse temperature */
+    int32_t *lengths;        /* room for max_sequences */
+    int32_t *wanted;         /* room for max_tokens: 1 for each head row */
 };
 
-/* Plans (with an arena without memory) or takes what a run needs; the tables' rows are those of the largest batch. The arrays
- * of `run` must be there, or `layers`, `keys` and `values` NULL to plan only. */
+/* Plans (with an arena without memory) or takes what a run needs; the tables' rows are those of the largest batch. The
+ * arrays of `run` must be there, or `layers`, `keys` and `values` NULL to plan only. */
 void run_plan(struct run *run, struct arena *arena, const struct arch *arch, const struct run_options *options,
               struct memory_table *table);
 
@@ -71,7 +72,8 @@ void apply_dropout(const struct run *run, struct tensor x, uint32_t site);
 
 void block_forward(struct run *run, int layer);
 void block_backward(struct run *run, int layer);
-/* What block_forward left for backward, again from `input`; not for the last layer, whose activations are still there. */
+/* What block_forward left for backward, again from `input`; not for the last layer, whose activations
+ * are still there. */
 void block_recompute(struct run *run, int layer);
 /* From workspace.d_hidden, the gradient of run->hidden, through all blocks to the embedding. */
 void body_backward(struct run *run);

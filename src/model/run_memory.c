@@ -19,7 +19,8 @@ struct widths {
 };
 
 static struct widths widths_of(const struct arch *a) {
-    struct widths w = {.hidden = a->hidden_size, .inner = a->intermediate_size, .heads = a->n_heads, .kv_heads = a->n_kv_heads};
+    struct widths w = {
+        .hidden = a->hidden_size, .inner = a->intermediate_size, .heads = a->n_heads, .kv_heads = a->n_kv_heads};
     w.q = w.heads * a->head_dim;
     w.kv = w.kv_heads * a->head_dim;
     w.qkv = w.q + 2 * w.kv;
@@ -27,8 +28,8 @@ static struct widths widths_of(const struct arch *a) {
     return w;
 }
 
-/* Rows of logits at a time: some 64 MiB, or what was asked for. Every chunk reads the whole head once more, so few is slow;
- * many only take memory. */
+/* Rows of logits at a time: some 64 MiB, or what was asked for. Every chunk reads the whole head once more, so few is
+ * slow; many only take memory. */
 static int head_chunk(const struct arch *a, const struct run_options *o) {
     int rows = o->head_chunk > 0 ? o->head_chunk : (16 << 20) / a->vocab_size;
     if (rows < 64 && o->head_chunk <= 0) rows = 64;
@@ -49,7 +50,8 @@ static void plan_batch(struct run *run, struct arena *arena, const struct run_op
     run->blocks = take(arena, DTYPE_I32, o->max_sequences, o->blocks_per_sequence);
 }
 
-static void plan_workspace(struct workspace *w, struct arena *arena, const struct arch *a, const struct run_options *o) {
+static void plan_workspace(struct workspace *w, struct arena *arena, const struct arch *a,
+                           const struct run_options *o) {
     struct widths c = widths_of(a);
     int64_t n = o->max_tokens;
     w->delta = take(arena, DTYPE_F32, n, c.hidden);
@@ -94,8 +96,8 @@ static void plan_layer(struct layer_activations *l, struct tensor shared_qkv, st
     if (a->qk_norm) l->head_stats = take(arena, DTYPE_F32, n, c.heads + c.kv_heads);
 }
 
-/* One of everything serves layers that follow each other; training keeps one for each, or only each layer's input, from which
- * the rest is computed again (Chen et al. 2016). */
+/* One of everything serves layers that follow each other; training keeps one for each, or only each layer's input, from
+ * which the rest is computed again (Chen et al. 2016). */
 static void plan_layers(struct run *run, struct arena *arena, const struct arch *a, const struct run_options *o) {
     struct layer_activations l = {0};
     for (int i = 0; i < (o->training ? a->n_layers : 1); i++) {
@@ -132,7 +134,7 @@ void run_plan(struct run *run, struct arena *arena, const struct arch *a, const 
     table->kv_cache = arena->used - mark;
 }
 
-/* ---- without a run ----------------------------------------------------------------------------------------------- */
+/* ---- without a run --------------------------------------------------------------------------- */
 
 static size_t plan_only(const struct arch *a, const struct run_options *o, struct memory_table *table) {
     struct workspace workspace = {0};

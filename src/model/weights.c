@@ -1,5 +1,5 @@
-/* weights.c - parameters from and to Hugging Face folders. A parameter is one tensor of the file or several stacked by rows
- * (q, k and v; gate and up); GPT-2's matrices are stored transposed. The names are a table a family. */
+/* weights.c - parameters from and to Hugging Face folders. A parameter is one tensor of the file or several stacked by
+ * rows (q, k and v; gate and up); GPT-2's matrices are stored transposed. The names are a table a family. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "file/safetensors.h"
 #include "model/layout.h"
 
-/* ---- names ------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* Which rows of the parameter a tensor holds. */
 enum part { ALL, PART_Q, PART_K, PART_V, PART_GATE, PART_UP };
@@ -29,12 +29,18 @@ static const struct name_rule gpt2_outer[] = {
     {0},
 };
 static const struct name_rule gpt2_block[] = {
-    {"attention_norm.weight", "ln_1.weight", ALL, false}, {"attention_norm.bias", "ln_1.bias", ALL, false},
-    {"qkv.weight", "attn.c_attn.weight", ALL, true},      {"qkv.bias", "attn.c_attn.bias", ALL, false},
-    {"out.weight", "attn.c_proj.weight", ALL, true},      {"out.bias", "attn.c_proj.bias", ALL, false},
-    {"mlp_norm.weight", "ln_2.weight", ALL, false},       {"mlp_norm.bias", "ln_2.bias", ALL, false},
-    {"up.weight", "mlp.c_fc.weight", ALL, true},          {"up.bias", "mlp.c_fc.bias", ALL, false},
-    {"down.weight", "mlp.c_proj.weight", ALL, true},      {"down.bias", "mlp.c_proj.bias", ALL, false},
+    {"attention_norm.weight", "ln_1.weight", ALL, false},
+    {"attention_norm.bias", "ln_1.bias", ALL, false},
+    {"qkv.weight", "attn.c_attn.weight", ALL, true},
+    {"qkv.bias", "attn.c_attn.bias", ALL, false},
+    {"out.weight", "attn.c_proj.weight", ALL, true},
+    {"out.bias", "attn.c_proj.bias", ALL, false},
+    {"mlp_norm.weight", "ln_2.weight", ALL, false},
+    {"mlp_norm.bias", "ln_2.bias", ALL, false},
+    {"up.weight", "mlp.c_fc.weight", ALL, true},
+    {"up.bias", "mlp.c_fc.bias", ALL, false},
+    {"down.weight", "mlp.c_proj.weight", ALL, true},
+    {"down.bias", "mlp.c_proj.bias", ALL, false},
     {0},
 };
 static const struct name_rule qwen3_outer[] = {
@@ -87,7 +93,7 @@ static bool is_buffer(const char *name) {
     return false;
 }
 
-/* ---- every tensor of the file ------------------------------------------------------------------------------------ */
+/* ---- every tensor of the file ---------------------------------------------------------------- */
 
 struct file_tensor {
     char name[128];
@@ -101,7 +107,8 @@ struct file_tensor {
 typedef bool file_tensor_visit(void *context, const struct file_tensor *t, struct talc_error *err);
 
 static void set_rows(struct file_tensor *t, const struct arch *a, enum part part) {
-    const int64_t q = (int64_t)a->n_heads * a->head_dim, kv = (int64_t)a->n_kv_heads * a->head_dim, f = a->intermediate_size;
+    const int64_t q = (int64_t)a->n_heads * a->head_dim, kv = (int64_t)a->n_kv_heads * a->head_dim,
+                  f = a->intermediate_size;
     const int64_t first[] = {0, 0, q, q + kv, 0, f};
     const int64_t count[] = {t->vector ? t->entry->cols : t->entry->rows, q, kv, kv, f, f};
     t->first_row = first[part];
@@ -120,8 +127,10 @@ static bool visit_rules(const struct arch *a, const struct name_rule *rules, con
             struct file_tensor t = {.entry = e, .layer = layer, .turned = rules->turned};
             t.vector = e->role == ROLE_NORM || e->role == ROLE_BIAS;
             set_rows(&t, a, rules->part);
-            if (layer < 0) snprintf(t.name, sizeof t.name, "%s", rules->theirs);
-            else snprintf(t.name, sizeof t.name, "%s%d.%s", f->blocks, layer, rules->theirs);
+            if (layer < 0)
+                snprintf(t.name, sizeof t.name, "%s", rules->theirs);
+            else
+                snprintf(t.name, sizeof t.name, "%s%d.%s", f->blocks, layer, rules->theirs);
             if (!visit(context, &t, err)) return false;
         }
     return true;
@@ -194,7 +203,7 @@ static void staging_close(struct staging *s) {
     free(s->turned);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct reading {
     const struct arch *arch;
@@ -310,14 +319,13 @@ bool model_load_folder(struct model *m, const char *folder, struct stream *strea
     if (!read_config(folder, &arch, err)) return false;
     struct safetensors *file = safetensors_open_folder(folder, err);
     struct reading r = {.arch = &arch, .file = file};
-    bool ok = file && check_tensors(&r, err) && model_open(m, &arch, stream, options, err) &&
-              read_tensors(&r, m, err);
+    bool ok = file && check_tensors(&r, err) && model_open(m, &arch, stream, options, err) && read_tensors(&r, m, err);
     safetensors_close(file);
     if (!ok && m->memory) model_close(m);
     return ok;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 struct writing {
     const struct model *model;
@@ -338,8 +346,10 @@ static bool append_tensor(void *context, const struct file_tensor *t, struct tal
     float *data = w->staging.floats;
     int64_t first;
     const struct parameter *p = place_of(w->model, t, &first);
-    if (t->entry->present) parameter_read(w->model, p, first, floats_of(t), data);
-    else memset(data, 0, n_bytes);
+    if (t->entry->present)
+        parameter_read(w->model, p, first, floats_of(t), data);
+    else
+        memset(data, 0, n_bytes);
     if (t->turned) {
         transpose(data, t->rows, t->entry->cols, w->staging.turned);
         data = w->staging.turned;

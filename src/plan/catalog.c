@@ -267,7 +267,8 @@ struct plan_flops plan_model_flops(const struct plan_model *m, int sequence) {
 static int months_of(const char *month) {
     int year, in_year;
     char rest;
-    if (sscanf(month, "%4d-%2d%c", &year, &in_year, &rest) != 2 || year < 1900 || in_year < 1 || in_year > 12) return -1;
+    if (sscanf(month, "%4d-%2d%c", &year, &in_year, &rest) != 2 || year < 1900 || in_year < 1 || in_year > 12)
+        return -1;
     return year * 12 + in_year;
 }
 
@@ -293,8 +294,8 @@ bool catalog_price(const struct catalog *catalog, const char *chip, const char *
     out->high = cell(&row, "high", out->mid, 0, 1e9);
     snprintf(out->month, sizeof out->month, "%s", table_text(t, best, "month"));
     if (row.ok && (out->low > out->mid || out->mid > out->high))
-        return talc_fail(err, "prices of %s in %s: low %g, mid %g, high %g are not in order", chip, out->month, out->low,
-                         out->mid, out->high);
+        return talc_fail(err, "prices of %s in %s: low %g, mid %g, high %g are not in order", chip, out->month,
+                         out->low, out->mid, out->high);
     return row.ok;
 }
 

@@ -43,7 +43,8 @@ double all_to_all_seconds(const struct comm_group *g, double bytes, double copie
     double n = g->ranks, inside = g->per_island < g->ranks ? g->per_island : g->ranks;
     double n_islands = islands(g), crossing = (n - inside) / n;
     if (once && n_islands > 1) crossing *= n_islands * (1 - pow(1 - 1 / n_islands, copies)) / copies;
-    double near = bytes * (inside - 1) / inside / g->scale_up_rate, far = bytes * crossing / (g->network_rate / g->crowding);
+    double near = bytes * (inside - 1) / inside / g->scale_up_rate,
+           far = bytes * crossing / (g->network_rate / g->crowding);
     return START + islands(g) * g->latency + (near > far ? near : far);
 }
 

@@ -17,8 +17,8 @@ struct comm_group {
 double all_reduce_seconds(const struct comm_group *group, double bytes);
 /* Reduce-scatter and all-gather, of `bytes` in all. */
 double all_gather_seconds(const struct comm_group *group, double bytes);
-/* `copies` of each of `bytes`/copies go to ranks at random; a copy that several ranks of one island want crosses the network once
- * where `once` (DeepSeek-V3's way: then handed on within the island). */
+/* `copies` of each of `bytes`/copies go to ranks at random; a copy that several ranks of one island want crosses the
+ * network once where `once` (DeepSeek-V3's way: then handed on within the island). */
 double all_to_all_seconds(const struct comm_group *group, double bytes, double copies, int once);
 double send_seconds(const struct comm_group *group, double bytes);
 

@@ -39,8 +39,8 @@ int plan_true_batch(const struct plan_job *job, const struct plan_layout *layout
  * one less, as they also hold the vocabulary. Software that balances counts the vocabulary as the layers whose work it
  * is. */
 int plan_stage_layers(const struct plan_job *job, const struct plan_layout *layout, int stage);
-/* Tensor-parallel ranks that share one expert: all where the expert-parallel group lies across data-parallel ranks, none
- * where it also spans tensor-parallel ranks (each then holds whole experts). */
+/* Tensor-parallel ranks that share one expert: all where the expert-parallel group lies across data-parallel ranks,
+ * none where it also spans tensor-parallel ranks (each then holds whole experts). */
 int plan_expert_tp(const struct plan_layout *layout);
 /* Parameters of one layer (with experts, in a model that has them) on one chip, before ZeRO. */
 double plan_layer_share(const struct plan_model *model, const struct plan_layout *layout);

@@ -56,7 +56,8 @@ static void stage_params(const struct plan_job *job, const struct plan_layout *l
     if (m->experts)
         *dense +=
             with * ((double)m->hidden * m->experts + (m->shared_ffn ? plan_ffn_params(m, m->shared_ffn) / l->tp : 0));
-    *experts = m->experts ? with * plan_ffn_params(m, m->expert_ffn) * m->experts / ((double)l->ep * plan_expert_tp(l)) : 0;
+    *experts =
+        m->experts ? with * plan_ffn_params(m, m->expert_ffn) * m->experts / ((double)l->ep * plan_expert_tp(l)) : 0;
     double table = (double)m->vocab * m->hidden / l->tp;
     bool first = stage == 0, last = stage == l->pp - 1;
     if (first) *dense += table + (m->learned_positions ? (double)m->context * m->hidden : 0);

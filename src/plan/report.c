@@ -6,25 +6,26 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char page_start[] = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
-                                 "content=\"width=device-width,initial-scale=1\"><title>talc plan</title><style>"
-                                 "body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 "
-                                 "1em;color:#222;background:#fff}h1{font-size:1.5em}h2{font-size:1.15em;"
-                                 "margin-top:2em}table{border-collapse:collapse;width:100%}td,th{text-align:left;"
-                                 "padding:.25em .6em;border-bottom:1px solid #ddd;vertical-align:top}"
-                                 "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}svg{width:100%;height:"
-                                 "auto;background:#fafafa;border:1px solid #eee}"
-                                 /* A phone scrolls a plot or a table sideways, not the page. */
-                                 ".wide{overflow-x:auto}.wide svg{min-width:720px}@media(max-width:640px){body{margin:1em "
-                                 "auto}table{display:block;overflow-x:auto}}"
-                                 ".big{font-size:1.5em;font-weight:600}.cards{display:flex;flex-wrap:wrap;gap:1em}."
-                                 "cards div{flex:1 1 150px;background:#f4f6f8;padding:.7em 1em;border-radius:6px}"
-                                 ".note{color:#666;font-size:.9em}.warn{background:#fff6e0;padding:.4em "
-                                 ".8em;border-left:4px solid #e0a000;margin:.4em 0}"
-                                 "@media(prefers-color-scheme:dark){body{background:#181a1b;color:#ddd}svg{background:#"
-                                 "202324;border-color:#333}.cards div{background:#242829}"
-                                 ".warn{background:#33290f}td,th{border-color:#3a3a3a}svg text{fill:#ccc}}svg "
-                                 "text{font:12px system-ui,sans-serif;fill:#333}</style>";
+static const char page_start[] =
+    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
+    "content=\"width=device-width,initial-scale=1\"><title>talc plan</title><style>"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 "
+    "1em;color:#222;background:#fff}h1{font-size:1.5em}h2{font-size:1.15em;"
+    "margin-top:2em}table{border-collapse:collapse;width:100%}td,th{text-align:left;"
+    "padding:.25em .6em;border-bottom:1px solid #ddd;vertical-align:top}"
+    "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}svg{width:100%;height:"
+    "auto;background:#fafafa;border:1px solid #eee}"
+    /* A phone scrolls a plot or a table sideways, not the page. */
+    ".wide{overflow-x:auto}.wide svg{min-width:720px}@media(max-width:640px){body{margin:1em "
+    "auto}table{display:block;overflow-x:auto}}"
+    ".big{font-size:1.5em;font-weight:600}.cards{display:flex;flex-wrap:wrap;gap:1em}."
+    "cards div{flex:1 1 150px;background:#f4f6f8;padding:.7em 1em;border-radius:6px}"
+    ".note{color:#666;font-size:.9em}.warn{background:#fff6e0;padding:.4em "
+    ".8em;border-left:4px solid #e0a000;margin:.4em 0}"
+    "@media(prefers-color-scheme:dark){body{background:#181a1b;color:#ddd}svg{background:#"
+    "202324;border-color:#333}.cards div{background:#242829}"
+    ".warn{background:#33290f}td,th{border-color:#3a3a3a}svg text{fill:#ccc}}svg "
+    "text{font:12px system-ui,sans-serif;fill:#333}</style>";
 
 static const char *const colours[] = {"#4878a8", "#e08a3c", "#6aa56e", "#c65b5b", "#8d76b8", "#9a7b62",
                                       "#d48fc0", "#808080", "#b8b03c", "#4fb0bf", "#a8c46a", "#c8a060"};
@@ -56,7 +57,7 @@ static const char *short_number(double x, char out[32]) {
     return out;
 }
 
-/* ---- bars ------------------------------------------------------------------------------------------------------- */
+/* ---- bars ------------------------------------------------------------------------------------ */
 
 struct part {
     const char *name;
@@ -110,7 +111,7 @@ static void step_bar(struct buffer *b, const struct training_plan *p) {
     bar(b, parts, 12, 0, "s", 1);
 }
 
-/* ---- the pipeline ----------------------------------------------------------------------------------------------- */
+/* ---- the pipeline ---------------------------------------------------------------------------- */
 
 enum { DRAWN_STAGES = 16, DRAWN_MICRO_BATCHES = 32 };
 
@@ -161,7 +162,7 @@ static void timeline(struct buffer *b, const struct training_plan *p) {
     buffer_append_text(b, "</svg></div>");
 }
 
-/* ---- scaling ---------------------------------------------------------------------------------------------------- */
+/* ---- scaling --------------------------------------------------------------------------------- */
 
 enum { PLOT_LEFT = 70, PLOT_RIGHT = 915, PLOT_TOP = 20, PLOT_BOTTOM = 290 };
 
@@ -208,8 +209,9 @@ static void plot(struct buffer *b, const struct plan_point *points, int n, bool 
         }
         if (pass == 0) buffer_append_text(b, "\"/>");
     }
-    buffer_printf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">GPUs</text><text x=\"%d\" y=\"14\">%s</text></svg></div>",
-                  PLOT_RIGHT, PLOT_BOTTOM + 34, PLOT_LEFT, unit);
+    buffer_printf(
+        b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">GPUs</text><text x=\"%d\" y=\"14\">%s</text></svg></div>",
+        PLOT_RIGHT, PLOT_BOTTOM + 34, PLOT_LEFT, unit);
 }
 
 static void scaling(struct buffer *b, const struct plan_request *r, const struct plan_point *points, int n) {
@@ -236,13 +238,13 @@ static void scaling(struct buffer *b, const struct plan_request *r, const struct
         if (points[i].days <= 0) continue;
         plan_layout_text(&points[i].layout, layout);
         buffer_printf(b, "<tr><td class=\"n\">%d<td class=\"n\">%.4g<td class=\"n\">%s<td class=\"n\">%.1f%%<td>%s",
-                      points[i].chips, points[i].days, short_number(points[i].cost_mid * r->prices.per_usd, rent), 100 * points[i].mfu,
-                      layout);
+                      points[i].chips, points[i].days, short_number(points[i].cost_mid * r->prices.per_usd, rent),
+                      100 * points[i].mfu, layout);
     }
     buffer_append_text(b, "</table>");
 }
 
-/* ---- tables ----------------------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static void layouts(struct buffer *b, const struct training_plan *p) {
     buffer_printf(b,
@@ -283,8 +285,7 @@ static void summary(struct buffer *b, const struct plan_request *r, const struct
     escape(b, p->job.model->name);
     buffer_printf(b, " on %d &times; ", p->job.chips);
     escape(b, p->job.chip->name);
-    buffer_printf(b,
-                  "</h1><p>%s tokens in %s; batch %d sequences of %d; network ", short_number(r->tokens, tokens),
+    buffer_printf(b, "</h1><p>%s tokens in %s; batch %d sequences of %d; network ", short_number(r->tokens, tokens),
                   precision_names[p->job.precision], plan_true_batch(&p->job, &p->best.layout), p->job.sequence);
     escape(b, p->job.network->name);
     buffer_append_text(b, "; software ");

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* A step of training `model` on the rows of an update: the best layout beside `resident` bytes a chip of other models.
- */
+/* A step of training `model` on the rows of an update: the best layout beside `resident` bytes a chip
+ * of other models. */
 static bool train_step(const struct plan_request *r, const struct plan_model *model, const struct rlhf_load *load,
                        double resident, bool offload, struct plan_candidate *out, struct talc_error *err) {
     struct plan_job job = r->job;

@@ -58,8 +58,8 @@ static bool try_layout(struct search *s, const struct plan_layout *l) {
     return true;
 }
 
-/* Every division of a stage's layers into chunks. False once even one chunk is hopeless: larger micro-batches are too.
- */
+/* Every division of a stage's layers into chunks. False once even one chunk is hopeless: larger
+ * micro-batches are too. */
 static bool try_chunks(struct search *s, struct plan_layout l) {
     static const int chunks[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20};
     int layers = (s->job->model->layers + l.pp - 1) / l.pp;

@@ -253,8 +253,8 @@ static void add_head(const struct step *s, struct stage *stage) {
  * software is fused so far, else by a pass of its own. */
 static double accumulation(const struct step *s, int layers) {
     double bytes = s->job->software->fusion == FUSION_COMPILED ? 0 : 2.0 * s->job->software->grad_bytes + 2;
-    return layers * plan_layer_share(s->job->model, s->layout) * bytes / (s->layout->zero >= 2 ? s->layout->dp * s->layout->cp : 1) /
-           s->memory_rate;
+    return layers * plan_layer_share(s->job->model, s->layout) * bytes /
+           (s->layout->zero >= 2 ? s->layout->dp * s->layout->cp : 1) / s->memory_rate;
 }
 
 static struct stage stage_time(const struct step *s, int index) {

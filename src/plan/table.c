@@ -111,8 +111,8 @@ bool table_number(const struct table *table, int row, const char *column, double
     return true;
 }
 
-/* ---- compiled in, and from a folder -------------------------------------------------------------------------------
- */
+/* ---- compiled in, and from
+ * a folder ------------------------------------------------------------------------------- */
 
 static const char *compiled_in(const char *name) {
     for (int i = 0; plan_tables[i].name; i++)

@@ -11,7 +11,7 @@
 #include "base/checked.h"
 #include "task/primer_lines.h"
 
-/* ---- what is compared: text with white space made one space, without its case and a final full stop -------------- */
+/* ---- what is compared: text with white space made one space, without its case and a final full stop  */
 
 static struct buffer normalised(const char *text, size_t n_bytes) {
     struct buffer out = {0};
@@ -45,7 +45,7 @@ static bool has_word(const char *text, const char *word) {
     return false;
 }
 
-/* ---- lines ------------------------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 struct line {
     const char *text;
@@ -84,7 +84,7 @@ static bool take_marker(struct line *line, int *number) {
     return true;
 }
 
-/* ---- one checker a type ------------------------------------------------------------------------------------------ */
+/* ---- one checker a type ---------------------------------------------------------------------- */
 
 struct answer {
     const struct checker_item *item;
@@ -185,7 +185,8 @@ static bool ends_with_lines(const char *output, const char *expected) {
     for (const char *rest = expected; next_line(&rest, &want);) n_expected++;
     for (; n_output > n_expected; n_output--) next_line(&output, &line);
     while (next_line(&expected, &want))
-        if (!next_line(&output, &line) || line.n_bytes != want.n_bytes || memcmp(line.text, want.text, want.n_bytes) != 0)
+        if (!next_line(&output, &line) || line.n_bytes != want.n_bytes ||
+            memcmp(line.text, want.text, want.n_bytes) != 0)
             return false;
     return true;
 }
@@ -252,7 +253,7 @@ bool checker_score(const struct checker_item *item, const char *answer, const st
     return type_of(item->check)->check(&a, err);
 }
 
-/* ---- loading ----------------------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static bool is_text_list(const json_t *list) {
     const json_t *item;
@@ -282,7 +283,8 @@ static bool code_can_be_judged(const json_t *check, const char *where, struct ta
     struct line line;
     size_t most = sizeof((struct code_outcome *)NULL)->output / 2;
     if (strlen(output) > most) return talc_fail(err, "%s: \"output\" is longer than %zu bytes", where, most);
-    if (!next_line(&output, &line)) return talc_fail(err, "%s: \"output\" is empty: every program would be right", where);
+    if (!next_line(&output, &line))
+        return talc_fail(err, "%s: \"output\" is empty: every program would be right", where);
     return true;
 }
 
@@ -322,7 +324,8 @@ static bool load_item(void *context, json_t *object, const char *where, struct t
     return true;
 }
 
-bool checker_load(struct checker *checker, const char *path, const volatile sig_atomic_t *stop, struct talc_error *err) {
+bool checker_load(struct checker *checker, const char *path, const volatile sig_atomic_t *stop,
+                  struct talc_error *err) {
     *checker = (struct checker){0};
     bool ok = json_lines_read(path, stop, load_item, checker, err);
     if (ok && checker->n_items == 0) ok = talc_fail(err, "%s: no tests", path);

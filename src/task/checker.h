@@ -9,10 +9,10 @@
  *   outline   "# " check.topic, then "1. ", "2. ", ... check.sections in order, and nothing else
  *   memory    the expected sentence, with check.name spelt as it was told
  *   unknown   a sentence that says "do not know" and names check.thing
- *   code      a function in check.language (alone or in a fence) with which check.tests, put behind it, ends well and prints
- *             check.output as its last lines. What is expected stands nowhere in the program, so code that is made to
- *             pass has to give it. Where the test names the function (check.function), an answer without the name is
- *             wrong and not run */
+ *   code      a function in check.language (alone or in a fence) with which check.tests, put behind it, ends well and
+ * prints check.output as its last lines. What is expected stands nowhere in the program, so code that is made to pass
+ * has to give it. Where the test names the function (check.function), an answer without the name is wrong
+ * and not run */
 #ifndef TALC_TASK_CHECKER_H
 #define TALC_TASK_CHECKER_H
 
@@ -36,8 +36,8 @@ struct checker {
 bool checker_load(struct checker *checker, const char *path, const volatile sig_atomic_t *stop, struct talc_error *err);
 void checker_free(struct checker *checker);
 
-/* How code is run. `language` is "c" or "python"; the program is whole. The runner fails (and says why) only when programs
- * cannot be run safely here at all. */
+/* How code is run. `language` is "c" or "python"; the program is whole. The runner fails (and says why) only when
+ * programs cannot be run safely here at all. */
 struct code_outcome {
     bool ended_well;   /* compiled, ended by itself with status 0 */
     char output[1024]; /* the end of its output, terminated; messages of the compiler when it did not compile */
@@ -58,7 +58,7 @@ struct checker_result {
 bool checker_score(const struct checker_item *item, const char *answer, const struct code_runner *runner,
                    struct checker_result *result, struct talc_error *err);
 
-/* ---- scores ------------------------------------------------------------------------------------------------------ */
+/* ---- scores ---------------------------------------------------------------------------------- */
 
 enum { MAX_SKILLS = 16 };
 struct skill_score {
@@ -77,7 +77,7 @@ bool score_table_add(struct score_table *table, const struct checker_item *item,
  * lies with 95% confidence when `passed` of n passed. [0, 1] for n = 0. */
 void wilson_interval(size_t passed, size_t n, double *low, double *high);
 
-/* ---- free text --------------------------------------------------------------------------------------------------- */
+/* ---- free text ------------------------------------------------------------------------------- */
 
 /* The words of training texts, to tell words from noise in what a model writes freely. */
 struct word_set;

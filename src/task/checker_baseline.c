@@ -19,7 +19,8 @@ struct baseline {
 
 static bool out_of_memory(struct talc_error *err) { return talc_fail(err, "out of memory for training prompts"); }
 
-static bool keep_answer(struct baseline *b, const char *prompt, size_t n_prompt, const char *answer, struct talc_error *err) {
+static bool keep_answer(struct baseline *b, const char *prompt, size_t n_prompt, const char *answer,
+                        struct talc_error *err) {
     if (b->n == b->capacity) {
         size_t capacity = b->capacity ? 2 * b->capacity : 1024;
         size_t *offsets = checked_realloc(b->offsets, capacity, sizeof *offsets);
@@ -46,7 +47,8 @@ static bool add_dialog(struct baseline *b, const json_t *messages, struct talc_e
         bool answer = strcmp(role, "assistant") == 0 && i > 0;
         if (answer && !keep_answer(b, b->prompt.data, b->prompt.length, content, err)) return false;
         /* A question that came later in a conversation counts alone too. */
-        if (answer && i > 1 && !keep_answer(b, b->prompt.data + last, b->prompt.length - last, content, err)) return false;
+        if (answer && i > 1 && !keep_answer(b, b->prompt.data + last, b->prompt.length - last, content, err))
+            return false;
         last = b->prompt.length;
         buffer_append_text(&b->prompt, content);
         buffer_append_char(&b->prompt, '\n');

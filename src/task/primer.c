@@ -58,7 +58,7 @@ struct writer {
     struct hash_set prompts;               /* of tests so far */
 };
 
-/* ---- jobs -------------------------------------------------------------------------------------------------------- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 static void job_add(struct job_list *jobs, int make, int subject) {
     if (jobs->n == jobs->capacity) {
@@ -90,7 +90,7 @@ static void jobs_shuffle(const struct writer *w, enum stream stream, struct job_
     rng_shuffle(&rng, jobs->items, jobs->n, sizeof *jobs->items);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 struct record_file {
     FILE *stream;
@@ -144,7 +144,7 @@ static bool remember_words(struct writer *w, struct talc_error *err) {
     return true;
 }
 
-/* ---- texts ------------------------------------------------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------------------------------- */
 
 enum { MAKE_BIO, MAKE_STORY, MAKE_NOTE };
 
@@ -200,7 +200,7 @@ static bool make_texts(struct writer *w, struct talc_error *err) {
     return ok;
 }
 
-/* ---- chats ------------------------------------------------------------------------------------------------------- */
+/* ---- chats ----------------------------------------------------------------------------------- */
 
 enum { CHAT_FACT, CHAT_LIST, CHAT_ACQUAINTANCE, CHAT_CODE, CHAT_MEMORY, CHAT_OUTLINE, CHAT_TALK, CHAT_UNKNOWN };
 static const struct skill *const chat_skills[] = {
@@ -221,8 +221,8 @@ static void plan_chats(const struct writer *w, struct job_list *jobs) {
     job_add_many(jobs, CHAT_UNKNOWN, 1, (int)(jobs->n * UNKNOWN_PERCENT / (100 - UNKNOWN_PERCENT)));
 }
 
-/* How many dialogs one conversation holds: people go on, and a question in the middle of a conversation is answered like one at
- * its beginning. */
+/* How many dialogs one conversation holds: people go on, and a question in the middle of a conversation is answered
+ * like one at its beginning. */
 static int draw_length(struct rng *rng) {
     uint64_t percent = rng_below(rng, 100);
     if (percent < 70) return 1;
@@ -253,8 +253,8 @@ static json_t *dialog_to_json(struct writer *w, int n) {
     return messages;
 }
 
-/* Jobs [first, *next) as one conversation: as many as were drawn, while they fit. Whoever told a name once keeps it, so there
- * is one such dialog at most. */
+/* Jobs [first, *next) as one conversation: as many as were drawn, while they fit. Whoever told a name once keeps it, so
+ * there is one such dialog at most. */
 static bool write_chat(struct writer *w, struct record_file *f, const struct job_list *jobs, size_t first, size_t *next,
                        struct talc_error *err) {
     struct rng draws = job_rng(w, STREAM_CHATS, &jobs->items[first]);
@@ -264,7 +264,8 @@ static bool write_chat(struct writer *w, struct record_file *f, const struct job
     for (*next = first; *next < jobs->n && length > 0; ++*next, length--) {
         const struct job *job = &jobs->items[*next];
         bool names = job->make == CHAT_MEMORY;
-        if (*next > first && ((named && names) || w->dialog.n + LONGEST_DIALOG > MAX_TURNS || dialog_bytes(&w->dialog) > CHAT_BYTES))
+        if (*next > first &&
+            ((named && names) || w->dialog.n + LONGEST_DIALOG > MAX_TURNS || dialog_bytes(&w->dialog) > CHAT_BYTES))
             break;
         struct rng rng = *next > first ? job_rng(w, STREAM_CHATS, job) : draws;
         chat_skills[job->make]->add(&w->world, (int)job->subject, SPLIT_TRAIN, &rng, &w->dialog, NULL);
@@ -291,7 +292,7 @@ static bool make_chats(struct writer *w, struct talc_error *err) {
     return record_file_close(&f, ok, err);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static bool name_is_new(struct writer *w, const char *name) {
     word_list_clear(&w->name);
@@ -350,7 +351,7 @@ static bool make_tests(struct writer *w, struct talc_error *err) {
     return record_file_close(&f, ok, err);
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static bool make_world(struct writer *w, struct talc_error *err) {
     struct record_file f = {0};
@@ -392,7 +393,8 @@ static bool check_options(const struct primer_options *o, struct talc_error *err
 
 bool primer_write(const struct primer_options *options, const char *folder, const struct primer_progress *progress,
                   struct primer_report *report, struct talc_error *err) {
-    static const char *const names[] = {"pretrain.jsonl", "replay.jsonl", "valid.jsonl", "chats.jsonl", "eval.jsonl", "world.jsonl", NULL};
+    static const char *const names[] = {"pretrain.jsonl", "replay.jsonl", "valid.jsonl", "chats.jsonl",
+                                        "eval.jsonl",     "world.jsonl",  NULL};
     static const struct folder_kind kind = {"world.jsonl", "\"facts\"", names, .replaced = true};
     if (!check_options(options, err) || !folder_may_take(folder, &kind, err)) return false;
     struct writer w = {.options = *options, .progress = progress};

@@ -10,8 +10,8 @@
  *   world.jsonl     {"name", "kind", "facts": [six sentences]}: what there is to ask about
  *
  * What tests ask never occurs in training, by construction (skill.h): a fifth of the frames and wordings, names,
- * unknown things, topics and sets of facts to list, each chosen by hash, and combinations of template, operation and language,
- * chosen as in a Latin square (skill_code.c). */
+ * unknown things, topics and sets of facts to list, each chosen by hash, and combinations of template, operation and
+ * language, chosen as in a Latin square (skill_code.c). */
 #ifndef TALC_TASK_PRIMER_H
 #define TALC_TASK_PRIMER_H
 
@@ -43,7 +43,8 @@ struct primer_report {
     size_t pretrain_bytes, chats_bytes, replay_bytes; /* of text, without JSON */
 };
 
-/* Writes the folder whole or not at all. One that is there is replaced if it is empty or holds a primer. `progress` and `report` may be NULL. */
+/* Writes the folder whole or not at all. One that is there is replaced if it is empty or holds a primer. `progress` and
+ * `report` may be NULL. */
 bool primer_write(const struct primer_options *options, const char *folder, const struct primer_progress *progress,
                   struct primer_report *report, struct talc_error *err);
 

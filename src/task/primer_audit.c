@@ -17,7 +17,7 @@ enum { MAX_SOUGHT_WORDS = 64, MAX_MARKS = 32 };
 static const char mark_word[] = "\x80mark", message_end[] = "\x80"
                                                             "end";
 
-/* ---- sequences of words that are looked for ---------------------------------------------------------------------- */
+/* ---- sequences of words that are looked for -------------------------------------------------- */
 
 struct sought {
     struct hash_set wanted, found;
@@ -47,7 +47,7 @@ static void sought_free(struct sought *s) {
     hash_set_free(&s->found);
 }
 
-/* ---- what stands out in a record --------------------------------------------------------------------------------- */
+/* ---- what stands out in a record ------------------------------------------------------------- */
 
 struct marks {
     struct word_list words[MAX_MARKS];
@@ -155,7 +155,7 @@ static void mask(const struct word_list *words, const struct marks *marks, const
     }
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct auditor {
     struct hash_set world; /* words of the names of the world's things */
@@ -210,7 +210,7 @@ static bool add_world_name(void *context, json_t *object, const char *where, str
     return true;
 }
 
-/* ---- tests: what to look for, and then what was found ------------------------------------------------------------ */
+/* ---- tests: what to look for, and then what was found ---------------------------------------- */
 
 static void seek_test(struct auditor *a) {
     const struct record *r = &a->record;
@@ -259,7 +259,7 @@ static bool each_test(struct auditor *a, const struct checker *tests, void (*use
     return !out_of_memory(a, err);
 }
 
-/* ---- training ---------------------------------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------- */
 
 static void add_all(struct hash_set *to, const struct hash_set *from) {
     for (size_t i = 0; i < from->n_slots; i++)
@@ -301,13 +301,14 @@ static bool scan_file(struct auditor *a, const char *folder, const char *name, c
     return ok && !out_of_memory(a, err);
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static bool read_world_and_tests(struct auditor *a, const char *folder, struct checker *tests,
                                  const volatile sig_atomic_t *stop, struct talc_error *err) {
     char *world = path_join(folder, "world.jsonl"), *eval = path_join(folder, "eval.jsonl");
-    bool ok = world && eval ? json_lines_read(world, stop, add_world_name, a, err) && checker_load(tests, eval, stop, err)
-                            : talc_fail(err, "out of memory");
+    bool ok = world && eval
+                  ? json_lines_read(world, stop, add_world_name, a, err) && checker_load(tests, eval, stop, err)
+                  : talc_fail(err, "out of memory");
     free(world);
     free(eval);
     return ok && each_test(a, tests, seek_test, err);

@@ -1,6 +1,6 @@
 /* primer_phrases.h - how users of the primer put their requests: tables of frames of which a fifth is held out. A word
- * that means something occurs in three phrases of its table at least, so that a held-out phrase is new, not its words.
- */
+ * that means something occurs in three phrases of its table at least, so that a held-out phrase is new,
+ * not its words. */
 #ifndef TALC_TASK_PRIMER_PHRASES_H
 #define TALC_TASK_PRIMER_PHRASES_H
 

@@ -5,11 +5,11 @@
 
 #include <stdio.h>
 
-/* ---- bios -------------------------------------------------------------------------------------------------------- */
+/* ---- bios ------------------------------------------------------------------------------------ */
 
-/* A bio begins with the name: where the model must come up with one nothing else can stand, and what it copies later is the
- * first word of the text. Behind "called" or in a first sentence like "Hunters fear the horns of X" it would now and then take
- * a word that begins sentences for a name, and repeat it for ever. */
+/* A bio begins with the name: where the model must come up with one nothing else can stand, and what it copies later is
+ * the first word of the text. Behind "called" or in a first sentence like "Hunters fear the horns of X" it would now
+ * and then take a word that begins sentences for a name, and repeat it for ever. */
 static const char *const introductions[] = {"{X} is {k}.", "{X}: {k}.", "{X} is the name of {k}.", "{X}, {k}."};
 
 static const char *pronoun(const struct entity *e) { return e->kind != KIND_PERSON ? "It" : e->female ? "She" : "He"; }
@@ -39,7 +39,7 @@ void prose_append_bio(const struct world *world, int entity, struct rng *rng, st
     }
 }
 
-/* ---- stories ----------------------------------------------------------------------------------------------------- */
+/* ---- stories --------------------------------------------------------------------------------- */
 
 static const char *const girls[] = {"Mara",  "Lina",  "Tessa", "Nora",  "Elsa",  "Petra", "Runa",  "Signe",
                                     "Olive", "Hilda", "Cora",  "Jutta", "Wilma", "Dagny", "Flora", "Greta"};
@@ -161,7 +161,7 @@ void prose_append_story(struct rng *rng, struct buffer *out) {
     }
 }
 
-/* ---- notes ------------------------------------------------------------------------------------------------------- */
+/* ---- notes ----------------------------------------------------------------------------------- */
 
 struct everyday {
     const char *noun, *class, *made_of, *use, *place;

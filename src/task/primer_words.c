@@ -68,7 +68,7 @@ uint64_t word_sequence_hash(const uint64_t *words, size_t n) {
     return mix(h);
 }
 
-/* ---- sets: open addressing, at most half full; 0 marks a free slot ----------------------------------------------- */
+/* ---- sets: open addressing, at most half full; 0 marks a free slot --------------------------- */
 
 static size_t slot_of(const struct hash_set *set, uint64_t hash) {
     size_t at = hash & (set->n_slots - 1);

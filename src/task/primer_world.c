@@ -8,7 +8,7 @@
 
 enum { STREAM_NAMES = 1, STREAM_VALUES = 2, MAX_HOME_TOWNS = 30 };
 
-/* ---- names ------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static const char *const onsets[] = {"b", "br", "d", "dr", "f",  "g",  "gr", "h",  "j",  "k", "kr", "l", "m",
                                      "n", "p",  "r", "s",  "sh", "st", "t",  "th", "tr", "v", "w",  "y", "z"};
@@ -17,33 +17,39 @@ static const char *const codas[] = {"", "", "", "n", "r", "l", "s", "k", "m", "n
 
 /* Of these a fifth is kept for tests too; they make it likely that a newcomer's own name is no surprise. */
 static const char *const people[] = {
-    "Anna", "Ben", "Clara", "David", "Emma", "Frank", "Grace", "Henry", "Ida", "Jack", "Kate", "Leo", "Maria",
-    "Noah", "Olga", "Paul", "Rosa", "Sam", "Tina", "Victor", "Wendy", "Yusuf", "Zoe", "Adam", "Bella", "Carl",
-    "Diana", "Erik", "Fatima", "Georg", "Hanna", "Ivan", "Julia", "Kevin", "Laura", "Martin", "Nina", "Oscar",
-    "Peter", "Rita", "Simon", "Tom", "Ursula", "Walter", "Alice", "Bob", "Chen", "Dora", "Elena", "Felix", "Gina",
-    "Hugo", "Ines", "John", "Karen", "Lucas", "Mei", "Nadia", "Omar", "Priya", "Ruth", "Sofia", "Thomas", "Vera",
-    "Wei", "Lisa", "Max", "Eva", "James", "Amina", "Aaron", "Abdul", "Agnes", "Ahmed", "Aiko", "Akira", "Albert",
-    "Alex", "Alfred", "Ali", "Alma", "Amara", "Amelia", "Amir", "Amy", "Ana", "Andrea", "Andrew", "Angela", "Anita",
-    "Anton", "Arjun", "Arthur", "Asha", "Ava", "Axel", "Barbara", "Beatrice", "Bernard", "Bianca", "Boris",
-    "Brenda", "Brian", "Bruno", "Camila", "Carla", "Carlos", "Carmen", "Caroline", "Cathy", "Charles", "Charlotte",
-    "Chloe", "Chris", "Claire", "Claudia", "Conrad", "Cristina", "Daniel", "Daria", "Debora", "Deepak", "Dennis",
-    "Diego", "Dimitri", "Dominic", "Donna", "Doris", "Edith", "Edgar", "Edward", "Eleanor", "Eli", "Elias", "Elisa",
-    "Ella", "Ellen", "Eliot", "Emil", "Emily", "Emre", "Enzo", "Eric", "Ernest", "Esther", "Ethan", "Eugene",
-    "Faisal", "Farah", "Felicia", "Fiona", "Florence", "Francis", "Freya", "Gabriel", "George", "Gerald", "Gloria",
-    "Gordon", "Greta", "Gustav", "Hana", "Harold", "Harry", "Hassan", "Heidi", "Helen", "Helga", "Hiro", "Holly",
-    "Ian", "Ibrahim", "Igor", "Imran", "Ingrid", "Irene", "Iris", "Isaac", "Isabel", "Ismail", "Jacob", "Jamal",
-    "Jan", "Jane", "Janet", "Jasmine", "Jason", "Javier", "Jenny", "Jerome", "Jessica", "Joan", "Joel", "Johanna",
-    "Jonas", "Jordan", "Jorge", "Josef", "Joshua", "Judith", "Jun", "Karl", "Karim", "Kavya", "Keiko", "Kenji",
-    "Khalid", "Kim", "Kofi", "Kurt", "Lara", "Lena", "Leon", "Leonard", "Leila", "Liam", "Lily", "Linda", "Lorenzo",
-    "Louis", "Lucia", "Lucy", "Luis", "Luke", "Lydia", "Magnus", "Malik", "Manuel", "Marco", "Margaret", "Mark",
-    "Marta", "Mary", "Mateo", "Matthew", "Maya", "Mehmet", "Melissa", "Mia", "Michael", "Miguel", "Mila", "Milo",
-    "Miriam", "Mohamed", "Monica", "Murat", "Nancy", "Naomi", "Natalie", "Nathan", "Neil", "Nicole", "Niko", "Nils",
-    "Nora", "Oliver", "Olivia", "Otto", "Pablo", "Pamela", "Patrick", "Paula", "Pedro", "Petra", "Philip", "Pierre",
-    "Rachel", "Rafael", "Rahul", "Ralph", "Ravi", "Raymond", "Rebecca", "Richard", "Robert", "Robin", "Roland",
-    "Roman", "Ron", "Rosie", "Rudolf", "Sadia", "Sakura", "Salma", "Samir", "Samuel", "Sandra", "Sara", "Sergei",
-    "Shirin", "Silvia", "Sonia", "Stefan", "Stella", "Steven", "Susan", "Svenja", "Tamara", "Tanya", "Tariq",
-    "Tatiana", "Teresa", "Theo", "Tim", "Tobias", "Tony", "Uma", "Valentina", "Vanessa", "Viktor", "Vincent",
-    "Viola", "Virginia", "Wanda", "William", "Xavier", "Yan", "Yasmin", "Yuki", "Yvonne", "Zainab",
+    "Anna",    "Ben",       "Clara",   "David",    "Emma",    "Frank",   "Grace",   "Henry",    "Ida",       "Jack",
+    "Kate",    "Leo",       "Maria",   "Noah",     "Olga",    "Paul",    "Rosa",    "Sam",      "Tina",      "Victor",
+    "Wendy",   "Yusuf",     "Zoe",     "Adam",     "Bella",   "Carl",    "Diana",   "Erik",     "Fatima",    "Georg",
+    "Hanna",   "Ivan",      "Julia",   "Kevin",    "Laura",   "Martin",  "Nina",    "Oscar",    "Peter",     "Rita",
+    "Simon",   "Tom",       "Ursula",  "Walter",   "Alice",   "Bob",     "Chen",    "Dora",     "Elena",     "Felix",
+    "Gina",    "Hugo",      "Ines",    "John",     "Karen",   "Lucas",   "Mei",     "Nadia",    "Omar",      "Priya",
+    "Ruth",    "Sofia",     "Thomas",  "Vera",     "Wei",     "Lisa",    "Max",     "Eva",      "James",     "Amina",
+    "Aaron",   "Abdul",     "Agnes",   "Ahmed",    "Aiko",    "Akira",   "Albert",  "Alex",     "Alfred",    "Ali",
+    "Alma",    "Amara",     "Amelia",  "Amir",     "Amy",     "Ana",     "Andrea",  "Andrew",   "Angela",    "Anita",
+    "Anton",   "Arjun",     "Arthur",  "Asha",     "Ava",     "Axel",    "Barbara", "Beatrice", "Bernard",   "Bianca",
+    "Boris",   "Brenda",    "Brian",   "Bruno",    "Camila",  "Carla",   "Carlos",  "Carmen",   "Caroline",  "Cathy",
+    "Charles", "Charlotte", "Chloe",   "Chris",    "Claire",  "Claudia", "Conrad",  "Cristina", "Daniel",    "Daria",
+    "Debora",  "Deepak",    "Dennis",  "Diego",    "Dimitri", "Dominic", "Donna",   "Doris",    "Edith",     "Edgar",
+    "Edward",  "Eleanor",   "Eli",     "Elias",    "Elisa",   "Ella",    "Ellen",   "Eliot",    "Emil",      "Emily",
+    "Emre",    "Enzo",      "Eric",    "Ernest",   "Esther",  "Ethan",   "Eugene",  "Faisal",   "Farah",     "Felicia",
+    "Fiona",   "Florence",  "Francis", "Freya",    "Gabriel", "George",  "Gerald",  "Gloria",   "Gordon",    "Greta",
+    "Gustav",  "Hana",      "Harold",  "Harry",    "Hassan",  "Heidi",   "Helen",   "Helga",    "Hiro",      "Holly",
+    "Ian",     "Ibrahim",   "Igor",    "Imran",    "Ingrid",  "Irene",   "Iris",    "Isaac",    "Isabel",    "Ismail",
+    "Jacob",   "Jamal",     "Jan",     "Jane",     "Janet",   "Jasmine", "Jason",   "Javier",   "Jenny",     "Jerome",
+    "Jessica", "Joan",      "Joel",    "Johanna",  "Jonas",   "Jordan",  "Jorge",   "Josef",    "Joshua",    "Judith",
+    "Jun",     "Karl",      "Karim",   "Kavya",    "Keiko",   "Kenji",   "Khalid",  "Kim",      "Kofi",      "Kurt",
+    "Lara",    "Lena",      "Leon",    "Leonard",  "Leila",   "Liam",    "Lily",    "Linda",    "Lorenzo",   "Louis",
+    "Lucia",   "Lucy",      "Luis",    "Luke",     "Lydia",   "Magnus",  "Malik",   "Manuel",   "Marco",     "Margaret",
+    "Mark",    "Marta",     "Mary",    "Mateo",    "Matthew", "Maya",    "Mehmet",  "Melissa",  "Mia",       "Michael",
+    "Miguel",  "Mila",      "Milo",    "Miriam",   "Mohamed", "Monica",  "Murat",   "Nancy",    "Naomi",     "Natalie",
+    "Nathan",  "Neil",      "Nicole",  "Niko",     "Nils",    "Nora",    "Oliver",  "Olivia",   "Otto",      "Pablo",
+    "Pamela",  "Patrick",   "Paula",   "Pedro",    "Petra",   "Philip",  "Pierre",  "Rachel",   "Rafael",    "Rahul",
+    "Ralph",   "Ravi",      "Raymond", "Rebecca",  "Richard", "Robert",  "Robin",   "Roland",   "Roman",     "Ron",
+    "Rosie",   "Rudolf",    "Sadia",   "Sakura",   "Salma",   "Samir",   "Samuel",  "Sandra",   "Sara",      "Sergei",
+    "Shirin",  "Silvia",    "Sonia",   "Stefan",   "Stella",  "Steven",  "Susan",   "Svenja",   "Tamara",    "Tanya",
+    "Tariq",   "Tatiana",   "Teresa",  "Theo",     "Tim",     "Tobias",  "Tony",    "Uma",      "Valentina", "Vanessa",
+    "Viktor",  "Vincent",   "Viola",   "Virginia", "Wanda",   "William", "Xavier",  "Yan",      "Yasmin",    "Yuki",
+    "Yvonne",  "Zainab",
 };
 
 static const char *pick(const char *const *items, size_t n, struct rng *rng) { return items[rng_below(rng, n)]; }
@@ -81,7 +87,8 @@ static bool is_value_word(const char *name) {
 void name_draw(const struct world *world, enum split split, struct rng *rng, char out[MAX_NAME]) {
     do name_make(rng, out);
     while (name_is_held_out(out) != (split == SPLIT_TEST) || world_knows(world, out) || is_value_word(out) ||
-           strncmp(out, "The", 3) == 0); /* half of all sentences begin so: a name must be told from them by its first piece */
+           strncmp(out, "The", 3) ==
+               0); /* half of all sentences begin so: a name must be told from them by its first piece */
 }
 
 const char *name_of_people(enum split split, struct rng *rng) {
@@ -91,7 +98,7 @@ const char *name_of_people(enum split split, struct rng *rng) {
     }
 }
 
-/* ---- the table of names ------------------------------------------------------------------------------------------ */
+/* ---- the table of names ---------------------------------------------------------------------- */
 
 static size_t slot_of(const struct world *world, const char *name) {
     size_t at = text_hash(name) % world->n_slots;
@@ -102,7 +109,7 @@ static size_t slot_of(const struct world *world, const char *name) {
 
 bool world_knows(const struct world *world, const char *name) { return world->table[slot_of(world, name)] != 0; }
 
-/* ---- the world --------------------------------------------------------------------------------------------------- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 static int n_towns(const struct world *world) { return (world->n_entities + N_KINDS - 1 - KIND_TOWN) / N_KINDS; }
 

@@ -96,7 +96,8 @@ static pid_t start(struct sandbox_plan *plan, int *pidfd, struct talc_error *err
         child = clone_into_namespaces(true, pidfd);
     }
     if (child == 0) sandbox_child(plan);
-    if (child < 0) talc_fail_errno(err, "sandbox: no new namespaces (they need root, or user namespaces for all users)");
+    if (child < 0)
+        talc_fail_errno(err, "sandbox: no new namespaces (they need root, or user namespaces for all users)");
     return child;
 }
 

@@ -1,6 +1,6 @@
 /* sandbox.h - runs untrusted programs, such as code that a model wrote, so that they can neither harm the machine nor
- * read what is anybody's on it (what is installed under /usr and how much memory and disk are free can be seen). Linux with
- * libseccomp only; elsewhere nothing is ever run.
+ * read what is anybody's on it (what is installed under /usr and how much memory and disk are free can be seen). Linux
+ * with libseccomp only; elsewhere nothing is ever run.
  *
  * A job runs in namespaces of its own (processes, mounts, network, IPC, host name; without root also users), as a user
  * who owns nothing, without capabilities, behind a list of allowed system calls, under resource limits. It sees /usr

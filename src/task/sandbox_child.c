@@ -43,8 +43,8 @@ static void report(int kind, int value, const char *what) {
 static const char *keep_own_descriptors(const struct sandbox_plan *plan) {
     int output = fcntl(plan->output_fd, F_DUPFD, 16), report_to = fcntl(plan->report_fd, F_DUPFD, 16);
     /* 0 is taken too, until open_null, so that no other file lands there. */
-    if (output < 0 || report_to < 0 || dup2(output, 0) < 0 || dup2(output, 1) < 0 ||
-        dup2(output, 2) < 0 || dup3(report_to, REPORT_FD, O_CLOEXEC) < 0)
+    if (output < 0 || report_to < 0 || dup2(output, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 ||
+        dup3(report_to, REPORT_FD, O_CLOEXEC) < 0)
         return "arrange descriptors";
     if (syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0)) return "close inherited descriptors (Linux 5.9 or later)";
     return NULL;
@@ -78,7 +78,8 @@ static bool write_file(const char *path, int flags, const char *data, size_t n_b
 }
 
 static const char *enter_namespaces(const struct sandbox_plan *plan) {
-    write_file("/proc/self/oom_score_adj", 0, "1000", 4); /* the first to go if the machine runs out; no matter if not */
+    write_file("/proc/self/oom_score_adj", 0, "1000",
+               4); /* the first to go if the machine runs out; no matter if not */
     if (plan->user_namespace) {
         char map[64];
         int n = snprintf(map, sizeof map, "%d %u 1", SANDBOX_NOBODY, (unsigned)plan->uid);
@@ -145,8 +146,9 @@ static const char *make_work_folder(const struct sandbox_plan *plan) {
 
 /* The root is a tmpfs over /tmp of a private copy of the mounts; then all else is let go. */
 static const char *build_root(const struct sandbox_plan *plan, int *processes) {
-    static const char *const shown[] = {"usr", "bin", "lib", "lib32", "lib64", "libx32", "etc/alternatives",
-                                        "etc/ld.so.cache", "dev/null", "dev/zero", "dev/urandom"};
+    static const char *const shown[] = {
+        "usr",      "bin",      "lib",        "lib32", "lib64", "libx32", "etc/alternatives", "etc/ld.so.cache",
+        "dev/null", "dev/zero", "dev/urandom"};
     umask(022);
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) return "make the mounts private";
     if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m,nr_inodes=256"))
@@ -271,7 +273,8 @@ static size_t resident_pages(int processes, const char *name) {
     close(fd);
     size_t pages = 0;
     text[n > 0 ? n : 0] = 0;
-    for (const char *p = strchr(text, ' '); p && p[1] >= '0' && p[1] <= '9'; p++) pages = pages * 10 + (size_t)(p[1] - '0');
+    for (const char *p = strchr(text, ' '); p && p[1] >= '0' && p[1] <= '9'; p++)
+        pages = pages * 10 + (size_t)(p[1] - '0');
     return pages;
 }
 

@@ -4,8 +4,8 @@
 
 #include "task/checker.h"
 
-/* For struct code_runner (context is not used): "c" or "python". False when nothing could be run; a program that does not
- * compile, crashes or meets a limit (sandbox_default_limits) has only not ended well. */
+/* For struct code_runner (context is not used): "c" or "python". False when nothing could be run; a program that does
+ * not compile, crashes or meets a limit (sandbox_default_limits) has only not ended well. */
 bool sandbox_run_code(void *context, const char *language, const char *program, size_t n_bytes,
                       struct code_outcome *outcome, struct talc_error *err);
 

@@ -1,9 +1,9 @@
 /* sandbox_filter.c - the system calls that a job may make. It is a list of what is allowed: all else answers ENOSYS,
  * as on a kernel that lacks the call, so that a C library falls back where it can. Missing on purpose: sockets,
- * ptrace and process_vm_*, mounts, namespaces, keys, bpf, perf, io_uring, userfaultfd, clocks, modules, everything about
- * other users; and memfd, System V memory and shared mappings, which would escape the memory count: their pages stay
- * where they are when nobody maps them. Those that every kernel has answer EPERM, so that a program's message says what
- * happened. Calls of another architecture kill the program. */
+ * ptrace and process_vm_*, mounts, namespaces, keys, bpf, perf, io_uring, userfaultfd, clocks, modules, everything
+ * about other users; and memfd, System V memory and shared mappings, which would escape the memory count: their pages
+ * stay where they are when nobody maps them. Those that every kernel has answer EPERM, so that a program's message says
+ * what happened. Calls of another architecture kill the program. */
 #if defined(__linux__) && defined(HAVE_LIBSECCOMP)
 
 #include <asm/ioctls.h>
@@ -17,6 +17,7 @@
 
 #include "task/sandbox_internal.h"
 
+/* clang-format off */
 static const char *const allowed[] = {
     /* files */
     "open", "openat", "openat2", "creat", "close", "close_range", "read", "write", "readv", "writev", "pread64",
@@ -48,8 +49,10 @@ static const char *const allowed[] = {
     "timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete", "clock_gettime",
     "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "clock_gettime64", "clock_nanosleep_time64",
     "futex_time64", "ppoll_time64", "pselect6_time64", "rt_sigtimedwait_time64"};
+/* clang-format on */
 
 /* Refused either way; here for the better message. */
+/* clang-format off */
 static const char *const forbidden[] = {
     "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "recvmsg", "ptrace",
     "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd", "kcmp", "mount", "umount",
@@ -62,6 +65,7 @@ static const char *const forbidden[] = {
     "lookup_dcookie", "nfsservctl", "fanotify_init", "fanotify_mark", "mbind", "migrate_pages", "move_pages",
     "set_mempolicy", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid",
     "setfsgid", "seccomp", "memfd_secret", "landlock_create_ruleset", "shmget", "shmat", "msgget", "semget", "mq_open"};
+/* clang-format on */
 
 /* Calls that are allowed with one argument as stated. */
 struct conditional {

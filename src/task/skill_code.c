@@ -7,7 +7,7 @@
 #include <ctype.h>
 #include <string.h>
 
-/* ---- operations -------------------------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 enum language { LANGUAGE_C, LANGUAGE_PYTHON, N_LANGUAGES };
 static const char *const language_names[N_LANGUAGES] = {"C", "Python"}, *const fences[N_LANGUAGES] = {"c", "python"};
@@ -48,7 +48,7 @@ static const struct operation operations[] = {
 };
 enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
 
-/* ---- templates --------------------------------------------------------------------------------------------------- */
+/* ---- templates ------------------------------------------------------------------------------- */
 
 enum shape { TAKES_ONE, TAKES_TWO, TAKES_LIST, CHANGES_LIST };
 
@@ -64,8 +64,12 @@ static int sum_of(const struct operation *op, const int *a, int n) {
     for (int i = 0; i < n; i++) sum += op->apply(a[i]);
     return sum;
 }
-static int difference_of(const struct operation *op, const int *a, int n) { return n > 1 ? op->apply(a[0]) - op->apply(a[1]) : 0; }
-static int of_larger(const struct operation *op, const int *a, int n) { return n > 1 ? op->apply(a[0] > a[1] ? a[0] : a[1]) : 0; }
+static int difference_of(const struct operation *op, const int *a, int n) {
+    return n > 1 ? op->apply(a[0]) - op->apply(a[1]) : 0;
+}
+static int of_larger(const struct operation *op, const int *a, int n) {
+    return n > 1 ? op->apply(a[0] > a[1] ? a[0] : a[1]) : 0;
+}
 static int largest_of(const struct operation *op, const int *a, int n) {
     int largest = op->apply(a[0]);
     for (int i = 1; i < n; i++)
@@ -138,8 +142,8 @@ static const char *const nouns[] = {"total", "value", "result", "step",   "task"
                                     "func",  "score", "item",   "number", "list", "part", "answer",
                                     "count", "block", "rule",   "piece",  "part", "data"};
 
-/* As in a Latin square: of every operation in a language one template is missing, which the other language has, and of every
- * template one operation or two (nine places apart in the table). */
+/* As in a Latin square: of every operation in a language one template is missing, which the other language has, and of
+ * every template one operation or two (nine places apart in the table). */
 static bool code_is_held_out(int template, int operation, int language) {
     return (template + 2 * operation + 4 * language) % N_TEMPLATES == 0;
 }
@@ -157,7 +161,7 @@ static void draw_function_name(const struct world *world, enum split split, stru
     } while (name_is_held_out(out) != (split == SPLIT_TEST));
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static void fill_expression(const struct operation *op, int language, const char *operand, struct buffer *out) {
     struct slot slots[] = {{"v", operand}, {NULL, NULL}};
@@ -179,7 +183,7 @@ static void append_function(const struct template *t, const struct operation *op
     for (int i = 0; i < N_OPERANDS; i++) buffer_free(&expressions[i]);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 /* The numbers that a function is called with: as arguments or as a list, by its shape. */
 enum { N_CASES = 6, CASE_LENGTH = 4, N_CASE_NUMBERS = 40 };
@@ -242,7 +246,8 @@ static void draw_cases(const struct template *t, struct rng *rng, struct test_ca
     }
 }
 
-static bool same_result(const struct template *t, const struct operation *x, const struct operation *y, const struct test_case *c) {
+static bool same_result(const struct template *t, const struct operation *x, const struct operation *y,
+                        const struct test_case *c) {
     if (t->shape != CHANGES_LIST) return t->expected(x, c->a, c->n) == t->expected(y, c->a, c->n);
     for (int i = 0; i < c->n; i++)
         if (t->expected(x, c->a + i, 1) != t->expected(y, c->a + i, 1)) return false;
@@ -260,8 +265,10 @@ static int count_alike(const struct template *t, const struct operation *op, con
     return n_alike - 1; /* itself */
 }
 
-/* Cases that tell as many other operations from this one as they can (some cannot be told: no parity is over ten, nor a last digit). */
-static void choose_cases(const struct template *t, const struct operation *op, struct rng *rng, struct test_cases *best) {
+/* Cases that tell as many other operations from this one as they can (some cannot be told: no parity is over ten, nor a
+ * last digit). */
+static void choose_cases(const struct template *t, const struct operation *op, struct rng *rng,
+                         struct test_cases *best) {
     enum { N_DRAWS = 20 };
     int fewest = N_OPERATIONS;
     for (int draw = 0; draw < N_DRAWS && fewest > 0; draw++) {
@@ -277,8 +284,7 @@ static void append_tests(const struct template *t, const struct operation *op, i
                          struct rng *rng, struct buffer *program, struct buffer *output) {
     struct test_cases cases;
     choose_cases(t, op, rng, &cases);
-    if (language == LANGUAGE_C)
-        buffer_append_text(program, "int printf(const char *format, ...);\nint main(void) {\n");
+    if (language == LANGUAGE_C) buffer_append_text(program, "int printf(const char *format, ...);\nint main(void) {\n");
     for (int i = 0; i < N_CASES; i++) {
         (language == LANGUAGE_C ? append_c_case : append_python_case)(t, name, &cases.items[i], program);
         append_expected(t, op, &cases.items[i], output);
@@ -302,7 +308,7 @@ static void add_check(const struct template *t, const struct operation *op, int 
     buffer_free(&output);
 }
 
-/* ---- dialogs ----------------------------------------------------------------------------------------------------- */
+/* ---- dialogs --------------------------------------------------------------------------------- */
 
 static void append_request(const struct template *t, const struct operation *op, int language, const char *name,
                            enum split split, struct rng *rng, struct buffer *out) {

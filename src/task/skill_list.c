@@ -1,5 +1,6 @@
 /* skill_list.c - collecting what is known of a thing into a Markdown list: the facts that were asked for, in that
- * order, or what it is and all six. A fifth of all (thing, set of facts) never occurs in training, in whatever order. */
+ * order, or what it is and all six. A fifth of all (thing, set of facts) never occurs in training,
+ * in whatever order. */
 #include <stdlib.h>
 
 #include "task/primer_phrases.h"
@@ -65,8 +66,10 @@ static void add_list(const struct world *world, int subject, enum split split, s
     for (int i = all ? -1 : 0; i < n; i++) {
         buffer_append_text(answer, answer->length > 0 ? "\n- " : "- ");
         size_t at = answer->length;
-        if (i < 0) entity_append_kind(e, answer);
-        else world_append_fact(world, subject, order[i], answer);
+        if (i < 0)
+            entity_append_kind(e, answer);
+        else
+            world_append_fact(world, subject, order[i], answer);
         if (items && buffer_ok(answer)) json_array_append_new(items, json_string(answer->data + at));
     }
     if (check) json_object_set_new(check, "items", items);

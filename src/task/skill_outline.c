@@ -1,5 +1,6 @@
-/* skill_outline.c - outlines in Markdown: a heading and four numbered sections that speak of the topic: a subject ("ink"),
- * an aspect of one ("the trade in ink") or two subjects ("ink and kites"). A fifth of all topics never occurs in training. */
+/* skill_outline.c - outlines in Markdown: a heading and four numbered sections that speak of the topic: a subject
+ * ("ink"), an aspect of one ("the trade in ink") or two subjects ("ink and kites"). A fifth of all topics never occurs
+ * in training. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,36 +8,29 @@
 #include "task/skill.h"
 
 static const char *const aspects[] = {
-    "the history of {s}",
-    "the art of {s}",
-    "the future of {s}",
-    "the price of {s}",
-    "the making of {s}",
-    "the trade in {s}",
-    "the secrets of {s}",
-    "the beauty of {s}",
-    "the use of {s}",
-    "the dangers of {s}",
-    "the science of {s}",
-    "the love of {s}",
-    "the names of {s}",
+    "the history of {s}", "the art of {s}",     "the future of {s}", "the price of {s}", "the making of {s}",
+    "the trade in {s}",   "the secrets of {s}", "the beauty of {s}", "the use of {s}",   "the dangers of {s}",
+    "the science of {s}", "the love of {s}",    "the names of {s}",
 };
 static const char *const subjects[] = {
-    "bread", "kites", "bees", "clocks", "rivers", "horses", "music", "maps", "glass", "gardens", "bridges", "tea",
-    "wool", "stars", "ships", "chess", "paper", "trees", "fishing", "dreams", "letters", "soap", "birds", "winter",
-    "rockets", "cheese", "trains", "puppets", "mountains", "robots", "salt", "lamps", "windmills", "cooking", "poems",
-    "volcanoes", "shoes", "dancing", "castles", "numbers", "whales", "painting", "coffee", "markets", "roses",
-    "games", "schools", "oceans", "apples", "boats", "books", "boots", "brooms", "butter", "candles", "caves",
-    "chairs", "clouds", "coins", "corn", "cotton", "dice", "doors", "dragons", "drums", "engines", "farms",
-    "feathers", "fences", "fire", "flags", "flour", "flowers", "flutes", "forests", "fountains", "friends", "frogs",
-    "fruit", "gloves", "gold", "hats", "harbours", "hills", "holidays", "honey", "houses", "ice", "ink", "insects",
-    "islands", "jewels", "jokes", "juggling", "keys", "kitchens", "knots", "lakes", "leather", "libraries", "light",
-    "lighthouses", "machines", "magnets", "masks", "medicine", "milk", "mirrors", "money", "moss", "mushrooms",
-    "nests", "onions", "owls", "parks", "pencils", "pepper", "pianos", "pies", "pirates", "plants", "pottery", "rain",
-    "recipes", "riddles", "rice", "roads", "roofs", "ropes", "running", "sailing", "sand", "singing", "sleep", "snow",
-    "spiders", "spoons", "storms", "sugar", "swimming", "tents", "theatres", "thunder", "tools", "towers", "toys",
-    "tunnels", "villages", "violins", "walking", "walls", "watches", "water", "waves", "weather", "wheels", "wind",
-    "wine", "wood", "writing", "zoos",
+    "bread",     "kites",     "bees",        "clocks",    "rivers",   "horses",    "music",    "maps",    "glass",
+    "gardens",   "bridges",   "tea",         "wool",      "stars",    "ships",     "chess",    "paper",   "trees",
+    "fishing",   "dreams",    "letters",     "soap",      "birds",    "winter",    "rockets",  "cheese",  "trains",
+    "puppets",   "mountains", "robots",      "salt",      "lamps",    "windmills", "cooking",  "poems",   "volcanoes",
+    "shoes",     "dancing",   "castles",     "numbers",   "whales",   "painting",  "coffee",   "markets", "roses",
+    "games",     "schools",   "oceans",      "apples",    "boats",    "books",     "boots",    "brooms",  "butter",
+    "candles",   "caves",     "chairs",      "clouds",    "coins",    "corn",      "cotton",   "dice",    "doors",
+    "dragons",   "drums",     "engines",     "farms",     "feathers", "fences",    "fire",     "flags",   "flour",
+    "flowers",   "flutes",    "forests",     "fountains", "friends",  "frogs",     "fruit",    "gloves",  "gold",
+    "hats",      "harbours",  "hills",       "holidays",  "honey",    "houses",    "ice",      "ink",     "insects",
+    "islands",   "jewels",    "jokes",       "juggling",  "keys",     "kitchens",  "knots",    "lakes",   "leather",
+    "libraries", "light",     "lighthouses", "machines",  "magnets",  "masks",     "medicine", "milk",    "mirrors",
+    "money",     "moss",      "mushrooms",   "nests",     "onions",   "owls",      "parks",    "pencils", "pepper",
+    "pianos",    "pies",      "pirates",     "plants",    "pottery",  "rain",      "recipes",  "riddles", "rice",
+    "roads",     "roofs",     "ropes",       "running",   "sailing",  "sand",      "singing",  "sleep",   "snow",
+    "spiders",   "spoons",    "storms",      "sugar",     "swimming", "tents",     "theatres", "thunder", "tools",
+    "towers",    "toys",      "tunnels",     "villages",  "violins",  "walking",   "walls",    "watches", "water",
+    "waves",     "weather",   "wheels",      "wind",      "wine",     "wood",      "writing",  "zoos",
 };
 
 struct format {
@@ -52,8 +46,8 @@ static const struct format formats[] = {
 
 static bool outline_topic_is_held_out(const char *topic) { return text_hash(topic) % 5 == 0; }
 
-/* A subject alone as often as all its aspects together would be too often; a quarter is enough. Two subjects put any word
- * of the table where a topic begins, next to any other: what is copied cannot be guessed. */
+/* A subject alone as often as all its aspects together would be too often; a quarter is enough. Two subjects put any
+ * word of the table where a topic begins, next to any other: what is copied cannot be guessed. */
 static void draw_topic(enum split split, struct rng *rng, struct buffer *subject, struct buffer *topic) {
     do {
         buffer_clear(subject);

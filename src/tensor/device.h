@@ -36,8 +36,9 @@ struct backend {
     void (*copy_out)(struct stream *stream, void *host, const void *device, size_t n_bytes);
     /* Waits for all work given so far; false with the latched error. */
     bool (*synchronize)(struct stream *stream, struct talc_error *err);
-    /* Operations a second (a multiply-add is two) that the arithmetic units reach right now, on all threads, in products of a
-     * type (matmul_options.compute), measured in some milliseconds: what kernels are compared with. NULL where it is not known. */
+    /* Operations a second (a multiply-add is two) that the arithmetic units reach right now, on all threads, in
+     * products of a type (matmul_options.compute), measured in some milliseconds: what kernels are compared with. NULL
+     * where it is not known. */
     double (*peak_flops)(struct stream *stream, enum dtype compute);
 };
 
@@ -46,7 +47,8 @@ bool stream_open(struct stream *stream, const char *device, struct thread_pool *
 void stream_close(struct stream *stream);
 bool stream_synchronize(struct stream *stream, struct talc_error *err);
 
-/* Memory from the back end, as its memory_take. What the machine cannot give is refused before it is touched: the system would kill this process, or another. */
+/* Memory from the back end, as its memory_take. What the machine cannot give is refused before it is touched: the
+ * system would kill this process, or another. */
 void *stream_memory_take(struct stream *stream, size_t n_bytes, struct talc_error *err);
 
 /* Latches an error (for back ends): only the first is kept. */

@@ -7,9 +7,9 @@
  * - Operations return nothing and never read back; errors latch in the stream.
  * - "+=" in a comment means the result is added to what the tensor holds; "=" that it is overwritten.
  * - Activations, gradients and statistics are F32 unless a comment says otherwise. Index tensors are I32 [1, n].
- * - Same inputs give the same bits for any number of threads, and a row's result does not depend on the other rows in the
- *   call: sums run in one canonical order (matmul over K in fused multiply-adds, ascending or in pairs, within fixed blocks of K;
- *   attention over key tiles of ATTENTION_KEY_TILE counted from key 0).
+ * - Same inputs give the same bits for any number of threads, and a row's result does not depend on the other rows in
+ * the call: sums run in one canonical order (matmul over K in fused multiply-adds, ascending or in pairs, within fixed
+ * blocks of K; attention over key tiles of ATTENTION_KEY_TILE counted from key 0).
  * - Letters: n tokens in the call, h hidden size, V vocabulary, f intermediate size, d head_dim, H query heads,
  *   G key/value heads.
  */
@@ -35,9 +35,9 @@ struct matmul_options {
     enum matmul_layout layout;
     bool accumulate;    /* c += instead of c = */
     struct tensor bias; /* F32 [1, n], added to every row; may be absent */
-    enum dtype compute; /* DTYPE_F32 (or DTYPE_NONE): fp32 products; DTYPE_BF16: operands rounded to bf16 as they are read,
-                           products summed in fp32. A back end without bf16 arithmetic computes the same rounding in fp32; one
-                           with it may sum in another order and take numbers under 2^-126 for 0. */
+    enum dtype compute; /* DTYPE_F32 (or DTYPE_NONE): fp32 products; DTYPE_BF16: operands rounded to bf16 as they are
+                           read, products summed in fp32. A back end without bf16 arithmetic computes the same rounding
+                           in fp32; one with it may sum in another order and take numbers under 2^-126 for 0. */
 };
 
 enum activation_kind {
@@ -54,29 +54,29 @@ struct qkv_options {
 struct qkv_tensors {
     struct tensor qkv;            /* [n, (H+2G)d]: the heads of q, then k, then v */
     struct tensor q_norm, k_norm; /* [1, d] weights of a per-head RMS norm (before rope); absent: no norm */
-    struct tensor norm_stats;     /* [n, H+G]: 1/rms of each normed head, written by forward for backward; may be absent */
-    struct tensor positions;      /* I32 [1, n] */
-    struct tensor rope;           /* [positions, d]: cos of d/2 angles, then sin of them; absent: no rotation. Halves are
-                                     rotated: (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin), as in Hugging Face */
-    struct tensor slots;          /* I32 [1, n]: the row of k and v that token i goes to; absent: row i */
+    struct tensor norm_stats; /* [n, H+G]: 1/rms of each normed head, written by forward for backward; may be absent */
+    struct tensor positions;  /* I32 [1, n] */
+    struct tensor rope;       /* [positions, d]: cos of d/2 angles, then sin of them; absent: no rotation. Halves are
+                                 rotated: (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin), as in Hugging Face */
+    struct tensor slots;      /* I32 [1, n]: the row of k and v that token i goes to; absent: row i */
 };
 
 #define ATTENTION_KEY_TILE 64
 
 /* A ragged batch: sequence s owns query rows [starts[s], starts[s+1]) and keys 0..lengths[s]-1. Key j of sequence s is
  * row blocks[s, j / block_tokens] * block_tokens + j % block_tokens of k and v, or row starts[s] + j where `blocks` is
- * absent (training, where every sequence brings all its keys). Query row r attends to keys j <= positions[r], and, where
- * window > 0, j > positions[r] - window; a row that sees no key gets out 0 and lse -infinity. Flash attention (Dao et al.
- * 2022): scores are never stored. */
+ * absent (training, where every sequence brings all its keys). Query row r attends to keys j <= positions[r], and,
+ * where window > 0, j > positions[r] - window; a row that sees no key gets out 0 and lse -infinity. Flash attention
+ * (Dao et al. 2022): scores are never stored. */
 struct attention_options {
     int n_heads, n_kv_heads, head_dim;
-    float scale;            /* of q k^T, usually 1/sqrt(head_dim) */
-    int window;             /* 0: none */
+    float scale; /* of q k^T, usually 1/sqrt(head_dim) */
+    int window;  /* 0: none */
     int n_sequences;
-    int max_length;         /* no sequence has more keys */
-    int block_tokens;       /* tokens in a block of the table; unused where `blocks` is absent */
-    float dropout;          /* probability of dropping an attention weight; 0: none */
-    uint32_t dropout_site;  /* tells this layer's masks from others' */
+    int max_length;        /* no sequence has more keys */
+    int block_tokens;      /* tokens in a block of the table; unused where `blocks` is absent */
+    float dropout;         /* probability of dropping an attention weight; 0: none */
+    uint32_t dropout_site; /* tells this layer's masks from others' */
 };
 struct attention_tensors {
     struct tensor q;         /* [n, Hd] */
@@ -85,7 +85,7 @@ struct attention_tensors {
     struct tensor lengths;   /* I32 [1, n_sequences] */
     struct tensor blocks;    /* I32 [n_sequences, blocks a sequence], or absent */
     struct tensor positions; /* I32 [1, n] */
-    struct tensor wanted;    /* I32 [1, n]: a row with 0 sees no key: nobody asks for what it attends to; absent: all are */
+    struct tensor wanted;    /* I32 [1, n]: a row with 0 sees no key, as nobody asks for it; absent: all are wanted */
     struct tensor rng;       /* I64 [1, 2]: seed, counter; absent without dropout */
     struct tensor out;       /* [n, Hd] */
     struct tensor lse;       /* [n, H]: log of the sum of exponentials of the scaled scores (dropout changes nothing in
@@ -100,15 +100,16 @@ struct attention_gradients {
  * p = softmax(t * logits). And the gradients that it answers with, in the same columns. */
 enum token_stat { STAT_LOGP, STAT_LSE, STAT_ENTROPY, STAT_VALUE, TOKEN_STATS };
 
-/* Element (r, c) of x is dropped where uniform(r, c) < probability. The uniform is a 32-bit word / 2^32 of Philox4x32-10
- * with key = the two halves of seed and counter words = (c / 4, r, site, low half of counter); word c % 4.
- * (Attention weights: r = query row in the call * n_heads + head, c = key position.) */
+/* Element (r, c) of x is dropped where uniform(r, c) < probability. The uniform is a 32-bit word / 2^32 of
+ * Philox4x32-10 with key = the two halves of seed and counter words = (c / 4, r, site, low half of counter); word c
+ * % 4. (Attention weights: r = query row in the call * n_heads + head, c = key position.) */
 struct dropout_options {
     float probability;
     uint32_t site; /* tells the uses in one step apart */
 };
 
-/* AdamW (Loshchilov & Hutter 2019). Decay is decoupled: p -= lr * (m_hat / (sqrt(v_hat) + epsilon) + weight_decay * p). */
+/* AdamW (Loshchilov & Hutter 2019). Decay is decoupled: p -= lr * (m_hat / (sqrt(v_hat) + epsilon) +
+ * weight_decay * p). */
 struct adamw_options {
     float beta1, beta2, epsilon, weight_decay;
 };
@@ -121,9 +122,9 @@ enum update_step {
     STEP_MOMENTUM, /* of Muon */
     UPDATE_STEP
 };
-/* A parameter (or a piece of one) with what steps it, of one shape. The gradient is F32, the others F32 or BF16: what is kept in
- * BF16 is computed in fp32 and rounded stochastically (rounding.h; element (r, c) is number r * cols + c). Of its random word the
- * low half rounds the parameter, the upper half m and v. */
+/* A parameter (or a piece of one) with what steps it, of one shape. The gradient is F32, the others F32 or BF16: what
+ * is kept in BF16 is computed in fp32 and rounded stochastically (rounding.h; element (r, c) is number r * cols + c).
+ * Of its random word the low half rounds the parameter, the upper half m and v. */
 struct adamw_part {
     struct adamw_options options;
     struct tensor parameter, gradient, m, v;
@@ -137,7 +138,8 @@ struct ops {
     void (*zero)(struct stream *s, struct tensor x);
     void (*copy)(struct stream *s, struct tensor dst, struct tensor src); /* same shape; converts F32, BF16, F16 */
     void (*add)(struct stream *s, struct tensor dst, struct tensor src);  /* dst += src */
-    void (*gather_rows)(struct stream *s, struct tensor out, struct tensor x, struct tensor rows); /* out[i] = x[rows[i]] */
+    void (*gather_rows)(struct stream *s, struct tensor out, struct tensor x,
+                        struct tensor rows); /* out[i] = x[rows[i]] */
     /* x[rows[i]] += y[i]; rows are distinct. */
     void (*scatter_add_rows)(struct stream *s, struct tensor x, struct tensor y, struct tensor rows);
 
@@ -172,9 +174,9 @@ struct ops {
     void (*qkv_forward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t, struct tensor q,
                         struct tensor k, struct tensor v);
     /* d_qkv =; d_q_norm, d_k_norm [1, d] += (absent without norms). slots must be absent. */
-    void (*qkv_backward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t, struct tensor d_qkv,
-                         struct tensor d_q_norm, struct tensor d_k_norm, struct tensor d_q, struct tensor d_k,
-                         struct tensor d_v);
+    void (*qkv_backward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t,
+                         struct tensor d_qkv, struct tensor d_q_norm, struct tensor d_k_norm, struct tensor d_q,
+                         struct tensor d_k, struct tensor d_v);
     void (*attention_forward)(struct stream *s, const struct attention_options *o, const struct attention_tensors *t);
     /* `blocks` must be absent; out and lse are those of forward. */
     void (*attention_backward)(struct stream *s, const struct attention_options *o, const struct attention_tensors *t,
@@ -188,7 +190,8 @@ struct ops {
     void (*dropout)(struct stream *s, struct dropout_options o, struct tensor x, struct tensor rng);
 
     /* ---- classifier ------------------------------------------------------------------------------------------ */
-    /* stats [n, TOKEN_STATS]: logp of the target, log-sum-exp, entropy, at the inverse temperature; STAT_VALUE is left. */
+    /* stats [n, TOKEN_STATS]: logp of the target, log-sum-exp, entropy, at the inverse temperature;
+     * STAT_VALUE is left. */
     void (*stats_forward)(struct stream *s, struct tensor stats, struct tensor logits /* [n,V] */,
                           struct tensor targets /* I32 [1,n] */, float inverse_temperature);
     /* In place, with p of the tempered logits and H the entropy:
@@ -203,12 +206,13 @@ struct ops {
     void (*adamw)(struct stream *s, const struct adamw_part *parts, int n_parts);
     /* dst = src, BF16 from F32, rounded stochastically with the low half of each element's random word. */
     void (*copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site);
-    /* The parts of Muon (train/muon.h) that are not matrix products. Nesterov's momentum, g the scaled gradient and u the
-     * momentum of the step: m = u m + (1 - u) g; out = u m + (1 - u) g. */
+    /* The parts of Muon (train/muon.h) that are not matrix products. Nesterov's momentum, g the scaled gradient and u
+     * the momentum of the step: m = u m + (1 - u) g; out = u m + (1 - u) g. */
     void (*nesterov)(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m, struct tensor step);
     void (*normalize)(struct stream *s, struct tensor x, struct tensor sum /* F64 [1,1]: of squares */, float slack,
                       float epsilon); /* x /= (1 + slack) sqrt(sum) + epsilon */
-    void (*scale_add)(struct stream *s, struct tensor dst, float a, struct tensor src, float b); /* dst = a dst + b src */
+    void (*scale_add)(struct stream *s, struct tensor dst, float a, struct tensor src,
+                      float b); /* dst = a dst + b src */
     /* parameter -= lr * (scale * update + weight_decay * parameter) */
     void (*descend)(struct stream *s, struct tensor parameter, struct tensor update, float scale, float weight_decay,
                     struct tensor step);

@@ -83,7 +83,7 @@ static const struct added_token *longest_at(const struct added_list *list, bool 
     return longest;
 }
 
-/* ==== what the token asks of the text around it ================================================== */
+/* ==== what the token asks of the text around it =============================================== */
 
 static size_t space_begin(const char *text, size_t i) {
     while (i > 0) {

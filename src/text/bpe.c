@@ -62,7 +62,7 @@ static inline int32_t pair_rank(const struct bpe *bpe, int32_t left, int32_t rig
     return (int32_t)slot->rank;
 }
 
-/* ==== few symbols ================================================================================ */
+/* ==== few symbols ============================================================================= */
 
 /* Symbols and then tokens by the place where they begin: n of them at first. */
 struct short_list {
@@ -126,7 +126,7 @@ static size_t merge_short_bytes(const struct bpe *bpe, const char *word, int32_t
     return merge_pairs(bpe, &list, n);
 }
 
-/* ==== many symbols: a list of tokens and a heap of the pairs that have a merge =================== */
+/* ==== many symbols: a list of tokens and a heap of the pairs that have a merge ================ */
 
 struct bpe_node {
     int32_t id;
@@ -208,7 +208,7 @@ static bool merge_long(const struct bpe *bpe, struct bpe_scratch *s, int32_t *id
     return true;
 }
 
-/* ==== symbols ==================================================================================== */
+/* ==== symbols ================================================================================= */
 
 static bool byte_symbols(const struct bpe *bpe, const char *word, size_t n, int32_t *ids, bool *all_known,
                          struct talc_error *err) {
@@ -256,7 +256,7 @@ static bool character_symbols(const struct bpe *bpe, const struct vocabulary *v,
 }
 
 bool bpe_merge_text(const struct bpe *bpe, const struct vocabulary *v, struct bpe_scratch *s, const char *text,
-                       size_t n, int32_t *ids, size_t *n_ids, struct talc_error *err) {
+                    size_t n, int32_t *ids, size_t *n_ids, struct talc_error *err) {
     bool all_known = false;
     if (bpe->symbols == BPE_BYTES) {
         if (!byte_symbols(bpe, text, n, ids, &all_known, err)) return false;
@@ -269,7 +269,7 @@ bool bpe_merge_text(const struct bpe *bpe, const struct vocabulary *v, struct bp
     return true;
 }
 
-/* ==== neighbours ================================================================================= */
+/* ==== neighbours ============================================================================== */
 
 size_t bpe_token_bytes(const struct bpe *bpe, const struct vocabulary *v, int32_t id, const char *text, size_t n) {
     if (id != bpe->unknown_id) return v->tokens[id].n_bytes;
@@ -318,7 +318,7 @@ bool bpe_are_neighbours(const struct bpe *bpe, const struct vocabulary *v, struc
     return same;
 }
 
-/* ==== tables ===================================================================================== */
+/* ==== tables ================================================================================== */
 
 static bool build_slots(struct bpe *bpe, size_t n_merges) {
     pages_free(bpe->slots, bpe->n_slots * sizeof *bpe->slots);
@@ -460,7 +460,7 @@ bool bpe_finish(struct bpe *bpe, const struct vocabulary *v, struct talc_error *
     return bpe->borders || talc_fail(err, "out of memory for the borders of characters");
 }
 
-/* ==== merges that a vocabulary implies =========================================================== */
+/* ==== merges that a vocabulary implies ======================================================== */
 
 enum { MAX_IMPLIED_BYTES = 4096 }; /* of a token: trying every cut takes the square of it */
 

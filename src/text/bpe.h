@@ -28,8 +28,8 @@ enum bpe_symbols {
 /* The two tokens that a token was merged from, and when. */
 struct bpe_split {
     int32_t left, right;
-    int32_t rank;    /* -1: a symbol, or never made by merging */
-    bool simple;     /* this is the only way that leads to the token, and so it is with its parts */
+    int32_t rank; /* -1: a symbol, or never made by merging */
+    bool simple;  /* this is the only way that leads to the token, and so it is with its parts */
 };
 
 struct bpe_byte_pair {
@@ -42,18 +42,18 @@ struct bpe {
     struct bpe_merge *slots; /* hash table by (left, right); left -1 is empty; n_slots is a power of two */
     size_t n_slots;
     struct bpe_byte_pair *byte_pairs; /* [65536] BPE_BYTES: the merge of two bytes */
-    int32_t *characters;  /* [65536] BPE_CHARACTERS: the token of a character below U+10000, -1: none */
-    struct bpe_borders *borders; /* see bpe_borders.h */
-    struct bpe_split *splits; /* [tokens of the vocabulary] by id */
+    int32_t *characters;              /* [65536] BPE_CHARACTERS: the token of a character below U+10000, -1: none */
+    struct bpe_borders *borders;      /* see bpe_borders.h */
+    struct bpe_split *splits;         /* [tokens of the vocabulary] by id */
     uint64_t *rights; /* [tokens of the vocabulary] a bit, by hash, for each token it merges with as the left one */
     size_t n_rights;
     enum bpe_symbols symbols;
-    int32_t byte_ids[256]; /* the token of one byte (BPE_CHARACTERS: its fallback), -1: none */
-    int32_t unknown_id;    /* -1: a symbol without a token is an error */
-    bool fuse_unknown;     /* unknown symbols side by side are one token */
-    bool whole_words;      /* a word that is in the vocabulary is that token, whatever the merges say */
-    bool other_lengths;    /* a merge makes a token whose bytes are not those of its parts (an added one, as it is
-                            * written): its length says nothing of the text, so words are merged at once */
+    int32_t byte_ids[256];  /* the token of one byte (BPE_CHARACTERS: its fallback), -1: none */
+    int32_t unknown_id;     /* -1: a symbol without a token is an error */
+    bool fuse_unknown;      /* unknown symbols side by side are one token */
+    bool whole_words;       /* a word that is in the vocabulary is that token, whatever the merges say */
+    bool other_lengths;     /* a merge makes a token whose bytes are not those of its parts (an added one, as it is
+                             * written): its length says nothing of the text, so words are merged at once */
     uint32_t longest_other; /* whole_words: bytes of the longest token that merges alone do not lead to; 0: none */
     uint64_t others[256];   /* a bit, by bpe_other_bit, for each such token */
 };

@@ -29,7 +29,7 @@ struct bpe_wide {
     uint32_t ends;
     int32_t ids[3];
 };
-#define BPE_WIDE_IDS(ends) ((ends) & 3)
+#define BPE_WIDE_IDS(ends) ((ends)&3)
 #define BPE_WIDE_LEFT(ends) ((ends) >> 2 & 7)
 #define BPE_WIDE_LEFT_OF(ends) ((ends) >> 5 & 7)
 #define BPE_WIDE_LEFT_OF_PART(ends) ((ends) >> 8 & 7)

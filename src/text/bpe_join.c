@@ -91,7 +91,7 @@ static bool join_parts(const struct joining *j, size_t begin, size_t stop, int32
     return true;
 }
 
-/* ==== words in characters of three bytes ========================================================= */
+/* ==== words in characters of three bytes ====================================================== */
 
 /* A character that borders are known for. */
 struct wide {
@@ -104,8 +104,8 @@ static inline struct wide wide_of(const struct bpe_wide *characters, int32_t cod
 }
 
 /* A part that no merge leaves. Apart, so that the loop over characters is small. */
-static bool __attribute__((noinline)) encode_bordered(const struct joining *j, size_t begin, size_t end, int32_t *ids,
-                                                      size_t *n_ids) {
+static bool __attribute__((noinline))
+encode_bordered(const struct joining *j, size_t begin, size_t end, int32_t *ids, size_t *n_ids) {
     return end - begin <= WORD_CACHE_SHORT_BYTES ? encode_part(j, begin, end, ids, n_ids)
                                                  : join_parts(j, begin, end, ids, n_ids);
 }
@@ -118,8 +118,8 @@ struct words {
 
 /* Where what begins at `at` and is no such character ends: where one begins, or a word ends. Apart, so that it is a
  * branch: else the place of the next character would wait for the ends of this one. */
-static size_t __attribute__((noinline)) end_of_others(const struct bpe_wide *characters, const char *text,
-                                                      const size_t *word_ends, size_t at) {
+static size_t __attribute__((noinline))
+end_of_others(const struct bpe_wide *characters, const char *text, const size_t *word_ends, size_t at) {
     while (*word_ends <= at) word_ends++;
     for (at++; at < *word_ends; at++)
         if (wide_of(characters, bpe_wide_behind(text, *word_ends, at)).ends) break;
@@ -138,8 +138,7 @@ static bool encode_between_borders(const struct joining *j, const struct words *
         size_t n_new;
         at = here.ends ? at + 3 : end_of_others(characters, text, end, at);
         next = wide_of(characters, bpe_wide_behind(text, n, at));
-        if (!here.ends || !next.ends ||
-            bpe_may_merge(borders, here.codepoint, here.ends, next.codepoint, next.ends)) {
+        if (!here.ends || !next.ends || bpe_may_merge(borders, here.codepoint, here.ends, next.codepoint, next.ends)) {
             while (*end < at) end++;
             if (at < *end) continue;
         }
@@ -161,7 +160,7 @@ static bool encode_between_borders(const struct joining *j, const struct words *
     return true;
 }
 
-/* ==== words ====================================================================================== */
+/* ==== words =================================================================================== */
 
 static bool is_wide(const char *word, size_t n) {
     for (size_t i = 0; i < n; i++)

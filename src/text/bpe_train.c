@@ -75,7 +75,7 @@ static bool array_reserve(void *array_pointer, size_t count, size_t *capacity, s
     return true;
 }
 
-/* ==== the heap of candidates ===================================================================== */
+/* ==== the heap of candidates ================================================================== */
 
 static bool is_better(const struct candidate *a, const struct candidate *b) {
     if (a->count != b->count) return a->count > b->count;
@@ -107,7 +107,7 @@ static struct candidate heap_pop(struct learner *l) {
     return top;
 }
 
-/* ==== counts of pairs ============================================================================ */
+/* ==== counts of pairs ========================================================================= */
 
 static size_t find_slot(const struct learner *l, int32_t left, int32_t right) {
     size_t mask = l->n_slots - 1;
@@ -178,7 +178,7 @@ static bool push_pending(struct learner *l) {
     return true;
 }
 
-/* ==== words ====================================================================================== */
+/* ==== words =================================================================================== */
 
 static bool load_words(struct learner *l, const struct word_counts *counts, const struct vocabulary *v,
                        struct talc_error *err) {
@@ -234,7 +234,7 @@ static bool merge_in_word(struct learner *l, uint32_t index, int32_t left, int32
     return ok;
 }
 
-/* ==== merges ===================================================================================== */
+/* ==== merges ================================================================================== */
 
 /* The id of the token that left and right make: a new one, or the one that has the same bytes. */
 static bool result_token(struct vocabulary *v, int32_t left, int32_t right, int32_t *id, struct talc_error *err) {

@@ -112,7 +112,7 @@ bool charsmap_normalize(const struct charsmap *map, struct charsmap_spaces space
     return buffer_ok(out);
 }
 
-/* ==== by graphemes =============================================================================== */
+/* ==== by graphemes ============================================================================ */
 
 static void put_replaced(const struct charsmap *map, const char *text, size_t n, struct buffer *out) {
     const char *with;

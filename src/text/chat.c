@@ -16,7 +16,7 @@ const char *chat_template_for(const struct tokenizer *tok) {
     return has_all(tok, own) ? CHAT_TEMPLATE_TALC : has_all(tok, chatml) ? CHAT_TEMPLATE_CHATML : NULL;
 }
 
-/* ---- rendering ------------------------------------------------------------------------------------------------------------ */
+/* ---- rendering ------------------------------------------------------------------------------- */
 
 static void set_token(json_t *trusted, const char *key, const struct tokenizer *tok, int32_t id) {
     size_t n;
@@ -27,7 +27,8 @@ static void set_token(json_t *trusted, const char *key, const struct tokenizer *
 static bool render(const struct tokenizer *tok, const struct chat_template *t, const json_t *messages,
                    const struct chat_options *o, bool prompt, struct buffer *out, struct template_spans *spans,
                    struct talc_error *err) {
-    json_t *variables = o->variables ? json_copy((json_t *)(uintptr_t)o->variables) : json_object(), *trusted = json_object();
+    json_t *variables = o->variables ? json_copy((json_t *)(uintptr_t)o->variables) : json_object(),
+           *trusted = json_object();
     bool ok = variables && trusted;
     if (ok) {
         json_object_set(variables, "messages", (json_t *)(uintptr_t)messages);
@@ -46,7 +47,7 @@ static bool render(const struct tokenizer *tok, const struct chat_template *t, c
     return ok;
 }
 
-/* ---- what is learnt --------------------------------------------------------------------------------------------------------- */
+/* ---- what is learnt -------------------------------------------------------------------------- */
 
 /* marks[i]: byte i of the text is to be learnt */
 static void mark_generation(const struct template_spans *spans, char *marks) {
@@ -67,9 +68,12 @@ static bool render_prefix(const struct tokenizer *tok, const struct chat_templat
                           struct talc_error *err) {
     json_t *some = first_messages(messages, n);
     struct buffer text = {0};
-    bool ok = some ? render(tok, t, some, o, prompt, &text, NULL, err) : talc_fail(err, "out of memory for a conversation");
+    bool ok =
+        some ? render(tok, t, some, o, prompt, &text, NULL, err) : talc_fail(err, "out of memory for a conversation");
     if (ok && (text.length > whole->length || memcmp(text.data ? text.data : "", whole->data, text.length) != 0))
-        ok = talc_fail(err, "the template renders message %zu differently once more follow: mark answers with {%% generation %%}", n);
+        ok = talc_fail(
+            err, "the template renders message %zu differently once more follow: mark answers with {%% generation %%}",
+            n);
     *length = text.length;
     buffer_free(&text);
     json_decref(some);
@@ -77,7 +81,8 @@ static bool render_prefix(const struct tokenizer *tok, const struct chat_templat
 }
 
 static bool mark_answers(const struct tokenizer *tok, const struct chat_template *t, const json_t *messages,
-                         const struct chat_options *o, const struct buffer *whole, char *marks, struct talc_error *err) {
+                         const struct chat_options *o, const struct buffer *whole, char *marks,
+                         struct talc_error *err) {
     size_t i, begin, end;
     json_t *message;
     json_array_foreach(messages, i, message) {
@@ -91,14 +96,14 @@ static bool mark_answers(const struct tokenizer *tok, const struct chat_template
     return true;
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 struct encoder {
     const struct tokenizer *tok;
     int32_t *special; /* ids of special tokens */
     size_t n_special;
-    struct buffer plain;  /* text that is not yet encoded */
-    struct buffer marks;  /* its bytes' marks, where learning is asked for */
+    struct buffer plain; /* text that is not yet encoded */
+    struct buffer marks; /* its bytes' marks, where learning is asked for */
     struct token_list *ids;
     struct buffer *learn;
     struct talc_error *err;
@@ -152,9 +157,10 @@ static bool add_special(struct encoder *e, int32_t id, char mark) {
     return true;
 }
 
-/* Special tokens of the template's own text cut the rest; the rest is encoded in one piece from one to the next, so that its
- * tokens do not depend on who wrote which part. */
-static bool encode_spans(struct encoder *e, const struct buffer *text, const struct template_spans *spans, const char *marks) {
+/* Special tokens of the template's own text cut the rest; the rest is encoded in one piece from one to the next, so
+ * that its tokens do not depend on who wrote which part. */
+static bool encode_spans(struct encoder *e, const struct buffer *text, const struct template_spans *spans,
+                         const char *marks) {
     for (size_t s = 0; s < spans->n_items; s++) {
         bool data = spans->items[s].origin & TEMPLATE_FROM_DATA;
         size_t end = spans->items[s].end, length;
@@ -187,7 +193,8 @@ static void drop_tails(const struct tokenizer *tok, const struct token_list *ids
 }
 
 bool chat_encode(const struct tokenizer *tok, const struct chat_template *t, const json_t *messages,
-                 const struct chat_options *options, struct token_list *ids, struct buffer *learn, struct talc_error *err) {
+                 const struct chat_options *options, struct token_list *ids, struct buffer *learn,
+                 struct talc_error *err) {
     struct buffer text = {0};
     struct template_spans spans = {0};
     struct encoder e = {.tok = tok, .ids = ids, .learn = learn, .err = err};
@@ -196,8 +203,10 @@ bool chat_encode(const struct tokenizer *tok, const struct chat_template *t, con
     bool ok = render(tok, t, messages, options, options->add_generation_prompt, &text, &spans, err);
     if (ok && (!list_special(&e) || (learn && !(marks = calloc(text.length + 1, 1)))))
         ok = talc_fail(err, "out of memory for a conversation");
-    if (ok && learn && chat_template_has_generation(t)) mark_generation(&spans, marks);
-    else if (ok && learn) ok = mark_answers(tok, t, messages, options, &text, marks, err);
+    if (ok && learn && chat_template_has_generation(t))
+        mark_generation(&spans, marks);
+    else if (ok && learn)
+        ok = mark_answers(tok, t, messages, options, &text, marks, err);
     ok = ok && encode_spans(&e, &text, &spans, marks);
     if (ok && learn) drop_tails(tok, ids, first, learn->data + first_mark);
     if (ok && (!buffer_ok(&e.plain) || !buffer_ok(&e.marks) || (learn && !buffer_ok(learn))))

@@ -67,7 +67,7 @@ void encoders_free(struct tokenizer *tok) {
     shared_words_close(tok->idle_words);
 }
 
-/* ==== words ====================================================================================== */
+/* ==== words =================================================================================== */
 
 static bool merge_word(struct encoding *x, const char *word, size_t n, size_t *n_ids) {
     struct token_list *out = x->out;
@@ -155,7 +155,7 @@ static bool make_room(struct encoding *x, size_t n) {
     return true;
 }
 
-/* ==== ways to cut text into words ================================================================ */
+/* ==== ways to cut text into words ============================================================= */
 
 /* Words are cut some at a time, so that their places in the cache are on the way from memory when they are wanted. */
 struct cut_words {
@@ -317,7 +317,7 @@ static bool encode_words(struct encoding *x, const char *text, size_t n) {
     return encode_split(x, text, n);
 }
 
-/* ==== text ======================================================================================= */
+/* ==== text ==================================================================================== */
 
 /* The words between white space, each behind a space unless it begins with U+2581, which becomes one. */
 static bool words_apart(const char *text, size_t n, struct buffer *out) {

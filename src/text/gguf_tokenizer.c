@@ -8,7 +8,7 @@
 #include "text/gguf_pre.h"
 #include "text/tokenizer_parts.h"
 
-/* ==== tokens ===================================================================================== */
+/* ==== tokens ================================================================================== */
 
 struct reading {
     struct gguf_file file;
@@ -96,7 +96,7 @@ static bool keep_scores(struct reading *r, struct talc_error *err) {
     return ok || talc_fail(err, "out of memory for the scores of %zu tokens", n);
 }
 
-/* ==== the whole ================================================================================== */
+/* ==== the whole =============================================================================== */
 
 static bool read_role(struct reading *r, const char *key, int32_t *id, struct talc_error *err) {
     int64_t value;

@@ -7,7 +7,7 @@
 
 #define UNMERGED_SCORE (-1e9f)
 
-/* ==== what GGUF cannot say ======================================================================= */
+/* ==== what GGUF cannot say ==================================================================== */
 
 static bool check_added(const struct tokenizer *tok, struct talc_error *err) {
     for (size_t i = 0; i < tok->added.n_tokens; i++) {
@@ -50,7 +50,7 @@ static bool byte_treatment(const struct tokenizer *tok, char *pre, struct talc_e
     return gguf_pre_of(tok, pre, err);
 }
 
-/* ==== tokens ===================================================================================== */
+/* ==== tokens ================================================================================== */
 
 static enum gguf_token_type type_of(const struct tokenizer *tok, int32_t id) {
     static const enum gguf_token_type types[] = {
@@ -126,14 +126,13 @@ static bool put_scores(const struct tokenizer *tok, struct gguf_writer *w, struc
     if (!scores) return talc_fail(err, "out of memory for scores");
     bool ok = true;
     for (size_t i = 0; tok->scores && i < n; i++) scores[i] = (float)tok->scores[i];
-    if (!tok->scores)
-        ok = scores_of_merges(tok, scores, err);
+    if (!tok->scores) ok = scores_of_merges(tok, scores, err);
     if (ok) gguf_put_f32s(w, "tokenizer.ggml.scores", scores, n);
     free(scores);
     return ok;
 }
 
-/* ==== the whole ================================================================================== */
+/* ==== the whole =============================================================================== */
 
 static void put_role(struct gguf_writer *w, const char *key, int32_t id) {
     if (id >= 0) gguf_put_u32(w, key, (uint32_t)id);

@@ -35,7 +35,7 @@ void normalizer_free(struct normalizer *normalizer) {
     *normalizer = (struct normalizer){0};
 }
 
-/* ==== normal forms =============================================================================== */
+/* ==== normal forms ============================================================================ */
 
 #ifdef HAVE_UTF8PROC
 
@@ -72,8 +72,7 @@ static bool decompose(const char *text, size_t n, utf8proc_option_t options, str
             list->values[list->count++] = codepoint;
             continue;
         }
-        utf8proc_ssize_t got =
-            utf8proc_decompose_char(codepoint, list->values + list->count, 32, options, &boundary);
+        utf8proc_ssize_t got = utf8proc_decompose_char(codepoint, list->values + list->count, 32, options, &boundary);
         if (got < 0 || got > 32) return false;
         list->count += (size_t)got;
     }
@@ -221,7 +220,7 @@ static void apply_lowercase(const char *text, size_t n, struct buffer *out) {
     }
 }
 
-/* ==== BERT ======================================================================================= */
+/* ==== BERT ==================================================================================== */
 
 /* The blocks of ideographs that BERT's tokenizer lists. */
 static bool is_listed_ideograph(int32_t c) {
@@ -300,7 +299,7 @@ static bool apply_bert(const struct normalizer_step *step, const char *text, siz
 
 #endif
 
-/* ==== the others ================================================================================= */
+/* ==== the others ============================================================================== */
 
 static void apply_strip(const struct normalizer_step *step, unsigned open_ends, const char **text, size_t *n) {
     bool left = step->left && !(open_ends & NORMALIZER_CONTINUES);
@@ -389,9 +388,7 @@ static bool apply_step(const struct normalizer_step *step, unsigned open_ends, c
         if (!apply_bert(step, *text, *n, out)) return talc_fail(err, "out of memory while normalising text");
         *emptied = out->length == 0;
         break;
-    case NORMALIZER_CHARSMAP:
-        *emptied = apply_charsmap(step, open_ends, *text, *n, out) && out->length == 0;
-        break;
+    case NORMALIZER_CHARSMAP: *emptied = apply_charsmap(step, open_ends, *text, *n, out) && out->length == 0; break;
     case NORMALIZER_PRECOMPILED:
         *emptied = charsmap_normalize_graphemes(step->charsmap, *text, *n, out) && out->length == 0;
         break;

@@ -24,9 +24,9 @@ enum normalizer_kind {
     NORMALIZER_PREPEND,       /* `with` goes before a text that is not empty */
     NORMALIZER_REPLACE,       /* every `what` becomes `with` */
     NORMALIZER_REPLACE_REGEX,
-    NORMALIZER_CHARSMAP,      /* SentencePiece's, see charsmap.h; `collapse` */
-    NORMALIZER_PRECOMPILED,   /* the same as `tokenizers` does it: by graphemes */
-    NORMALIZER_BERT,          /* see `bert` */
+    NORMALIZER_CHARSMAP,    /* SentencePiece's, see charsmap.h; `collapse` */
+    NORMALIZER_PRECOMPILED, /* the same as `tokenizers` does it: by graphemes */
+    NORMALIZER_BERT,        /* see `bert` */
 };
 
 struct normalizer_step {
@@ -38,8 +38,8 @@ struct normalizer_step {
         bool strip_accents; /* NFD, then marks without a width are dropped */
         bool lowercase;
     } bert;
-    char *what, *with; /* owned */
-    struct regex *regex; /* owned */
+    char *what, *with;         /* owned */
+    struct regex *regex;       /* owned */
     struct charsmap *charsmap; /* owned */
 };
 

@@ -32,7 +32,7 @@ struct pattern {
     const char *regexes[3]; /* the first is written to files; \z: Oniguruma's $ would match at every line end */
 };
 
-/* ==== pieces of the patterns ===================================================================== */
+/* ==== pieces of the patterns ================================================================== */
 
 #define OTHER (UNICODE_LETTER | UNICODE_NUMBER | UNICODE_SPACE) /* [^\s\p{L}\p{N}] is what is none of these */
 
@@ -97,7 +97,7 @@ static size_t contraction(const char *text, size_t n, bool any_case) {
     return 0;
 }
 
-/* ==== the patterns =============================================================================== */
+/* ==== the patterns ============================================================================ */
 
 static size_t next_gpt2(const struct pattern *pattern, const char *text, size_t n) {
     (void)pattern;
@@ -249,14 +249,8 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                             true,
                             UNICODE_LETTER,
                             {CASED_WORDS(CONTRACTIONS "?") "|\\p{N}{1,3}" CASED_END}},
-    [PRETOKENIZER_TEKKEN] = {"tekken",
-                             next_o200k,
-                             FAMILY_O200K,
-                             1,
-                             false,
-                             false,
-                             UNICODE_LETTER,
-                             {CASED_WORDS("") "|\\p{N}" CASED_END}},
+    [PRETOKENIZER_TEKKEN] =
+        {"tekken", next_o200k, FAMILY_O200K, 1, false, false, UNICODE_LETTER, {CASED_WORDS("") "|\\p{N}" CASED_END}},
     [PRETOKENIZER_QWEN35] = {"qwen35",
                              next_cl100k,
                              FAMILY_CL100K,
@@ -291,7 +285,7 @@ static const struct pattern patterns[PRETOKENIZER_COUNT] = {
                                 "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
 };
 
-/* ==== many words ================================================================================= */
+/* ==== many words ============================================================================== */
 
 #ifdef __SSE2__
 
@@ -395,8 +389,8 @@ static inline size_t ideograph_word(enum family family, const char *text, size_t
 }
 
 static inline __attribute__((always_inline)) size_t cut_family(const struct pattern *p, enum family family,
-                                                               bool contractions, const char *text, size_t n,
-                                                               size_t at, size_t stop, size_t *ends, size_t max) {
+                                                               bool contractions, const char *text, size_t n, size_t at,
+                                                               size_t stop, size_t *ends, size_t max) {
     const size_t max_digits = (size_t)p->max_digits;
     size_t count = 0;
     while (count < max && at < stop) {
@@ -446,7 +440,7 @@ size_t pretokenize_words(enum pretokenizer pretokenizer, const char *text, size_
 
 #endif
 
-/* ==== which there are ============================================================================ */
+/* ==== which there are ========================================================================= */
 
 const char *pretokenizer_name(enum pretokenizer pretokenizer) { return patterns[pretokenizer].name; }
 

@@ -26,7 +26,7 @@ struct regex_matcher {
     pcre2_jit_stack *stack;
 };
 
-/* ==== from the dialect of tokenizer files ======================================================== */
+/* ==== from the dialect of tokenizer files ===================================================== */
 
 #define WORD_CLASSES "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}"
 #if PCRE2_MAJOR > 10 || PCRE2_MINOR >= 40
@@ -48,8 +48,8 @@ static const char *translate_escape(const char *p, bool in_set, struct buffer *o
     }
     if (end && p[2] == '{') {
         const char *name = p[3] == '^' ? p + 4 : p + 3;
-        bool is_script = end - name > 2 && !memchr(name, '=', (size_t)(end - name)) &&
-                         strncmp(name, "Any}", 4) != 0 && strncmp(name, "Alphabetic}", 11) != 0;
+        bool is_script = end - name > 2 && !memchr(name, '=', (size_t)(end - name)) && strncmp(name, "Any}", 4) != 0 &&
+                         strncmp(name, "Alphabetic}", 11) != 0;
         buffer_append(out, p, (size_t)(name - p));
         if (is_script) buffer_append_text(out, SCRIPT_PREFIX);
         buffer_append(out, name, (size_t)(end + 1 - name));
@@ -84,9 +84,9 @@ struct regex *regex_compile(const char *pattern, struct talc_error *err) {
     }
     translate(pattern, &translated);
     if (buffer_ok(&translated))
-        regex->code = pcre2_compile((PCRE2_SPTR)(translated.data ? translated.data : ""), translated.length,
-                                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &offset,
-                                    NULL);
+        regex->code =
+            pcre2_compile((PCRE2_SPTR)(translated.data ? translated.data : ""), translated.length,
+                          PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &offset, NULL);
     bool enough_memory = buffer_ok(&translated);
     buffer_free(&translated);
     if (!enough_memory) {
@@ -165,8 +165,10 @@ bool regex_find(struct regex_matcher *m, const char *text, size_t n, size_t from
 #else
 
 struct regex *regex_compile(const char *pattern, struct talc_error *err) {
-    talc_fail(err, "the file cuts text by \"%.80s\", but this talc was built without PCRE2: install libpcre2-dev and "
-                   "build again", pattern);
+    talc_fail(err,
+              "the file cuts text by \"%.80s\", but this talc was built without PCRE2: install libpcre2-dev and "
+              "build again",
+              pattern);
     return NULL;
 }
 

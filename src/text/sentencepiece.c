@@ -10,7 +10,7 @@
 
 #define MAX_FILE_BYTES ((size_t)256 << 20)
 
-/* ==== pieces in text ============================================================================= */
+/* ==== pieces in text ========================================================================== */
 
 bool space_text(const char *piece, size_t n, struct buffer *out) {
     for (size_t i = 0; i < n;) {
@@ -23,9 +23,7 @@ bool space_text(const char *piece, size_t n, struct buffer *out) {
     return buffer_ok(out);
 }
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 int byte_piece(const char *piece, size_t n) {
     if (n != 6 || memcmp(piece, "<0x", 3) != 0 || piece[5] != '>') return -1;
@@ -33,7 +31,7 @@ int byte_piece(const char *piece, size_t n) {
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-/* ==== SentencePiece: the order of merges is that of the scores =================================== */
+/* ==== SentencePiece: the order of merges is that of the scores ================================ */
 
 struct scored {
     int32_t id;
@@ -67,7 +65,7 @@ bool tokenizer_merges_from_scores(struct tokenizer *tok, struct talc_error *err)
     return ok;
 }
 
-/* ==== protobuf =================================================================================== */
+/* ==== protobuf ================================================================================ */
 
 struct message {
     const char *data;
@@ -76,9 +74,9 @@ struct message {
 
 struct field {
     uint32_t number;
-    int wire_type;         /* 0 varint, 1 eight bytes, 2 bytes, 5 four bytes */
-    uint64_t value;        /* varint, or the bytes of a number */
-    struct message bytes;  /* wire type 2 */
+    int wire_type;        /* 0 varint, 1 eight bytes, 2 bytes, 5 four bytes */
+    uint64_t value;       /* varint, or the bytes of a number */
+    struct message bytes; /* wire type 2 */
 };
 
 static bool take_varint(struct message *m, uint64_t *out) {
@@ -119,7 +117,7 @@ static bool next_field(struct message *m, struct field *f) {
     return ok;
 }
 
-/* ==== the model ================================================================================== */
+/* ==== the model =============================================================================== */
 
 enum piece_type { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 enum { MODEL_UNIGRAM = 1, MODEL_BPE = 2 };
@@ -185,8 +183,8 @@ static bool add_symbol(struct tokenizer *tok, struct added_token token, const ch
 
 static bool add_piece(struct tokenizer *tok, int32_t id, const char *text, size_t n, uint64_t type,
                       struct talc_error *err) {
-    struct added_token token = {.id = id, .special = type != USER_DEFINED, .normalized = type == USER_DEFINED,
-                                .as_written = true};
+    struct added_token token = {
+        .id = id, .special = type != USER_DEFINED, .normalized = type == USER_DEFINED, .as_written = true};
     struct buffer bytes = {0};
     if (type == UNKNOWN) tok->unknown_id = id;
     if (type == USER_DEFINED) return add_symbol(tok, token, text, n, err);
@@ -199,9 +197,9 @@ static bool add_piece(struct tokenizer *tok, int32_t id, const char *text, size_
         return vocabulary_add(&tok->vocabulary, id, &(char){(char)byte}, 1, TOKEN_BYTE, err);
     }
     enum token_kind kind = type == UNUSED ? TOKEN_UNUSABLE : TOKEN_TEXT;
-    bool ok = space_text(text, n, &bytes) ? vocabulary_add(&tok->vocabulary, id, bytes.data ? bytes.data : "",
-                                                           bytes.length, kind, err)
-                                          : talc_fail(err, "out of memory for the vocabulary");
+    bool ok = space_text(text, n, &bytes)
+                  ? vocabulary_add(&tok->vocabulary, id, bytes.data ? bytes.data : "", bytes.length, kind, err)
+                  : talc_fail(err, "out of memory for the vocabulary");
     buffer_free(&bytes);
     return ok;
 }
@@ -275,8 +273,13 @@ static bool use_treatment(struct tokenizer *tok, const struct model *model, stru
 bool sentencepiece_recognise(const char *head, size_t n) { return n > 2 && head[0] == 0x0a && head[2] == 0x0a; }
 
 bool sentencepiece_read(struct tokenizer *tok, const char *path, struct talc_error *err) {
-    struct model model = {.type = MODEL_UNIGRAM, .add_dummy_prefix = true, .remove_extra_whitespaces = true,
-                          .escape_whitespaces = true, .bos = 1, .eos = 2, .pad = -1};
+    struct model model = {.type = MODEL_UNIGRAM,
+                          .add_dummy_prefix = true,
+                          .remove_extra_whitespaces = true,
+                          .escape_whitespaces = true,
+                          .bos = 1,
+                          .eos = 2,
+                          .pad = -1};
     size_t n_bytes;
     char *data = file_read(path, MAX_FILE_BYTES, &n_bytes, err);
     if (!data) return false;

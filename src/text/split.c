@@ -43,7 +43,7 @@ bool split_cuts_anywhere(const struct split *split) {
     return split->n_steps > 0;
 }
 
-/* ==== matches of one step ======================================================================== */
+/* ==== matches of one step ===================================================================== */
 
 static size_t find_scanned(const struct split_step *step, const char *text, size_t end, size_t at, size_t *match_end) {
     while (at < end) {
@@ -124,7 +124,7 @@ static bool find_match(const struct split_cursor *c, const struct split_step *st
     return true;
 }
 
-/* ==== segments ==================================================================================== */
+/* ==== segments ================================================================================ */
 
 /* False at the end of the piece, and on failure, which sets *failed. */
 static bool next_segment(const struct split_cursor *c, const struct split_step *step, struct split_level *l,
@@ -199,7 +199,7 @@ static bool next_of_level(struct split_cursor *c, int level, struct split_segmen
     return true;
 }
 
-/* ==== the cursor ================================================================================== */
+/* ==== the cursor ============================================================================== */
 
 /* A copy of text in which every byte that is not UTF-8 is U+0001, which has no class either. NULL: out of memory. */
 static char *make_valid(const char *text, size_t n) {

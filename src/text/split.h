@@ -33,14 +33,14 @@ enum split_behavior {
 struct split_step {
     enum split_kind kind;
     enum split_behavior behavior;
-    bool invert;                 /* matches are what lies between */
-    enum pretokenizer scanner;   /* SPLIT_SCANNER */
-    unsigned classes;            /* SPLIT_CLASS: bits of enum unicode_class */
-    bool ascii_signs;            /* SPLIT_CLASS: also ASCII punctuation and symbols */
-    bool byte_characters;        /* SPLIT_CLASS: looks at the characters that stand for bytes in byte-level text */
-    uint32_t max_run;            /* SPLIT_CLASS: 0: no bound */
-    char *text;                  /* SPLIT_TEXT, or the expression of SPLIT_REGEX; owned */
-    struct regex *regex;         /* SPLIT_REGEX; owned */
+    bool invert;               /* matches are what lies between */
+    enum pretokenizer scanner; /* SPLIT_SCANNER */
+    unsigned classes;          /* SPLIT_CLASS: bits of enum unicode_class */
+    bool ascii_signs;          /* SPLIT_CLASS: also ASCII punctuation and symbols */
+    bool byte_characters;      /* SPLIT_CLASS: looks at the characters that stand for bytes in byte-level text */
+    uint32_t max_run;          /* SPLIT_CLASS: 0: no bound */
+    char *text;                /* SPLIT_TEXT, or the expression of SPLIT_REGEX; owned */
+    struct regex *regex;       /* SPLIT_REGEX; owned */
 };
 
 struct split {
@@ -58,7 +58,7 @@ bool split_is_scanner(const struct split *split, enum pretokenizer *scanner);
 /* True when pretokenize_safe_cut gives places where text can be cut without changing words. */
 bool split_cuts_anywhere(const struct split *split);
 
-/* ==== words of a text, one after the other ======================================================== */
+/* ==== words of a text, one after the other ==================================================== */
 
 struct split_segment {
     size_t begin, end;
@@ -67,9 +67,9 @@ struct split_segment {
 
 /* One step at work on one piece. */
 struct split_level {
-    size_t begin, end, at;          /* of the piece; where cutting goes on */
-    size_t match_begin, match_end;  /* the next match, when it is known (match_end > at) */
-    struct split_segment ahead;     /* read, but not given out */
+    size_t begin, end, at;         /* of the piece; where cutting goes on */
+    size_t match_begin, match_end; /* the next match, when it is known (match_end > at) */
+    struct split_segment ahead;    /* read, but not given out */
     bool has_ahead, after_match;
     struct regex_matcher *matcher;
 };

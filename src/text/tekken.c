@@ -13,10 +13,26 @@
 #define MAX_FILE_BYTES ((size_t)256 << 20)
 
 /* Of files that do not list them (mistral_common's tekken.py). */
-static const char *const default_specials[] = {
-    "<unk>",         "<s>",     "</s>",        "[INST]",    "[/INST]",  "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]",
-    "[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[TOOL_CALLS]", "[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]",
-    "[PREFIX]",      "[MIDDLE]", "[SUFFIX]",   "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]"};
+static const char *const default_specials[] = {"<unk>",
+                                               "<s>",
+                                               "</s>",
+                                               "[INST]",
+                                               "[/INST]",
+                                               "[AVAILABLE_TOOLS]",
+                                               "[/AVAILABLE_TOOLS]",
+                                               "[TOOL_RESULTS]",
+                                               "[/TOOL_RESULTS]",
+                                               "[TOOL_CALLS]",
+                                               "[IMG]",
+                                               "<pad>",
+                                               "[IMG_BREAK]",
+                                               "[IMG_END]",
+                                               "[PREFIX]",
+                                               "[MIDDLE]",
+                                               "[SUFFIX]",
+                                               "[SYSTEM_PROMPT]",
+                                               "[/SYSTEM_PROMPT]",
+                                               "[TOOL_CONTENT]"};
 
 /* A file while it is read. */
 struct reading {
@@ -55,7 +71,7 @@ static bool scan_file(struct reading *r, struct json_scan *s, struct talc_error 
     return !more && json_scan_end(s, err);
 }
 
-/* ==== tokens ===================================================================================== */
+/* ==== tokens ================================================================================== */
 
 /* {"rank": ..., "token_bytes": "...", "token_str": ...} */
 static bool read_token(struct reading *r, struct json_scan *s, size_t place, struct talc_error *err) {
@@ -102,7 +118,7 @@ static bool read_vocabulary(struct reading *r, struct talc_error *err) {
     return ok;
 }
 
-/* ==== special tokens ============================================================================= */
+/* ==== special tokens ========================================================================== */
 
 static bool add_special(struct reading *r, int64_t id, const char *name, struct talc_error *err) {
     if (id >= r->n_specials)
@@ -140,7 +156,7 @@ static bool add_specials(struct reading *r, struct talc_error *err) {
     return ok;
 }
 
-/* ==== the whole ================================================================================== */
+/* ==== the whole =============================================================================== */
 
 static bool read_config(struct reading *r, struct talc_error *err) {
     const char *regex;

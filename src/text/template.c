@@ -53,7 +53,8 @@ static void define_all(struct jinja_run *run, const json_t *object, uint8_t orig
 
 /* A role that everybody knows is no text of a user: templates write it where only they should write. */
 static bool is_known_role(const struct jinja_string *s) {
-    static const char *const roles[] = {"system", "developer", "user", "assistant", "tool", "function", "ipython", "model"};
+    static const char *const roles[] = {"system", "developer", "user",    "assistant",
+                                        "tool",   "function",  "ipython", "model"};
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
         if (jinja_string_equals(s, roles[i])) return true;
     return false;
@@ -67,7 +68,8 @@ static void trust_known_roles(struct jinja_run *run) {
         if (run->scope->variables[i].name == name && run->scope->variables[i].value.kind == JINJA_LIST)
             messages = run->scope->variables[i].value.list;
     for (size_t i = 0; messages && i < messages->n_items && role.kind == JINJA_STRING; i++) {
-        struct jinja_value *found = messages->items[i].kind == JINJA_DICT ? jinja_dict_find(run, messages->items[i].dict, role) : NULL;
+        struct jinja_value *found =
+            messages->items[i].kind == JINJA_DICT ? jinja_dict_find(run, messages->items[i].dict, role) : NULL;
         if (found && found->kind == JINJA_STRING && is_known_role(found->string))
             *found = jinja_new_string(run, found->string->bytes, found->string->n_bytes, 0);
     }
@@ -109,7 +111,8 @@ static bool deliver(struct jinja_run *run, struct buffer *out, struct template_s
 bool chat_template_render(const struct chat_template *t, const struct template_input *input, struct buffer *out,
                           struct template_spans *spans, struct talc_error *err) {
     struct jinja_scope globals = {0};
-    struct jinja_run run = {.err = err, .line = 1, .steps = TEMPLATE_MAX_STEPS, .now = input->now, .template = t, .scope = &globals};
+    struct jinja_run run = {
+        .err = err, .line = 1, .steps = TEMPLATE_MAX_STEPS, .now = input->now, .template = t, .scope = &globals};
     struct jinja_writer output = jinja_writer_make(&run);
     if (spans) *spans = (struct template_spans){0};
     run.output = &output;

@@ -2,13 +2,13 @@
  * as Python's jinja2 with the settings of Hugging Face transformers (trim_blocks, lstrip_blocks, loop controls, no
  * autoescape, immutable sandbox, tojson, raise_exception, strftime_now, {% generation %}).
  *
- * Template and data are both untrusted: depth, steps, memory and output are bounded (below), integers that leave 64 bits
- * are an error, and templates reach nothing but their variables and the clock. A parsed template is immutable: any number
- * of threads may render it at once. Rendering wants up to 2 MiB of stack.
+ * Template and data are both untrusted: depth, steps, memory and output are bounded (below), integers that leave 64
+ * bits are an error, and templates reach nothing but their variables and the clock. A parsed template is immutable: any
+ * number of threads may render it at once. Rendering wants up to 2 MiB of stack.
  *
- * Not supported, with an error that says so: include, import, extends, block, call, recursive loops, *args and **kwargs in
- * calls, printf-style formatting. Case mapping beyond ASCII needs utf8proc. Iterators (map, select, ...) are evaluated
- * at once rather than lazily. */
+ * Not supported, with an error that says so: include, import, extends, block, call, recursive loops, *args and **kwargs
+ * in calls, printf-style formatting. Case mapping beyond ASCII needs utf8proc. Iterators (map, select, ...) are
+ * evaluated at once rather than lazily. */
 #ifndef TALC_TEXT_TEMPLATE_H
 #define TALC_TEXT_TEMPLATE_H
 
@@ -20,9 +20,11 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-#define TEMPLATE_MAX_SOURCE ((size_t)1 << 20)  /* bytes of template */
-#define TEMPLATE_MAX_NESTING 200               /* tags or brackets inside each other, while parsing */
-#define TEMPLATE_MAX_DEPTH 2000                /* statements, expressions, macro calls and lists inside each other, while rendering */
+#define TEMPLATE_MAX_SOURCE ((size_t)1 << 20) /* bytes of template */
+#define TEMPLATE_MAX_NESTING 200              /* tags or brackets inside each other, while parsing */
+#define TEMPLATE_MAX_DEPTH                                                                                             \
+    2000 /* statements, expressions, macro calls and lists inside each other, while rendering                          \
+          *   \ */
 #define TEMPLATE_MAX_STEPS ((int64_t)50000000) /* nodes evaluated, and bytes looked at / 32 */
 #define TEMPLATE_MAX_MEMORY ((size_t)1 << 29)  /* bytes of values of one rendering */
 #define TEMPLATE_MAX_OUTPUT ((size_t)1 << 26)  /* bytes of one string, and of the output */
@@ -37,10 +39,11 @@ void chat_template_free(struct chat_template *template); /* NULL is fine */
 bool chat_template_has_generation(const struct chat_template *template);
 
 struct template_input {
-    const json_t *variables; /* object: messages, tools, add_generation_prompt, ...; strings in it are data. May be NULL */
-    const json_t *trusted;   /* object of variables whose strings count as the template's own text (bos_token, eos_token,
-                              * ...); they win over `variables`. May be NULL */
-    int64_t now;             /* seconds since 1970 that strftime_now tells (in local time); 0: the clock */
+    const json_t
+        *variables;        /* object: messages, tools, add_generation_prompt, ...: its strings are data. May be NULL */
+    const json_t *trusted; /* object of variables whose strings count as the template's own text (bos_token, eos_token,
+                            * ...); they win over `variables`. May be NULL */
+    int64_t now;           /* seconds since 1970 that strftime_now tells (in local time); 0: the clock */
 };
 
 /* Where bytes of the output come from. */

@@ -42,7 +42,16 @@ enum jinja_node_kind {
     NODE_CONTINUE,
 };
 
-enum jinja_comparison { COMPARE_EQ, COMPARE_NE, COMPARE_LT, COMPARE_LE, COMPARE_GT, COMPARE_GE, COMPARE_IN, COMPARE_NOT_IN };
+enum jinja_comparison {
+    COMPARE_EQ,
+    COMPARE_NE,
+    COMPARE_LT,
+    COMPARE_LE,
+    COMPARE_GT,
+    COMPARE_GE,
+    COMPARE_IN,
+    COMPARE_NOT_IN
+};
 
 struct jinja_node_list {
     struct jinja_node **items;
@@ -84,8 +93,8 @@ struct jinja_node {
     struct jinja_node *left, *right, *third;
     struct jinja_node_list items;
     enum jinja_comparison *operations;
-    const struct jinja_call *call;         /* NULL: no arguments */
-    const struct jinja_builtin *builtin;   /* NULL: no such filter or test */
+    const struct jinja_call *call;       /* NULL: no arguments */
+    const struct jinja_builtin *builtin; /* NULL: no such filter or test */
     struct jinja_node_list *bodies;
     struct jinja_node_list otherwise;
     const struct jinja_macro_definition *macro;

@@ -5,12 +5,14 @@
 
 #include "text/template_eval.h"
 
-#define FILTER(name) static struct jinja_value name(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a)
+#define FILTER(name)                                                                                                   \
+    static struct jinja_value name(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a)
 #define UNUSED_ARGUMENTS (void)run, (void)a
 
-/* ---- arguments ---------------------------------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
-struct jinja_value jinja_argument(const struct jinja_arguments *a, size_t i, const char *name, struct jinja_value otherwise) {
+struct jinja_value jinja_argument(const struct jinja_arguments *a, size_t i, const char *name,
+                                  struct jinja_value otherwise) {
     if (i < a->n_positional) return a->positional[i];
     for (size_t k = 0; name && k < a->n_keywords; k++)
         if (jinja_string_equals(a->keywords[k].key.string, name)) return a->keywords[k].value;
@@ -33,25 +35,42 @@ static const struct jinja_string *self_text(struct jinja_run *run, struct jinja_
     return text.kind == JINJA_STRING ? text.string : NULL;
 }
 
-static struct jinja_value literal(struct jinja_run *run, const char *text) { return jinja_new_string(run, text, strlen(text), 0); }
+static struct jinja_value literal(struct jinja_run *run, const char *text) {
+    return jinja_new_string(run, text, strlen(text), 0);
+}
 
-/* ---- filters on text -------------------------------------------------------------------------------------------------------------- */
+/* ---- filters on text ------------------------------------------------------------------------- */
 
 static struct jinja_value change_case(struct jinja_run *run, struct jinja_value self, enum jinja_case how) {
     const struct jinja_string *s = self_text(run, self);
     return s ? jinja_change_case(run, s, how) : jinja_undefined(NULL);
 }
-FILTER(filter_upper) { (void)a; return change_case(run, self, JINJA_UPPER); }
-FILTER(filter_lower) { (void)a; return change_case(run, self, JINJA_LOWER); }
-FILTER(filter_capitalize) { (void)a; return change_case(run, self, JINJA_CAPITALIZE); }
-FILTER(filter_title) { (void)a; return change_case(run, self, JINJA_TITLE_WORDS); }
+FILTER(filter_upper) {
+    (void)a;
+    return change_case(run, self, JINJA_UPPER);
+}
+FILTER(filter_lower) {
+    (void)a;
+    return change_case(run, self, JINJA_LOWER);
+}
+FILTER(filter_capitalize) {
+    (void)a;
+    return change_case(run, self, JINJA_CAPITALIZE);
+}
+FILTER(filter_title) {
+    (void)a;
+    return change_case(run, self, JINJA_TITLE_WORDS);
+}
 
 FILTER(filter_trim) {
     const struct jinja_string *s = self_text(run, self), *chars = jinja_text_argument(run, a, 0, "chars");
     return s ? jinja_strip(run, s, chars, JINJA_BOTH) : jinja_undefined(NULL);
 }
 
-FILTER(filter_string) { (void)a; return jinja_to_string(run, self); }
+FILTER(filter_string) {
+    (void)a;
+    return jinja_to_string(run, self);
+}
 
 FILTER(filter_safe) {
     (void)a;
@@ -79,9 +98,11 @@ FILTER(filter_replace) {
 
 FILTER(filter_indent) {
     const struct jinja_string *s = self_text(run, self);
-    struct jinja_value width = jinja_argument(a, 0, "width", jinja_int(4)), first = jinja_argument(a, 1, "first", jinja_bool(false));
+    struct jinja_value width = jinja_argument(a, 0, "width", jinja_int(4)),
+                       first = jinja_argument(a, 1, "first", jinja_bool(false));
     struct jinja_value blank = jinja_argument(a, 2, "blank", jinja_bool(false));
-    struct jinja_value pad = width.kind == JINJA_STRING ? width : jinja_repeat(run, literal(run, " ").string, jinja_as_int(run, width));
+    struct jinja_value pad =
+        width.kind == JINJA_STRING ? width : jinja_repeat(run, literal(run, " ").string, jinja_as_int(run, width));
     struct jinja_list *lines = s ? jinja_split_lines(run, s) : NULL;
     struct jinja_writer w = jinja_writer_make(run);
     bool ends = s && s->n_bytes && s->bytes[s->n_bytes - 1] == '\n'; /* what follows the last line end is a line too */
@@ -102,10 +123,12 @@ FILTER(filter_tojson) {
     struct jinja_value separators = jinja_argument(a, 9, "separators", jinja_none());
     struct jinja_json_style style = {.ensure_ascii = jinja_truthy(ascii), .sort_keys = jinja_truthy(sort)};
     struct jinja_writer w = jinja_writer_make(run);
-    if (indent.kind == JINJA_STRING) style.indent = indent.string;
-    else if (indent.kind != JINJA_NONE) style.indent = jinja_repeat(run, literal(run, " ").string, jinja_as_int(run, indent)).string;
-    if (separators.kind == JINJA_LIST && separators.list->n_items == 2 && separators.list->items[0].kind == JINJA_STRING &&
-        separators.list->items[1].kind == JINJA_STRING) {
+    if (indent.kind == JINJA_STRING)
+        style.indent = indent.string;
+    else if (indent.kind != JINJA_NONE)
+        style.indent = jinja_repeat(run, literal(run, " ").string, jinja_as_int(run, indent)).string;
+    if (separators.kind == JINJA_LIST && separators.list->n_items == 2 &&
+        separators.list->items[0].kind == JINJA_STRING && separators.list->items[1].kind == JINJA_STRING) {
         style.item_end = separators.list->items[0].string;
         style.key_end = separators.list->items[1].string;
     }
@@ -114,9 +137,12 @@ FILTER(filter_tojson) {
     return jinja_writer_string(&w);
 }
 
-/* ---- filters on collections -------------------------------------------------------------------------------------------------------- */
+/* ---- filters on collections ------------------------------------------------------------------ */
 
-FILTER(filter_length) { (void)a; return jinja_int(jinja_length(run, self)); }
+FILTER(filter_length) {
+    (void)a;
+    return jinja_int(jinja_length(run, self));
+}
 
 FILTER(filter_default) {
     UNUSED_ARGUMENTS;
@@ -127,7 +153,8 @@ FILTER(filter_default) {
 
 FILTER(filter_list) {
     (void)a;
-    struct jinja_list *from = jinja_iterate(run, self), *to = from ? jinja_new_list(run, JINJA_PLAIN_LIST, from->n_items) : NULL;
+    struct jinja_list *from = jinja_iterate(run, self),
+                      *to = from ? jinja_new_list(run, JINJA_PLAIN_LIST, from->n_items) : NULL;
     if (to) memcpy(to->items, from->items, from->n_items * sizeof *to->items);
     return jinja_from_list(to);
 }
@@ -147,7 +174,8 @@ FILTER(filter_last) {
 FILTER(filter_reverse) {
     (void)a;
     if (self.kind == JINJA_STRING) return jinja_slice(run, self, jinja_none(), jinja_none(), jinja_int(-1));
-    struct jinja_list *from = jinja_iterate(run, self), *to = from ? jinja_new_list(run, JINJA_ITERATOR, from->n_items) : NULL;
+    struct jinja_list *from = jinja_iterate(run, self),
+                      *to = from ? jinja_new_list(run, JINJA_ITERATOR, from->n_items) : NULL;
     for (size_t i = 0; to && i < from->n_items; i++) to->items[i] = from->items[from->n_items - 1 - i];
     return jinja_from_list(to);
 }
@@ -166,13 +194,15 @@ static struct jinja_value walk(struct jinja_run *run, struct jinja_value v, cons
 
 FILTER(filter_join) {
     struct jinja_list *items = jinja_iterate(run, self), *texts;
-    const struct jinja_string *separator = jinja_text_argument(run, a, 0, "d"), *attribute = jinja_text_argument(run, a, 1, "attribute");
+    const struct jinja_string *separator = jinja_text_argument(run, a, 0, "d"),
+                              *attribute = jinja_text_argument(run, a, 1, "attribute");
     if (!items || !(texts = jinja_new_list(run, JINJA_PLAIN_LIST, items->n_items))) return jinja_undefined(NULL);
     for (size_t i = 0; i < items->n_items && !run->failed; i++) {
         struct jinja_value v = attribute ? walk(run, items->items[i], attribute) : items->items[i];
         texts->items[i] = jinja_to_string(run, v);
     }
-    return run->failed ? jinja_undefined(NULL) : jinja_join(run, separator ? separator : literal(run, "").string, texts);
+    return run->failed ? jinja_undefined(NULL)
+                       : jinja_join(run, separator ? separator : literal(run, "").string, texts);
 }
 
 FILTER(filter_items) {
@@ -180,7 +210,8 @@ FILTER(filter_items) {
     if (self.kind == JINJA_UNDEFINED) return jinja_from_list(jinja_new_list(run, JINJA_ITERATOR, 0));
     if (self.kind != JINJA_DICT) return jinja_fail(run, "items wants an object, not a %s", jinja_type_name(self));
     struct jinja_list *l = jinja_new_list(run, JINJA_ITERATOR, self.dict->n_entries);
-    for (size_t i = 0; l && i < l->n_items; i++) l->items[i] = jinja_pair(run, self.dict->entries[i].key, self.dict->entries[i].value);
+    for (size_t i = 0; l && i < l->n_items; i++)
+        l->items[i] = jinja_pair(run, self.dict->entries[i].key, self.dict->entries[i].value);
     return jinja_from_list(l);
 }
 
@@ -202,8 +233,8 @@ static struct jinja_value sort_pairs(struct jinja_run *run, struct jinja_list *p
     return jinja_from_list(sorted);
 }
 
-static struct jinja_value sort_list(struct jinja_run *run, struct jinja_list *items, const struct jinja_string *attribute, bool case_sensitive,
-                                    bool reverse) {
+static struct jinja_value sort_list(struct jinja_run *run, struct jinja_list *items,
+                                    const struct jinja_string *attribute, bool case_sensitive, bool reverse) {
     struct jinja_list *pairs = items ? jinja_new_list(run, JINJA_PLAIN_LIST, items->n_items) : NULL;
     for (size_t i = 0; pairs && i < items->n_items && !run->failed; i++) {
         struct jinja_value v = attribute ? walk(run, items->items[i], attribute) : items->items[i];
@@ -215,7 +246,8 @@ static struct jinja_value sort_list(struct jinja_run *run, struct jinja_list *it
 FILTER(filter_sort) {
     bool reverse = jinja_truthy(jinja_argument(a, 0, "reverse", jinja_bool(false)));
     bool case_sensitive = jinja_truthy(jinja_argument(a, 1, "case_sensitive", jinja_bool(false)));
-    return sort_list(run, jinja_iterate(run, self), jinja_text_argument(run, a, 2, "attribute"), case_sensitive, reverse);
+    return sort_list(run, jinja_iterate(run, self), jinja_text_argument(run, a, 2, "attribute"), case_sensitive,
+                     reverse);
 }
 
 FILTER(filter_dictsort) {
@@ -231,13 +263,15 @@ FILTER(filter_dictsort) {
 
 FILTER(filter_unique) {
     (void)a;
-    struct jinja_list *from = jinja_iterate(run, self), *to = from ? jinja_new_list(run, JINJA_ITERATOR, from->n_items) : NULL;
+    struct jinja_list *from = jinja_iterate(run, self),
+                      *to = from ? jinja_new_list(run, JINJA_ITERATOR, from->n_items) : NULL;
     if (!to) return jinja_undefined(NULL);
     to->n_items = 0;
     for (size_t i = 0; i < from->n_items && !run->failed; i++) {
         bool seen = false;
         struct jinja_value key = sort_key(run, from->items[i], false);
-        for (size_t k = 0; k < to->n_items && !seen; k++) seen = jinja_equal(run, key, sort_key(run, to->items[k], false));
+        for (size_t k = 0; k < to->n_items && !seen; k++)
+            seen = jinja_equal(run, key, sort_key(run, to->items[k], false));
         if (!seen) to->items[to->n_items++] = from->items[i];
         if (!jinja_spend(run, to->n_items * 32)) break;
     }
@@ -256,7 +290,8 @@ FILTER(filter_sum) {
         if (!jinja_is_number(v)) return jinja_fail(run, "sum wants numbers, not a %s", jinja_type_name(v));
         total += jinja_as_double(v);
         exact = exact && v.kind != JINJA_FLOAT;
-        if (exact && __builtin_add_overflow(whole, jinja_as_int(run, v), &whole)) return jinja_fail(run, "a number leaves 64 bits");
+        if (exact && __builtin_add_overflow(whole, jinja_as_int(run, v), &whole))
+            return jinja_fail(run, "a number leaves 64 bits");
     }
     return exact ? jinja_int(whole) : jinja_float(total);
 }
@@ -266,13 +301,20 @@ static struct jinja_value extreme(struct jinja_run *run, struct jinja_value self
     if (!l || l->n_items == 0) return jinja_undefined(NULL);
     struct jinja_value best = l->items[0];
     for (size_t i = 1; i < l->n_items && !run->failed; i++)
-        if (sign * jinja_compare(run, sort_key(run, l->items[i], false), sort_key(run, best, false)) > 0) best = l->items[i];
+        if (sign * jinja_compare(run, sort_key(run, l->items[i], false), sort_key(run, best, false)) > 0)
+            best = l->items[i];
     return best;
 }
-FILTER(filter_max) { (void)a; return extreme(run, self, 1); }
-FILTER(filter_min) { (void)a; return extreme(run, self, -1); }
+FILTER(filter_max) {
+    (void)a;
+    return extreme(run, self, 1);
+}
+FILTER(filter_min) {
+    (void)a;
+    return extreme(run, self, -1);
+}
 
-/* ---- filters that take filters and tests -------------------------------------------------------------------------------------------- */
+/* ---- filters that take filters and tests ----------------------------------------------------- */
 
 /* The arguments after the first n. */
 static struct jinja_arguments rest_of(const struct jinja_arguments *a, size_t n) {
@@ -299,7 +341,8 @@ static struct jinja_list *items_or_nothing(struct jinja_run *run, struct jinja_v
 }
 
 FILTER(filter_map) {
-    struct jinja_list *from = items_or_nothing(run, self), *to = from ? jinja_new_list(run, JINJA_ITERATOR, from->n_items) : NULL;
+    struct jinja_list *from = items_or_nothing(run, self),
+                      *to = from ? jinja_new_list(run, JINJA_ITERATOR, from->n_items) : NULL;
     const struct jinja_string *attribute = NULL;
     for (size_t k = 0; k < a->n_keywords; k++)
         if (jinja_string_equals(a->keywords[k].key.string, "attribute") && a->keywords[k].value.kind == JINJA_STRING)
@@ -316,12 +359,14 @@ FILTER(filter_map) {
 }
 
 /* select, reject, selectattr, rejectattr: `skip` is how many arguments come before the test's name. */
-static struct jinja_value choose(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a, bool by_attribute,
-                                 bool keep) {
-    struct jinja_list *from = items_or_nothing(run, self), *to = from ? jinja_new_list(run, JINJA_ITERATOR, from->n_items) : NULL;
+static struct jinja_value choose(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a,
+                                 bool by_attribute, bool keep) {
+    struct jinja_list *from = items_or_nothing(run, self),
+                      *to = from ? jinja_new_list(run, JINJA_ITERATOR, from->n_items) : NULL;
     const struct jinja_string *attribute = by_attribute ? jinja_text_argument(run, a, 0, "attribute") : NULL;
     size_t skip = by_attribute;
-    const struct jinja_builtin *test = a->n_positional > skip ? named(run, jinja_text_argument(run, a, skip, "test"), true) : NULL;
+    const struct jinja_builtin *test =
+        a->n_positional > skip ? named(run, jinja_text_argument(run, a, skip, "test"), true) : NULL;
     struct jinja_arguments rest = rest_of(a, skip + 1);
     if (!to || run->failed) return jinja_undefined(NULL);
     to->n_items = 0;
@@ -337,7 +382,7 @@ FILTER(filter_reject) { return choose(run, self, a, false, false); }
 FILTER(filter_selectattr) { return choose(run, self, a, true, true); }
 FILTER(filter_rejectattr) { return choose(run, self, a, true, false); }
 
-/* ---- numbers -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static bool parse_number(struct jinja_value self, double *out) {
     char text[64], *end;
@@ -354,8 +399,10 @@ FILTER(filter_int) {
     struct jinja_value otherwise = jinja_argument(a, 0, "default", jinja_int(0));
     if (self.kind == JINJA_INT) return self;
     if (self.kind == JINJA_BOOL) return jinja_int(self.boolean);
-    if (self.kind == JINJA_FLOAT) x = self.real;
-    else if (!parse_number(self, &x)) return otherwise;
+    if (self.kind == JINJA_FLOAT)
+        x = self.real;
+    else if (!parse_number(self, &x))
+        return otherwise;
     return fabs(x) < 9e18 ? jinja_int((int64_t)x) : otherwise;
 }
 
@@ -374,15 +421,19 @@ FILTER(filter_abs) {
 }
 
 FILTER(filter_round) {
-    double x = jinja_as_double(self), unit = pow(10, (double)jinja_as_int(run, jinja_argument(a, 0, "precision", jinja_int(0))));
+    double x = jinja_as_double(self),
+           unit = pow(10, (double)jinja_as_int(run, jinja_argument(a, 0, "precision", jinja_int(0))));
     if (!jinja_is_number(self)) return jinja_fail(run, "round wants a number, not a %s", jinja_type_name(self));
     return jinja_float(nearbyint(x * unit) / unit);
 }
 
-/* ---- tests -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
-#define KIND_TEST(name, condition) \
-    FILTER(name) { UNUSED_ARGUMENTS; return jinja_bool(condition); }
+#define KIND_TEST(name, condition)                                                                                     \
+    FILTER(name) {                                                                                                     \
+        UNUSED_ARGUMENTS;                                                                                              \
+        return jinja_bool(condition);                                                                                  \
+    }
 KIND_TEST(test_defined, self.kind != JINJA_UNDEFINED)
 KIND_TEST(test_undefined, self.kind == JINJA_UNDEFINED)
 KIND_TEST(test_none, self.kind == JINJA_NONE)
@@ -394,8 +445,10 @@ KIND_TEST(test_float, self.kind == JINJA_FLOAT)
 KIND_TEST(test_boolean, self.kind == JINJA_BOOL)
 KIND_TEST(test_true, self.kind == JINJA_BOOL && self.boolean)
 KIND_TEST(test_false, self.kind == JINJA_BOOL && !self.boolean)
-KIND_TEST(test_iterable, self.kind == JINJA_STRING || self.kind == JINJA_LIST || self.kind == JINJA_DICT || self.kind == JINJA_UNDEFINED)
-KIND_TEST(test_sequence, self.kind == JINJA_STRING || self.kind == JINJA_LIST || self.kind == JINJA_DICT || self.kind == JINJA_UNDEFINED)
+KIND_TEST(test_iterable, self.kind == JINJA_STRING || self.kind == JINJA_LIST || self.kind == JINJA_DICT ||
+                             self.kind == JINJA_UNDEFINED)
+KIND_TEST(test_sequence, self.kind == JINJA_STRING || self.kind == JINJA_LIST || self.kind == JINJA_DICT ||
+                             self.kind == JINJA_UNDEFINED)
 KIND_TEST(test_callable, self.kind == JINJA_MACRO || self.kind == JINJA_FUNCTION || self.kind == JINJA_METHOD)
 
 FILTER(test_equal) { return jinja_bool(jinja_equal(run, self, jinja_argument(a, 0, NULL, jinja_none()))); }
@@ -403,36 +456,96 @@ FILTER(test_unequal) { return jinja_bool(!jinja_equal(run, self, jinja_argument(
 FILTER(test_less) { return jinja_bool(jinja_compare(run, self, jinja_argument(a, 0, NULL, jinja_none())) < 0); }
 FILTER(test_less_equal) { return jinja_bool(jinja_compare(run, self, jinja_argument(a, 0, NULL, jinja_none())) <= 0); }
 FILTER(test_greater) { return jinja_bool(jinja_compare(run, self, jinja_argument(a, 0, NULL, jinja_none())) > 0); }
-FILTER(test_greater_equal) { return jinja_bool(jinja_compare(run, self, jinja_argument(a, 0, NULL, jinja_none())) >= 0); }
+FILTER(test_greater_equal) {
+    return jinja_bool(jinja_compare(run, self, jinja_argument(a, 0, NULL, jinja_none())) >= 0);
+}
 FILTER(test_in) { return jinja_bool(jinja_contains(run, jinja_argument(a, 0, NULL, jinja_none()), self)); }
-FILTER(test_odd) { (void)a; return jinja_bool(jinja_as_int(run, self) % 2 != 0); }
-FILTER(test_even) { (void)a; return jinja_bool(jinja_as_int(run, self) % 2 == 0); }
+FILTER(test_odd) {
+    (void)a;
+    return jinja_bool(jinja_as_int(run, self) % 2 != 0);
+}
+FILTER(test_even) {
+    (void)a;
+    return jinja_bool(jinja_as_int(run, self) % 2 == 0);
+}
 FILTER(test_divisible) {
     int64_t by = jinja_as_int(run, jinja_argument(a, 0, NULL, jinja_int(0)));
     return by == 0 ? jinja_fail(run, "division by zero") : jinja_bool(by == -1 || jinja_as_int(run, self) % by == 0);
 }
 
-/* ---- tables --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static const struct jinja_builtin filters[] = {
-    {"abs", filter_abs}, {"capitalize", filter_capitalize}, {"count", filter_length}, {"d", filter_default},
-    {"default", filter_default}, {"dictsort", filter_dictsort}, {"e", filter_escape}, {"escape", filter_escape},
-    {"first", filter_first}, {"float", filter_float}, {"indent", filter_indent}, {"int", filter_int}, {"items", filter_items},
-    {"join", filter_join}, {"last", filter_last}, {"length", filter_length}, {"list", filter_list}, {"lower", filter_lower},
-    {"map", filter_map}, {"max", filter_max}, {"min", filter_min}, {"reject", filter_reject}, {"rejectattr", filter_rejectattr},
-    {"replace", filter_replace}, {"reverse", filter_reverse}, {"round", filter_round}, {"safe", filter_safe},
-    {"select", filter_select}, {"selectattr", filter_selectattr}, {"sort", filter_sort}, {"string", filter_string},
-    {"sum", filter_sum}, {"title", filter_title}, {"tojson", filter_tojson}, {"trim", filter_trim}, {"unique", filter_unique},
-    {"upper", filter_upper}, {NULL, NULL},
+    {"abs", filter_abs},
+    {"capitalize", filter_capitalize},
+    {"count", filter_length},
+    {"d", filter_default},
+    {"default", filter_default},
+    {"dictsort", filter_dictsort},
+    {"e", filter_escape},
+    {"escape", filter_escape},
+    {"first", filter_first},
+    {"float", filter_float},
+    {"indent", filter_indent},
+    {"int", filter_int},
+    {"items", filter_items},
+    {"join", filter_join},
+    {"last", filter_last},
+    {"length", filter_length},
+    {"list", filter_list},
+    {"lower", filter_lower},
+    {"map", filter_map},
+    {"max", filter_max},
+    {"min", filter_min},
+    {"reject", filter_reject},
+    {"rejectattr", filter_rejectattr},
+    {"replace", filter_replace},
+    {"reverse", filter_reverse},
+    {"round", filter_round},
+    {"safe", filter_safe},
+    {"select", filter_select},
+    {"selectattr", filter_selectattr},
+    {"sort", filter_sort},
+    {"string", filter_string},
+    {"sum", filter_sum},
+    {"title", filter_title},
+    {"tojson", filter_tojson},
+    {"trim", filter_trim},
+    {"unique", filter_unique},
+    {"upper", filter_upper},
+    {NULL, NULL},
 };
 
 static const struct jinja_builtin tests[] = {
-    {"boolean", test_boolean}, {"callable", test_callable}, {"defined", test_defined}, {"divisibleby", test_divisible},
-    {"eq", test_equal}, {"equalto", test_equal}, {"==", test_equal}, {"even", test_even}, {"false", test_false},
-    {"float", test_float}, {"ge", test_greater_equal}, {"greaterthan", test_greater}, {"gt", test_greater}, {"in", test_in},
-    {"integer", test_integer}, {"iterable", test_iterable}, {"le", test_less_equal}, {"lessthan", test_less},
-    {"lt", test_less}, {"mapping", test_mapping}, {"ne", test_unequal}, {"none", test_none}, {"None", test_none}, {"number", test_number},
-    {"odd", test_odd}, {"sequence", test_sequence}, {"string", test_string}, {"true", test_true}, {"undefined", test_undefined},
+    {"boolean", test_boolean},
+    {"callable", test_callable},
+    {"defined", test_defined},
+    {"divisibleby", test_divisible},
+    {"eq", test_equal},
+    {"equalto", test_equal},
+    {"==", test_equal},
+    {"even", test_even},
+    {"false", test_false},
+    {"float", test_float},
+    {"ge", test_greater_equal},
+    {"greaterthan", test_greater},
+    {"gt", test_greater},
+    {"in", test_in},
+    {"integer", test_integer},
+    {"iterable", test_iterable},
+    {"le", test_less_equal},
+    {"lessthan", test_less},
+    {"lt", test_less},
+    {"mapping", test_mapping},
+    {"ne", test_unequal},
+    {"none", test_none},
+    {"None", test_none},
+    {"number", test_number},
+    {"odd", test_odd},
+    {"sequence", test_sequence},
+    {"string", test_string},
+    {"true", test_true},
+    {"undefined", test_undefined},
     {NULL, NULL},
 };
 

@@ -10,7 +10,7 @@ enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE };
 static enum flow run_statement(struct jinja_run *run, const struct jinja_node *node);
 static struct jinja_value evaluate(struct jinja_run *run, const struct jinja_node *node);
 
-/* ---- variables ------------------------------------------------------------------------------------------------------------- */
+/* ---- variables ------------------------------------------------------------------------------- */
 
 void jinja_scope_set(struct jinja_run *run, struct jinja_scope *scope, int name, struct jinja_value value) {
     for (size_t i = 0; i < scope->n_variables; i++)
@@ -59,8 +59,10 @@ static void assign(struct jinja_run *run, const struct jinja_node *target, struc
         jinja_scope_set(run, run->scope, target->name, value);
     } else if (target->kind == NODE_NAMESPACE_ITEM) {
         const struct jinja_value *space = find_variable(run, target->name);
-        if (!space || space->kind != JINJA_NAMESPACE) jinja_fail(run, "only a namespace's attributes can be set");
-        else jinja_dict_set(run, space->dict, jinja_from_string(target->attribute), value);
+        if (!space || space->kind != JINJA_NAMESPACE)
+            jinja_fail(run, "only a namespace's attributes can be set");
+        else
+            jinja_dict_set(run, space->dict, jinja_from_string(target->attribute), value);
     } else {
         struct jinja_list *items = jinja_iterate(run, value);
         if (!items) return;
@@ -72,7 +74,7 @@ static void assign(struct jinja_run *run, const struct jinja_node *target, struc
     }
 }
 
-/* ---- calls ----------------------------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static struct jinja_arguments evaluate_arguments(struct jinja_run *run, const struct jinja_call *call) {
     struct jinja_arguments a = {0};
@@ -120,7 +122,8 @@ static void bind_extra(struct jinja_run *run, const struct jinja_macro_definitio
     }
 }
 
-static struct jinja_value call_macro(struct jinja_run *run, const struct jinja_macro *macro, const struct jinja_arguments *a) {
+static struct jinja_value call_macro(struct jinja_run *run, const struct jinja_macro *macro,
+                                     const struct jinja_arguments *a) {
     const struct jinja_macro_definition *d = macro->definition;
     struct jinja_scope *caller = run->scope, *scope;
     struct jinja_value result = jinja_undefined(NULL);
@@ -132,7 +135,8 @@ static struct jinja_value call_macro(struct jinja_run *run, const struct jinja_m
         struct jinja_value missing = {.kind = JINJA_MISSING}, v = missing;
         if (i < a->n_positional) v = a->positional[i];
         for (size_t k = 0; k < a->n_keywords; k++)
-            if (jinja_equal(run, a->keywords[k].key, jinja_from_string(d->parameters[i].text))) v = a->keywords[k].value;
+            if (jinja_equal(run, a->keywords[k].key, jinja_from_string(d->parameters[i].text)))
+                v = a->keywords[k].value;
         if (v.kind == JINJA_MISSING)
             v = d->parameters[i].otherwise ? evaluate(run, d->parameters[i].otherwise)
                                            : jinja_undefined(run->template->names.items[d->parameters[i].name]);
@@ -151,16 +155,19 @@ struct jinja_value jinja_call_value(struct jinja_run *run, struct jinja_value ca
     case JINJA_MACRO: return call_macro(run, callee.macro, a);
     case JINJA_FUNCTION: return callee.function->call(run, missing, a);
     case JINJA_METHOD: return callee.method->builtin->call(run, callee.method->self, a);
-    case JINJA_UNDEFINED: return jinja_fail(run, "'%.60s' is undefined and cannot be called", callee.missing_name ? callee.missing_name : "it");
+    case JINJA_UNDEFINED:
+        return jinja_fail(run, "'%.60s' is undefined and cannot be called",
+                          callee.missing_name ? callee.missing_name : "it");
     default: return jinja_fail(run, "a %s cannot be called", jinja_type_name(callee));
     }
 }
 
-/* ---- arithmetic -------------------------------------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 static struct jinja_value floor_divide(struct jinja_run *run, int64_t a, int64_t b, bool modulo) {
     if (b == 0) return jinja_fail(run, "division by zero");
-    if (b == -1) return modulo ? jinja_int(0) : a == INT64_MIN ? jinja_fail(run, "a number leaves 64 bits") : jinja_int(-a);
+    if (b == -1)
+        return modulo ? jinja_int(0) : a == INT64_MIN ? jinja_fail(run, "a number leaves 64 bits") : jinja_int(-a);
     int64_t q = a / b, r = a % b;
     if (r != 0 && (r < 0) != (b < 0)) {
         q--;
@@ -195,7 +202,8 @@ static struct jinja_value int_operation(struct jinja_run *run, char operation, i
 }
 
 static struct jinja_value float_operation(struct jinja_run *run, char operation, double a, double b) {
-    if (b == 0 && (operation == '/' || operation == 'f' || operation == '%')) return jinja_fail(run, "division by zero");
+    if (b == 0 && (operation == '/' || operation == 'f' || operation == '%'))
+        return jinja_fail(run, "division by zero");
     switch (operation) {
     case '+': return jinja_float(a + b);
     case '-': return jinja_float(a - b);
@@ -218,7 +226,8 @@ static struct jinja_value join_lists(struct jinja_run *run, const struct jinja_l
 
 static int64_t int_of(struct jinja_value v) { return v.kind == JINJA_BOOL ? v.boolean : v.integer; }
 
-static struct jinja_value binary_operation(struct jinja_run *run, char operation, struct jinja_value a, struct jinja_value b) {
+static struct jinja_value binary_operation(struct jinja_run *run, char operation, struct jinja_value a,
+                                           struct jinja_value b) {
     if (a.kind == JINJA_UNDEFINED || b.kind == JINJA_UNDEFINED) {
         const char *name = a.kind == JINJA_UNDEFINED ? a.missing_name : b.missing_name;
         return jinja_fail(run, "'%.60s' is undefined", name ? name : "a value");
@@ -228,7 +237,8 @@ static struct jinja_value binary_operation(struct jinja_run *run, char operation
             return float_operation(run, operation, jinja_as_double(a), jinja_as_double(b));
         return int_operation(run, operation, int_of(a), int_of(b));
     }
-    if (operation == '+' && a.kind == JINJA_STRING && b.kind == JINJA_STRING) return jinja_concat(run, a.string, b.string);
+    if (operation == '+' && a.kind == JINJA_STRING && b.kind == JINJA_STRING)
+        return jinja_concat(run, a.string, b.string);
     if (operation == '+' && a.kind == JINJA_LIST && b.kind == JINJA_LIST) return join_lists(run, a.list, b.list);
     if (operation == '*' && a.kind == JINJA_STRING && jinja_is_number(b) && b.kind != JINJA_FLOAT)
         return jinja_repeat(run, a.string, int_of(b));
@@ -268,10 +278,11 @@ static struct jinja_value negative(struct jinja_run *run, struct jinja_value v) 
     return int_operation(run, '-', 0, int_of(v));
 }
 
-/* ---- expressions ---------------------------------------------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 static struct jinja_value new_list(struct jinja_run *run, const struct jinja_node *node) {
-    struct jinja_list *list = jinja_new_list(run, node->kind == NODE_TUPLE ? JINJA_TUPLE : JINJA_PLAIN_LIST, node->items.n_items);
+    struct jinja_list *list =
+        jinja_new_list(run, node->kind == NODE_TUPLE ? JINJA_TUPLE : JINJA_PLAIN_LIST, node->items.n_items);
     for (size_t i = 0; list && i < node->items.n_items && !run->failed; i++)
         list->items[i] = evaluate(run, node->items.items[i]);
     return jinja_from_list(list);
@@ -296,11 +307,13 @@ static struct jinja_value concat_all(struct jinja_run *run, const struct jinja_n
 static struct jinja_value slice(struct jinja_run *run, const struct jinja_node *node) {
     struct jinja_value of = evaluate(run, node->left), bounds[3];
     for (size_t i = 0; i < 3; i++)
-        bounds[i] = i < node->items.n_items && node->items.items[i] ? evaluate(run, node->items.items[i]) : jinja_none();
+        bounds[i] =
+            i < node->items.n_items && node->items.items[i] ? evaluate(run, node->items.items[i]) : jinja_none();
     return jinja_slice(run, of, bounds[0], bounds[1], bounds[2]);
 }
 
-static struct jinja_value apply(struct jinja_run *run, const struct jinja_node *node, const char *what, struct jinja_value self) {
+static struct jinja_value apply(struct jinja_run *run, const struct jinja_node *node, const char *what,
+                                struct jinja_value self) {
     if (!node->builtin)
         return jinja_fail(run, "there is no %s '%.*s'", what, (int)node->attribute->n_bytes, node->attribute->bytes);
     struct jinja_arguments a = evaluate_arguments(run, node->call);
@@ -335,7 +348,9 @@ static struct jinja_value evaluate_node(struct jinja_run *run, const struct jinj
     case NODE_PLUS: return evaluate(run, node->left);
     case NODE_AND: v = evaluate(run, node->left); return jinja_truthy(v) ? evaluate(run, node->right) : v;
     case NODE_OR: v = evaluate(run, node->left); return jinja_truthy(v) ? v : evaluate(run, node->right);
-    case NODE_BINARY: v = evaluate(run, node->left); return binary_operation(run, node->operation, v, evaluate(run, node->right));
+    case NODE_BINARY:
+        v = evaluate(run, node->left);
+        return binary_operation(run, node->operation, v, evaluate(run, node->right));
     case NODE_CONCAT: return concat_all(run, node);
     case NODE_COMPARE: return comparison_chain(run, node);
     case NODE_CONDITIONAL: return conditional(run, node);
@@ -351,11 +366,12 @@ static struct jinja_value evaluate(struct jinja_run *run, const struct jinja_nod
     return v;
 }
 
-/* ---- statements ------------------------------------------------------------------------------------------------------------------ */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 static enum flow run_list(struct jinja_run *run, const struct jinja_node_list *body) {
     enum flow flow = FLOW_ON;
-    for (size_t i = 0; i < body->n_items && flow == FLOW_ON && !run->failed; i++) flow = run_statement(run, body->items[i]);
+    for (size_t i = 0; i < body->n_items && flow == FLOW_ON && !run->failed; i++)
+        flow = run_statement(run, body->items[i]);
     return flow;
 }
 
@@ -363,7 +379,8 @@ void jinja_run_body(struct jinja_run *run, const struct jinja_node_list *body) {
 
 static enum flow run_if(struct jinja_run *run, const struct jinja_node *node) {
     for (size_t i = 0; i < node->items.n_items && !run->failed; i++)
-        if (jinja_truthy(evaluate(run, node->items.items[i]))) return run->failed ? FLOW_ON : run_list(run, &node->bodies[i]);
+        if (jinja_truthy(evaluate(run, node->items.items[i])))
+            return run->failed ? FLOW_ON : run_list(run, &node->bodies[i]);
     return run->failed ? FLOW_ON : run_list(run, &node->otherwise);
 }
 
@@ -400,7 +417,8 @@ static void run_for(struct jinja_run *run, const struct jinja_node *node) {
 }
 
 /* A body's text through filters, whose innermost has nothing before it. */
-static struct jinja_value filter_text(struct jinja_run *run, const struct jinja_node *filters, struct jinja_value text) {
+static struct jinja_value filter_text(struct jinja_run *run, const struct jinja_node *filters,
+                                      struct jinja_value text) {
     if (!filters) return text;
     return apply(run, filters, "filter", filter_text(run, filters->left, text));
 }
@@ -443,9 +461,13 @@ static enum flow run_node(struct jinja_run *run, const struct jinja_node *node) 
     case NODE_IF: return run_if(run, node);
     case NODE_FOR: run_for(run, node); return FLOW_ON;
     case NODE_SET: assign(run, node->left, evaluate(run, node->right)); return FLOW_ON;
-    case NODE_SET_BLOCK: assign(run, node->left, filter_text(run, node->right, capture(run, &node->bodies[0]))); return FLOW_ON;
+    case NODE_SET_BLOCK:
+        assign(run, node->left, filter_text(run, node->right, capture(run, &node->bodies[0])));
+        return FLOW_ON;
     case NODE_MACRO: define_macro(run, node); return FLOW_ON;
-    case NODE_FILTER_BLOCK: jinja_write_str(run->output, filter_text(run, node->right, capture(run, &node->bodies[0]))); return FLOW_ON;
+    case NODE_FILTER_BLOCK:
+        jinja_write_str(run->output, filter_text(run, node->right, capture(run, &node->bodies[0])));
+        return FLOW_ON;
     case NODE_GENERATION: return run_generation(run, node);
     case NODE_WITH: return run_with(run, node);
     case NODE_BREAK: return FLOW_BREAK;

@@ -1,4 +1,5 @@
-/* template_eval.h - what evaluation and the built-in filters, tests, functions and methods share. Internal to template_*.c. */
+/* template_eval.h - what evaluation and the built-in filters, tests, functions and methods share. Internal to
+ * template_*.c. */
 #ifndef TALC_TEXT_TEMPLATE_EVAL_H
 #define TALC_TEXT_TEMPLATE_EVAL_H
 
@@ -60,7 +61,8 @@ struct jinja_value jinja_attribute(struct jinja_run *run, struct jinja_value of,
 struct jinja_value jinja_item(struct jinja_run *run, struct jinja_value of, struct jinja_value key);
 
 /* Argument i, or the keyword; `otherwise` when neither is given. */
-struct jinja_value jinja_argument(const struct jinja_arguments *a, size_t i, const char *name, struct jinja_value otherwise);
+struct jinja_value jinja_argument(const struct jinja_arguments *a, size_t i, const char *name,
+                                  struct jinja_value otherwise);
 /* The same as a string; NULL when not given or none, failing when it is something else. */
 const struct jinja_string *jinja_text_argument(struct jinja_run *run, const struct jinja_arguments *a, size_t i,
                                                const char *name);

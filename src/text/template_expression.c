@@ -14,7 +14,7 @@ static struct jinja_node *binary_node(struct jinja_parser *p, enum jinja_node_ki
     return node;
 }
 
-/* ---- operators --------------------------------------------------------------------------------------------------------------- */
+/* ---- operators ------------------------------------------------------------------------------- */
 static struct jinja_node *parse_power(struct jinja_parser *p) {
     struct jinja_node *left = parse_unary(p, true);
     while (parser_at_operator(p, "**") && !p->run->failed) {
@@ -137,7 +137,7 @@ struct jinja_node *parser_expression(struct jinja_parser *p) {
     return node;
 }
 
-/* ---- what stands alone --------------------------------------------------------------------------------------------------------- */
+/* ---- what stands alone ----------------------------------------------------------------------- */
 static struct jinja_node *parse_constant(struct jinja_parser *p) {
     struct jinja_node *node = parser_node(p, NODE_CONSTANT);
     node->constant = p->token->constant;
@@ -251,7 +251,7 @@ struct jinja_node *parser_target(struct jinja_parser *p, bool allow_namespace, c
     return !comma && tuple->items.n_items ? tuple->items.items[0] : tuple;
 }
 
-/* ---- what follows: .name [item] (call) | filter, is test -------------------------------------------------------------------------- */
+/* ---- what follows: .name [item] (call) | filter, is test ------------------------------------- */
 static void parse_keyword(struct jinja_parser *p, struct jinja_call *call, size_t max_keywords) {
     if (call->n_keywords == max_keywords) parser_fail(p, "at most 64 keyword arguments");
     if (!call->keywords) call->keywords = jinja_take(p->run, max_keywords, sizeof *call->keywords);
@@ -273,13 +273,16 @@ static const struct jinja_call *parse_arguments(struct jinja_parser *p) {
         if (!first) parser_expect_operator(p, ",");
         if (!first && parser_at_operator(p, ")")) break;
         first = false;
-        bool keyword = p->token->kind == TOKEN_NAME && p->token[1].kind == TOKEN_OPERATOR &&
-                       strcmp(p->token[1].text, "=") == 0;
+        bool keyword =
+            p->token->kind == TOKEN_NAME && p->token[1].kind == TOKEN_OPERATOR && strcmp(p->token[1].text, "=") == 0;
         if (parser_at_operator(p, "*") || parser_at_operator(p, "**"))
             parser_fail(p, "an argument (talc does not support *args and **kwargs in calls)");
-        else if (keyword) parse_keyword(p, call, 64);
-        else if (call->n_keywords) parser_fail(p, "a keyword argument after a keyword argument");
-        else parser_add(p, &call->positional, parser_expression(p));
+        else if (keyword)
+            parse_keyword(p, call, 64);
+        else if (call->n_keywords)
+            parser_fail(p, "a keyword argument after a keyword argument");
+        else
+            parser_add(p, &call->positional, parser_expression(p));
     }
     parser_expect_operator(p, ")");
     return call;
@@ -324,10 +327,14 @@ static struct jinja_node *parse_call(struct jinja_parser *p, struct jinja_node *
 
 static struct jinja_node *parse_postfix(struct jinja_parser *p, struct jinja_node *node) {
     while (!p->run->failed) {
-        if (parser_at_operator(p, ".")) node = parse_attribute(p, node);
-        else if (parser_at_operator(p, "[")) node = parse_subscript(p, node);
-        else if (parser_at_operator(p, "(")) node = parse_call(p, node);
-        else break;
+        if (parser_at_operator(p, "."))
+            node = parse_attribute(p, node);
+        else if (parser_at_operator(p, "["))
+            node = parse_subscript(p, node);
+        else if (parser_at_operator(p, "("))
+            node = parse_call(p, node);
+        else
+            break;
     }
     return node;
 }
@@ -377,10 +384,14 @@ static struct jinja_node *parse_test(struct jinja_parser *p, struct jinja_node *
 
 static struct jinja_node *parse_filters_and_tests(struct jinja_parser *p, struct jinja_node *node) {
     while (!p->run->failed) {
-        if (parser_at_operator(p, "|")) node = parser_filters(p, node, false);
-        else if (parser_at_name(p, "is")) node = parse_test(p, node);
-        else if (parser_at_operator(p, "(")) node = parse_call(p, node);
-        else break;
+        if (parser_at_operator(p, "|"))
+            node = parser_filters(p, node, false);
+        else if (parser_at_name(p, "is"))
+            node = parse_test(p, node);
+        else if (parser_at_operator(p, "("))
+            node = parse_call(p, node);
+        else
+            break;
     }
     return node;
 }

@@ -8,12 +8,13 @@
 #include "text/template_string.h"
 #include "text/template_value.h"
 
-/* ---- numbers ----------------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 /* Python's repr of a float: the fewest digits that read back as the same number, as 1.0, 0.0001 or 1e-05. */
 static void write_float(struct jinja_writer *w, double d, bool json) {
     if (isnan(d) || isinf(d)) {
-        const char *name = isnan(d) ? (json ? "NaN" : "nan") : d > 0 ? (json ? "Infinity" : "inf")
-                                                                     : (json ? "-Infinity" : "-inf");
+        const char *name = isnan(d) ? (json ? "NaN" : "nan")
+                           : d > 0  ? (json ? "Infinity" : "inf")
+                                    : (json ? "-Infinity" : "-inf");
         jinja_write_text(w, name);
         return;
     }
@@ -37,7 +38,7 @@ static void write_int(struct jinja_writer *w, int64_t i) {
     jinja_write_text(w, text);
 }
 
-/* ---- str and repr ----------------------------------------------------------------------------------------------------------- */
+/* ---- str and repr ---------------------------------------------------------------------------- */
 /* repr of a string: in single quotes unless it holds those and no double ones. */
 static void write_string_repr(struct jinja_writer *w, const struct jinja_string *s) {
     bool single = memchr(s->bytes, '\'', s->n_bytes), twice = memchr(s->bytes, '"', s->n_bytes);
@@ -55,8 +56,10 @@ static void write_string_repr(struct jinja_writer *w, const struct jinja_string 
         } else if (!jinja_is_printable(c)) {
             snprintf(text, sizeof text, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
         }
-        if (text[0]) jinja_write_text(w, text);
-        else jinja_write_part(w, s, at, at + (size_t)n);
+        if (text[0])
+            jinja_write_text(w, text);
+        else
+            jinja_write_part(w, s, at, at + (size_t)n);
         at += (size_t)n;
     }
     jinja_write(w, &quote, 1, 0);
@@ -118,8 +121,10 @@ void jinja_write_repr(struct jinja_writer *w, struct jinja_value v) {
 }
 
 void jinja_write_str(struct jinja_writer *w, struct jinja_value v) {
-    if (v.kind == JINJA_STRING) jinja_write_string(w, v.string);
-    else if (v.kind != JINJA_UNDEFINED) jinja_write_repr(w, v);
+    if (v.kind == JINJA_STRING)
+        jinja_write_string(w, v.string);
+    else if (v.kind != JINJA_UNDEFINED)
+        jinja_write_repr(w, v);
 }
 
 struct jinja_value jinja_to_string(struct jinja_run *run, struct jinja_value v) {
@@ -129,14 +134,17 @@ struct jinja_value jinja_to_string(struct jinja_run *run, struct jinja_value v) 
     return jinja_writer_string(&w);
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 static void write_json_escape(struct jinja_writer *w, int32_t c) {
     static const char short_from[] = "\"\\\n\r\t\f\b", short_to[] = "\"\\nrtfb";
     char text[16];
     const char *found = c && c < 0x80 ? strchr(short_from, (int)c) : NULL;
-    if (found) snprintf(text, sizeof text, "\\%c", short_to[found - short_from]);
-    else if (c < 0x10000) snprintf(text, sizeof text, "\\u%04x", (unsigned)c);
-    else snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xD7C0 + ((unsigned)c >> 10), 0xDC00 + ((unsigned)c & 0x3FF));
+    if (found)
+        snprintf(text, sizeof text, "\\%c", short_to[found - short_from]);
+    else if (c < 0x10000)
+        snprintf(text, sizeof text, "\\u%04x", (unsigned)c);
+    else
+        snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xD7C0 + ((unsigned)c >> 10), 0xDC00 + ((unsigned)c & 0x3FF));
     jinja_write_text(w, text);
 }
 
@@ -164,8 +172,10 @@ static void write_json_newline(struct jinja_writer *w, const struct jinja_json_s
 }
 
 static void write_json_separator(struct jinja_writer *w, const struct jinja_string *given, const char *otherwise) {
-    if (given) jinja_write_string(w, given);
-    else jinja_write_text(w, otherwise);
+    if (given)
+        jinja_write_string(w, given);
+    else
+        jinja_write_text(w, otherwise);
 }
 
 static void write_json_value(struct jinja_writer *w, struct jinja_value v, const struct jinja_json_style *style,

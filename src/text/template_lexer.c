@@ -14,8 +14,8 @@ struct lexer {
     const char *source; /* line ends are \n; terminated */
     size_t n_bytes, at;
     int line;
-    size_t line_counted;  /* `line` is the line of this byte */
-    bool line_starting;   /* the tag before ended with a newline (or there was none) */
+    size_t line_counted; /* `line` is the line of this byte */
+    bool line_starting;  /* the tag before ended with a newline (or there was none) */
     char open_brackets[TEMPLATE_MAX_NESTING];
     int n_open;
     struct jinja_token *tokens;
@@ -61,7 +61,7 @@ static size_t skip_space(const struct lexer *lexer, size_t at) {
     return at;
 }
 
-/* ---- text and tags ---------------------------------------------------------------------------------------------------------- */
+/* ---- text and tags --------------------------------------------------------------------------- */
 /* Adds text [begin, end) that stands before a tag with this sign ('-', '+' or 0). */
 static void add_data(struct lexer *lexer, size_t begin, size_t end, char sign, bool variable) {
     struct jinja_string text = {.bytes = lexer->source + begin, .n_bytes = end - begin};
@@ -71,7 +71,8 @@ static void add_data(struct lexer *lexer, size_t begin, size_t end, char sign, b
     } else if (sign != '+' && !variable) {
         size_t line_begin = text.n_bytes; /* of the last line */
         while (line_begin > 0 && text.bytes[line_begin - 1] != '\n') line_begin--;
-        if ((line_begin > 0 || lexer->line_starting) && skip_space(lexer, begin + line_begin) >= end) text.n_bytes = line_begin;
+        if ((line_begin > 0 || lexer->line_starting) && skip_space(lexer, begin + line_begin) >= end)
+            text.n_bytes = line_begin;
     }
     if (text.n_bytes == 0) return;
     struct jinja_token *token = add_token(lexer, TOKEN_DATA, begin);
@@ -86,8 +87,10 @@ static char sign_at(const struct lexer *lexer, size_t at) {
 /* Moves past the end of a tag whose closing text ends at `at`: a '-' before it takes all white space along, and a block
  * or comment takes one newline. */
 static void end_tag(struct lexer *lexer, size_t at, char sign, bool trim_newline) {
-    if (sign == '-') at = skip_space(lexer, at);
-    else if (sign != '+' && trim_newline && at < lexer->n_bytes && lexer->source[at] == '\n') at++;
+    if (sign == '-')
+        at = skip_space(lexer, at);
+    else if (sign != '+' && trim_newline && at < lexer->n_bytes && lexer->source[at] == '\n')
+        at++;
     lexer->at = at;
     lexer->line_starting = at > 0 && lexer->source[at - 1] == '\n';
 }
@@ -102,7 +105,8 @@ static void lex_comment(struct lexer *lexer, size_t content) {
     end_tag(lexer, end + 2, end > content ? sign_at(lexer, end - 1) : 0, true);
 }
 
-/* If a tag with only the given word begins at `at`: the byte after its "%}" (or after "-%}", then *sign is '-'). 0 if not. */
+/* If a tag with only the given word begins at `at`: the byte after its "%}" (or after "-%}", then *sign is '-'). 0 if
+ * not. */
 static size_t word_tag(const struct lexer *lexer, size_t at, const char *word, char *sign) {
     if (!looking_at(lexer, at, "{%")) return 0;
     at = skip_space(lexer, at + 2 + (sign_at(lexer, at + 2) != 0));
@@ -131,8 +135,8 @@ static void lex_tag(struct lexer *lexer, bool variable);
 /* Text up to the next tag, and the tag. */
 static void lex_text(struct lexer *lexer) {
     size_t begin = lexer->at, at = begin;
-    while (at + 1 < lexer->n_bytes && !(lexer->source[at] == '{' && strchr("{%#", lexer->source[at + 1]) &&
-                                        lexer->source[at + 1]))
+    while (at + 1 < lexer->n_bytes &&
+           !(lexer->source[at] == '{' && strchr("{%#", lexer->source[at + 1]) && lexer->source[at + 1]))
         at++;
     if (at + 1 >= lexer->n_bytes) {
         add_data(lexer, begin, lexer->n_bytes, '+', false);
@@ -157,13 +161,14 @@ static void lex_text(struct lexer *lexer) {
     lex_tag(lexer, kind == '{');
 }
 
-/* ---- inside tags ---------------------------------------------------------------------------------------------------------------- */
+/* ---- inside tags ----------------------------------------------------------------------------- */
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /* Digits with single underscores between them; returns the byte after them. */
 static size_t skip_digits(const struct lexer *lexer, size_t at) {
-    while (at < lexer->n_bytes && (is_digit(lexer->source[at]) || (lexer->source[at] == '_' && at + 1 < lexer->n_bytes &&
-                                                                   is_digit(lexer->source[at + 1]))))
+    while (at < lexer->n_bytes &&
+           (is_digit(lexer->source[at]) ||
+            (lexer->source[at] == '_' && at + 1 < lexer->n_bytes && is_digit(lexer->source[at + 1]))))
         at++;
     return at;
 }
@@ -246,8 +251,10 @@ static void write_escape(struct lexer *lexer, struct jinja_writer *w, const char
         bool octal = is_digit(c);
         size_t digits = *at + (octal ? 0 : 1);
         int32_t code = escape_code(bytes, n, &digits, octal ? 3 : c == 'x' ? 2 : c == 'u' ? 4 : 8, octal ? 8 : 16);
-        if (code < 0) fail_at(lexer, (size_t)(bytes - lexer->source) + *at, "an escape in a string names no character");
-        else jinja_write(w, out, (size_t)utf8_encode(code, out), 0);
+        if (code < 0)
+            fail_at(lexer, (size_t)(bytes - lexer->source) + *at, "an escape in a string names no character");
+        else
+            jinja_write(w, out, (size_t)utf8_encode(code, out), 0);
         *at = digits;
     } else {
         jinja_write_text(w, "\\"); /* not an escape: both characters stand for themselves */
@@ -335,10 +342,14 @@ static void lex_tag(struct lexer *lexer, bool variable) {
         }
         if (lex_tag_end(lexer, variable)) return;
         char c = lexer->source[lexer->at];
-        if (is_digit(c)) lex_number(lexer);
-        else if (jinja_is_name_byte((unsigned char)c, true)) lex_name(lexer);
-        else if (c == '\'' || c == '"') lex_string(lexer);
-        else lex_operator(lexer);
+        if (is_digit(c))
+            lex_number(lexer);
+        else if (jinja_is_name_byte((unsigned char)c, true))
+            lex_name(lexer);
+        else if (c == '\'' || c == '"')
+            lex_string(lexer);
+        else
+            lex_operator(lexer);
     }
 }
 

@@ -19,11 +19,12 @@ enum jinja_token_kind {
 struct jinja_token {
     enum jinja_token_kind kind;
     int line;
-    const char *text; /* NAME, OPERATOR: as written, terminated */
+    const char *text;            /* NAME, OPERATOR: as written, terminated */
     struct jinja_value constant; /* DATA (a string), CONSTANT */
 };
 
-/* Fills *tokens (from run's heap). The source is copied. White space is trimmed as jinja2 does with trim_blocks and lstrip_blocks. */
+/* Fills *tokens (from run's heap). The source is copied. White space is trimmed as jinja2 does with trim_blocks and
+ * lstrip_blocks. */
 bool jinja_lex(struct jinja_run *run, const char *source, size_t n_bytes, struct jinja_token **tokens);
 
 #endif

@@ -1,40 +1,61 @@
-/* template_methods.c - what values offer by name: items of objects, methods of strings and lists, `loop`; and the functions
- * that every template can call. */
+/* template_methods.c - what values offer by name: items of objects, methods of strings and lists, `loop`; and the
+ * functions that every template can call. */
 #include <string.h>
 #include <time.h>
 
 #include "text/template_eval.h"
 
-#define METHOD(name) static struct jinja_value name(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a)
+#define METHOD(name)                                                                                                   \
+    static struct jinja_value name(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a)
 
-/* ---- strings ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- strings --------------------------------------------------------------------------------- */
 
 METHOD(string_strip) { return jinja_strip(run, self.string, jinja_text_argument(run, a, 0, NULL), JINJA_BOTH); }
 METHOD(string_lstrip) { return jinja_strip(run, self.string, jinja_text_argument(run, a, 0, NULL), JINJA_LEFT); }
 METHOD(string_rstrip) { return jinja_strip(run, self.string, jinja_text_argument(run, a, 0, NULL), JINJA_RIGHT); }
-METHOD(string_upper) { (void)a; return jinja_change_case(run, self.string, JINJA_UPPER); }
-METHOD(string_lower) { (void)a; return jinja_change_case(run, self.string, JINJA_LOWER); }
-METHOD(string_capitalize) { (void)a; return jinja_change_case(run, self.string, JINJA_CAPITALIZE); }
-METHOD(string_title) { (void)a; return jinja_change_case(run, self.string, JINJA_TITLE); }
+METHOD(string_upper) {
+    (void)a;
+    return jinja_change_case(run, self.string, JINJA_UPPER);
+}
+METHOD(string_lower) {
+    (void)a;
+    return jinja_change_case(run, self.string, JINJA_LOWER);
+}
+METHOD(string_capitalize) {
+    (void)a;
+    return jinja_change_case(run, self.string, JINJA_CAPITALIZE);
+}
+METHOD(string_title) {
+    (void)a;
+    return jinja_change_case(run, self.string, JINJA_TITLE);
+}
 
-static struct jinja_value split(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a, bool right) {
+static struct jinja_value split(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a,
+                                bool right) {
     const struct jinja_string *separator = jinja_text_argument(run, a, 0, "sep");
-    return jinja_split(run, self.string, separator, jinja_as_int(run, jinja_argument(a, 1, "maxsplit", jinja_int(-1))), right);
+    return jinja_split(run, self.string, separator, jinja_as_int(run, jinja_argument(a, 1, "maxsplit", jinja_int(-1))),
+                       right);
 }
 METHOD(string_split) { return split(run, self, a, false); }
 METHOD(string_rsplit) { return split(run, self, a, true); }
-METHOD(string_splitlines) { (void)a; return jinja_from_list(jinja_split_lines(run, self.string)); }
+METHOD(string_splitlines) {
+    (void)a;
+    return jinja_from_list(jinja_split_lines(run, self.string));
+}
 
 METHOD(string_replace) {
-    const struct jinja_string *old_text = jinja_text_argument(run, a, 0, NULL), *new_text = jinja_text_argument(run, a, 1, NULL);
+    const struct jinja_string *old_text = jinja_text_argument(run, a, 0, NULL),
+                              *new_text = jinja_text_argument(run, a, 1, NULL);
     if (!old_text || !new_text) return jinja_fail(run, "replace wants two strings");
-    return jinja_replace(run, self.string, old_text, new_text, jinja_as_int(run, jinja_argument(a, 2, "count", jinja_int(-1))));
+    return jinja_replace(run, self.string, old_text, new_text,
+                         jinja_as_int(run, jinja_argument(a, 2, "count", jinja_int(-1))));
 }
 
 METHOD(string_join) {
     struct jinja_list *items = jinja_iterate(run, jinja_argument(a, 0, NULL, jinja_none()));
     for (size_t i = 0; items && i < items->n_items; i++)
-        if (items->items[i].kind != JINJA_STRING) return jinja_fail(run, "join wants strings, not a %s", jinja_type_name(items->items[i]));
+        if (items->items[i].kind != JINJA_STRING)
+            return jinja_fail(run, "join wants strings, not a %s", jinja_type_name(items->items[i]));
     return items ? jinja_join(run, self.string, items) : jinja_undefined(NULL);
 }
 
@@ -43,7 +64,8 @@ static bool has_end(const struct jinja_string *s, struct jinja_value part, bool 
     if (part.kind != JINJA_STRING || part.string->n_bytes > s->n_bytes) return false;
     return jinja_starts_with(s, part.string, at_end ? s->n_bytes - part.string->n_bytes : 0);
 }
-static struct jinja_value end_test(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a, bool at_end) {
+static struct jinja_value end_test(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a,
+                                   bool at_end) {
     struct jinja_value what = jinja_argument(a, 0, NULL, jinja_none());
     if (what.kind == JINJA_STRING) return jinja_bool(has_end(self.string, what, at_end));
     if (what.kind != JINJA_LIST) return jinja_fail(run, "a string is wanted, not a %s", jinja_type_name(what));
@@ -80,7 +102,7 @@ METHOD(string_count) {
     return jinja_int(n);
 }
 
-/* ---- objects and lists ----------------------------------------------------------------------------------------------------------------- */
+/* ---- objects and lists ----------------------------------------------------------------------- */
 
 METHOD(dict_get) {
     struct jinja_value *found = jinja_dict_find(run, self.dict, jinja_argument(a, 0, NULL, jinja_none()));
@@ -96,9 +118,18 @@ static struct jinja_value view(struct jinja_run *run, const struct jinja_dict *d
     }
     return jinja_from_list(l);
 }
-METHOD(dict_keys) { (void)a; return view(run, self.dict, PART_KEYS); }
-METHOD(dict_values) { (void)a; return view(run, self.dict, PART_VALUES); }
-METHOD(dict_items) { (void)a; return view(run, self.dict, PART_BOTH); }
+METHOD(dict_keys) {
+    (void)a;
+    return view(run, self.dict, PART_KEYS);
+}
+METHOD(dict_values) {
+    (void)a;
+    return view(run, self.dict, PART_VALUES);
+}
+METHOD(dict_items) {
+    (void)a;
+    return view(run, self.dict, PART_BOTH);
+}
 
 METHOD(list_index) {
     struct jinja_value what = jinja_argument(a, 0, NULL, jinja_none());
@@ -118,23 +149,52 @@ METHOD(loop_cycle) {
     return a->positional[self.loop->index % a->n_positional];
 }
 
-static const struct jinja_builtin string_methods[] = {
-    {"capitalize", string_capitalize}, {"count", string_count}, {"endswith", string_endswith}, {"find", string_find},
-    {"index", string_index}, {"join", string_join}, {"lower", string_lower}, {"lstrip", string_lstrip},
-    {"replace", string_replace}, {"rfind", string_rfind}, {"rsplit", string_rsplit}, {"rstrip", string_rstrip},
-    {"split", string_split}, {"splitlines", string_splitlines}, {"startswith", string_startswith}, {"strip", string_strip},
-    {"title", string_title}, {"upper", string_upper}, {NULL, NULL},
-}, dict_methods[] = {{"get", dict_get}, {"items", dict_items}, {"keys", dict_keys}, {"values", dict_values}, {NULL, NULL}},
-  list_methods[] = {{"count", list_count}, {"index", list_index}, {NULL, NULL}},
-  loop_methods[] = {{"cycle", loop_cycle}, {NULL, NULL}};
+static const struct jinja_builtin string_methods[] =
+    {
+        {"capitalize", string_capitalize},
+        {"count", string_count},
+        {"endswith", string_endswith},
+        {"find", string_find},
+        {"index", string_index},
+        {"join", string_join},
+        {"lower", string_lower},
+        {"lstrip", string_lstrip},
+        {"replace", string_replace},
+        {"rfind", string_rfind},
+        {"rsplit", string_rsplit},
+        {"rstrip", string_rstrip},
+        {"split", string_split},
+        {"splitlines", string_splitlines},
+        {"startswith", string_startswith},
+        {"strip", string_strip},
+        {"title", string_title},
+        {"upper", string_upper},
+        {NULL, NULL},
+},
+                                  dict_methods[] = {{"get", dict_get},
+                                                    {"items", dict_items},
+                                                    {"keys", dict_keys},
+                                                    {"values", dict_values},
+                                                    {NULL, NULL}},
+                                  list_methods[] = {{"count", list_count}, {"index", list_index}, {NULL, NULL}},
+                                  loop_methods[] = {{"cycle", loop_cycle}, {NULL, NULL}};
 
-/* ---- attributes and items ---------------------------------------------------------------------------------------------------------------- */
+/* ---- attributes and items -------------------------------------------------------------------- */
 
 static struct jinja_value loop_attribute(const struct jinja_loop *loop, const struct jinja_string *name) {
     int64_t i = (int64_t)loop->index, n = (int64_t)loop->items->n_items;
-    const struct { const char *name; struct jinja_value value; } all[] = {
-        {"index", jinja_int(i + 1)}, {"index0", jinja_int(i)}, {"revindex", jinja_int(n - i)}, {"revindex0", jinja_int(n - i - 1)},
-        {"first", jinja_bool(i == 0)}, {"last", jinja_bool(i == n - 1)}, {"length", jinja_int(n)}, {"depth", jinja_int(1)},
+    const struct {
+        const char *name;
+        struct jinja_value value;
+    } all[] = {
+        {"index", jinja_int(i + 1)},
+        {"index0", jinja_int(i)},
+        {"revindex", jinja_int(n - i)},
+        {"revindex0", jinja_int(n - i - 1)},
+        {"first", jinja_bool(i == 0)},
+        {"last", jinja_bool(i == n - 1)},
+        {"length", jinja_int(n)},
+        {"depth", jinja_int(1)},
         {"depth0", jinja_int(0)},
         {"previtem", i > 0 ? loop->items->items[i - 1] : jinja_undefined("loop.previtem")},
         {"nextitem", i + 1 < n ? loop->items->items[i + 1] : jinja_undefined("loop.nextitem")},
@@ -179,7 +239,8 @@ static struct jinja_value own_attribute(struct jinja_run *run, struct jinja_valu
 }
 
 static struct jinja_value dict_item(struct jinja_run *run, struct jinja_value of, struct jinja_value key) {
-    struct jinja_value *found = of.kind == JINJA_DICT || of.kind == JINJA_NAMESPACE ? jinja_dict_find(run, of.dict, key) : NULL;
+    struct jinja_value *found =
+        of.kind == JINJA_DICT || of.kind == JINJA_NAMESPACE ? jinja_dict_find(run, of.dict, key) : NULL;
     return found ? *found : (struct jinja_value){.kind = JINJA_MISSING};
 }
 
@@ -220,7 +281,7 @@ struct jinja_value jinja_item(struct jinja_run *run, struct jinja_value of, stru
     return v.kind != JINJA_MISSING ? v : undefined_name(run, key.string);
 }
 
-/* ---- functions ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 METHOD(function_range) {
     (void)self;
@@ -231,7 +292,8 @@ METHOD(function_range) {
     if (a->n_positional > 2) step = jinja_as_int(run, a->positional[2]);
     if (run->failed) return jinja_undefined(NULL);
     if (step == 0) return jinja_fail(run, "range cannot step by 0");
-    __int128 span = step > 0 ? (__int128)stop - start : (__int128)start - stop, size = step > 0 ? step : -(__int128)step;
+    __int128 span = step > 0 ? (__int128)stop - start : (__int128)start - stop,
+             size = step > 0 ? step : -(__int128)step;
     if (span > 0) {
         __int128 count = (span + size - 1) / size;
         if (count > TEMPLATE_MAX_RANGE) return jinja_fail(run, "range of more than %d numbers", TEMPLATE_MAX_RANGE);
@@ -251,14 +313,21 @@ static struct jinja_value new_dict(struct jinja_run *run, const struct jinja_arg
     for (size_t i = 0; i < a->n_keywords; i++) jinja_dict_set(run, dict, a->keywords[i].key, a->keywords[i].value);
     return (struct jinja_value){.kind = kind, .dict = dict};
 }
-METHOD(function_dict) { (void)self; return new_dict(run, a, JINJA_DICT); }
-METHOD(function_namespace) { (void)self; return new_dict(run, a, JINJA_NAMESPACE); }
+METHOD(function_dict) {
+    (void)self;
+    return new_dict(run, a, JINJA_DICT);
+}
+METHOD(function_namespace) {
+    (void)self;
+    return new_dict(run, a, JINJA_NAMESPACE);
+}
 
 METHOD(function_raise) {
     (void)self;
     struct jinja_value text = jinja_to_string(run, jinja_argument(a, 0, "message", jinja_none()));
     if (text.kind != JINJA_STRING) return jinja_undefined(NULL);
-    return jinja_fail(run, "the template refuses: %.*s", (int)(text.string->n_bytes < 300 ? text.string->n_bytes : 300), text.string->bytes);
+    return jinja_fail(run, "the template refuses: %.*s", (int)(text.string->n_bytes < 300 ? text.string->n_bytes : 300),
+                      text.string->bytes);
 }
 
 METHOD(function_strftime) {
@@ -276,8 +345,8 @@ METHOD(function_strftime) {
 }
 
 static const struct jinja_builtin functions[] = {
-    {"dict", function_dict}, {"namespace", function_namespace}, {"raise_exception", function_raise}, {"range", function_range},
-    {"strftime_now", function_strftime}, {NULL, NULL},
+    {"dict", function_dict},   {"namespace", function_namespace},   {"raise_exception", function_raise},
+    {"range", function_range}, {"strftime_now", function_strftime}, {NULL, NULL},
 };
 
 const struct jinja_builtin *jinja_find_function(const char *name) {

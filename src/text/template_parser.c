@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- tools of both halves of the parser ------------------------------------------------------------------------------------ */
+/* ---- tools of both halves of the parser ------------------------------------------------------ */
 struct jinja_node *parser_node(struct jinja_parser *p, enum jinja_node_kind kind) {
     struct jinja_node *node = jinja_take(p->run, 1, sizeof *node);
     if (!node) return &p->lost;
@@ -13,7 +13,8 @@ struct jinja_node *parser_node(struct jinja_parser *p, enum jinja_node_kind kind
 }
 
 void parser_fail(struct jinja_parser *p, const char *what) {
-    static const char *const kinds[] = {"the end of the template", "text", "{%", "%}", "{{", "}}", "", "a constant", ""};
+    static const char *const kinds[] = {
+        "the end of the template", "text", "{%", "%}", "{{", "}}", "", "a constant", ""};
     const char *found = p->token->text[0] ? p->token->text : kinds[p->token->kind];
     p->run->line = p->token->line;
     jinja_fail(p->run, "expected %s, found %s%s%s", what, p->token->text[0] ? "'" : "", found,
@@ -50,14 +51,18 @@ void parser_expect_operator(struct jinja_parser *p, const char *text) {
 
 const char *parser_expect_name(struct jinja_parser *p) {
     const char *text = p->token->text;
-    if (p->token->kind != TOKEN_NAME) parser_fail(p, "a name");
-    else parser_next(p);
+    if (p->token->kind != TOKEN_NAME)
+        parser_fail(p, "a name");
+    else
+        parser_next(p);
     return text;
 }
 
 static void expect_kind(struct jinja_parser *p, enum jinja_token_kind kind, const char *what) {
-    if (p->token->kind != kind) parser_fail(p, what);
-    else parser_next(p);
+    if (p->token->kind != kind)
+        parser_fail(p, what);
+    else
+        parser_next(p);
 }
 
 void parser_add(struct jinja_parser *p, struct jinja_node_list *list, struct jinja_node *node) {
@@ -110,11 +115,11 @@ int parser_name_number(struct jinja_parser *p, const char *name) {
     return (int)names->n_items++;
 }
 
-/* ---- statements ------------------------------------------------------------------------------------------------------------------ */
+/* ---- statements ------------------------------------------------------------------------------ */
 static void parse_statements(struct jinja_parser *p, struct jinja_node_list *body, const char *const *ends);
 
-/* The rest of an opening tag, then statements up to a tag that begins with one of `ends` (NULL-terminated), whose name is
- * left as the current token. */
+/* The rest of an opening tag, then statements up to a tag that begins with one of `ends` (NULL-terminated), whose name
+ * is left as the current token. */
 static void parse_body(struct jinja_parser *p, struct jinja_node_list *body, const char *const *ends) {
     expect_kind(p, TOKEN_BLOCK_END, "%}");
     if (!parser_enter(p)) return;
@@ -192,7 +197,8 @@ static void parse_parameter(struct jinja_parser *p, struct jinja_macro_definitio
     struct jinja_parameter *parameter = &macro->parameters[macro->n_parameters];
     const char *name = parser_expect_name(p);
     *parameter = (struct jinja_parameter){.name = parser_name_number(p, name), .text = parser_string(p, name)};
-    if (parser_skip_operator(p, "=")) parameter->otherwise = parser_expression(p);
+    if (parser_skip_operator(p, "="))
+        parameter->otherwise = parser_expression(p);
     else if (macro->n_parameters && macro->parameters[macro->n_parameters - 1].otherwise)
         parser_fail(p, "a default value, as the parameter before it has one,");
     macro->n_parameters++;
@@ -265,10 +271,14 @@ static struct jinja_node *parse_statement(struct jinja_parser *p) {
         const char *name;
         struct jinja_node *(*parse)(struct jinja_parser *p);
     } statements[] = {
-        {"if", parse_if},         {"for", parse_for},
-        {"set", parse_set},       {"macro", parse_macro},
-        {"with", parse_with},     {"filter", parse_filter_block},
-        {"break", parse_loop_control}, {"continue", parse_loop_control},
+        {"if", parse_if},
+        {"for", parse_for},
+        {"set", parse_set},
+        {"macro", parse_macro},
+        {"with", parse_with},
+        {"filter", parse_filter_block},
+        {"break", parse_loop_control},
+        {"continue", parse_loop_control},
         {"generation", parse_generation},
     };
     for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)

@@ -9,14 +9,15 @@
 
 #include "base/utf8.h"
 
-/* ---- characters ------------------------------------------------------------------------------------------------------- */
+/* ---- characters ------------------------------------------------------------------------------ */
 bool jinja_is_space(int32_t c) {
     return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
 bool jinja_is_name_byte(unsigned char c, bool first) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80 || (!first && c >= '0' && c <= '9');
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80 ||
+           (!first && c >= '0' && c <= '9');
 }
 
 #ifdef HAVE_UTF8PROC
@@ -81,7 +82,7 @@ size_t jinja_byte_index(const struct jinja_string *s, int64_t chars) {
     return at;
 }
 
-/* ---- searching and cutting ----------------------------------------------------------------------------------------------- */
+/* ---- searching and cutting ------------------------------------------------------------------- */
 /* The character that ends at byte `end` (> 0): where it begins. */
 static size_t char_before(const struct jinja_string *s, size_t end) {
     size_t at = end - 1;
@@ -104,7 +105,8 @@ struct jinja_value jinja_strip(struct jinja_run *run, const struct jinja_string 
     size_t begin = 0, end = s->n_bytes;
     size_t n_set = chars ? chars->n_bytes : 0;
     while ((side & JINJA_LEFT) && begin < end && jinja_spend(run, n_set)) {
-        size_t next = begin + jinja_byte_index(&(struct jinja_string){.bytes = s->bytes + begin, .n_bytes = end - begin}, 1);
+        size_t next =
+            begin + jinja_byte_index(&(struct jinja_string){.bytes = s->bytes + begin, .n_bytes = end - begin}, 1);
         if (!in_set(s, begin, next, chars)) break;
         begin = next;
     }
@@ -117,7 +119,8 @@ struct jinja_value jinja_strip(struct jinja_run *run, const struct jinja_string 
 }
 
 bool jinja_starts_with(const struct jinja_string *s, const struct jinja_string *part, size_t at) {
-    return at <= s->n_bytes && part->n_bytes <= s->n_bytes - at && memcmp(s->bytes + at, part->bytes, part->n_bytes) == 0;
+    return at <= s->n_bytes && part->n_bytes <= s->n_bytes - at &&
+           memcmp(s->bytes + at, part->bytes, part->n_bytes) == 0;
 }
 
 int64_t jinja_find(struct jinja_run *run, const struct jinja_string *s, const struct jinja_string *part, size_t from,
@@ -135,7 +138,7 @@ int64_t jinja_find(struct jinja_run *run, const struct jinja_string *s, const st
     return -1;
 }
 
-/* ---- splitting --------------------------------------------------------------------------------------------------------------- */
+/* ---- splitting ------------------------------------------------------------------------------- */
 struct cut {
     size_t begin, end; /* a piece */
 };
@@ -179,8 +182,8 @@ static void cut_at_text(struct cuts *cuts, const struct jinja_string *s, const s
 }
 
 /* Pieces from the last to the first. */
-static void cut_at_text_from_right(struct cuts *cuts, const struct jinja_string *s, const struct jinja_string *separator,
-                                   int64_t max_splits) {
+static void cut_at_text_from_right(struct cuts *cuts, const struct jinja_string *s,
+                                   const struct jinja_string *separator, int64_t max_splits) {
     struct jinja_string rest = *s;
     while ((max_splits < 0 || (int64_t)cuts->n < max_splits) && !cuts->run->failed) {
         int64_t found = jinja_find(cuts->run, &rest, separator, 0, true);
@@ -213,14 +216,17 @@ static void cut_at_space(struct cuts *cuts, const struct jinja_string *s, int64_
     }
 }
 
-struct jinja_value jinja_split(struct jinja_run *run, const struct jinja_string *s, const struct jinja_string *separator,
-                               int64_t max_splits, bool from_right) {
+struct jinja_value jinja_split(struct jinja_run *run, const struct jinja_string *s,
+                               const struct jinja_string *separator, int64_t max_splits, bool from_right) {
     struct cuts cuts = {.run = run};
     if (separator && separator->n_bytes == 0) return jinja_fail(run, "split: the separator is empty");
     if (!jinja_spend(run, s->n_bytes)) return jinja_undefined(NULL);
-    if (!separator) cut_at_space(&cuts, s, max_splits, from_right);
-    else if (from_right) cut_at_text_from_right(&cuts, s, separator, max_splits);
-    else cut_at_text(&cuts, s, separator, max_splits);
+    if (!separator)
+        cut_at_space(&cuts, s, max_splits, from_right);
+    else if (from_right)
+        cut_at_text_from_right(&cuts, s, separator, max_splits);
+    else
+        cut_at_text(&cuts, s, separator, max_splits);
     return jinja_from_list(pieces_of(&cuts, s, from_right));
 }
 
@@ -245,9 +251,10 @@ struct jinja_list *jinja_split_lines(struct jinja_run *run, const struct jinja_s
     return pieces_of(&cuts, s, false);
 }
 
-/* ---- putting together ------------------------------------------------------------------------------------------------------------ */
-struct jinja_value jinja_replace(struct jinja_run *run, const struct jinja_string *s, const struct jinja_string *old_text,
-                                 const struct jinja_string *new_text, int64_t max_count) {
+/* ---- putting together ------------------------------------------------------------------------ */
+struct jinja_value jinja_replace(struct jinja_run *run, const struct jinja_string *s,
+                                 const struct jinja_string *old_text, const struct jinja_string *new_text,
+                                 int64_t max_count) {
     struct jinja_writer w = jinja_writer_make(run);
     size_t at = 0;
     for (int64_t n = 0; (max_count < 0 || n < max_count) && !run->failed; n++) {
@@ -259,7 +266,8 @@ struct jinja_value jinja_replace(struct jinja_run *run, const struct jinja_strin
         at = place + old_text->n_bytes;
         if (old_text->n_bytes > 0) continue;
         if (at >= s->n_bytes) break; /* an empty text is found before every character and at the end */
-        size_t next = at + jinja_byte_index(&(struct jinja_string){.bytes = s->bytes + at, .n_bytes = s->n_bytes - at}, 1);
+        size_t next =
+            at + jinja_byte_index(&(struct jinja_string){.bytes = s->bytes + at, .n_bytes = s->n_bytes - at}, 1);
         jinja_write_part(&w, s, at, next);
         at = next;
     }
@@ -268,7 +276,8 @@ struct jinja_value jinja_replace(struct jinja_run *run, const struct jinja_strin
     return jinja_writer_string(&w);
 }
 
-struct jinja_value jinja_join(struct jinja_run *run, const struct jinja_string *separator, const struct jinja_list *items) {
+struct jinja_value jinja_join(struct jinja_run *run, const struct jinja_string *separator,
+                              const struct jinja_list *items) {
     struct jinja_writer w = jinja_writer_make(run);
     for (size_t i = 0; i < items->n_items && jinja_spend(run, 0); i++) {
         if (i) jinja_write_string(&w, separator);
@@ -321,7 +330,7 @@ struct jinja_value jinja_concat(struct jinja_run *run, const struct jinja_string
     return jinja_from_string(result);
 }
 
-/* ---- slices and sorting ------------------------------------------------------------------------------------------------------------ */
+/* ---- slices and sorting ---------------------------------------------------------------------- */
 /* A slice's bound as a position in [low, high]; `none` is what an absent bound means. */
 static int64_t slice_bound(struct jinja_run *run, struct jinja_value bound, int64_t length, int64_t low, int64_t high,
                            int64_t none) {
@@ -341,7 +350,8 @@ static struct jinja_value slice_string(struct jinja_run *run, const struct jinja
     }
     struct jinja_list *chars = jinja_iterate(run, jinja_from_string(s));
     struct jinja_writer w = jinja_writer_make(run);
-    for (int64_t i = 0; chars && i < n && !run->failed; i++) jinja_write_string(&w, chars->items[start + i * step].string);
+    for (int64_t i = 0; chars && i < n && !run->failed; i++)
+        jinja_write_string(&w, chars->items[start + i * step].string);
     return jinja_writer_string(&w);
 }
 
@@ -350,7 +360,8 @@ struct jinja_value jinja_slice(struct jinja_run *run, struct jinja_value of, str
     bool list = of.kind == JINJA_LIST && of.list->kind <= JINJA_RANGE;
     if (of.kind != JINJA_STRING && !list) return jinja_fail(run, "a %s cannot be sliced", jinja_type_name(of));
     int64_t length = jinja_length(run, of);
-    int64_t step = step_value.kind == JINJA_NONE || step_value.kind == JINJA_MISSING ? 1 : jinja_as_int(run, step_value);
+    int64_t step =
+        step_value.kind == JINJA_NONE || step_value.kind == JINJA_MISSING ? 1 : jinja_as_int(run, step_value);
     if (run->failed) return jinja_undefined(NULL);
     if (step == 0) return jinja_fail(run, "the step of a slice is zero");
     if (step > length + 1) step = length + 1; /* one step leaves the sequence either way; keeps the sums small */
@@ -377,8 +388,8 @@ void jinja_sort(struct jinja_run *run, struct jinja_list *list,
             size_t middle = begin + width < n ? begin + width : n, end = begin + 2 * width < n ? begin + 2 * width : n;
             size_t left = begin, right = middle;
             for (size_t i = begin; i < end; i++) {
-                bool take_left = left < middle && (right >= end || (jinja_spend(run, 0) &&
-                                                                    compare(run, from[left], from[right]) <= 0));
+                bool take_left = left < middle &&
+                                 (right >= end || (jinja_spend(run, 0) && compare(run, from[left], from[right]) <= 0));
                 to[i] = take_left ? from[left++] : right < end ? from[right++] : from[left++];
             }
         }

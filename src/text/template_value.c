@@ -10,7 +10,7 @@
 #include "base/checked.h"
 #include "base/utf8.h"
 
-/* ---- run and memory ------------------------------------------------------------------------------------------------ */
+/* ---- run and memory -------------------------------------------------------------------------- */
 struct jinja_value jinja_fail(struct jinja_run *run, const char *format, ...) {
     if (!run->failed) {
         run->failed = true;
@@ -96,14 +96,22 @@ void jinja_heap_free(struct jinja_heap *heap) {
     heap->n_bytes = 0;
 }
 
-/* ---- making values --------------------------------------------------------------------------------------------------- */
+/* ---- making values --------------------------------------------------------------------------- */
 struct jinja_value jinja_undefined(const char *name) {
     return (struct jinja_value){.kind = JINJA_UNDEFINED, .missing_name = name};
 }
-struct jinja_value jinja_none(void) { return (struct jinja_value){.kind = JINJA_NONE}; }
-struct jinja_value jinja_bool(bool b) { return (struct jinja_value){.kind = JINJA_BOOL, .boolean = b}; }
-struct jinja_value jinja_int(int64_t i) { return (struct jinja_value){.kind = JINJA_INT, .integer = i}; }
-struct jinja_value jinja_float(double d) { return (struct jinja_value){.kind = JINJA_FLOAT, .real = d}; }
+struct jinja_value jinja_none(void) {
+    return (struct jinja_value){.kind = JINJA_NONE};
+}
+struct jinja_value jinja_bool(bool b) {
+    return (struct jinja_value){.kind = JINJA_BOOL, .boolean = b};
+}
+struct jinja_value jinja_int(int64_t i) {
+    return (struct jinja_value){.kind = JINJA_INT, .integer = i};
+}
+struct jinja_value jinja_float(double d) {
+    return (struct jinja_value){.kind = JINJA_FLOAT, .real = d};
+}
 struct jinja_value jinja_from_string(const struct jinja_string *s) {
     return (struct jinja_value){.kind = JINJA_STRING, .string = s};
 }
@@ -154,7 +162,7 @@ struct jinja_value jinja_pair(struct jinja_run *run, struct jinja_value a, struc
     return jinja_from_list(pair);
 }
 
-/* ---- dictionaries -------------------------------------------------------------------------------------------------------- */
+/* ---- dictionaries ---------------------------------------------------------------------------- */
 #define LINEAR_ENTRIES 8 /* up to here a search is faster than hashing */
 
 struct jinja_dict *jinja_new_dict(struct jinja_run *run) {
@@ -168,7 +176,8 @@ static uint32_t key_hash(struct jinja_run *run, struct jinja_value key) {
     uint32_t hash = 2166136261u;
     if (key.kind == JINJA_STRING) {
         jinja_spend(run, key.string->n_bytes);
-        for (size_t i = 0; i < key.string->n_bytes; i++) hash = (hash ^ (unsigned char)key.string->bytes[i]) * 16777619u;
+        for (size_t i = 0; i < key.string->n_bytes; i++)
+            hash = (hash ^ (unsigned char)key.string->bytes[i]) * 16777619u;
     } else if (jinja_is_number(key)) {
         double d = jinja_as_double(key);
         uint64_t bits;
@@ -244,10 +253,11 @@ struct jinja_value *jinja_dict_find(struct jinja_run *run, const struct jinja_di
     return entry < dict->n_entries && !run->failed ? &dict->entries[entry].value : NULL;
 }
 
-/* ---- from JSON -------------------------------------------------------------------------------------------------------------- */
+/* ---- from JSON ------------------------------------------------------------------------------- */
 static struct jinja_value object_from_json(struct jinja_run *run, const json_t *json, uint8_t origin) {
     struct jinja_dict *dict = jinja_new_dict(run);
-    for (void *it = json_object_iter((json_t *)json); it && !run->failed; it = json_object_iter_next((json_t *)json, it)) {
+    for (void *it = json_object_iter((json_t *)json); it && !run->failed;
+         it = json_object_iter_next((json_t *)json, it)) {
         struct jinja_value key = string_around(run, (struct jinja_string){.bytes = json_object_iter_key(it),
                                                                           .n_bytes = json_object_iter_key_len(it),
                                                                           .origin = origin});
@@ -283,10 +293,10 @@ struct jinja_value jinja_from_json(struct jinja_run *run, const json_t *json, ui
     return result;
 }
 
-/* ---- asking values ----------------------------------------------------------------------------------------------------- */
+/* ---- asking values --------------------------------------------------------------------------- */
 const char *jinja_type_name(struct jinja_value v) {
-    static const char *const names[] = {"nothing", "undefined", "NoneType", "bool",      "int",  "float",    "str",
-                                        "list",    "dict",      "namespace", "loop",     "macro", "function", "method"};
+    static const char *const names[] = {"nothing", "undefined", "NoneType",  "bool", "int",   "float",    "str",
+                                        "list",    "dict",      "namespace", "loop", "macro", "function", "method"};
     static const char *const lists[] = {"list", "tuple", "range", "dict view", "iterator"};
     return v.kind == JINJA_LIST ? lists[v.list->kind] : names[v.kind];
 }
@@ -462,8 +472,10 @@ int64_t jinja_length(struct jinja_run *run, struct jinja_value v) {
     return -1;
 }
 
-/* ---- writing strings ------------------------------------------------------------------------------------------------------ */
-struct jinja_writer jinja_writer_make(struct jinja_run *run) { return (struct jinja_writer){.run = run}; }
+/* ---- writing strings ------------------------------------------------------------------------- */
+struct jinja_writer jinja_writer_make(struct jinja_run *run) {
+    return (struct jinja_writer){.run = run};
+}
 
 static bool writer_reserve(struct jinja_writer *w, size_t extra) {
     if (w->run->failed) return false;

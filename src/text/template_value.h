@@ -1,8 +1,8 @@
 /* template_value.h - the values a chat template computes with, and the memory they live in. Internal to template_*.c.
  *
- * One rendering is one `struct jinja_run`. Everything it makes comes from its heap and is freed at once. Failure latches:
- * jinja_fail records the first message, later work goes on with undefined values, and loops stop at `failed`. So
- * functions return values, and only those that need to know look at run->failed.
+ * One rendering is one `struct jinja_run`. Everything it makes comes from its heap and is freed at once. Failure
+ * latches: jinja_fail records the first message, later work goes on with undefined values, and loops stop at `failed`.
+ * So functions return values, and only those that need to know look at run->failed.
  *
  * Every byte of a string carries its origin (enum template_origin), so that special tokens can be told from user text
  * that looks like them after any amount of slicing, joining and replacing. */
@@ -97,7 +97,7 @@ struct jinja_dict {
     size_t n_slots;
 };
 
-/* ---- run and memory ------------------------------------------------------------------------------------------------ */
+/* ---- run and memory -------------------------------------------------------------------------- */
 struct jinja_value jinja_fail(struct jinja_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Counts work that looks at n_bytes; fails when the budget is spent. */
 bool jinja_spend(struct jinja_run *run, size_t n_bytes);
@@ -107,7 +107,7 @@ bool jinja_enter(struct jinja_run *run);
 void *jinja_take(struct jinja_run *run, size_t n_items, size_t item_size);
 void jinja_heap_free(struct jinja_heap *heap);
 
-/* ---- making values --------------------------------------------------------------------------------------------------- */
+/* ---- making values --------------------------------------------------------------------------- */
 struct jinja_value jinja_undefined(const char *name);
 struct jinja_value jinja_none(void);
 struct jinja_value jinja_bool(bool b);
@@ -131,7 +131,7 @@ struct jinja_value *jinja_dict_find(struct jinja_run *run, const struct jinja_di
 /* Strings of the result point into `json`, which must outlive the run. */
 struct jinja_value jinja_from_json(struct jinja_run *run, const json_t *json, uint8_t origin);
 
-/* ---- asking values ----------------------------------------------------------------------------------------------------- */
+/* ---- asking values --------------------------------------------------------------------------- */
 const char *jinja_type_name(struct jinja_value v); /* Python's: "str", "dict", ... */
 bool jinja_truthy(struct jinja_value v);
 bool jinja_is_number(struct jinja_value v); /* bool, int or float */
@@ -149,7 +149,7 @@ int64_t jinja_as_int(struct jinja_run *run, struct jinja_value v);
 uint8_t jinja_string_origin(const struct jinja_string *s); /* of all bytes together */
 bool jinja_string_equals(const struct jinja_string *s, const char *text);
 
-/* ---- writing strings ------------------------------------------------------------------------------------------------------ */
+/* ---- writing strings ------------------------------------------------------------------------- */
 struct jinja_writer {
     struct jinja_run *run;
     char *bytes;
@@ -165,14 +165,14 @@ void jinja_write_string(struct jinja_writer *w, const struct jinja_string *s);
 void jinja_write_part(struct jinja_writer *w, const struct jinja_string *s, size_t begin, size_t end);
 struct jinja_value jinja_writer_string(struct jinja_writer *w); /* the writer is not used after this */
 
-/* ---- template_format.c: Python's text forms ---------------------------------------------------------------------------------- */
+/* ---- template_format.c: Python's text forms -------------------------------------------------- */
 void jinja_write_str(struct jinja_writer *w, struct jinja_value v);  /* str(v) */
 void jinja_write_repr(struct jinja_writer *w, struct jinja_value v); /* repr(v) */
 struct jinja_value jinja_to_string(struct jinja_run *run, struct jinja_value v);
 struct jinja_json_style {
     bool ensure_ascii, sort_keys;
-    const struct jinja_string *indent;               /* NULL: one line */
-    const struct jinja_string *item_end, *key_end;   /* NULL: json.dumps' own */
+    const struct jinja_string *indent;             /* NULL: one line */
+    const struct jinja_string *item_end, *key_end; /* NULL: json.dumps' own */
 };
 void jinja_write_json(struct jinja_writer *w, struct jinja_value v, const struct jinja_json_style *style);
 

@@ -9,7 +9,7 @@
 #include "base/checked.h"
 #include "text/tokenizer_parts.h"
 
-/* ==== lists of ids =============================================================================== */
+/* ==== lists of ids ============================================================================ */
 
 bool token_list_reserve(struct token_list *list, size_t extra) {
     size_t need, n_bytes;
@@ -39,7 +39,7 @@ void token_list_free(struct token_list *list) {
     *list = (struct token_list){0};
 }
 
-/* ==== making one ================================================================================= */
+/* ==== making one ============================================================================== */
 
 struct tokenizer *tokenizer_new(struct talc_error *err) {
     struct tokenizer *tok = calloc(1, sizeof *tok);
@@ -289,7 +289,7 @@ bool tokenizer_finish(struct tokenizer *tok, struct talc_error *err) {
     return true;
 }
 
-/* ==== decoding and questions ===================================================================== */
+/* ==== decoding and questions ================================================================== */
 
 /* A token of WordPiece behind what is there already. */
 static void append_wordpiece(const struct tokenizer *tok, const struct vocabulary_token *token, bool first,
@@ -332,12 +332,11 @@ bool tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n,
 
 /* Bytes of text that a token's bytes are, from the start on; SIZE_MAX when they are others. SentencePiece has a space
  * for U+2581. */
-static size_t token_extent(const struct tokenizer *tok, const char *text, size_t n, const char *bytes,
-                           size_t n_token) {
+static size_t token_extent(const struct tokenizer *tok, const char *text, size_t n, const char *bytes, size_t n_token) {
     size_t at = 0;
     for (size_t i = 0; i < n_token; i++) {
-        bool mark = tokenizer_marks_spaces(tok) && bytes[i] == ' ' && n - at >= 3 &&
-                    memcmp(text + at, "\xe2\x96\x81", 3) == 0;
+        bool mark =
+            tokenizer_marks_spaces(tok) && bytes[i] == ' ' && n - at >= 3 && memcmp(text + at, "\xe2\x96\x81", 3) == 0;
         if (!mark && (at >= n || text[at] != bytes[i])) return SIZE_MAX;
         at += mark ? 3 : 1;
     }
@@ -355,8 +354,9 @@ bool tokenizer_offsets(const struct tokenizer *tok, const char *text, size_t n_b
         if (extent == SIZE_MAX && may_prefix) /* the space that encoding put before the text */
             extent = token_extent(tok, text + at, n_bytes - at, bytes + 1, n - 1);
         if (extent == SIZE_MAX || token->kind == TOKEN_ABSENT)
-            return talc_fail(err, "token %zu of the list does not stand in the text at byte %zu: the tokenizer changed "
-                                  "it, or the ids are of another text",
+            return talc_fail(err,
+                             "token %zu of the list does not stand in the text at byte %zu: the tokenizer changed "
+                             "it, or the ids are of another text",
                              i, at);
         begins[i] = at;
         at += extent;

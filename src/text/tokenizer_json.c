@@ -56,7 +56,7 @@ static bool equals(const char *key, size_t n, const char *name) {
     return strlen(name) == n && memcmp(key, name, n) == 0;
 }
 
-/* ==== the parts of the file ====================================================================== */
+/* ==== the parts of the file =================================================================== */
 
 static bool note_range(struct json_scan *s, struct range *range, const char *name, struct talc_error *err) {
     if (range->end) return talc_fail(err, "duplicate object key \"%s\"", name);
@@ -110,7 +110,7 @@ static bool scan_file(struct reader *r, struct json_scan *s, struct talc_error *
     return !more && json_scan_end(s, err);
 }
 
-/* ==== the vocabulary ============================================================================= */
+/* ==== the vocabulary ========================================================================== */
 
 /* The added token of this text, NULL: none. */
 static const struct added_token *find_added(const struct reader *r, const char *text, size_t n) {
@@ -219,7 +219,7 @@ static bool read_vocabulary(struct reader *r, struct json_scan *s, const char *u
            talc_fail(err, "unk_token \"%.40s\" is not in the vocabulary", unknown);
 }
 
-/* ==== merges ===================================================================================== */
+/* ==== merges ================================================================================== */
 
 /* The id of a token by the name that the file has for it, -1: none. */
 static int32_t find_name(struct reader *r, const char *name, size_t n) {
@@ -230,8 +230,8 @@ static int32_t find_name(struct reader *r, const char *name, size_t n) {
     return added ? added->id : id;
 }
 
-static bool add_merge(struct reader *r, const char *left, size_t n_left, const char *right, size_t n_right,
-                      size_t rank, struct talc_error *err) {
+static bool add_merge(struct reader *r, const char *left, size_t n_left, const char *right, size_t n_right, size_t rank,
+                      struct talc_error *err) {
     const struct {
         const char *what, *name;
         size_t n;
@@ -302,7 +302,7 @@ static bool read_merges(struct reader *r, struct json_scan *s, struct talc_error
     return !more;
 }
 
-/* ==== tokenizer.json ============================================================================= */
+/* ==== tokenizer.json ========================================================================== */
 
 /* Calls `read` on a part of the text. */
 static bool read_range(struct reader *r, struct range range,
@@ -421,7 +421,7 @@ bool tokenizer_json_read(struct tokenizer *tok, const char *path, struct talc_er
     return ok;
 }
 
-/* ==== vocab.json and merges.txt ================================================================== */
+/* ==== vocab.json and merges.txt =============================================================== */
 
 static bool read_merge_lines(struct reader *r, const char *text, size_t n_bytes, struct talc_error *err) {
     size_t rank = 0, number = 1;
@@ -450,9 +450,9 @@ static bool read_class(struct tokenizer *tok, const char *folder, struct talc_er
         const char *name;
         enum pretokenizer pattern;
         bool nfc;
-    } classes[] = {{"GPT2Tokenizer", PRETOKENIZER_GPT2, false},     {"GPT2TokenizerFast", PRETOKENIZER_GPT2, false},
-                   {"Qwen2Tokenizer", PRETOKENIZER_QWEN2, true},    {"Qwen2TokenizerFast", PRETOKENIZER_QWEN2, true},
-                   {"CodeGenTokenizer", PRETOKENIZER_GPT2, false},  {"CodeGenTokenizerFast", PRETOKENIZER_GPT2, false}};
+    } classes[] = {{"GPT2Tokenizer", PRETOKENIZER_GPT2, false},    {"GPT2TokenizerFast", PRETOKENIZER_GPT2, false},
+                   {"Qwen2Tokenizer", PRETOKENIZER_QWEN2, true},   {"Qwen2TokenizerFast", PRETOKENIZER_QWEN2, true},
+                   {"CodeGenTokenizer", PRETOKENIZER_GPT2, false}, {"CodeGenTokenizerFast", PRETOKENIZER_GPT2, false}};
     char *path = path_join(folder, "tokenizer_config.json");
     json_t *config = path && file_exists(path) ? json_read_file(path, 0, err) : json_object();
     const char *name = *text_of(config, "tokenizer_class") ? text_of(config, "tokenizer_class") : "GPT2Tokenizer";

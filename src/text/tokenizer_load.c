@@ -15,7 +15,7 @@ static const char *text_of(const json_t *object, const char *key) {
     return text ? text : "";
 }
 
-/* ==== the files beside it ======================================================================== */
+/* ==== the files beside it ===================================================================== */
 
 /* The name of a token in a configuration: a string, or an object with "content". */
 static const char *token_name(const json_t *config, const char *key) {
@@ -76,7 +76,7 @@ static bool in_folder(struct tokenizer *tok, const char *folder, const char *nam
     return ok;
 }
 
-/* ==== formats ==================================================================================== */
+/* ==== formats ================================================================================= */
 
 static bool has_suffix(const char *text, const char *suffix) {
     size_t n = strlen(text), m = strlen(suffix);

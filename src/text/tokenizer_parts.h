@@ -96,7 +96,7 @@ bool tokenizer_add_special(struct tokenizer *tok, const char *name, int64_t id, 
 bool tokenizer_add_token(struct tokenizer *tok, struct added_token token, const char *text, size_t n_bytes,
                          struct talc_error *err);
 
-/* ==== sections (tokenizer_sections.c) ============================================================ */
+/* ==== sections (tokenizer_sections.c) ========================================================= */
 
 /* Reads the sections of a tokenizer.json: type, normalizer, split, prefix_space, strip_space. What talc does not do is
  * refused by name. Each is borrowed or NULL. */
@@ -125,7 +125,7 @@ struct sentencepiece_treatment {
 bool tokenizer_use_sentencepiece(struct tokenizer *tok, const struct sentencepiece_treatment *t,
                                  struct talc_error *err);
 
-/* ==== files ====================================================================================== */
+/* ==== files =================================================================================== */
 
 /* Each reads vocabulary, merges, added tokens and sections; tokenizer_finish is the caller's. */
 bool tiktoken_read(struct tokenizer *tok, const char *path, struct talc_error *err);
@@ -157,7 +157,7 @@ bool space_text(const char *piece, size_t n, struct buffer *out);
 /* The byte that "<0x0A>" stands for, -1 for any other text. */
 int byte_piece(const char *piece, size_t n);
 
-/* ==== encoding (encode.c) ======================================================================== */
+/* ==== encoding (encode.c) ===================================================================== */
 
 void encoders_free(struct tokenizer *tok);
 

@@ -46,7 +46,7 @@ static bool added_follow_vocabulary(const struct tokenizer *tok) {
     return true;
 }
 
-/* ==== tokenizer.json ============================================================================= */
+/* ==== tokenizer.json ========================================================================== */
 
 static json_t *vocabulary_json(const struct tokenizer *tok, struct buffer *scratch) {
     const struct vocabulary *v = &tok->vocabulary;
@@ -136,10 +136,10 @@ static json_t *model_json(const struct tokenizer *tok) {
 /* {"content": ..., "special": ...}, with "id" when asked for. */
 static json_t *added_token_json(const struct tokenizer *tok, const struct added_token *added, bool with_id) {
     const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, added->id);
-    json_t *entry = json_pack("{s:s%, s:b, s:b, s:b, s:b, s:b}", "content", vocabulary_bytes(&tok->vocabulary, token),
-                              (size_t)token->n_bytes, "single_word", (int)added->single_word, "lstrip",
-                              (int)added->lstrip, "rstrip", (int)added->rstrip, "normalized", (int)added->normalized,
-                              "special", (int)added->special);
+    json_t *entry =
+        json_pack("{s:s%, s:b, s:b, s:b, s:b, s:b}", "content", vocabulary_bytes(&tok->vocabulary, token),
+                  (size_t)token->n_bytes, "single_word", (int)added->single_word, "lstrip", (int)added->lstrip,
+                  "rstrip", (int)added->rstrip, "normalized", (int)added->normalized, "special", (int)added->special);
     if (entry && with_id) json_object_set_new(entry, "id", json_integer(added->id));
     return entry;
 }
@@ -179,7 +179,7 @@ static json_t *tokenizer_json(const struct tokenizer *tok) {
                      section_json(s->decoder), "model", model_json(tok));
 }
 
-/* ==== tokenizer_config.json and special_tokens_map.json ========================================== */
+/* ==== tokenizer_config.json and special_tokens_map.json ======================================= */
 
 /* The text of an id as JSON, null for -1. */
 static json_t *role_json(const struct tokenizer *tok, int32_t id) {

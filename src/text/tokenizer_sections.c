@@ -34,7 +34,7 @@ static bool has_type(const json_t *step, const char *list, const char *type, int
     return false;
 }
 
-/* ==== normalizer ================================================================================= */
+/* ==== normalizer ============================================================================== */
 
 static bool marks_spaces(const json_t *step, int depth) {
     const json_t *entry;
@@ -72,8 +72,9 @@ static bool add_replace(struct tokenizer *tok, const json_t *step, struct talc_e
 }
 
 static bool fail_without_utf8proc(const json_t *step, struct talc_error *err) {
-    return talc_fail(err, "the file asks for the normalizer %s, but this talc was built without utf8proc: install "
-                          "libutf8proc-dev and build again",
+    return talc_fail(err,
+                     "the file asks for the normalizer %s, but this talc was built without utf8proc: install "
+                     "libutf8proc-dev and build again",
                      type_of(step));
 }
 
@@ -119,10 +120,14 @@ static bool read_normalizer(struct tokenizer *tok, const json_t *step, int depth
     static const struct {
         const char *type;
         enum normalizer_kind kind;
-    } kinds[] = {{"NFC", NORMALIZER_NFC},     {"NFD", NORMALIZER_NFD},
-                 {"NFKC", NORMALIZER_NFKC},   {"NFKD", NORMALIZER_NFKD},
-                 {"Strip", NORMALIZER_STRIP}, {"Lowercase", NORMALIZER_LOWERCASE},
-                 {"StripAccents", NORMALIZER_STRIP_ACCENTS}, {"Prepend", NORMALIZER_PREPEND}};
+    } kinds[] = {{"NFC", NORMALIZER_NFC},
+                 {"NFD", NORMALIZER_NFD},
+                 {"NFKC", NORMALIZER_NFKC},
+                 {"NFKD", NORMALIZER_NFKD},
+                 {"Strip", NORMALIZER_STRIP},
+                 {"Lowercase", NORMALIZER_LOWERCASE},
+                 {"StripAccents", NORMALIZER_STRIP_ACCENTS},
+                 {"Prepend", NORMALIZER_PREPEND}};
     const json_t *entry;
     size_t i;
     if (!step || json_is_null(step)) return true;
@@ -140,7 +145,7 @@ static bool read_normalizer(struct tokenizer *tok, const json_t *step, int depth
     return talc_fail(err, "normalizer \"%s\" is not supported", type_of(step));
 }
 
-/* ==== pre_tokenizer ============================================================================== */
+/* ==== pre_tokenizer =========================================================================== */
 
 static bool read_behavior(const json_t *step, const char *fallback, enum split_behavior *out, struct talc_error *err) {
     static const char *const names[] = {[SPLIT_ISOLATED] = "Isolated",
@@ -183,8 +188,7 @@ static bool step_from_regex(const char *regex, struct split_step *step, struct t
     enum pretokenizer scanner;
     bool isolated = step->behavior == SPLIT_ISOLATED && !step->invert;
     bool only_matches = step->behavior == SPLIT_REMOVED && step->invert;
-    if (pretokenizer_from_regex(regex, &scanner) &&
-        (isolated || (only_matches && pretokenizer_covers_text(scanner)))) {
+    if (pretokenizer_from_regex(regex, &scanner) && (isolated || (only_matches && pretokenizer_covers_text(scanner)))) {
         *step = (struct split_step){.kind = SPLIT_SCANNER, .scanner = scanner};
         return true;
     }
@@ -237,8 +241,8 @@ static bool add_digits(struct tokenizer *tok, const json_t *json, bool byte_char
     bool one_by_one;
     return json_get_bool(json, "individual_digits", false, &one_by_one, err) &&
            add_class(tok,
-                     (struct split_step){.classes = UNICODE_NUMBER, .max_run = one_by_one,
-                                         .byte_characters = byte_characters},
+                     (struct split_step){
+                         .classes = UNICODE_NUMBER, .max_run = one_by_one, .byte_characters = byte_characters},
                      err);
 }
 
@@ -323,7 +327,7 @@ static bool read_pre_tokenizer(struct tokenizer *tok, const json_t *step, bool *
            (!whitespace || add_class(tok, (struct split_step){.classes = UNICODE_WORD}, err));
 }
 
-/* ==== decoder and post_processor ================================================================= */
+/* ==== decoder and post_processor ============================================================== */
 
 static bool read_space_decoder(struct tokenizer *tok, const json_t *decoder, int depth, struct talc_error *err) {
     const json_t *entry;
@@ -435,7 +439,7 @@ static bool read_post_processor(struct tokenizer *tok, const json_t *processor, 
     return true;
 }
 
-/* ==== all of them ================================================================================ */
+/* ==== all of them ============================================================================= */
 
 /* Words without the white space between them are only known with Metaspace behind it. */
 static bool check_words_apart(const struct tokenizer *tok, struct talc_error *err) {
@@ -508,16 +512,16 @@ bool tokenizer_use_characters(struct tokenizer *tok, struct talc_error *err) {
 }
 
 bool tokenizer_use_spaces(struct tokenizer *tok, bool prefix, struct talc_error *err) {
-    json_t *replace = json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ", "content",
-                                SPACE_MARK);
+    json_t *replace =
+        json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ", "content", SPACE_MARK);
     json_t *prepend = json_pack("{s:s, s:s}", "type", "Prepend", "prepend", SPACE_MARK);
     json_t *normalizer = prefix ? json_pack("{s:s, s:[O, O]}", "type", "Sequence", "normalizers", prepend, replace)
                                 : json_incref(replace);
     json_t *decoders = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String",
                                  SPACE_MARK, "content", " ", "type", "ByteFallback", "type", "Fuse");
     if (prefix)
-        json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1,
-                                                  "stop", 0));
+        json_array_append_new(
+            decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
     json_decref(replace);
     json_decref(prepend);
     return use_sections(tok, normalizer, NULL, json_pack("{s:s, s:o}", "type", "Sequence", "decoders", decoders), err);

@@ -35,7 +35,7 @@ struct tokenizer_trainer {
     struct buffer collected;
     struct piece *pieces;
     size_t n_pieces, pieces_capacity;
-    size_t n_counted;              /* bytes of text */
+    size_t n_counted;               /* bytes of text */
     struct growth notes[MAX_NOTES]; /* one each time that the text has doubled */
     int n_notes;
     bool *seen; /* [N_CODEPOINTS] for characters */
@@ -100,7 +100,7 @@ void tokenizer_trainer_close(struct tokenizer_trainer *t) {
     free(t);
 }
 
-/* ==== counting =================================================================================== */
+/* ==== counting ================================================================================ */
 
 static void count_piece(void *context, int i, int worker) {
     struct tokenizer_trainer *t = context;
@@ -129,8 +129,10 @@ static bool check_memory(const struct tokenizer_trainer *t, struct talc_error *e
     size_t n_bytes = 0;
     for (int i = 0; i < t->n_workers; i++) n_bytes += word_counts_memory(&t->counts[i]);
     return !t->options.max_memory || n_bytes <= t->options.max_memory ||
-           talc_fail(err, "the different words of this text take more than the %zu MiB of memory that are allowed; "
-                          "give a part of the text", t->options.max_memory >> 20);
+           talc_fail(err,
+                     "the different words of this text take more than the %zu MiB of memory that are allowed; "
+                     "give a part of the text",
+                     t->options.max_memory >> 20);
 }
 
 static bool count_collected(struct tokenizer_trainer *t, struct talc_error *err) {
@@ -197,15 +199,15 @@ bool tokenizer_trainer_add(struct tokenizer_trainer *t, const char *text, size_t
     return true;
 }
 
-/* ==== what it takes ============================================================================== */
+/* ==== what it takes =========================================================================== */
 
 /* Measured on English, Chinese, C and 380 languages with vocabularies of 1,024 to 131,072: within a quarter of it. */
-#define BASE_MEMORY 10e6            /* of a program with its buffers */
-#define MEMORY_A_BYTE 21.0          /* of the words, for 1,024 tokens, */
-#define MEMORY_A_DOUBLING 3.5       /* and so much more whenever their number doubles */
-#define SECONDS_A_DOUBLING 42e-9    /* a byte of the words, from 256 tokens on (AMD Zen 3) */
-#define TABLE_MEMORY_A_WORD 44.0    /* while words are counted, */
-#define TABLE_MEMORY_A_BYTE 1.5     /* and a byte of them */
+#define BASE_MEMORY 10e6         /* of a program with its buffers */
+#define MEMORY_A_BYTE 21.0       /* of the words, for 1,024 tokens, */
+#define MEMORY_A_DOUBLING 3.5    /* and so much more whenever their number doubles */
+#define SECONDS_A_DOUBLING 42e-9 /* a byte of the words, from 256 tokens on (AMD Zen 3) */
+#define TABLE_MEMORY_A_WORD 44.0 /* while words are counted, */
+#define TABLE_MEMORY_A_BYTE 1.5  /* and a byte of them */
 
 static double table_memory(double n_words, double word_bytes) {
     return TABLE_MEMORY_A_WORD * n_words + TABLE_MEMORY_A_BYTE * word_bytes;
@@ -237,8 +239,8 @@ bool tokenizer_trainer_estimate(struct tokenizer_trainer *t, double n_bytes, str
     }
     double tokens = fmax(t->options.vocab_size, 1024);
     double learning = end.word_bytes * (MEMORY_A_BYTE + MEMORY_A_DOUBLING * log2(tokens / 1024));
-    double counting = table_memory(end.n_words, end.word_bytes) +
-                      (t->n_workers - 1) * table_memory(each.n_words, each.word_bytes);
+    double counting =
+        table_memory(end.n_words, end.word_bytes) + (t->n_workers - 1) * table_memory(each.n_words, each.word_bytes);
     *estimate = (struct tokenizer_train_estimate){
         .n_words = end.n_words,
         .word_bytes = end.word_bytes,
@@ -248,7 +250,7 @@ bool tokenizer_trainer_estimate(struct tokenizer_trainer *t, double n_bytes, str
     return true;
 }
 
-/* ==== the tokenizer ============================================================================== */
+/* ==== the tokenizer =========================================================================== */
 
 /* Bytes in the order of the characters that stand for them in tokenizer.json: the ids that GPT-2 has, too. */
 static bool add_bytes(struct vocabulary *v, struct talc_error *err) {

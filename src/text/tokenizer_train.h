@@ -25,8 +25,8 @@ struct tokenizer_train_options {
     int64_t min_count;  /* a pair that is seen less often is not merged */
     const char *const *special_tokens; /* [n_special_tokens]; their ids follow all others, in this order */
     size_t n_special_tokens;
-    size_t max_memory; /* bytes; what takes more is refused; 0: no bound */
-    struct thread_pool *pool;                                              /* NULL: only the calling thread */
+    size_t max_memory;        /* bytes; what takes more is refused; 0: no bound */
+    struct thread_pool *pool; /* NULL: only the calling thread */
     bool (*progress)(void *context, int32_t n_tokens, int32_t vocab_size); /* now and then; false stops; may be NULL */
     void *progress_context;
 };

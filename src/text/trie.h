@@ -14,9 +14,9 @@ struct trie_key {
 };
 
 struct trie_node {
-    int32_t base;  /* the child by byte c is node base + c, if its parent is this one */
+    int32_t base;   /* the child by byte c is node base + c, if its parent is this one */
     int32_t parent; /* -1: no node */
-    int32_t value; /* of the key that ends here, -1: none */
+    int32_t value;  /* of the key that ends here, -1: none */
 };
 
 struct trie {

@@ -24,8 +24,7 @@ bool unigram_build(struct unigram *u, const struct vocabulary *v, double lowest_
             return talc_fail(err, "piece %d has %u bytes; at most %d are read", (int)id, token->n_bytes,
                              MAX_PIECE_BYTES);
         }
-        if (token->kind == TOKEN_TEXT)
-            keys[n++] = (struct trie_key){vocabulary_bytes(v, token), token->n_bytes, id};
+        if (token->kind == TOKEN_TEXT) keys[n++] = (struct trie_key){vocabulary_bytes(v, token), token->n_bytes, id};
     }
     bool ok = keys && trie_build(&u->trie, keys, n);
     u->unknown_score = lowest_score - UNKNOWN_PENALTY;
@@ -91,9 +90,8 @@ static bool put_unknown(const struct unigram *u, const char *text, size_t begin,
     for (size_t i = end; all && i > begin; i--) ids[--*at] = u->byte_ids[(unsigned char)text[i - 1]];
     if (all) return true;
     ids[--*at] = u->unknown_id;
-    return u->unknown_id >= 0 ||
-           talc_fail(err, "the tokenizer has no piece for \"%.*s\"", end - begin > 12 ? 12 : (int)(end - begin),
-                     text + begin);
+    return u->unknown_id >= 0 || talc_fail(err, "the tokenizer has no piece for \"%.*s\"",
+                                           end - begin > 12 ? 12 : (int)(end - begin), text + begin);
 }
 
 bool unigram_encode(const struct unigram *u, struct unigram_scratch *scratch, const char *text, size_t n, double *score,

@@ -9,12 +9,12 @@
 #include "text/vocabulary.h"
 
 struct unigram {
-    struct trie trie;      /* of every TOKEN_TEXT */
-    const double *scores;  /* by id; borrowed */
+    struct trie trie;     /* of every TOKEN_TEXT */
+    const double *scores; /* by id; borrowed */
     double unknown_score;
-    int32_t unknown_id;    /* -1: a character without a piece is an error */
+    int32_t unknown_id;      /* -1: a character without a piece is an error */
     const int32_t *byte_ids; /* [256] pieces of single bytes for what is unknown, -1: none; borrowed */
-    bool single_precision; /* sums are rounded to float, as SentencePiece does, not as `tokenizers` does */
+    bool single_precision;   /* sums are rounded to float, as SentencePiece does, not as `tokenizers` does */
 };
 
 /* lowest_score: of the pieces. */

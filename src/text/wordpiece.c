@@ -17,8 +17,7 @@ bool wordpiece_build(struct wordpiece *w, const struct vocabulary *v, struct tal
     size_t n = 0;
     for (int32_t id = 0; keys && id < v->size; id++) {
         const struct vocabulary_token *token = &v->tokens[id];
-        if (token->kind == TOKEN_TEXT)
-            keys[n++] = (struct trie_key){vocabulary_bytes(v, token), token->n_bytes, id};
+        if (token->kind == TOKEN_TEXT) keys[n++] = (struct trie_key){vocabulary_bytes(v, token), token->n_bytes, id};
     }
     bool ok = keys && trie_build(&w->trie, keys, n);
     free(keys);

@@ -9,9 +9,9 @@
 #include "text/vocabulary.h"
 
 struct wordpiece {
-    struct trie trie;    /* of every TOKEN_TEXT as it is written */
-    char *prefix;        /* of pieces behind the first; owned */
-    int32_t inner;       /* the node behind the prefix, -1: there are no such pieces */
+    struct trie trie;      /* of every TOKEN_TEXT as it is written */
+    char *prefix;          /* of pieces behind the first; owned */
+    int32_t inner;         /* the node behind the prefix, -1: there are no such pieces */
     size_t max_characters; /* longer words are unknown */
     int32_t unknown_id;
     bool cleanup; /* decoding puts no space before . ? ! , */

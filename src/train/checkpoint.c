@@ -13,7 +13,7 @@
 #include "file/run_folder.h"
 #include "file/safetensors.h"
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* JSON has no infinity and no NaN: they are left out, and read back as the default. */
 static void set_number(json_t *object, const char *key, double x) {
@@ -28,7 +28,8 @@ static json_t *window_json(const struct outlier_window *w) {
     return values;
 }
 
-static bool save_state(const char *folder, const struct trainer *t, const struct train_state *s, struct talc_error *err) {
+static bool save_state(const char *folder, const struct trainer *t, const struct train_state *s,
+                       struct talc_error *err) {
     json_t *o = json_object();
     char *path = path_join(folder, "trainer.json");
     if (!o || !path) {
@@ -133,7 +134,7 @@ static bool save_files(const char *folder, const struct trainer *t, const struct
            save_state(folder, t, s, err);
 }
 
-/* ---- keeping the last few ---------------------------------------------------------------------------------------- */
+/* ---- keeping the last few -------------------------------------------------------------------- */
 
 /* Number N of a name "step-N", or -1. */
 static int64_t step_of(const char *name) {
@@ -148,8 +149,8 @@ static int newest_first(const void *a, const void *b) {
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Leaves the last `keep` up to `step`, and the best. Later ones are of a run that was killed before it could point at them, and
- * was resumed from before. What cannot be removed stays: a checkpoint too many is no reason to stop a run. */
+/* Leaves the last `keep` up to `step`, and the best. Later ones are of a run that was killed before it could point at
+ * them, and was resumed from before. What cannot be removed stays: a checkpoint too many is no reason to stop a run. */
 static void remove_old(const char *checkpoints, int keep, int64_t step, int64_t best) {
     DIR *d = opendir(checkpoints);
     if (!d) return;
@@ -232,7 +233,7 @@ bool checkpoint_save(const char *run_folder, const struct trainer *trainer, cons
     return ok;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* A run of an older talc has none. */
 static bool read_window(const json_t *object, const char *key, struct outlier_window *w, struct talc_error *err) {
@@ -250,17 +251,20 @@ static bool read_window(const json_t *object, const char *key, struct outlier_wi
 }
 
 static bool cannot_be(struct talc_error *err, const char *key, int64_t n, const char *why, int64_t limit) {
-    return talc_fail(err, "\"%s\" is %lld, but %s %lld; the file is damaged, take another checkpoint", key, (long long)n, why,
-                     (long long)limit);
+    return talc_fail(err, "\"%s\" is %lld, but %s %lld; the file is damaged, take another checkpoint", key,
+                     (long long)n, why, (long long)limit);
 }
 
 /* Whether a run can have come to these numbers. */
 static bool check_state(const struct train_state *s, int64_t updates, int64_t skipped, struct talc_error *err) {
-    if (s->total_steps > 0 && s->step > s->total_steps) return cannot_be(err, "step", s->step, "the run was planned to end at", s->total_steps);
-    if (s->step != updates + skipped) return cannot_be(err, "step", s->step, "updates made and skipped are", updates + skipped);
+    if (s->total_steps > 0 && s->step > s->total_steps)
+        return cannot_be(err, "step", s->step, "the run was planned to end at", s->total_steps);
+    if (s->step != updates + skipped)
+        return cannot_be(err, "step", s->step, "updates made and skipped are", updates + skipped);
     if (s->best_step > s->step) return cannot_be(err, "best_step", s->best_step, "the run stands at step", s->step);
     if (s->turn_step > s->step) return cannot_be(err, "turn_step", s->turn_step, "the run stands at step", s->step);
-    if (!(s->turn_factor >= 0 && s->turn_factor <= 1)) return talc_fail(err, "\"turn_factor\" is %g, but must be between 0 and 1", s->turn_factor);
+    if (!(s->turn_factor >= 0 && s->turn_factor <= 1))
+        return talc_fail(err, "\"turn_factor\" is %g, but must be between 0 and 1", s->turn_factor);
     return s->seconds >= 0 || talc_fail(err, "\"seconds\" is %g, but no time is negative", s->seconds);
 }
 
@@ -283,7 +287,8 @@ static bool read_state(const char *folder, struct trainer *t, struct train_state
               json_get_number(o, "seconds", 0, &s->seconds, err) &&
               json_get_number(o, "best_loss", (double)INFINITY, &s->best_loss, err) &&
               json_get_number(o, "train_loss", (double)NAN, &s->train_loss, err) &&
-              json_get_number(o, "val_loss", (double)NAN, &s->val_loss, err) && check_state(s, updates, t->skipped, err);
+              json_get_number(o, "val_loss", (double)NAN, &s->val_loss, err) &&
+              check_state(s, updates, t->skipped, err);
     if (ok) {
         s->position.epoch = (uint64_t)epoch;
         s->position.next = (uint64_t)next;
@@ -309,8 +314,8 @@ static bool read_moments(const struct safetensors *st, struct trainer *t, struct
         const struct safetensor *found = safetensors_need(st, name, 2, shape, err);
         if (!found) return false;
         if (found->dtype != piece.dtype)
-            return talc_fail(err, "%s: %s is %s, and moments are now kept in %s; say --moments as the run began", found->file, name,
-                             found->dtype_text, dtype_name(piece.dtype));
+            return talc_fail(err, "%s: %s is %s, and moments are now kept in %s; say --moments as the run began",
+                             found->file, name, found->dtype_text, dtype_name(piece.dtype));
         if (!safetensor_check_finite(found, err)) return false;
         s->backend->copy_in(s, piece.data, found->data, found->n_bytes);
     }

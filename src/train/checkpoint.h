@@ -3,8 +3,8 @@
  *   RUN/settings.json            how the run was started: what --resume needs
  *   RUN/metrics.jsonl, loss.svg  what happened so far
  *   RUN/checkpoints/step-N/      a Hugging Face folder, plus optimizer.safetensors and trainer.json; complete or absent
- *   RUN/latest, RUN/best         symbolic links into checkpoints, swapped by rename
- */
+ *   RUN/latest, RUN/best         symbolic links into checkpoints,
+ * swapped by rename */
 #ifndef TALC_TRAIN_CHECKPOINT_H
 #define TALC_TRAIN_CHECKPOINT_H
 
@@ -20,10 +20,10 @@ struct train_state {
     int64_t turn_step;         /* of the schedule, as it was planned last */
     double turn_factor;
     struct loader_state position; /* in the data */
-    double best_loss;  /* lowest validation loss so far; infinity before the first */
+    double best_loss;             /* lowest validation loss so far; infinity before the first */
     int64_t best_step;
-    double seconds;    /* spent training, over all resumes */
-    int64_t tokens;    /* trained on */
+    double seconds;              /* spent training, over all resumes */
+    int64_t tokens;              /* trained on */
     double train_loss, val_loss; /* the last ones; NaN before */
 };
 
@@ -36,12 +36,13 @@ void checkpoint_sweep(const char *run_folder);
 /* Makes RUN/latest point to checkpoints/step-`step`. */
 bool checkpoint_point_latest(const char *run_folder, int64_t step, struct talc_error *err);
 
-/* Writes step-N and points `latest` at it (and `best`, when state->best_step is this step); then removes all but the last
- * `keep` and the best. */
+/* Writes step-N and points `latest` at it (and `best`, when state->best_step is this step); then removes all but the
+ * last `keep` and the best. */
 bool checkpoint_save(const char *run_folder, const struct trainer *trainer, const struct tokenizer *tokenizer,
                      const struct train_state *state, int keep, struct talc_error *err);
 
-/* Reads trainer.json and the moments of RUN/latest into an open trainer, whose model was loaded from the same folder. */
+/* Reads trainer.json and the moments of RUN/latest into an open trainer, whose model was loaded from
+ * the same folder. */
 bool checkpoint_resume(const char *run_folder, struct trainer *trainer, struct train_state *state,
                        struct talc_error *err);
 

@@ -12,7 +12,7 @@
 
 #define MAX_METRICS_BYTES ((size_t)1 << 30)
 
-/* ---- the log ----------------------------------------------------------------------------------------------------- */
+/* ---- the log --------------------------------------------------------------------------------- */
 
 /* Step of a line, or -1 for one that is torn or not ours. */
 static int64_t line_step(const char *line, size_t n) {
@@ -83,7 +83,7 @@ bool metrics_append(struct metrics *m, const struct metrics_line *l, struct talc
     return ok ? true : talc_fail_errno(err, "cannot append to %s/metrics.jsonl", m->folder);
 }
 
-/* ---- the picture ------------------------------------------------------------------------------------------------- */
+/* ---- the picture ----------------------------------------------------------------------------- */
 
 enum { PLOT_WIDTH = 720, PLOT_HEIGHT = 400, PLOT_LEFT = 56, PLOT_RIGHT = 16, PLOT_TOP = 28, PLOT_BOTTOM = 40 };
 

@@ -11,7 +11,7 @@ float muon_momentum(const struct muon_options *o, int64_t t) {
     return (float)(first + done * ((double)o->momentum - first));
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -38,7 +38,7 @@ static struct tensor shaped(struct tensor memory, int64_t rows, int64_t cols) {
     return tensor_view(memory.data, DTYPE_F32, rows, cols);
 }
 
-/* ---- the iteration ----------------------------------------------------------------------------------------------- */
+/* ---- the iteration --------------------------------------------------------------------------- */
 
 /* Step i takes a singular value s to a s + b s^3 + c s^5. From 0.01 and up five of them end near 1; what is to be made
  * orthogonal is first divided by a little more than its norm, so that no singular value is above 1. */
@@ -75,8 +75,8 @@ void muon_orthogonalize(struct muon_workspace *w, struct stream *s, struct tenso
 }
 
 /* m, and out, from the gradient. A momentum in bf16 is widened for it, and rounded again. */
-static void momentum_step(struct muon_workspace *w, struct stream *s, struct tensor out, struct tensor gradient, struct tensor m,
-                          const struct muon_update *u, uint32_t site) {
+static void momentum_step(struct muon_workspace *w, struct stream *s, struct tensor out, struct tensor gradient,
+                          struct tensor m, const struct muon_update *u, uint32_t site) {
     if (m.dtype == DTYPE_F32) {
         s->ops->nesterov(s, out, gradient, m, u->step);
         return;
@@ -111,6 +111,7 @@ void muon_step(struct muon_workspace *w, struct stream *s, const struct paramete
         muon_orthogonalize(w, s, &x);
         /* A tall matrix has fewer directions than rows: its steps are made longer, so that its outputs move alike. */
         double tall = (double)parts[i] / (double)p->value.cols;
-        descend(w, s, tensor_rows(p->value, first, parts[i]), x, (float)sqrt(tall > 1 ? tall : 1), u, u->site + (uint32_t)(MAX_PARTS + i));
+        descend(w, s, tensor_rows(p->value, first, parts[i]), x, (float)sqrt(tall > 1 ? tall : 1), u,
+                u->site + (uint32_t)(MAX_PARTS + i));
     }
 }

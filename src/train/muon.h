@@ -1,8 +1,9 @@
-/* muon.h - Muon, for matrices inside a model: the momentum of the gradient, made orthogonal, is the step (K. Jordan et al.,
- * "Muon: an optimizer for hidden layers", 2024). Every direction of a matrix moves alike, where AdamW's steps are ruled by
- * the few in which gradients are large. Orthogonal up to a few percent by five steps of a polynomial iteration, with the
- * coefficients of "The Polar Express" (Amsel et al. 2025). Costs some 10 rows^2 (2 cols + rows) operations a matrix and step,
- * rows the shorter side: little beside a large batch, more than the batch itself beside a small one. */
+/* muon.h - Muon, for matrices inside a model: the momentum of the gradient, made orthogonal, is the step (K. Jordan et
+ * al., "Muon: an optimizer for hidden layers", 2024). Every direction of a matrix moves alike, where AdamW's steps are
+ * ruled by the few in which gradients are large. Orthogonal up to a few percent by five steps of a polynomial
+ * iteration, with the coefficients of "The Polar Express" (Amsel et al. 2025). Costs some 10 rows^2 (2 cols + rows)
+ * operations a matrix and step, rows the shorter side: little beside a large batch, more than the batch itself beside a
+ * small one. */
 #ifndef TALC_TRAIN_MUON_H
 #define TALC_TRAIN_MUON_H
 
@@ -10,8 +11,8 @@
 #include "model/model.h"
 
 struct muon_options {
-    float momentum;        /* after warmup */
-    int64_t warmup_steps;  /* from 0.85 linearly */
+    float momentum;       /* after warmup */
+    int64_t warmup_steps; /* from 0.85 linearly */
 };
 /* Of step `t`, counted from 1. */
 float muon_momentum(const struct muon_options *o, int64_t t);
@@ -36,7 +37,8 @@ struct muon_update {
 void muon_step(struct muon_workspace *w, struct stream *s, const struct parameter *p, struct tensor m,
                const struct muon_update *update);
 
-/* x [r, c] becomes nearly orthogonal: singular values near 1. The result is in *x, which may be another view of the workspace. */
+/* x [r, c] becomes nearly orthogonal: singular values near 1. The result is in *x, which may be another view of the
+ * workspace. */
 void muon_orthogonalize(struct muon_workspace *w, struct stream *s, struct tensor *x);
 
 #endif

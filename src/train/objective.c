@@ -13,8 +13,8 @@ static double cross_entropy_weigh(const struct objective *self, const struct row
     return sum;
 }
 
-static void cross_entropy_evaluate(const struct objective *self, const struct row_batch *batch, int first_row, int n_rows,
-                                   const float *stats, double denominator, float *stat_grads) {
+static void cross_entropy_evaluate(const struct objective *self, const struct row_batch *batch, int first_row,
+                                   int n_rows, const float *stats, double denominator, float *stat_grads) {
     (void)self, (void)stats;
     const float *weights = batch->weights + (int64_t)first_row * batch->row_tokens;
     int64_t n = (int64_t)n_rows * batch->row_tokens;

@@ -8,9 +8,9 @@ static void set_group(struct recipe *r, enum parameter_role role, double rate, d
     r->trainer.groups[role] = (struct group_options){.learning_rate = (float)rate, .weight_decay = (float)decay};
 }
 
-/* Batch of an update in tokens. Small models want many small steps: 0.8M parameters learn best from about 768 tokens (at
- * equal data 1,536 cost 0.13 nats on Tiny Shakespeare). GPT-3 gave 125M parameters (85M in blocks) half a million. Between
- * the two: a power of the size. */
+/* Batch of an update in tokens. Small models want many small steps: 0.8M parameters learn best from about 768 tokens
+ * (at equal data 1,536 cost 0.13 nats on Tiny Shakespeare). GPT-3 gave 125M parameters (85M in blocks) half a million.
+ * Between the two: a power of the size. */
 static double batch_tokens(const struct arch *a) {
     double size = (double)arch_block_parameters(a) / 0.8e6;
     double tokens = 768 * pow(size < 1 ? 1 : size, log(524288.0 / 768) / log(85e6 / 0.8e6));
@@ -38,9 +38,9 @@ static struct recipe gpt2_recipe(const struct arch *a, const char *preset) {
     return r;
 }
 
-/* Rates by role. Measured at hidden 128: matrices 2e-3 (4e-3 is 0.03 nats worse), embedding 1e-2, head 4e-3; wider models
- * take less, as 1/sqrt(width) (tuned by nanochat from 768 up). Decay on matrices only. Hold, then linear to zero: the decay
- * to zero brings the last 20 to 60 points of held-out answers. */
+/* Rates by role. Measured at hidden 128: matrices 2e-3 (4e-3 is 0.03 nats worse), embedding 1e-2, head 4e-3; wider
+ * models take less, as 1/sqrt(width) (tuned by nanochat from 768 up). Decay on matrices only. Hold, then linear to
+ * zero: the decay to zero brings the last 20 to 60 points of held-out answers. */
 static struct recipe modern_recipe(const struct arch *a) {
     double scale = sqrt(128.0 / a->hidden_size);
     struct recipe r = {.init = INIT_ZERO_OUT,

@@ -10,8 +10,8 @@ struct recipe {
     struct trainer_options trainer; /* row_tokens, rates, decay, betas, clipping; micro_batch_rows = rows_per_step */
     struct schedule schedule;       /* total_steps 0: the caller's */
     int rows_per_step;
-    struct batch_ramp ramp;         /* none, unless asked for */
-    int64_t steps;                  /* for about 20 tokens a parameter (Hoffmann et al. 2022) */
+    struct batch_ramp ramp; /* none, unless asked for */
+    int64_t steps;          /* for about 20 tokens a parameter (Hoffmann et al. 2022) */
     enum init_scheme init;
 };
 

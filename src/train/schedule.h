@@ -24,12 +24,13 @@ struct schedule {
 /* Factor for step 0 .. total_steps - 1. Warmup is linear and its first step is not zero. */
 double schedule_factor(const struct schedule *s, int64_t step);
 
-/* Changes the total before step `step` is taken, leaving no jump: a linear decay that has begun goes on from where it is. A
- * cosine that has begun stays as planned. */
+/* Changes the total before step `step` is taken, leaving no jump: a linear decay that has begun goes on from where it
+ * is. A cosine that has begun stays as planned. */
 void schedule_replan(struct schedule *s, int64_t step, int64_t total_steps);
 
-/* A batch that grows: from first_rows at the first step in a straight line to all rows after `share` of the steps (Brown et al. 2020).
- * Early gradients point the same way whatever the batch; small ones buy more steps. first_rows 0: it does not grow. */
+/* A batch that grows: from first_rows at the first step in a straight line to all rows after `share` of the steps
+ * (Brown et al. 2020). Early gradients point the same way whatever the batch; small ones buy more steps. first_rows 0:
+ * it does not grow. */
 struct batch_ramp {
     int first_rows;
     double share;

@@ -14,8 +14,11 @@
 static struct run_options run_options_of(const struct trainer_options *o) {
     int tokens; /* for the estimate of a batch that trainer_open will refuse: the most that there can be */
     if (__builtin_mul_overflow(o->micro_batch_rows, o->row_tokens, &tokens)) tokens = INT_MAX;
-    return (struct run_options){.max_tokens = tokens, .max_sequences = tokens, .training = true,
-                                .recompute = o->recompute, .compute = o->compute};
+    return (struct run_options){.max_tokens = tokens,
+                                .max_sequences = tokens,
+                                .training = true,
+                                .recompute = o->recompute,
+                                .compute = o->compute};
 }
 
 /* Plans (an arena without memory) or takes what the optimizers need. */
@@ -25,7 +28,8 @@ static void plan_optimizers(struct trainer *t, struct arena *arena, const struct
     t->m = tensor_view(arena_take(arena, (size_t)n * dtype_size(moments)), moments, 1, n);
     t->v = tensor_view(arena_take(arena, (size_t)n * dtype_size(moments)), moments, 1, n);
     t->rng = tensor_view(arena_take(arena, 2 * sizeof(int64_t)), DTYPE_I64, 1, 2);
-    t->steps = tensor_view(arena_take(arena, PARAMETER_ROLES * UPDATE_STEP * sizeof(float)), DTYPE_F32, PARAMETER_ROLES, UPDATE_STEP);
+    t->steps = tensor_view(arena_take(arena, PARAMETER_ROLES * UPDATE_STEP * sizeof(float)), DTYPE_F32, PARAMETER_ROLES,
+                           UPDATE_STEP);
     t->norm = tensor_view(arena_take(arena, sizeof(double)), DTYPE_F64, 1, 1);
     if (t->options.use_muon) muon_workspace_take(&t->muon, arena, arch);
 }
@@ -62,7 +66,8 @@ static bool take_moments(struct trainer *t, struct talc_error *err) {
     return t->memory != NULL;
 }
 
-bool trainer_open(struct trainer *t, struct model *model, const struct trainer_options *options, struct talc_error *err) {
+bool trainer_open(struct trainer *t, struct model *model, const struct trainer_options *options,
+                  struct talc_error *err) {
     *t = (struct trainer){.model = model, .options = *options};
     t->options.weights = model->embedding->value.dtype;
     if (!tensor_present(model->gradients)) return talc_fail(err, "the model was opened without gradients");
@@ -84,7 +89,8 @@ bool trainer_open(struct trainer *t, struct model *model, const struct trainer_o
     }
     int32_t **const arrays[MICRO_BATCH_ARRAYS] = {&t->micro.tokens,    &t->micro.positions,   &t->micro.starts,
                                                   &t->micro.head_rows, &t->micro.head_tokens, &t->micro.targets};
-    for (int i = 0; i < MICRO_BATCH_ARRAYS; i++) *arrays[i] = t->micro.memory + (size_t)i * ((size_t)run.max_tokens + 1);
+    for (int i = 0; i < MICRO_BATCH_ARRAYS; i++)
+        *arrays[i] = t->micro.memory + (size_t)i * ((size_t)run.max_tokens + 1);
     if (!take_moments(t, err) || !run_open(&t->run, model, &run, err)) {
         trainer_close(t);
         return false;
@@ -103,12 +109,15 @@ void trainer_close(struct trainer *t) {
     *t = (struct trainer){0};
 }
 
-/* Rows [first, first + n) of a batch as a ragged batch of the model. A sequence ends with the last token whose loss counts:
- * none before it sees those after it. */
+/* Rows [first, first + n) of a batch as a ragged batch of the model. A sequence ends with the last token whose loss
+ * counts: none before it sees those after it. */
 static struct batch micro_batch(struct trainer *t, const struct row_batch *rows, int first, int n) {
     struct micro_batch *m = &t->micro;
     int32_t begin = first * rows->row_tokens, end = begin + n * rows->row_tokens;
-    struct batch batch = {.tokens = m->tokens, .positions = m->positions, .starts = m->starts, .head_rows = m->head_rows,
+    struct batch batch = {.tokens = m->tokens,
+                          .positions = m->positions,
+                          .starts = m->starts,
+                          .head_rows = m->head_rows,
                           .targets = m->targets};
     for (int s = 0; s < rows->n_sequences; s++) {
         int32_t i = rows->sequence_starts[s], last = rows->sequence_starts[s + 1] - 1;
@@ -227,7 +236,8 @@ static bool bf16_is_finite(struct trainer *t, struct tensor x, bool *finite, str
 }
 
 /* Fails, naming `name`, if that tensor is not finite. */
-static bool check_finite(struct trainer *t, const char *what, const char *name, struct tensor x, struct talc_error *err) {
+static bool check_finite(struct trainer *t, const char *what, const char *name, struct tensor x,
+                         struct talc_error *err) {
     double norm;
     bool finite = true;
     if (x.dtype == DTYPE_BF16) {
@@ -237,11 +247,11 @@ static bool check_finite(struct trainer *t, const char *what, const char *name, 
         finite = isfinite(norm);
     }
     return finite || talc_fail(err, "step %lld: the %s of %s is not finite; lower the learning rate or check the data",
-                                       (long long)t->updates + 1, what, name);
+                               (long long)t->updates + 1, what, name);
 }
 
-/* A loss or a gradient was not finite. Says where that comes from: a weight, else the first thing computed from the weights
- * (of the last micro-batch; it may have been an earlier one), else a gradient. Always false. */
+/* A loss or a gradient was not finite. Says where that comes from: a weight, else the first thing computed from the
+ * weights (of the last micro-batch; it may have been an earlier one), else a gradient. Always false. */
 static bool fail_not_finite(struct trainer *t, struct talc_error *err) {
     const struct parameter *p = t->model->parameters, *end = p + t->model->n_parameters;
     char name[64];
@@ -260,7 +270,8 @@ static bool fail_not_finite(struct trainer *t, struct talc_error *err) {
 static bool time_micro_batch(struct trainer *t, const struct row_batch *batch, const struct objective *o, int n,
                              double *seconds, struct talc_error *err) {
     double start = clock_seconds(), loss = 0;
-    bool ok = micro_step(t, batch, 0, n, o, true, o->weigh(o, batch), &loss, err) && stream_synchronize(t->model->stream, err);
+    bool ok = micro_step(t, batch, 0, n, o, true, o->weigh(o, batch), &loss, err) &&
+              stream_synchronize(t->model->stream, err);
     *seconds = clock_seconds() - start;
     return ok;
 }
@@ -320,9 +331,14 @@ static void step_parameters(struct trainer *t, double factor, double scale) {
             muon_step(&t->muon, s, p, m, &(struct muon_update){decay, step, rng, site});
             s->ops->zero(s, p->gradient);
         } else {
-            t->parts[n++] = (struct adamw_part){
-                .options = {o->beta1, o->beta2, o->epsilon, decay}, .parameter = p->value, .gradient = p->gradient,
-                .m = m, .v = v, .step = step, .rng = rng, .site = site};
+            t->parts[n++] = (struct adamw_part){.options = {o->beta1, o->beta2, o->epsilon, decay},
+                                                .parameter = p->value,
+                                                .gradient = p->gradient,
+                                                .m = m,
+                                                .v = v,
+                                                .step = step,
+                                                .rng = rng,
+                                                .site = site};
         }
     }
     s->ops->adamw(s, t->parts, n);
@@ -346,8 +362,10 @@ bool trainer_update(struct trainer *t, double factor, struct update_report *repo
     if (t->options.gradient_clip > 0 && norm > (double)t->options.gradient_clip)
         scale = (double)t->options.gradient_clip / norm;
     bool skipped = is_outlier(t, loss, norm);
-    if (skipped) s->ops->zero(s, t->model->gradients), t->skipped++;
-    else step_parameters(t, factor, scale);
+    if (skipped)
+        s->ops->zero(s, t->model->gradients), t->skipped++;
+    else
+        step_parameters(t, factor, scale);
     if (report) *report = (struct update_report){.loss = loss, .gradient_norm = norm, .skipped = skipped};
     return stream_synchronize(s, err);
 }

@@ -27,10 +27,11 @@ struct trainer_options {
     bool use_muon;       /* for the matrices of the blocks; AdamW for the rest */
     struct muon_options muon;
     struct group_options groups[PARAMETER_ROLES];
-    enum dtype compute;  /* of matrix products */
-    enum dtype weights;  /* of the model, as it is opened (the trainer goes by the model): those in bf16 are rounded stochastically */
-    enum dtype moments;  /* DTYPE_BF16: the optimizer's moments are kept in bf16, rounded stochastically; else fp32 */
-    bool recompute;      /* activations, in backward: see run_options */
+    enum dtype compute; /* of matrix products */
+    enum dtype weights; /* of the model, as it is opened (the trainer goes by the model): those in bf16 are rounded
+                           stochastically */
+    enum dtype moments; /* DTYPE_BF16: the optimizer's moments are kept in bf16, rounded stochastically; else fp32 */
+    bool recompute;     /* activations, in backward: see run_options */
 };
 
 /* Rows as the model gets them. */
@@ -38,25 +39,26 @@ enum { MICRO_BATCH_ARRAYS = 6 };
 struct micro_batch {
     int32_t *memory; /* of the arrays, each for the tokens of a micro-batch and one more */
     int32_t *tokens, *positions, *starts;
-    int32_t *head_rows, *head_tokens; /* the tokens whose loss counts: their rows in the model's batch, and in the rows given */
-    int32_t *targets;                 /* of those */
+    int32_t *head_rows,
+        *head_tokens; /* the tokens whose loss counts: their rows in the model's batch, and in the rows given */
+    int32_t *targets; /* of those */
 };
 
 struct trainer {
     struct model *model;
     struct trainer_options options;
     struct run run;
-    struct tensor m, v;       /* [1, n]: AdamW's moments, laid out like model->values (of Muon's matrices v is not used) */
+    struct tensor m, v; /* [1, n]: AdamW's moments, laid out like model->values (of Muon's matrices v is not used) */
     struct muon_workspace muon;
     struct tensor steps, norm; /* small device tensors; steps: a row of update_step numbers for each role */
     struct tensor rng;         /* I64 [1, 2]: seed and number of the update, of stochastic rounding */
     struct adamw_part *parts;  /* [n_parameters], filled anew by each update */
     void *memory;
-    int64_t updates;          /* done so far: the optimizers' t */
-    int64_t skipped;          /* updates that were not made, as outliers */
+    int64_t updates;                     /* done so far: the optimizers' t */
+    int64_t skipped;                     /* updates that were not made, as outliers */
     struct outlier_window losses, norms; /* of the last updates, where outliers are skipped */
-    /* Host, a micro-batch. The model sees only tokens whose loss counts as its head rows; objectives see all tokens, with
-     * zeros for the others. */
+    /* Host, a micro-batch. The model sees only tokens whose loss counts as its head rows; objectives see all tokens,
+     * with zeros for the others. */
     float *stats, *stat_grads, *head_stats;
     struct micro_batch micro;
     double loss_sum, weight_sum; /* of what was accumulated since the last update */
@@ -77,13 +79,13 @@ void trainer_close(struct trainer *trainer);
 bool trainer_accumulate(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
                         struct talc_error *err);
 
-/* Clips, steps the optimizer at learning_rate_factor of each group's peak, unless the update is an outlier; gradients are then 0.
- * A loss or gradient that is not finite fails and names the tensor; nothing is changed then. */
+/* Clips, steps the optimizer at learning_rate_factor of each group's peak, unless the update is an outlier; gradients
+ * are then 0. A loss or gradient that is not finite fails and names the tensor; nothing is changed then. */
 bool trainer_update(struct trainer *trainer, double learning_rate_factor, struct update_report *report,
                     struct talc_error *err);
 
-/* Seconds that an update of such a batch takes, measured: one micro-batch (the better of two, where it is quick) forward and
- * backward, and passes over the parameters. Nothing is changed by it. Not between accumulate and update. */
+/* Seconds that an update of such a batch takes, measured: one micro-batch (the better of two, where it is quick)
+ * forward and backward, and passes over the parameters. Nothing is changed by it. Not between accumulate and update. */
 bool trainer_measure(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
                      double *seconds, struct talc_error *err);
 

@@ -23,8 +23,8 @@ struct loop {
 };
 
 struct train_state training_state_new(void) {
-    return (struct train_state){.best_loss = (double)INFINITY, .best_step = -1, .train_loss = (double)NAN,
-                                .val_loss = (double)NAN};
+    return (struct train_state){
+        .best_loss = (double)INFINITY, .best_step = -1, .train_loss = (double)NAN, .val_loss = (double)NAN};
 }
 
 bool training_validate(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
@@ -35,7 +35,8 @@ bool training_validate(struct trainer *trainer, const struct objective *objectiv
     bool ok = row_batch_open(&batch, trainer->options.micro_batch_rows, trainer->options.row_tokens, err);
     while (ok && at.epoch == 0) {
         double l, w;
-        ok = loader_next(data->validation, &at, &batch, err) && trainer_evaluate(trainer, &batch, objective, &l, &w, err);
+        ok = loader_next(data->validation, &at, &batch, err) &&
+             trainer_evaluate(trainer, &batch, objective, &l, &w, err);
         if (ok) loss_sum += l;
         if (ok) weight_sum += w;
     }
@@ -54,7 +55,8 @@ bool training_estimate(struct trainer *trainer, const struct objective *objectiv
     struct loader_state at = state->position; /* a copy: the loader's own place is not moved */
     uint64_t rows = 0;
     bool ok = row_batch_open(&batch, data->rows_per_step, trainer->options.row_tokens, err) &&
-              loader_next(data->train, &at, &batch, err) && trainer_measure(trainer, &batch, objective, update_seconds, err) &&
+              loader_next(data->train, &at, &batch, err) &&
+              trainer_measure(trainer, &batch, objective, update_seconds, err) &&
               (!data->validation || loader_count_rows(data->validation, 0, &rows, err));
     /* A forward pass is a third of forward and backward. */
     *validation_seconds = ok ? *update_seconds / data->rows_per_step * (double)rows / 3 : 0;
@@ -109,8 +111,8 @@ static bool one_step(struct loop *l, struct metrics_line *line, struct talc_erro
     return true;
 }
 
-/* When only a time was given: how many steps fit into what is left of it, at the pace so far. Said anew after each step, so that a
- * machine that was busy for a while spoils neither the plan nor what is left of the time. */
+/* When only a time was given: how many steps fit into what is left of it, at the pace so far. Said anew after each
+ * step, so that a machine that was busy for a while spoils neither the plan nor what is left of the time. */
 static void plan_by_clock(struct loop *l) {
     struct train_state *s = l->state;
     if (l->options->schedule.total_steps > 0) return;
@@ -148,13 +150,16 @@ static bool run_steps(struct loop *l, bool *stopped, struct talc_error *err) {
     return true;
 }
 
-/* A number of steps that is asked for holds, also where a resumed run had another. A run by the clock goes on with what it had
- * planned, unless it is done and has been given more time since. A new plan forgets where the old one had come to. */
+/* A number of steps that is asked for holds, also where a resumed run had another. A run by the clock goes on with what
+ * it had planned, unless it is done and has been given more time since. A new plan forgets where the old one had come
+ * to. */
 static void plan_total_steps(const struct training_options *o, struct train_state *s) {
     const double slack = 1.05; /* plans are not exact: a run that ended a little early is done */
     int64_t before = s->total_steps;
-    if (o->schedule.total_steps > 0) s->total_steps = o->schedule.total_steps;
-    else if (s->step >= s->total_steps && o->minutes * 60 > slack * s->seconds) s->total_steps = 0;
+    if (o->schedule.total_steps > 0)
+        s->total_steps = o->schedule.total_steps;
+    else if (s->step >= s->total_steps && o->minutes * 60 > slack * s->seconds)
+        s->total_steps = 0;
     if (s->total_steps != before) s->turn_step = 0;
 }
 

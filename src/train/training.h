@@ -1,5 +1,5 @@
-/* training.h - the loop of a training stage: batches in, checkpoints out. Pretraining and SFT are this loop over different
- * sources; what it wants to say or sample goes through callbacks. */
+/* training.h - the loop of a training stage: batches in, checkpoints out. Pretraining and SFT are this loop over
+ * different sources; what it wants to say or sample goes through callbacks. */
 #ifndef TALC_TRAIN_TRAINING_H
 #define TALC_TRAIN_TRAINING_H
 
@@ -19,7 +19,7 @@ struct training_data {
 };
 
 struct training_options {
-    const char *out;      /* run folder; it exists */
+    const char *out;          /* run folder; it exists */
     struct schedule schedule; /* total_steps 0: as many as fit in `minutes` */
     struct batch_ramp ramp;
     double minutes;       /* time to fill when total_steps is 0; the number of steps is planned anew after each */

@@ -121,7 +121,7 @@ static void source_finds_missing_shards_and_foreign_tokens(void **state) {
     token_source_close(&source);
 }
 
-/* ---- windows ----------------------------------------------------------------------------------------------------- */
+/* ---- windows --------------------------------------------------------------------------------- */
 
 enum { N_TOKENS = 1003, ROW = 10 };
 
@@ -282,7 +282,7 @@ static void too_little_data_is_refused(void **state) {
     token_source_close(&source);
 }
 
-/* ---- packed documents -------------------------------------------------------------------------------------------- */
+/* ---- packed documents ------------------------------------------------------------------------ */
 
 /* n documents of 2 to max tokens; a document's tokens are its number; every third token is not to be learnt. */
 static struct token_documents some_documents(int n, int max) {

@@ -99,8 +99,13 @@ static void assert_split(const char *split, const char *want) {
 }
 
 static struct data_info prepare(const char *const *paths, size_t n_paths, double val_fraction, int64_t shard_tokens) {
-    struct prepare_options o = {.paths = paths, .n_paths = n_paths, .tokenizer = tokenizer, .out = out,
-                                .val_fraction = val_fraction, .seed = 1, .shard_tokens = shard_tokens};
+    struct prepare_options o = {.paths = paths,
+                                .n_paths = n_paths,
+                                .tokenizer = tokenizer,
+                                .out = out,
+                                .val_fraction = val_fraction,
+                                .seed = 1,
+                                .shard_tokens = shard_tokens};
     struct talc_error err = {0};
     struct data_info info;
     if (!prepare_data(&o, &info, &err)) fail_msg("%s", err.message);
@@ -246,8 +251,13 @@ static void long_text_survives_in_many_shards_and_threads(void **state) {
     struct thread_pool *pool = thread_pool_open(3, NULL);
     const char *paths[] = {path};
     for (int threads = 0; threads < 2; threads++) {
-        struct prepare_options o = {.paths = paths, .n_paths = 1, .tokenizer = tokenizer, .out = out,
-                                    .val_fraction = 0.3, .shard_tokens = 1000003, .pool = threads ? pool : NULL};
+        struct prepare_options o = {.paths = paths,
+                                    .n_paths = 1,
+                                    .tokenizer = tokenizer,
+                                    .out = out,
+                                    .val_fraction = 0.3,
+                                    .shard_tokens = 1000003,
+                                    .pool = threads ? pool : NULL};
         struct talc_error err = {0};
         struct data_info info;
         if (!prepare_data(&o, &info, &err)) fail_msg("%s", err.message);
@@ -295,8 +305,8 @@ static void failure_makes_no_folder(void **state) {
     (void)state;
     char *good = write_file("a.txt", "some text", 9), *empty = write_file("b.txt", "", 0);
     char *bad = write_file("c.jsonl", "{\"text\":\"a\"}\n{\"text\"", 21), *latin = write_file("d.txt", "caf\xe9", 4);
-    struct prepare_options o = {.paths = (const char *const[]){good, empty}, .n_paths = 2, .tokenizer = tokenizer,
-                                .out = out};
+    struct prepare_options o = {
+        .paths = (const char *const[]){good, empty}, .n_paths = 2, .tokenizer = tokenizer, .out = out};
     assert_refused(&o, "b.txt: is empty");
     o.paths = (const char *const[]){good, bad};
     assert_refused(&o, "c.jsonl:2: not valid JSON");
@@ -336,8 +346,14 @@ static void a_file_that_grows_is_refused(void **state) {
     char *text = malloc(n);
     memset(text, 'a', n);
     char *long_text = write_file("a.txt", text, n), *log = write_documents("b.jsonl", 30, 10);
-    struct prepare_options o = {.paths = (const char *const[]){long_text, log}, .n_paths = 2, .tokenizer = tokenizer, .out = out,
-                                .val_fraction = 0.4, .seed = 1, .on_progress = grow, .context = log};
+    struct prepare_options o = {.paths = (const char *const[]){long_text, log},
+                                .n_paths = 2,
+                                .tokenizer = tokenizer,
+                                .out = out,
+                                .val_fraction = 0.4,
+                                .seed = 1,
+                                .on_progress = grow,
+                                .context = log};
     alarm(60);
     assert_refused(&o, "b.jsonl: has grown");
     alarm(0);
@@ -350,8 +366,8 @@ static void a_file_that_grows_is_refused(void **state) {
 static void folders_of_others_are_not_replaced(void **state) {
     (void)state;
     char *path = write_file("a.txt", "some text", 9);
-    struct prepare_options o = {.paths = (const char *const[]){path}, .n_paths = 1, .tokenizer = tokenizer,
-                                .out = folder};
+    struct prepare_options o = {
+        .paths = (const char *const[]){path}, .n_paths = 1, .tokenizer = tokenizer, .out = folder};
     assert_refused(&o, "is a folder of something else");
     assert_true(file_exists(path));
     assert_true(folder_create(out, NULL)); /* an empty one may go, and so may what prepare made */

@@ -107,10 +107,18 @@ static void empty_and_foreign_files_are_refused(void **state) {
 
 static void invalid_utf8_is_placed_or_replaced(void **state) {
     (void)state;
-    assert_refused(write_text("a.txt", "abc\xff" "def"), "byte 3 is not UTF-8");
-    assert_refused(write_text("a.txt", "\xef\xbb\xbf" "abc\xc3"), "byte 6 is not UTF-8");
+    assert_refused(write_text("a.txt", "abc\xff"
+                                       "def"),
+                   "byte 3 is not UTF-8");
+    assert_refused(write_text("a.txt", "\xef\xbb\xbf"
+                                       "abc\xc3"),
+                   "byte 6 is not UTF-8");
     assert_refused(write_text("a.txt", "\xc0\x80"), "byte 0 is not UTF-8");
-    assert_refused(write_file("a.txt", "\xff\xfe" "a\0", 4), "is UTF-16");
+    assert_refused(write_file("a.txt",
+                              "\xff\xfe"
+                              "a\0",
+                              4),
+                   "is UTF-16");
     struct seen seen;
     assert_true(read_all(write_text("a.txt", "a\xff\xc3(\xe2\x82"), true, &seen, NULL));
     assert_string_equal(seen.text.data, "a\xef\xbf\xbd\xef\xbf\xbd(\xef\xbf\xbd\xef\xbf\xbd");
@@ -252,7 +260,9 @@ static void line_of_just_the_limit_is_read(void **state) {
 static void counting_agrees_with_reading(void **state) {
     (void)state;
     uint64_t n_documents, n_bytes;
-    assert_true(text_file_count(write_text("a.txt", "\xef\xbb\xbf" "abc\n"), NULL, &n_documents, &n_bytes, NULL));
+    assert_true(text_file_count(write_text("a.txt", "\xef\xbb\xbf"
+                                                    "abc\n"),
+                                NULL, &n_documents, &n_bytes, NULL));
     assert_true(n_documents == 1 && n_bytes == 4);
     assert_true(text_file_count(write_text("a.jsonl", "{}\n\n  \n{}\r\n{}"), NULL, &n_documents, &n_bytes, NULL));
     assert_true(n_documents == 3);

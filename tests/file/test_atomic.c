@@ -385,7 +385,8 @@ static void only_free_or_own_folders_may_be_taken(void **state) {
     (void)state;
     struct talc_error err = {0};
     static const char *const names[] = {"mark", "part-*", NULL};
-    const struct folder_kind kind = {"mark", "x", names, .replaced = true}, others = {"mark", "y", names, .replaced = true},
+    const struct folder_kind kind = {"mark", "x", names, .replaced = true},
+                             others = {"mark", "y", names, .replaced = true},
                              kept = {"mark", "x", names, .replaced = false};
     char *absent = path_join(folder, "absent"), *own = path_join(folder, "own"), *mark = path_join(own, "mark");
     char *leftover = path_join(own, "mark.tmp-123456"), *foreign = path_join(own, "thesis.tmp-2024");

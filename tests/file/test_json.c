@@ -99,12 +99,9 @@ static void what_is_written_is_read_back(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(broken_json_names_file_and_place),
-        cmocka_unit_test(duplicate_keys_are_refused),
-        cmocka_unit_test(deep_nesting_is_refused),
-        cmocka_unit_test(integers_are_checked_for_type_and_range),
-        cmocka_unit_test(other_fields_are_checked_for_type),
-        cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(broken_json_names_file_and_place),  cmocka_unit_test(duplicate_keys_are_refused),
+        cmocka_unit_test(deep_nesting_is_refused),           cmocka_unit_test(integers_are_checked_for_type_and_range),
+        cmocka_unit_test(other_fields_are_checked_for_type), cmocka_unit_test(what_is_written_is_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,7 +151,7 @@ static void writer_refuses_wrong_order_and_sizes(void **state) {
     assert_false(file_exists(path));
 }
 
-#define ENTRY(name, shape, begin, end) \
+#define ENTRY(name, shape, begin, end)                                                                                 \
     "\"" name "\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 
 static void data_that_does_not_fit_is_refused(void **state) {

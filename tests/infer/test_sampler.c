@@ -61,7 +61,8 @@ static void cuts_leave_the_right_tokens(void **state) {
     expect_softmax(share, logits, (int[V]){0, 1, 1, 0, 1});
     count_draws((struct sampling){.temperature = 1, .top_p = 0.7f, .repetition_penalty = 1}, NULL, 0, share);
     expect_softmax(share, logits, (int[V]){0, 1, 0, 0, 1});
-    count_draws((struct sampling){.temperature = 1, .top_p = 1, .min_p = 0.1f, .repetition_penalty = 1}, NULL, 0, share);
+    count_draws((struct sampling){.temperature = 1, .top_p = 1, .min_p = 0.1f, .repetition_penalty = 1}, NULL, 0,
+                share);
     expect_softmax(share, logits, (int[V]){1, 1, 1, 0, 1});
 }
 
@@ -81,7 +82,8 @@ static void many_tokens_are_cut_as_in_a_sort(void **state) {
     for (int round = 0; round < 200; round++) {
         for (int i = 0; i < N; i++) sorted[i][0] = many[i] = (float)rng_below(&rng, 40) / 4, sorted[i][1] = (float)i;
         qsort(sorted, N, sizeof *sorted, by_logit);
-        struct sampling o = {.temperature = 1, .top_k = 1 + (int)rng_below(&rng, N), .top_p = 1, .repetition_penalty = 1};
+        struct sampling o = {
+            .temperature = 1, .top_k = 1 + (int)rng_below(&rng, N), .top_p = 1, .repetition_penalty = 1};
         if (round % 3 == 1) o.top_k = 0, o.top_p = (float)rng_uniform(&rng) * 0.999f + 0.001f;
         if (round % 3 == 2) o.top_k = 0, o.min_p = (float)rng_uniform(&rng);
         double sum = 0, cumulative = 0;
@@ -96,7 +98,9 @@ static void many_tokens_are_cut_as_in_a_sort(void **state) {
             int32_t id = sampler_pick(s, &o, many, NULL, 0, &rng, NULL);
             int rank = 0;
             while ((int32_t)sorted[rank][1] != id) rank++;
-            if (rank >= kept) fail_msg("token of rank %d of %d drawn (top-k %d, top-p %g, min-p %g)", rank, kept, o.top_k, (double)o.top_p, (double)o.min_p);
+            if (rank >= kept)
+                fail_msg("token of rank %d of %d drawn (top-k %d, top-p %g, min-p %g)", rank, kept, o.top_k,
+                         (double)o.top_p, (double)o.min_p);
         }
     }
     sampler_close(s);
@@ -106,7 +110,8 @@ static void repetition_penalty_counts_a_token_once(void **state) {
     (void)state;
     double share[V];
     float penalised[V] = {1.0f, 1.5f, 2.0f, -2.0f, 3.0f};
-    count_draws((struct sampling){.temperature = 1, .top_p = 1, .repetition_penalty = 2}, (int32_t[]){1, 3, 1, 1}, 4, share);
+    count_draws((struct sampling){.temperature = 1, .top_p = 1, .repetition_penalty = 2}, (int32_t[]){1, 3, 1, 1}, 4,
+                share);
     expect_softmax(share, penalised, (int[V]){1, 1, 1, 1, 1});
 }
 

@@ -43,7 +43,12 @@ static void whole_characters_only(void **state) {
 
 static void broken_bytes_become_replacement_characters(void **state) {
     (void)state;
-    expect("a\xff" "b\xc3(", NULL, "a\xef\xbf\xbd" "b\xef\xbf\xbd(", false);
+    expect("a\xff"
+           "b\xc3(",
+           NULL,
+           "a\xef\xbf\xbd"
+           "b\xef\xbf\xbd(",
+           false);
 }
 
 static void stop_strings_end_the_text_and_are_not_shown(void **state) {

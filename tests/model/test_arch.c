@@ -1,5 +1,5 @@
-/* Shapes: the presets have the published sizes, --depth gives whole shapes, config.json goes both ways, and what talc does not
- * do is refused by name. */
+/* Shapes: the presets have the published sizes, --depth gives whole shapes, config.json goes both ways, and what talc
+ * does not do is refused by name. */
 #include "support/cmocka_all.h"
 
 #include <math.h>
@@ -22,11 +22,20 @@ static void presets_have_the_published_sizes(void **state) {
     static const struct {
         const char *name;
         double millions, tolerance;
-    } known[] = {{"gpt2-124m", 124.439808, 0},      {"gpt2-355m", 354.823168, 0},   {"gpt2-774m", 774.030080, 0},
-                 {"gpt2-1558m", 1557.611200, 0},    {"gpt3-125m", 125, 0.01},       {"gpt3-350m", 356, 0.01},
-                 {"gpt3-760m", 760, 0.01},          {"gpt3-1.3b", 1320, 0.01},      {"gpt3-2.7b", 2650, 0.01},
-                 {"gpt3-6.7b", 6660, 0.01},         {"gpt3-13b", 12850, 0.01},      {"gpt3-175b", 174600, 0.001},
-                 {"shakespeare-char-cpu", 0.804096, 0.0}, {"shakespeare-char-gpu", 10.745088, 0.0}};
+    } known[] = {{"gpt2-124m", 124.439808, 0},
+                 {"gpt2-355m", 354.823168, 0},
+                 {"gpt2-774m", 774.030080, 0},
+                 {"gpt2-1558m", 1557.611200, 0},
+                 {"gpt3-125m", 125, 0.01},
+                 {"gpt3-350m", 356, 0.01},
+                 {"gpt3-760m", 760, 0.01},
+                 {"gpt3-1.3b", 1320, 0.01},
+                 {"gpt3-2.7b", 2650, 0.01},
+                 {"gpt3-6.7b", 6660, 0.01},
+                 {"gpt3-13b", 12850, 0.01},
+                 {"gpt3-175b", 174600, 0.001},
+                 {"shakespeare-char-cpu", 0.804096, 0.0},
+                 {"shakespeare-char-gpu", 10.745088, 0.0}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         struct arch a = preset(known[i].name);
         double millions = (double)arch_parameters(&a) / 1e6;
@@ -89,12 +98,14 @@ static void memory_of_a_giant_is_known_without_it(void **state) {
     struct memory_table t = model_memory(&a, &o);
     assert_true(t.parameters == (size_t)arch_parameters(&a) * 4 && t.gradients == t.parameters);
     assert_true(t.optimizer == 2 * t.parameters);
-    assert_true(t.total == t.parameters + t.gradients + t.optimizer + t.activations + t.workspace + t.logits + t.kv_cache);
-    o = (struct run_options){.max_tokens = 512, .max_sequences = 1, .kv_block_tokens = 16, .kv_blocks = 128, .blocks_per_sequence = 128};
+    assert_true(t.total ==
+                t.parameters + t.gradients + t.optimizer + t.activations + t.workspace + t.logits + t.kv_cache);
+    o = (struct run_options){
+        .max_tokens = 512, .max_sequences = 1, .kv_block_tokens = 16, .kv_blocks = 128, .blocks_per_sequence = 128};
     assert_true(model_memory(&a, &o).kv_cache == (size_t)2 * 96 * 2048 * 12288 * 4);
 }
 
-/* ---- config.json ------------------------------------------------------------------------------------------------- */
+/* ---- config.json ----------------------------------------------------------------------------- */
 
 static bool read_text(const char *text, struct arch *a, struct talc_error *err) {
     json_t *config = json_parse(text, strlen(text), "config.json", err);
@@ -162,8 +173,10 @@ static void keys_of_both_versions_of_transformers_are_read(void **state) {
     (void)state;
     struct arch a, b;
     struct talc_error err = {0};
-    assert_true(read_text("{" QWEN3 ",\"rope_theta\":5e5,\"rope_scaling\":null,\"torch_dtype\":\"bfloat16\"}", &a, &err));
-    assert_true(read_text("{" QWEN3 ",\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"default\"},\"dtype\":\"float32\"}",
+    assert_true(
+        read_text("{" QWEN3 ",\"rope_theta\":5e5,\"rope_scaling\":null,\"torch_dtype\":\"bfloat16\"}", &a, &err));
+    assert_true(read_text("{" QWEN3
+                          ",\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"default\"},\"dtype\":\"float32\"}",
                           &b, &err));
     assert_same_arch(&a, &b);
     assert_true(a.layers[1].rope_base == 5e5f);
@@ -185,10 +198,12 @@ static void a_list_of_ends_gives_its_first(void **state) {
 static void older_configs_give_windows_without_layer_types(void **state) {
     (void)state;
     struct arch a;
-    assert_true(read_text("{" QWEN3 ",\"use_sliding_window\":true,\"sliding_window\":8,\"max_window_layers\":1}", &a, NULL));
+    assert_true(
+        read_text("{" QWEN3 ",\"use_sliding_window\":true,\"sliding_window\":8,\"max_window_layers\":1}", &a, NULL));
     assert_int_equal(a.layers[0].window, 0);
     assert_int_equal(a.layers[1].window, 8);
-    assert_true(read_text("{" QWEN3 ",\"use_sliding_window\":false,\"sliding_window\":8,\"max_window_layers\":1}", &a, NULL));
+    assert_true(
+        read_text("{" QWEN3 ",\"use_sliding_window\":false,\"sliding_window\":8,\"max_window_layers\":1}", &a, NULL));
     assert_int_equal(a.layers[1].window, 0);
 }
 

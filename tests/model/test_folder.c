@@ -1,5 +1,5 @@
-/* Folders: what is written is read back to the bit, other people's folders are read, and one that does not fit its config.json
- * is refused with a line that says what. */
+/* Folders: what is written is read back to the bit, other people's folders are read, and one that does not fit its
+ * config.json is refused with a line that says what. */
 #include "support/model_case.h"
 
 #include <math.h>
@@ -32,7 +32,8 @@ static int teardown(void **state) {
 
 static void open_model(struct model *m, const struct arch *a) {
     struct talc_error err = {0};
-    if (!model_open(m, a, &device.stream, NULL, &err) || !model_initialize(m, INIT_GPT2, 7, &err)) fail_msg("%s", err.message);
+    if (!model_open(m, a, &device.stream, NULL, &err) || !model_initialize(m, INIT_GPT2, 7, &err))
+        fail_msg("%s", err.message);
 }
 
 static void load(struct model *m, const char *from) {
@@ -89,18 +90,18 @@ static void shapes_of_our_own_go_both_ways(void **state) {
     model_close(&m);
 }
 
-/* ---- files of others --------------------------------------------------------------------------------------------- */
+/* ---- files of others ------------------------------------------------------------------------- */
 
 struct edit {
-    const char *drop;            /* a tensor that is left out */
-    const char *add;             /* one that is put in ... */
-    const char *copy_of;         /* ... as a copy of this, or else with `shape`, full of `fill` */
+    const char *drop;    /* a tensor that is left out */
+    const char *add;     /* one that is put in ... */
+    const char *copy_of; /* ... as a copy of this, or else with `shape`, full of `fill` */
     int64_t shape[2];
     int n_dims;
     float fill;
-    const char *reshape;         /* a matrix that is written [cols, rows] */
-    const char *strip;           /* a prefix that names lose */
-    enum dtype dtype;            /* DTYPE_NONE: F32 */
+    const char *reshape; /* a matrix that is written [cols, rows] */
+    const char *strip;   /* a prefix that names lose */
+    enum dtype dtype;    /* DTYPE_NONE: F32 */
 };
 
 static bool dropped(const struct edit *e, const char *name) { return e->drop && strcmp(e->drop, name) == 0; }
@@ -127,7 +128,8 @@ static float *floats_of(const struct safetensors *st, const char *name, size_t *
     return x;
 }
 
-static void write_added(const struct safetensors *st, struct safetensors_writer *w, const struct edit *e, enum dtype dtype) {
+static void write_added(const struct safetensors *st, struct safetensors_writer *w, const struct edit *e,
+                        enum dtype dtype) {
     size_t n = 0;
     float *x = NULL;
     if (e->copy_of) {
@@ -155,7 +157,8 @@ static void edit_weights(const struct edit *e) {
         int64_t shape[SAFETENSORS_MAX_DIMS] = {0};
         bool turned = e->reshape && strcmp(e->reshape, t->name) == 0;
         for (int d = 0; d < t->n_dims; d++) shape[d] = t->shape[turned ? t->n_dims - 1 - d : d];
-        if (!dropped(e, t->name)) assert_true(safetensors_writer_declare(w, new_name(e, t->name), dtype, t->n_dims, shape, NULL));
+        if (!dropped(e, t->name))
+            assert_true(safetensors_writer_declare(w, new_name(e, t->name), dtype, t->n_dims, shape, NULL));
     }
     const struct safetensor *original = e->copy_of ? safetensors_find(st, e->copy_of) : NULL;
     if (e->add)
@@ -185,9 +188,7 @@ static void write_golden(const char *name) {
 
 static void a_base_model_without_prefix_is_read(void **state) {
     (void)state;
-    static const struct {
-        const char *name, *prefix;
-    } cases[] = {{"gpt2", "transformer."}, {"qwen3-tied", "model."}};
+    static const struct { const char *name, *prefix; } cases[] = {{"gpt2", "transformer."}, {"qwen3-tied", "model."}};
     for (int i = 0; i < 2; i++) {
         struct model before, after;
         write_golden(cases[i].name);
@@ -316,7 +317,7 @@ static void a_folder_without_files_is_refused(void **state) {
     assert_refused("config.json");
 }
 
-/* ---- the beginning ----------------------------------------------------------------------------------------------- */
+/* ---- the beginning --------------------------------------------------------------------------- */
 
 static double deviation(const struct parameter *p, struct stream *stream) {
     size_t n = (size_t)(p->value.rows * p->value.cols);
@@ -368,7 +369,8 @@ static void the_beginning_is_the_seeds_and_not_the_threads(void **state) {
         struct stream *stream = i == 1 ? &plain.stream : &device.stream;
         struct thread_pool *pool = plain.stream.pool;
         plain.stream.pool = NULL; /* no threads at all */
-        assert_true(model_open(&m[i], &a, stream, NULL, NULL) && model_initialize(&m[i], INIT_GPT2, i == 2 ? 6 : 5, NULL));
+        assert_true(model_open(&m[i], &a, stream, NULL, NULL) &&
+                    model_initialize(&m[i], INIT_GPT2, i == 2 ? 6 : 5, NULL));
         plain.stream.pool = pool;
     }
     assert_same_values(&m[0], &m[1]);

@@ -1,5 +1,5 @@
-/* Tiny models of PyTorch (tests/golden/model/make_goldens.py): logits, loss and every gradient are the same, on every back
- * end; batches laid out differently give the same. */
+/* Tiny models of PyTorch (tests/golden/model/make_goldens.py): logits, loss and every gradient are the same, on every
+ * back end; batches laid out differently give the same. */
 #include "support/model_case.h"
 
 #include <stdio.h>
@@ -29,7 +29,8 @@ static void open_golden(struct golden *g, const char *device, const char *name) 
     snprintf(g->folder, sizeof g->folder, FOLDER "%s", name);
     snprintf(path, sizeof path, "%s/expected.safetensors", g->folder);
     device_case_open(&g->device, device);
-    if (!model_load_folder(&g->model, g->folder, &g->device.stream, &(struct model_options){.gradients = true}, &err)) fail_msg("%s", err.message);
+    if (!model_load_folder(&g->model, g->folder, &g->device.stream, &(struct model_options){.gradients = true}, &err))
+        fail_msg("%s", err.message);
     text_case_read(&g->text, path);
     run_case_open(&g->run, &g->model, &g->text, true);
 }
@@ -84,7 +85,8 @@ static void assert_gradients(const struct golden *g, const struct model *expecte
         float *a = tensor_case_read(g->model.stream, p->gradient), *b = tensor_case_read(expected->stream, q->value);
         double error = relative_error(a, b, (size_t)(p->value.rows * p->value.cols));
         if (error > tolerance)
-            fail_msg("%s on %s: the gradient of %s is off by %g", g->folder, g->model.stream->backend->name, p->name, error);
+            fail_msg("%s on %s: the gradient of %s is off by %g", g->folder, g->model.stream->backend->name, p->name,
+                     error);
         free(a);
         free(b);
     }
@@ -104,7 +106,8 @@ static void loss_and_gradients_are_those_of_pytorch(void **state) {
             float loss = (float)run_case_step(&g.run, &g.text, g.text.batch.n_tokens);
             float *expected_loss = read_expected(&g, "loss", 1);
             double error = relative_error(&loss, expected_loss, 1);
-            if (error > 1e-5) fail_msg("%s on %s: loss %g, expected %g", names[m], devices[d], (double)loss, (double)*expected_loss);
+            if (error > 1e-5)
+                fail_msg("%s on %s: loss %g, expected %g", names[m], devices[d], (double)loss, (double)*expected_loss);
             assert_gradients(&g, &expected, 1e-5);
             free(expected_loss);
             model_close(&expected);
@@ -152,7 +155,8 @@ static void backward_in_two_passes_is_backward_in_one(void **state) {
         run_case_step(&g.run, &g.text, n);
         float *one = tensor_case_read(&g.device.stream, g.model.gradients);
         g.device.stream.ops->zero(&g.device.stream, g.model.gradients);
-        float *stats = calloc((size_t)n * TOKEN_STATS, sizeof *stats), *grads = calloc((size_t)n * TOKEN_STATS, sizeof *grads);
+        float *stats = calloc((size_t)n * TOKEN_STATS, sizeof *stats),
+              *grads = calloc((size_t)n * TOKEN_STATS, sizeof *grads);
         for (int i = 0; i < n; i++) grads[i * TOKEN_STATS + STAT_LOGP] = (float)(-1 / (double)n);
         assert_true(run_forward(&g.run, &g.text.batch, &err) && run_stats(&g.run, 1, stats, &err) &&
                     run_backward(&g.run, 1, grads, &err));

@@ -1,5 +1,6 @@
-/* A trained model of another program, with every intermediate of its forward pass: minGPT's gpt-nano that sorts six digits. Runs
- * where TALC_SHARED names a folder that has data/weights/gpt-nano-sort-model.json and -partials.json; else it is skipped. */
+/* A trained model of another program, with every intermediate of its forward pass: minGPT's gpt-nano that sorts six
+ * digits. Runs where TALC_SHARED names a folder that has data/weights/gpt-nano-sort-model.json and -partials.json; else
+ * it is skipped. */
 #include "support/cmocka_all.h"
 
 #include <math.h>
@@ -13,9 +14,18 @@
 
 #define TOLERANCE 1e-5
 
-enum { ROWS = 3, CONTEXT = 11, HEADS = 3, HEAD_DIM = 16, HIDDEN = HEADS * HEAD_DIM, VOCAB = 3, LAYERS = 3, TOKENS = ROWS * CONTEXT };
+enum {
+    ROWS = 3,
+    CONTEXT = 11,
+    HEADS = 3,
+    HEAD_DIM = 16,
+    HIDDEN = HEADS * HEAD_DIM,
+    VOCAB = 3,
+    LAYERS = 3,
+    TOKENS = ROWS * CONTEXT
+};
 
-/* ---- the files --------------------------------------------------------------------------------------------------- */
+/* ---- the files ------------------------------------------------------------------------------- */
 
 static json_t *read_json(const char *name) {
     char path[512];
@@ -52,11 +62,13 @@ static float *numbers(const json_t *file, const char *name, size_t n) {
     return out;
 }
 
-/* ---- the model --------------------------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 static const char *const outer_names[][2] = {
-    {"embedding.weight", "transformer.wte.weight"}, {"positions.weight", "transformer.wpe.weight"},
-    {"final_norm.weight", "transformer.ln_f.weight"}, {"final_norm.bias", "transformer.ln_f.bias"},
+    {"embedding.weight", "transformer.wte.weight"},
+    {"positions.weight", "transformer.wpe.weight"},
+    {"final_norm.weight", "transformer.ln_f.weight"},
+    {"final_norm.bias", "transformer.ln_f.bias"},
     {"head.weight", "lm_head.weight"},
 };
 static const char *const block_names[][2] = {
@@ -80,11 +92,26 @@ static void name_in_file(const struct parameter *p, char out[96]) {
 }
 
 static void open_model(struct model *m, struct stream *stream) {
-    const struct arch arch = {.family = "gpt2", .vocab_size = VOCAB, .context_length = CONTEXT, .hidden_size = HIDDEN,
-                              .n_layers = LAYERS, .n_heads = HEADS, .n_kv_heads = HEADS, .head_dim = HEAD_DIM,
-                              .intermediate_size = 4 * HIDDEN, .norm = NORM_LAYER, .norm_bias = true, .norm_epsilon = 1e-5f,
-                              .activation = ACTIVATION_GELU_TANH, .learned_positions = true, .qkv_bias = true,
-                              .out_bias = true, .mlp_bias = true, .bos_id = -1, .eos_id = -1, .pad_id = -1};
+    const struct arch arch = {.family = "gpt2",
+                              .vocab_size = VOCAB,
+                              .context_length = CONTEXT,
+                              .hidden_size = HIDDEN,
+                              .n_layers = LAYERS,
+                              .n_heads = HEADS,
+                              .n_kv_heads = HEADS,
+                              .head_dim = HEAD_DIM,
+                              .intermediate_size = 4 * HIDDEN,
+                              .norm = NORM_LAYER,
+                              .norm_bias = true,
+                              .norm_epsilon = 1e-5f,
+                              .activation = ACTIVATION_GELU_TANH,
+                              .learned_positions = true,
+                              .qkv_bias = true,
+                              .out_bias = true,
+                              .mlp_bias = true,
+                              .bos_id = -1,
+                              .eos_id = -1,
+                              .pad_id = -1};
     struct talc_error err = {0};
     json_t *file = read_json("model");
     if (!model_open(m, &arch, stream, &(struct model_options){.gradients = true}, &err)) fail_msg("%s", err.message);
@@ -100,7 +127,7 @@ static void open_model(struct model *m, struct stream *stream) {
     json_decref(file);
 }
 
-/* ---- the comparison ---------------------------------------------------------------------------------------------- */
+/* ---- the comparison -------------------------------------------------------------------------- */
 
 struct sort_case {
     struct device_case device;
@@ -123,8 +150,13 @@ static void open_case(struct sort_case *s, const char *device) {
         rows[i] = i;
     }
     free(ids);
-    struct batch batch = {.n_tokens = TOKENS, .n_sequences = ROWS, .tokens = tokens, .positions = positions,
-                          .starts = starts, .head_rows = rows, .n_head_rows = TOKENS};
+    struct batch batch = {.n_tokens = TOKENS,
+                          .n_sequences = ROWS,
+                          .tokens = tokens,
+                          .positions = positions,
+                          .starts = starts,
+                          .head_rows = rows,
+                          .n_head_rows = TOKENS};
     /* A run for training keeps what passes between the parts of a block. */
     struct run_options o = {.max_tokens = TOKENS, .max_sequences = ROWS, .training = true};
     if (!run_open(&s->run, &s->model, &o, &err) || !run_forward(&s->run, &batch, &err) ||
@@ -139,7 +171,8 @@ static void close_case(struct sort_case *s) {
     device_case_close(&s->device);
 }
 
-static void check_numbers(const struct sort_case *s, const char *name, const float *ours, const float *theirs, size_t n) {
+static void check_numbers(const struct sort_case *s, const char *name, const float *ours, const float *theirs,
+                          size_t n) {
     double error = relative_error(ours, theirs, n);
     if (!(error <= TOLERANCE)) fail_msg("%s on %s is off by %g", name, s->model.stream->backend->name, error);
 }
@@ -161,8 +194,8 @@ static void check(struct sort_case *s, const char *name, struct tensor t, bool h
     free(ours);
 }
 
-/* Attention keeps no matrix, only the log of each row's sum of exponentials, [tokens, heads]: with q and k that gives the scores
- * and the probabilities back. */
+/* Attention keeps no matrix, only the log of each row's sum of exponentials, [tokens, heads]: with q and k that gives
+ * the scores and the probabilities back. */
 static void check_attention(struct sort_case *s, struct layer_activations a) {
     enum { ENTRIES = ROWS * HEADS * CONTEXT * CONTEXT };
     float *q = tensor_case_read(&s->device.stream, a.q), *k = tensor_case_read(&s->device.stream, a.k);
@@ -174,7 +207,8 @@ static void check_attention(struct sort_case *s, struct layer_activations a) {
         int first = i / CONTEXT / CONTEXT / HEADS * CONTEXT; /* token of the row */
         const float *query = q + ((first + token) * HEADS + head) * HEAD_DIM;
         double dot = 0;
-        for (int d = 0; d < HEAD_DIM; d++) dot += (double)query[d] * (double)k[((first + key) * HEADS + head) * HEAD_DIM + d];
+        for (int d = 0; d < HEAD_DIM; d++)
+            dot += (double)query[d] * (double)k[((first + key) * HEADS + head) * HEAD_DIM + d];
         dot /= sqrt((double)HEAD_DIM);
         bool seen = key <= token;
         our_scores[i] = seen ? (float)dot : 0;

@@ -1,5 +1,5 @@
-/* A text does not notice what else is in the batch: packed with others, or decoded a token at a time together with others
- * through one cache, it gives the bits that it gives alone. */
+/* A text does not notice what else is in the batch: packed with others, or decoded a token at a time together with
+ * others through one cache, it gives the bits that it gives alone. */
 #include "support/cmocka_all.h"
 
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static float *allocate(size_t n) {
     return out;
 }
 
-/* ---- batches --------------------------------------------------------------------------------------------------------- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 /* Statistics of every token. */
 static float *stats_of(struct setup *s, const struct text_case *t) {
@@ -75,7 +75,7 @@ static void a_token_has_the_same_loss_alone_and_packed(void **state) {
     }
 }
 
-/* ---- the cache -------------------------------------------------------------------------------------------------------- */
+/* ---- the cache ------------------------------------------------------------------------------- */
 
 enum { BLOCK = 4, TABLE = CONTEXT / BLOCK, TEXTS = 3, KV_BLOCKS = TEXTS * TABLE + 5 };
 
@@ -128,14 +128,25 @@ static void check_decoding(struct setup *s, const char *name, const struct text_
     struct talc_error err = {0};
     size_t vocab = (size_t)s->model.arch.vocab_size;
     float *logits = allocate(TEXTS * vocab);
-    struct run_options o = {.max_tokens = TEXTS, .max_sequences = TEXTS, .kv_block_tokens = BLOCK, .kv_blocks = KV_BLOCKS,
+    struct run_options o = {.max_tokens = TEXTS,
+                            .max_sequences = TEXTS,
+                            .kv_block_tokens = BLOCK,
+                            .kv_blocks = KV_BLOCKS,
                             .blocks_per_sequence = TABLE};
     for (int i = 0; i < KV_BLOCKS; i++) d.blocks[i] = i;
     rng_shuffle(&rng, d.blocks, KV_BLOCKS, sizeof *d.blocks);
     if (!run_open(&run, &s->model, &o, &err)) fail_msg("%s", err.message);
     for (int position = 0, n; (n = next_tokens(&d, t, position)) > 0; position++) {
-        struct batch b = {.n_tokens = n, .n_sequences = n, .tokens = d.tokens, .positions = d.positions, .starts = d.starts,
-                          .lengths = d.lengths, .slots = d.slots, .blocks = d.table, .head_rows = d.head_rows, .n_head_rows = n};
+        struct batch b = {.n_tokens = n,
+                          .n_sequences = n,
+                          .tokens = d.tokens,
+                          .positions = d.positions,
+                          .starts = d.starts,
+                          .lengths = d.lengths,
+                          .slots = d.slots,
+                          .blocks = d.table,
+                          .head_rows = d.head_rows,
+                          .n_head_rows = n};
         if (!run_forward(&run, &b, &err) || !run_logits(&run, logits, &err)) fail_msg("%s", err.message);
         for (int row = 0; row < n; row++) {
             const float *want = expected + (size_t)(t->starts[d.text_of_row[row]] + position) * vocab;

@@ -1,5 +1,5 @@
-/* Runs: a token at a time through the cache gives the bits of the whole text at once; rows together are rows accumulated; the
- * gradient is the slope of the loss, dropout included; a batch that does not fit is refused. */
+/* Runs: a token at a time through the cache gives the bits of the whole text at once; rows together are rows
+ * accumulated; the gradient is the slope of the loss, dropout included; a batch that does not fit is refused. */
 #include "support/model_case.h"
 
 #include <math.h>
@@ -37,10 +37,12 @@ static struct arch small_arch(int i) { return i == 0 ? small_qwen3() : small_gpt
 
 static void open_model(struct model *m, const struct arch *a, struct stream *stream) {
     struct talc_error err = {0};
-    if (!model_open(m, a, stream, &(struct model_options){.gradients = true}, &err) || !model_initialize(m, INIT_GPT2, 11, &err)) fail_msg("%s", err.message);
+    if (!model_open(m, a, stream, &(struct model_options){.gradients = true}, &err) ||
+        !model_initialize(m, INIT_GPT2, 11, &err))
+        fail_msg("%s", err.message);
 }
 
-/* ---- the cache --------------------------------------------------------------------------------------------------- */
+/* ---- the cache ------------------------------------------------------------------------------- */
 
 enum { BLOCK = 16, BLOCKS = 24, BLOCKS_PER_SEQUENCE = 10 };
 
@@ -95,8 +97,12 @@ static void a_token_at_a_time_gives_the_bits_of_all_at_once(void **state) {
         struct text_case t;
         struct run run;
         const int length = 150, v = a.vocab_size;
-        struct run_options o = {.max_tokens = 150, .max_sequences = 2, .head_chunk = 64, .kv_block_tokens = BLOCK,
-                                .kv_blocks = BLOCKS, .blocks_per_sequence = BLOCKS_PER_SEQUENCE};
+        struct run_options o = {.max_tokens = 150,
+                                .max_sequences = 2,
+                                .head_chunk = 64,
+                                .kv_block_tokens = BLOCK,
+                                .kv_blocks = BLOCKS,
+                                .blocks_per_sequence = BLOCKS_PER_SEQUENCE};
         open_model(&m, &a, &device.stream);
         text_case_random(&t, v, 1, &length, 5);
         float *whole = logits_at_once(&m, &t), *parts = malloc((size_t)length * (size_t)v * sizeof *parts);
@@ -118,7 +124,7 @@ static void a_token_at_a_time_gives_the_bits_of_all_at_once(void **state) {
     device_case_close(&device);
 }
 
-/* ---- training ---------------------------------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------- */
 
 static void rows_together_are_rows_accumulated(void **state) {
     (void)state;
@@ -154,8 +160,8 @@ static void rows_together_are_rows_accumulated(void **state) {
     device_case_close(&device);
 }
 
-/* Tokens that nothing is asked of need not go through the second half of the last block: the others get the same bits, and the
- * gradients are those of all tokens with zeros for them. */
+/* Tokens that nothing is asked of need not go through the second half of the last block: the others get the same bits,
+ * and the gradients are those of all tokens with zeros for them. */
 static void picked_rows_are_as_among_all(void **state) {
     (void)state;
     static const int lengths[3] = {17, 1, 40}, n_tokens = 58;
@@ -167,7 +173,8 @@ static void picked_rows_are_as_among_all(void **state) {
         struct text_case t;
         struct run run;
         struct talc_error err = {0};
-        float stats[58 * TOKEN_STATS], picked_stats[58 * TOKEN_STATS], grads[58 * TOKEN_STATS] = {0}, some[58 * TOKEN_STATS] = {0};
+        float stats[58 * TOKEN_STATS], picked_stats[58 * TOKEN_STATS], grads[58 * TOKEN_STATS] = {0},
+                                                                                  some[58 * TOKEN_STATS] = {0};
         int32_t rows[58], targets[58];
         int n = 0;
         open_model(&m, &a, &device.stream);
@@ -186,7 +193,8 @@ static void picked_rows_are_as_among_all(void **state) {
         b.head_rows = rows;
         b.n_head_rows = n;
         b.targets = targets;
-        if (!run_forward(&run, &b, &err) || !run_stats_backward(&run, 1, some, picked_stats, &err)) fail_msg("%s", err.message);
+        if (!run_forward(&run, &b, &err) || !run_stats_backward(&run, 1, some, picked_stats, &err))
+            fail_msg("%s", err.message);
         float *picked = tensor_case_read(m.stream, m.gradients);
         for (int i = 0; i < n; i++)
             assert_memory_equal(picked_stats + i * TOKEN_STATS, stats + rows[i] * TOKEN_STATS, 3 * sizeof *stats);
@@ -343,7 +351,7 @@ static void hooks_surround_the_layers(void **state) {
     device_case_close(&device);
 }
 
-/* ---- what is refused --------------------------------------------------------------------------------------------- */
+/* ---- what is refused ------------------------------------------------------------------------- */
 
 static void assert_batch_refused(struct run *run, const struct batch *b, const char *why) {
     struct talc_error err = {0};
@@ -399,13 +407,23 @@ static void cached_batches_that_do_not_fit_are_refused(void **state) {
     struct arch a = small_qwen3();
     struct model m;
     struct run run;
-    struct run_options o = {.max_tokens = 4, .max_sequences = 1, .kv_block_tokens = 4, .kv_blocks = 3, .blocks_per_sequence = 2};
+    struct run_options o = {
+        .max_tokens = 4, .max_sequences = 1, .kv_block_tokens = 4, .kv_blocks = 3, .blocks_per_sequence = 2};
     device_case_open(&device, "cpu");
     open_model(&m, &a, &device.stream);
     assert_true(run_open(&run, &m, &o, NULL));
-    int32_t tokens[2] = {1, 2}, positions[2] = {3, 4}, starts[2] = {0, 2}, length = 5, slots[2] = {3, 8}, blocks[2] = {0, 2}, row = 1;
-    struct batch b = {.n_tokens = 2, .n_sequences = 1, .tokens = tokens, .positions = positions, .starts = starts,
-                      .lengths = &length, .slots = slots, .blocks = blocks, .head_rows = &row, .n_head_rows = 1};
+    int32_t tokens[2] = {1, 2}, positions[2] = {3, 4}, starts[2] = {0, 2}, length = 5, slots[2] = {3, 8},
+            blocks[2] = {0, 2}, row = 1;
+    struct batch b = {.n_tokens = 2,
+                      .n_sequences = 1,
+                      .tokens = tokens,
+                      .positions = positions,
+                      .starts = starts,
+                      .lengths = &length,
+                      .slots = slots,
+                      .blocks = blocks,
+                      .head_rows = &row,
+                      .n_head_rows = 1};
     float logits[61];
     assert_true(run_forward(&run, &b, NULL) && run_logits(&run, logits, NULL));
     length = 9, assert_batch_refused(&run, &b, "room for 8");
@@ -429,10 +447,12 @@ static void runs_that_cannot_be_are_refused(void **state) {
     float stats[TOKEN_STATS * 4], grads[TOKEN_STATS * 4] = {0};
     device_case_open(&device, "cpu");
     assert_true(model_open(&m, &a, &device.stream, NULL, NULL));
-    assert_false(run_open(&run, &m, &(struct run_options){.max_tokens = 4, .max_sequences = 1, .training = true}, &err));
+    assert_false(
+        run_open(&run, &m, &(struct run_options){.max_tokens = 4, .max_sequences = 1, .training = true}, &err));
     assert_non_null(strstr(err.message, "without gradients"));
     assert_false(run_open(&run, &m, &(struct run_options){.max_tokens = 0, .max_sequences = 1}, &err));
-    assert_false(run_open(&run, &m, &(struct run_options){.max_tokens = 4, .max_sequences = 1, .kv_block_tokens = 4}, &err));
+    assert_false(
+        run_open(&run, &m, &(struct run_options){.max_tokens = 4, .max_sequences = 1, .kv_block_tokens = 4}, &err));
     assert_true(run_open(&run, &m, &(struct run_options){.max_tokens = 4, .max_sequences = 1}, &err));
     assert_false(run_stats(&run, 1, stats, &err));
     assert_non_null(strstr(err.message, "no forward pass"));
@@ -449,12 +469,16 @@ static void runs_that_cannot_be_are_refused(void **state) {
     device_case_close(&device);
 }
 
-/* Statistics and gradients of a pass with dropout that picks rows, with four layers; `stats` holds those of all tokens. */
+/* Statistics and gradients of a pass with dropout that picks rows, with four layers; `stats` holds those
+ * of all tokens. */
 static float *gradients_of(struct model *m, const struct text_case *t, bool recompute, float *stats) {
     struct run run;
     struct talc_error err = {0};
-    struct run_options o = {.max_tokens = t->batch.n_tokens, .max_sequences = t->batch.n_sequences, .training = true,
-                            .head_chunk = 16, .recompute = recompute};
+    struct run_options o = {.max_tokens = t->batch.n_tokens,
+                            .max_sequences = t->batch.n_sequences,
+                            .training = true,
+                            .head_chunk = 16,
+                            .recompute = recompute};
     float grads[64 * TOKEN_STATS] = {0};
     int32_t rows[64], targets[64];
     struct batch b = t->batch;
@@ -471,7 +495,8 @@ static float *gradients_of(struct model *m, const struct text_case *t, bool reco
     run.seed = 5;
     run.counter = 6;
     for (int pass = 0; pass < 2; pass++) /* the second finds what the first has left behind */
-        if (!run_forward(&run, &b, &err) || !run_stats_backward(&run, 1, grads, stats, &err)) fail_msg("%s", err.message);
+        if (!run_forward(&run, &b, &err) || !run_stats_backward(&run, 1, grads, stats, &err))
+            fail_msg("%s", err.message);
     float *gradients = tensor_case_read(m->stream, m->gradients);
     run_close(&run);
     return gradients;
@@ -503,7 +528,8 @@ static void activations_computed_again_have_the_same_bits(void **state) {
     device_case_close(&device);
 }
 
-/* The table is what is taken: of a model with gradients, and of a run. Computed again, all layers but one cost their input only. */
+/* The table is what is taken: of a model with gradients, and of a run. Computed again, all layers but one cost their
+ * input only. */
 static void the_memory_table_is_what_is_taken(void **state) {
     (void)state;
     struct device_case device;
@@ -512,7 +538,8 @@ static void the_memory_table_is_what_is_taken(void **state) {
         struct arch a = small_arch(k % N_ARCHS);
         struct model m;
         struct run run;
-        struct run_options o = {.max_tokens = 33, .max_sequences = 3, .training = true, .recompute = k >= N_ARCHS}, one = o;
+        struct run_options o = {.max_tokens = 33, .max_sequences = 3, .training = true, .recompute = k >= N_ARCHS},
+                           one = o;
         struct memory_table t = model_memory(&a, &o);
         struct arch deeper = a;
         deeper.n_layers++;

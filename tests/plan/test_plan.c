@@ -286,8 +286,8 @@ static void one_stream_is_bound_by_memory(void **state) {
     assert_float_equal(1 / one.step_seconds, 200, 30);
 }
 
-/* DeepSpeed-Chat's table, step 3. Its generation is that of 2023; a plan assumes batched decoding at the memory's rate.
- */
+/* DeepSpeed-Chat's table, step 3. Its generation is that of 2023; a plan assumes batched decoding at
+ * the memory's rate. */
 static void alignment_is_planned(void **state) {
     static const struct {
         const char *model, *chip;
@@ -371,8 +371,8 @@ int main(void) {
         cmocka_unit_test(slips_and_bad_shapes_are_named), cmocka_unit_test(layouts_that_are_none_are_refused),
         cmocka_unit_test(known_crossings_are_kept),       cmocka_unit_test(failures_are_counted),
         cmocka_unit_test(more_users_take_more_chips),     cmocka_unit_test(one_stream_is_bound_by_memory),
-        cmocka_unit_test(alignment_is_planned),
-        cmocka_unit_test(alignment_fits_as_a_whole),           cmocka_unit_test(json_and_report_hold_the_plan),
+        cmocka_unit_test(alignment_is_planned),           cmocka_unit_test(alignment_fits_as_a_whole),
+        cmocka_unit_test(json_and_report_hold_the_plan),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }

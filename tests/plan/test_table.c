@@ -99,8 +99,9 @@ static void absurd_numbers_are_refused(void **state) {
     write_file(folder, "grids.tsv", "name\tkg_per_kwh\tpue\nminus\t-3\t1.1\nfree\t0.1\t0\ngood\t0.1\t1.2\n");
     write_file(folder, "failures.tsv", "name\tper_1000_node_days\nnever\t-1\n");
     write_file(folder, "currencies.tsv", "currency\tper_usd\nNEG\t-3\nHUGE\t1e308\n");
-    write_file(folder, "prices.tsv",
-               "chip\tmonth\tlow\tmid\thigh\nh100\t2030-01\t5\t2\t1\nh200\t2030-13\t1\t2\t3\nb200\t2030-01\t-1\t2\t3\n");
+    write_file(
+        folder, "prices.tsv",
+        "chip\tmonth\tlow\tmid\thigh\nh100\t2030-01\t5\t2\t1\nh200\t2030-13\t1\t2\t3\nb200\t2030-01\t-1\t2\t3\n");
     assert_true(catalog_open(&c, folder, &err));
     assert_false(catalog_grid(&c, "minus", &grid, &err));
     assert_non_null(strstr(err.message, "kg_per_kwh"));
@@ -157,10 +158,8 @@ static void every_row_is_usable(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cells_are_found),
-        cmocka_unit_test(what_is_no_table_is_refused),
-        cmocka_unit_test(rows_of_the_user_count),
-        cmocka_unit_test(absurd_numbers_are_refused),
+        cmocka_unit_test(cells_are_found),        cmocka_unit_test(what_is_no_table_is_refused),
+        cmocka_unit_test(rows_of_the_user_count), cmocka_unit_test(absurd_numbers_are_refused),
         cmocka_unit_test(every_row_is_usable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

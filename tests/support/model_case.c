@@ -90,20 +90,20 @@ void text_case_free(struct text_case *t) {
 
 void run_case_open(struct run *run, struct model *model, const struct text_case *t, bool training) {
     struct talc_error err = {0};
-    struct run_options o = {.max_tokens = t->batch.n_tokens,
-                            .max_sequences = t->batch.n_sequences,
-                            .training = training,
-                            .head_chunk = 16};
+    struct run_options o = {
+        .max_tokens = t->batch.n_tokens, .max_sequences = t->batch.n_sequences, .training = training, .head_chunk = 16};
     if (!run_open(run, model, &o, &err)) fail_msg("%s", err.message);
 }
 
 double run_case_step(struct run *run, const struct text_case *t, double denominator) {
     struct talc_error err = {0};
     int n = t->batch.n_tokens;
-    float *stats = calloc((size_t)n * TOKEN_STATS, sizeof *stats), *grads = calloc((size_t)n * TOKEN_STATS, sizeof *grads);
+    float *stats = calloc((size_t)n * TOKEN_STATS, sizeof *stats),
+          *grads = calloc((size_t)n * TOKEN_STATS, sizeof *grads);
     assert_true(stats && grads);
     for (int i = 0; i < n; i++) grads[i * TOKEN_STATS + STAT_LOGP] = (float)(-1 / denominator);
-    if (!run_forward(run, &t->batch, &err) || !run_stats_backward(run, 1, grads, stats, &err)) fail_msg("%s", err.message);
+    if (!run_forward(run, &t->batch, &err) || !run_stats_backward(run, 1, grads, stats, &err))
+        fail_msg("%s", err.message);
     double loss = 0;
     for (int i = 0; i < n; i++) loss -= (double)stats[i * TOKEN_STATS + STAT_LOGP] / denominator;
     free(stats);

@@ -9,7 +9,7 @@
 
 #include "tensor/ref/ref.h"
 
-/* ---- making ----------------------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 #define GUARD_BYTES 64
 #define GUARD_VALUE 0xA5
@@ -138,7 +138,7 @@ void op_case_output(struct op_case *c, int output, int d_output) {
     c->outputs[c->n_outputs++] = (struct output_pair){output, d_output};
 }
 
-/* ---- running ---------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 void op_result_free(struct op_result *r) {
     for (int i = 0; i < MAX_OPERANDS; i++) free(r->images[i]);
@@ -214,7 +214,7 @@ bool op_case_run(const struct op_case *c, struct stream *s, const char *device, 
     return nothing_else_changed(c, device, row, result);
 }
 
-/* ---- comparing -------------------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 /* Infinities must be equal, and NaN met with NaN; other differences are numbers. */
 static double difference(double expected, double got) {

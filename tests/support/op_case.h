@@ -63,7 +63,7 @@ struct op_case {
     float inverse_temperature;
 };
 
-/* ---- making ----------------------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 /* Case `number` of an operation: the same numbers give the same case. */
 void op_case_begin(struct op_case *c, const char *op, uint64_t number, int limit, bool smooth);
@@ -74,8 +74,8 @@ int op_case_below(struct op_case *c, int n); /* uniform in 0..n-1 */
 bool op_case_coin(struct op_case *c);
 int op_case_size(struct op_case *c, int most); /* 1, 2, 3, 5, 7, 17, 31, ...: at most `most` and the limit */
 
-enum dtype op_case_float(struct op_case *c);   /* F32, BF16 or F16; F32 if smooth */
-float op_case_epsilon(struct op_case *c);      /* of a norm */
+enum dtype op_case_float(struct op_case *c); /* F32, BF16 or F16; F32 if smooth */
+float op_case_epsilon(struct op_case *c);    /* of a norm */
 /* Fills x with numbers of 0..limit-1, no two equal if `distinct`. */
 void op_case_indices(struct op_case *c, int32_t *x, int n, int limit, bool distinct);
 static inline const char *if_so(bool option, const char *text) { return option ? text : ""; }
@@ -91,7 +91,7 @@ void operand_rng(struct op_case *c, int index);
 void op_case_gradient(struct op_case *c, int input, int gradient, bool accumulated);
 void op_case_output(struct op_case *c, int output, int d_output);
 
-/* ---- running ---------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* What a run left: an image an operand. */
 struct op_result {

@@ -8,8 +8,7 @@
 
 static void change(struct operand *x, double scale, double offset) {
     for (int64_t r = 0; r < x->view.rows; r++)
-        for (int64_t i = 0; i < x->view.cols; i++)
-            ref_store(x->view, r, i, ref_load(x->view, r, i) * scale + offset);
+        for (int64_t i = 0; i < x->view.cols; i++) ref_store(x->view, r, i, ref_load(x->view, r, i) * scale + offset);
 }
 
 /* Rows and columns of an elementwise operation; sometimes one long row, as all parameters together are. */
@@ -19,7 +18,7 @@ static void any_shape(struct op_case *c, int *rows, int *cols) {
     *cols = vector ? 70001 : op_case_size(c, 300);
 }
 
-/* ---- moving ----------------------------------------------------------------------------------------------------- */
+/* ---- moving ---------------------------------------------------------------------------------- */
 
 enum { MOVE_DST, MOVE_SRC, MOVE_ROWS };
 
@@ -99,10 +98,18 @@ static void make_scatter(struct op_case *c) {
     op_case_say(c, " %d of %d rows of %d", n, rows, cols);
 }
 
-/* ---- embedding -------------------------------------------------------------------------------------------------- */
+/* ---- embedding ------------------------------------------------------------------------------- */
 
-enum { EMB_OUT, EMB_TABLE, EMB_TOKENS, EMB_POSITION_TABLE, EMB_POSITIONS, EMB_D_OUT, EMB_D_TABLE,
-       EMB_D_POSITION_TABLE };
+enum {
+    EMB_OUT,
+    EMB_TABLE,
+    EMB_TOKENS,
+    EMB_POSITION_TABLE,
+    EMB_POSITIONS,
+    EMB_D_OUT,
+    EMB_D_TABLE,
+    EMB_D_POSITION_TABLE
+};
 
 static void embedding_call(struct stream *s, const struct op_case *c, const struct tensor *t) {
     (void)c;
@@ -140,10 +147,21 @@ static void make_embedding(struct op_case *c) {
     op_case_say(c, " n=%d V=%d h=%d %s%s", n, vocab, h, dtype_name(dtype), if_so(with_positions, " positions"));
 }
 
-/* ---- normalisation ---------------------------------------------------------------------------------------------- */
+/* ---- normalisation --------------------------------------------------------------------------- */
 
-enum { NORM_OUT, NORM_RESIDUAL, NORM_X, NORM_DELTA, NORM_WEIGHT, NORM_BIAS, NORM_STATS, NORM_D_OUT, NORM_D_X,
-       NORM_D_WEIGHT, NORM_D_BIAS };
+enum {
+    NORM_OUT,
+    NORM_RESIDUAL,
+    NORM_X,
+    NORM_DELTA,
+    NORM_WEIGHT,
+    NORM_BIAS,
+    NORM_STATS,
+    NORM_D_OUT,
+    NORM_D_X,
+    NORM_D_WEIGHT,
+    NORM_D_BIAS
+};
 
 /* The residual is x itself where it is absent from the case. */
 static struct tensor norm_residual(const struct tensor *t) {
@@ -193,7 +211,7 @@ static void make_norm(struct op_case *c) {
                 if_so(!stats, " no-stats"), if_so(far, " far"));
 }
 
-/* ---- linear ----------------------------------------------------------------------------------------------------- */
+/* ---- linear ---------------------------------------------------------------------------------- */
 
 enum { MM_C, MM_A, MM_B, MM_BIAS, MM_D_C, MM_D_A, MM_D_B, MM_D_BIAS };
 
@@ -215,14 +233,14 @@ static void make_matmul(struct op_case *c) {
     enum matmul_layout layout = (enum matmul_layout)op_case_below(c, 3);
     bool bias = op_case_coin(c);
     enum dtype dtype = op_case_float(c);
-    c->matmul = (struct matmul_options){.layout = layout, .accumulate = op_case_coin(c),
-                                        .compute = computes[op_case_below(c, 3)]};
+    c->matmul = (struct matmul_options){
+        .layout = layout, .accumulate = op_case_coin(c), .compute = computes[op_case_below(c, 3)]};
     c->forward = matmul_call;
     enum operand_role role = c->matmul.accumulate ? OPERAND_INOUT : OPERAND_OUT;
     struct operand *out = operand_numbers(c, MM_C, "c", role, DTYPE_F32, m, n);
     out->floor = 0.1 * sqrt(k); /* k terms of either sign */
-    struct operand *a = operand_numbers(c, MM_A, "a", OPERAND_IN, DTYPE_F32, layout == MATMUL_TN ? k : m,
-                                        layout == MATMUL_TN ? m : k);
+    struct operand *a =
+        operand_numbers(c, MM_A, "a", OPERAND_IN, DTYPE_F32, layout == MATMUL_TN ? k : m, layout == MATMUL_TN ? m : k);
     operand_numbers(c, MM_B, "b", OPERAND_IN, dtype, layout == MATMUL_NT ? n : k, layout == MATMUL_NT ? k : n);
     if (bias) operand_numbers(c, MM_BIAS, "bias", OPERAND_IN, DTYPE_F32, 1, n);
     out->per_token = a->per_token = layout != MATMUL_TN;
@@ -260,7 +278,7 @@ static void make_linear(struct op_case *c) {
     op_case_say(c, " m=%d n=%d k=%d", m, n, k);
 }
 
-/* ---- feed-forward ----------------------------------------------------------------------------------------------- */
+/* ---- feed-forward ---------------------------------------------------------------------------- */
 
 enum { ACT_OUT, ACT_X, ACT_D_OUT, ACT_D_X };
 
@@ -285,8 +303,7 @@ static void make_activation(struct op_case *c) {
     x->per_token = true;
     change(x, scale, 0);
     for (int64_t r = 0; c->smooth && r < n; r++) /* away from the kink of relu2 at 0 */
-        for (int64_t i = 0; i < width; i++)
-            ref_add(x->view, r, i, ref_load(x->view, r, i) < 0 ? -0.25 : 0.25);
+        for (int64_t i = 0; i < width; i++) ref_add(x->view, r, i, ref_load(x->view, r, i) < 0 ? -0.25 : 0.25);
     operand_numbers(c, ACT_D_OUT, "d_out", OPERAND_IN, DTYPE_F32, n, f)->per_token = true;
     operand_numbers(c, ACT_D_X, "d_x", OPERAND_OUT, DTYPE_F32, n, width)->per_token = true;
     op_case_output(c, ACT_OUT, ACT_D_OUT);
@@ -318,7 +335,7 @@ static void make_dropout(struct op_case *c) {
     op_case_say(c, " [%d, %d] p=%g site=%u", rows, cols, (double)c->dropout.probability, c->dropout.site);
 }
 
-/* ---- classifier ------------------------------------------------------------------------------------------------- */
+/* ---- classifier ------------------------------------------------------------------------------ */
 
 enum { CLS_STATS, CLS_LOGITS, CLS_TARGETS, CLS_GRADS };
 
@@ -361,7 +378,7 @@ static void make_stats(struct op_case *c) {
     op_case_say(c, " n=%d V=%d t=%g%s", n, vocab, (double)c->inverse_temperature, kinds[kind]);
 }
 
-/* ---- optimizer -------------------------------------------------------------------------------------------------- */
+/* ---- optimizer ------------------------------------------------------------------------------- */
 
 enum { SQ_SUM, SQ_X };
 
@@ -393,9 +410,14 @@ static void adamw_call(struct stream *s, const struct op_case *c, const struct t
         int64_t begin = i ? first : 0, n = i ? rows - first : first;
         struct adamw_options options = c->adamw;
         if (i) options.weight_decay = 0.2f;
-        parts[i] = (struct adamw_part){options, tensor_rows(t[ADAM_PARAMETER], begin, n), tensor_rows(t[ADAM_GRADIENT], begin, n),
-                                       tensor_rows(t[ADAM_M], begin, n), tensor_rows(t[ADAM_V], begin, n),
-                                       tensor_rows(t[ADAM_STEPS], i, 1),    t[ADAM_RNG],                          (uint32_t)(7 + i)};
+        parts[i] = (struct adamw_part){options,
+                                       tensor_rows(t[ADAM_PARAMETER], begin, n),
+                                       tensor_rows(t[ADAM_GRADIENT], begin, n),
+                                       tensor_rows(t[ADAM_M], begin, n),
+                                       tensor_rows(t[ADAM_V], begin, n),
+                                       tensor_rows(t[ADAM_STEPS], i, 1),
+                                       t[ADAM_RNG],
+                                       (uint32_t)(7 + i)};
     }
     s->ops->adamw(s, parts, 2);
 }
@@ -405,8 +427,10 @@ static void make_adamw(struct op_case *c) {
     any_shape(c, &rows, &cols);
     c->adamw = (struct adamw_options){0.9f, 0.95f, 1e-8f, op_case_coin(c) ? 0.1f : 0};
     c->forward = adamw_call;
-    static const enum dtype kept[][3] = {{DTYPE_F32, DTYPE_F32, DTYPE_F32}, {DTYPE_F32, DTYPE_BF16, DTYPE_BF16},
-                                         {DTYPE_BF16, DTYPE_BF16, DTYPE_BF16}, {DTYPE_BF16, DTYPE_F32, DTYPE_F32}};
+    static const enum dtype kept[][3] = {{DTYPE_F32, DTYPE_F32, DTYPE_F32},
+                                         {DTYPE_F32, DTYPE_BF16, DTYPE_BF16},
+                                         {DTYPE_BF16, DTYPE_BF16, DTYPE_BF16},
+                                         {DTYPE_BF16, DTYPE_F32, DTYPE_F32}};
     const enum dtype *dtypes = kept[c->smooth ? 0 : op_case_below(c, 4)];
     bool rounded = dtypes[0] == DTYPE_BF16 || dtypes[1] == DTYPE_BF16;
     operand_numbers(c, ADAM_PARAMETER, "parameter", OPERAND_INOUT, dtypes[0], rows, cols);
@@ -423,8 +447,8 @@ static void make_adamw(struct op_case *c) {
         ref_store(steps, i, STEP_CORRECTION2, 1 / (1 - pow((double)c->adamw.beta2, step)));
         ref_store(steps, i, STEP_GRAD_SCALE, op_case_coin(c) ? 1 : 0.3);
     }
-    op_case_say(c, " [%d, %d] step %d decay %g, parameter %s, m %s, v %s", rows, cols, step, (double)c->adamw.weight_decay,
-                dtype_name(dtypes[0]), dtype_name(dtypes[1]), dtype_name(dtypes[2]));
+    op_case_say(c, " [%d, %d] step %d decay %g, parameter %s, m %s, v %s", rows, cols, step,
+                (double)c->adamw.weight_decay, dtype_name(dtypes[0]), dtype_name(dtypes[1]), dtype_name(dtypes[2]));
 }
 
 static void copy_rounded_call(struct stream *s, const struct op_case *c, const struct tensor *t) {

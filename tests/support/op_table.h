@@ -6,7 +6,7 @@
 
 struct op_maker {
     const char *op;
-    int n_cases;                    /* that a test of every option needs */
+    int n_cases;                     /* that a test of every option needs */
     void (*make)(struct op_case *c); /* fills a case that op_case_begin began */
 };
 

@@ -9,12 +9,32 @@
 static const int head_shapes[][2] = {{1, 1}, {2, 2}, {4, 2}, {6, 2}, {5, 1}, {3, 3}, {8, 4}};
 #define N_HEAD_SHAPES (int)(sizeof head_shapes / sizeof *head_shapes)
 
-enum { QKV_Q, QKV_K, QKV_V, QKV_QKV, QKV_Q_NORM, QKV_K_NORM, QKV_STATS, QKV_POSITIONS, QKV_ROPE, QKV_SLOTS, QKV_D_Q,
-       QKV_D_K, QKV_D_V, QKV_D_QKV, QKV_D_Q_NORM, QKV_D_K_NORM };
+enum {
+    QKV_Q,
+    QKV_K,
+    QKV_V,
+    QKV_QKV,
+    QKV_Q_NORM,
+    QKV_K_NORM,
+    QKV_STATS,
+    QKV_POSITIONS,
+    QKV_ROPE,
+    QKV_SLOTS,
+    QKV_D_Q,
+    QKV_D_K,
+    QKV_D_V,
+    QKV_D_QKV,
+    QKV_D_Q_NORM,
+    QKV_D_K_NORM
+};
 
 static struct qkv_tensors qkv_tensors_of(const struct tensor *t) {
-    return (struct qkv_tensors){.qkv = t[QKV_QKV], .q_norm = t[QKV_Q_NORM], .k_norm = t[QKV_K_NORM],
-                                .norm_stats = t[QKV_STATS], .positions = t[QKV_POSITIONS], .rope = t[QKV_ROPE],
+    return (struct qkv_tensors){.qkv = t[QKV_QKV],
+                                .q_norm = t[QKV_Q_NORM],
+                                .k_norm = t[QKV_K_NORM],
+                                .norm_stats = t[QKV_STATS],
+                                .positions = t[QKV_POSITIONS],
+                                .rope = t[QKV_ROPE],
                                 .slots = t[QKV_SLOTS]};
 }
 
@@ -89,13 +109,35 @@ void make_qkv(struct op_case *c) {
                 if_so(norms, stats ? " norms+stats" : " norms"), if_so(rope, " rope"), if_so(slots, " slots"));
 }
 
-enum { ATT_OUT, ATT_LSE, ATT_Q, ATT_K, ATT_V, ATT_STARTS, ATT_LENGTHS, ATT_BLOCKS, ATT_POSITIONS, ATT_RNG, ATT_D_OUT,
-       ATT_D_Q, ATT_D_K, ATT_D_V, ATT_WANTED };
+enum {
+    ATT_OUT,
+    ATT_LSE,
+    ATT_Q,
+    ATT_K,
+    ATT_V,
+    ATT_STARTS,
+    ATT_LENGTHS,
+    ATT_BLOCKS,
+    ATT_POSITIONS,
+    ATT_RNG,
+    ATT_D_OUT,
+    ATT_D_Q,
+    ATT_D_K,
+    ATT_D_V,
+    ATT_WANTED
+};
 
 static struct attention_tensors attention_tensors_of(const struct tensor *t) {
-    return (struct attention_tensors){.q = t[ATT_Q], .k = t[ATT_K], .v = t[ATT_V], .starts = t[ATT_STARTS],
-                                      .lengths = t[ATT_LENGTHS], .blocks = t[ATT_BLOCKS],
-                                      .positions = t[ATT_POSITIONS], .wanted = t[ATT_WANTED], .rng = t[ATT_RNG], .out = t[ATT_OUT],
+    return (struct attention_tensors){.q = t[ATT_Q],
+                                      .k = t[ATT_K],
+                                      .v = t[ATT_V],
+                                      .starts = t[ATT_STARTS],
+                                      .lengths = t[ATT_LENGTHS],
+                                      .blocks = t[ATT_BLOCKS],
+                                      .positions = t[ATT_POSITIONS],
+                                      .wanted = t[ATT_WANTED],
+                                      .rng = t[ATT_RNG],
+                                      .out = t[ATT_OUT],
                                       .lse = t[ATT_LSE]};
 }
 
@@ -117,9 +159,13 @@ static int make_attention_options(struct op_case *c) {
     int n_sequences = 1 + op_case_below(c, 4), d = dims[op_case_below(c, c->smooth ? 3 : 7)];
     int window = windows[op_case_below(c, c->smooth ? 4 : 6)];
     float sharper = c->smooth || op_case_coin(c) ? 1 : 3;
-    c->attention = (struct attention_options){.n_heads = heads[0], .n_kv_heads = heads[1], .head_dim = d,
-                                              .scale = sharper / sqrtf((float)d), .window = window,
-                                              .n_sequences = n_sequences, .max_length = 1};
+    c->attention = (struct attention_options){.n_heads = heads[0],
+                                              .n_kv_heads = heads[1],
+                                              .head_dim = d,
+                                              .scale = sharper / sqrtf((float)d),
+                                              .window = window,
+                                              .n_sequences = n_sequences,
+                                              .max_length = 1};
     c->forward = attention_call;
     op_case_say(c, " H=%d G=%d d=%d window=%d scale=%g", heads[0], heads[1], d, window, (double)c->attention.scale);
     return n_sequences;

@@ -1,5 +1,5 @@
-/* published_runs.h - the published runs of tests/plan/published.tsv, predicted; and the fit of the planner's constants.
- */
+/* published_runs.h - the published runs of tests/plan/published.tsv, predicted; and the fit of
+ * the planner's constants. */
 #ifndef TALC_TESTS_SUPPORT_PUBLISHED_RUNS_H
 #define TALC_TESTS_SUPPORT_PUBLISHED_RUNS_H
 

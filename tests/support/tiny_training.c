@@ -26,9 +26,12 @@ void tiny_training_open_as(struct tiny_training *t, int threads, const struct tr
     memset(t, 0, sizeof *t);
     t->rng = rng_make(3, 3);
     t->pool = thread_pool_open(threads, &err);
-    if (!stream_open(&t->stream, "cpu", t->pool, &err) || !model_open(&t->model, &arch, &t->stream, &(struct model_options){.gradients = true, .weights = options->weights}, &err) ||
+    if (!stream_open(&t->stream, "cpu", t->pool, &err) ||
+        !model_open(&t->model, &arch, &t->stream,
+                    &(struct model_options){.gradients = true, .weights = options->weights}, &err) ||
         !model_initialize(&t->model, recipe_for(&arch, NULL).init, 5, &err) ||
-        !trainer_open(&t->trainer, &t->model, options, &err) || !row_batch_open(&t->batch, TINY_ROWS, TINY_CONTEXT, &err))
+        !trainer_open(&t->trainer, &t->model, options, &err) ||
+        !row_batch_open(&t->batch, TINY_ROWS, TINY_CONTEXT, &err))
         fail_msg("%s", err.message);
 }
 
@@ -74,7 +77,8 @@ double tiny_training_run(struct tiny_training *t, int steps) {
     for (int i = 0; i < steps; i++) {
         tiny_training_accumulate(t);
         if (!trainer_update(&t->trainer, 1, &report, &err)) fail_msg("%s", err.message);
-        if (t->trainer.updates == 1) assert_true(fabs(report.loss - log(TINY_VOCAB)) < 0.02); /* the head begins near zero */
+        if (t->trainer.updates == 1)
+            assert_true(fabs(report.loss - log(TINY_VOCAB)) < 0.02); /* the head begins near zero */
     }
     return report.loss;
 }

@@ -1,5 +1,5 @@
-/* tokenizer_case.h - what tests of tokenizers and their files share: a folder for files, opening what was put there, and
- * comparisons that say what differs. */
+/* tokenizer_case.h - what tests of tokenizers and their files share: a folder for files, opening what was put there,
+ * and comparisons that say what differs. */
 #ifndef TALC_TESTS_SUPPORT_TOKENIZER_CASE_H
 #define TALC_TESTS_SUPPORT_TOKENIZER_CASE_H
 

@@ -102,7 +102,7 @@ static void abstention_names_the_thing(void **state) {
            TEXTS("I do not know.", "I do not know Qarxon.", "Qarx lives in Brun.", ""));
 }
 
-/* ---- code -------------------------------------------------------------------------------------------------------- */
+/* ---- code ------------------------------------------------------------------------------------ */
 
 #define CODE_LINE                                                                                                      \
     TEST_LINE("code", "",                                                                                              \
@@ -188,7 +188,7 @@ static void a_runner_that_fails_is_an_error(void **state) {
     checker_free(&checker);
 }
 
-/* ---- loading ----------------------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static void malformed_tests_are_refused(void **state) {
     (void)state;
@@ -222,7 +222,7 @@ static void malformed_tests_are_refused(void **state) {
     }
 }
 
-/* ---- scores ------------------------------------------------------------------------------------------------------ */
+/* ---- scores ---------------------------------------------------------------------------------- */
 
 static void wilson_gives_known_values(void **state) {
     (void)state;
@@ -263,7 +263,7 @@ static void scores_count_by_skill_and_count_false_refusals(void **state) {
     checker_free(&checker);
 }
 
-/* ---- free text --------------------------------------------------------------------------------------------------- */
+/* ---- free text ------------------------------------------------------------------------------- */
 
 static void unknown_words_and_repetitions_are_seen(void **state) {
     (void)state;
@@ -291,7 +291,7 @@ static void unknown_words_and_repetitions_are_seen(void **state) {
     word_set_close(v);
 }
 
-/* ---- BM25 -------------------------------------------------------------------------------------------------------- */
+/* ---- BM25 ------------------------------------------------------------------------------------ */
 
 static struct bm25 *index_of(const char *const *texts) {
     struct bm25 *index = bm25_open(NULL);

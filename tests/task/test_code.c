@@ -55,10 +55,11 @@ static struct checker item_of(const char *language, const char *tests) {
     struct talc_error err = {0};
     int descriptor = mkstemp(path);
     assert_true(descriptor >= 0);
-    dprintf(descriptor,
-            "{\"skill\":\"code\",\"messages\":[{\"role\":\"user\",\"content\":\"?\"}],\"answer\":\"\",\"check\":{\"type\":"
-            "\"code\",\"language\":\"%s\",\"function\":\"twice\",\"tests\":\"%s\",\"output\":\"14\\n86\\n\"}}\n",
-            language, tests);
+    dprintf(
+        descriptor,
+        "{\"skill\":\"code\",\"messages\":[{\"role\":\"user\",\"content\":\"?\"}],\"answer\":\"\",\"check\":{\"type\":"
+        "\"code\",\"language\":\"%s\",\"function\":\"twice\",\"tests\":\"%s\",\"output\":\"14\\n86\\n\"}}\n",
+        language, tests);
     close(descriptor);
     if (!checker_load(&checker, path, NULL, &err)) fail_msg("%s", err.message);
     unlink(path);
@@ -82,13 +83,17 @@ static void c_that_gives_no_results_is_wrong(void **state) {
         "int twice(int x) { return x; }",
         "int twice(int x) { int y = 2 * x; }", /* on many machines y is where a result would be */
         "#define if(...) if (0)\nint twice(int x) { return x; }",
-        "#define main other\nint twice(int x) { return x; }\n#undef main\nint main(void) { return 0; }\n#define main other",
+        "#define main other\nint twice(int x) { return x; }\n#undef main\nint main(void) { return 0; }\n#define main "
+        "other",
         "#define return (void)\nint twice(int x) { return x; }",
         "#include <stdlib.h>\n__attribute__((constructor)) int twice(int x) { exit(0); return x; }",
-        "#include <stdio.h>\nint twice(int x) { FILE *f = fopen(\"t.c\", \"r\"); int c; while ((c = getc(f)) != EOF) putchar(c); return "
+        "#include <stdio.h>\nint twice(int x) { FILE *f = fopen(\"t.c\", \"r\"); int c; while ((c = getc(f)) != EOF) "
+        "putchar(c); return "
         "x; }",
     };
-    expect_first("c", "int printf(const char *, ...);\\nint main(void) { printf(\\\"%d\\\\n%d\\\\n\\\", twice(7), twice(43)); return 0; }\\n",
+    expect_first("c",
+                 "int printf(const char *, ...);\\nint main(void) { printf(\\\"%d\\\\n%d\\\\n\\\", twice(7), "
+                 "twice(43)); return 0; }\\n",
                  answers, sizeof answers / sizeof *answers);
 }
 

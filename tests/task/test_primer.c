@@ -90,7 +90,7 @@ static void another_seed_gives_another_world(void **state) {
     assert_true(folder_remove(other.path, NULL));
 }
 
-/* ---- the audit --------------------------------------------------------------------------------------------------- */
+/* ---- the audit ------------------------------------------------------------------------------- */
 
 static struct primer_audit audit_of(const struct folder *f) {
     struct talc_error err = {0};
@@ -225,7 +225,7 @@ static void an_audit_of_nothing_fails(void **state) {
     assert_non_null(strstr(err.message, "world.jsonl"));
 }
 
-/* ---- what is taught ---------------------------------------------------------------------------------------------- */
+/* ---- what is taught -------------------------------------------------------------------------- */
 
 static void every_fact_is_asked_for_often_enough(void **state) {
     const struct folder *f = *state;
@@ -316,7 +316,7 @@ static void options_out_of_range_are_refused(void **state) {
     assert_false(folder_exists("/tmp/talc-test-primer-never"));
 }
 
-/* ---- phrases, prose ---------------------------------------------------------------------------------------------- */
+/* ---- phrases, prose -------------------------------------------------------------------------- */
 
 static void a_fifth_of_the_phrases_is_held_out(void **state) {
     (void)state;

@@ -35,11 +35,13 @@ static struct sandbox_result run_c(const char *body, double seconds) {
         "#define _GNU_SOURCE\n#include <errno.h>\n#include <fcntl.h>\n#include <sched.h>\n#include <signal.h>\n"
         "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <sys/ioctl.h>\n#include <sys/mount.h>\n"
         "#include <sys/ptrace.h>\n#include <sys/socket.h>\n#include <sys/stat.h>\n#include <sys/syscall.h>\n"
-        "#include <sys/wait.h>\n#include <linux/capability.h>\n#include <netinet/in.h>\n#include <sys/prctl.h>\n#include <sys/resource.h>\n#include "
+        "#include <sys/wait.h>\n#include <linux/capability.h>\n#include <netinet/in.h>\n#include "
+        "<sys/prctl.h>\n#include <sys/resource.h>\n#include "
         "<sys/mman.h>\n"
         "#include <time.h>\n#include <unistd.h>\nint main(void) { %s }\n",
         body);
-    return run_text("h.c", program, (const char *const[]){"/bin/sh", "-c", "cc -w -o h h.c && exec ./h", NULL}, seconds);
+    return run_text("h.c", program, (const char *const[]){"/bin/sh", "-c", "cc -w -o h h.c && exec ./h", NULL},
+                    seconds);
 }
 
 static void benign_programs_run(void **state) {
@@ -111,12 +113,14 @@ static const char *const hostile[] = {
     "struct sched_param p = {1}; return sched_setscheduler(0, SCHED_FIFO, &p) != 0 && nice(-5) == -1;",
     "int n = 0; timer_t t; while (n < 100000 && timer_create(CLOCK_REALTIME, 0, &t) == 0) n++; return n < 1000;",
     "int n = 0, p[2]; while (n < 100000 && pipe(p) == 0) { fcntl(p[1], F_SETPIPE_SZ, 1 << 20); n++; } return n < 100;",
-    "char *p = mmap(0, 400 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); if (p == MAP_FAILED) return 1;"
+    "char *p = mmap(0, 400 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); if (p == MAP_FAILED) "
+    "return 1;"
     " for (int i = 0; i < 3; i++) if (fork() == 0) { memset(p, 1, 400 << 20); pause(); } sleep(7); return 0;",
     /* pages that are shared stay where they are when they are unmapped, and are nobody's then */
     "for (int i = 0; i < 8; i++) { char *p = mmap(0, 128 << 20, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);"
     " if (p == MAP_FAILED) return 1; memset(p, 1, 128 << 20); munmap(p + 4096, (128 << 20) - 4096); } return 0;",
-    "int z = open(\"/dev/zero\", O_RDWR); for (int i = 0; i < 8; i++) { char *p = mmap(0, 128 << 20, 3, MAP_SHARED, z, 0);"
+    "int z = open(\"/dev/zero\", O_RDWR); for (int i = 0; i < 8; i++) { char *p = mmap(0, 128 << 20, 3, MAP_SHARED, z, "
+    "0);"
     " if (p == MAP_FAILED) return 1; memset(p, 1, 128 << 20); madvise(p, 128 << 20, MADV_DONTNEED); } return 0;",
     "for (int i = 0; i < 8; i++) { char *p = mmap(0, 128 << 20, 3, MAP_SHARED_VALIDATE | MAP_ANONYMOUS, -1, 0);"
     " if (p == MAP_FAILED) return 1; memset(p, 1, 128 << 20); madvise(p, 128 << 20, MADV_DONTNEED); } return 0;",
@@ -177,7 +181,8 @@ static void hostile_programs_do_not_get_through(void **state) {
     assert_string_not_equal(host, "evil");
 }
 
-/* The 32-bit door into the kernel and that of x32 have other numbers, which the list does not know: they end the program. */
+/* The 32-bit door into the kernel and that of x32 have other numbers, which the list does not know: they end the
+ * program. */
 static void calls_of_another_architecture_end_the_program(void **state) {
     (void)state;
 #ifdef __x86_64__

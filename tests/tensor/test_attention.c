@@ -29,8 +29,15 @@ struct piece {
 enum { OUT, LSE, Q, K, V, STARTS, LENGTHS, BLOCKS, POSITIONS };
 
 static void call(struct stream *s, const struct op_case *c, const struct tensor *t) {
-    struct attention_tensors tensors = {.q = t[Q], .k = t[K], .v = t[V], .starts = t[STARTS], .lengths = t[LENGTHS],
-                                        .blocks = t[BLOCKS], .positions = t[POSITIONS], .out = t[OUT], .lse = t[LSE]};
+    struct attention_tensors tensors = {.q = t[Q],
+                                        .k = t[K],
+                                        .v = t[V],
+                                        .starts = t[STARTS],
+                                        .lengths = t[LENGTHS],
+                                        .blocks = t[BLOCKS],
+                                        .positions = t[POSITIONS],
+                                        .out = t[OUT],
+                                        .lse = t[LSE]};
     s->ops->attention_forward(s, &c->attention, &tensors);
 }
 
@@ -63,21 +70,26 @@ static int fill_batch(struct op_case *c, const struct scene *x, const struct pie
     for (int i = 0; i < n_pieces; i++)
         for (int j = 0; j < pieces[i].n_rows; j++) positions[starts[i] + j] = lengths[i] - pieces[i].n_rows + j;
     c->forward = call;
-    c->attention = (struct attention_options){.n_heads = x->n_heads, .n_kv_heads = x->n_kv_heads,
-                                              .head_dim = x->head_dim, .scale = 1 / sqrtf((float)x->head_dim),
-                                              .window = x->window, .n_sequences = n_pieces, .max_length = longest,
+    c->attention = (struct attention_options){.n_heads = x->n_heads,
+                                              .n_kv_heads = x->n_kv_heads,
+                                              .head_dim = x->head_dim,
+                                              .scale = 1 / sqrtf((float)x->head_dim),
+                                              .window = x->window,
+                                              .n_sequences = n_pieces,
+                                              .max_length = longest,
                                               .block_tokens = x->block_tokens};
     return n;
 }
 
 /* What no token has been written to may hold anything. */
-static void spoil_unused(struct op_case *c, const struct scene *x, const struct piece *pieces, int n_pieces, struct tensor k,
-                         struct tensor v) {
+static void spoil_unused(struct op_case *c, const struct scene *x, const struct piece *pieces, int n_pieces,
+                         struct tensor k, struct tensor v) {
     const struct tensor *table = &c->operands[BLOCKS].view;
     const int32_t *blocks = table->data;
     for (int i = 0; i < n_pieces; i++)
         for (int64_t j = pieces[i].length; j < table->cols * x->block_tokens; j++) {
-            int64_t slot = (int64_t)blocks[i * table->cols + j / x->block_tokens] * x->block_tokens + j % x->block_tokens;
+            int64_t slot =
+                (int64_t)blocks[i * table->cols + j / x->block_tokens] * x->block_tokens + j % x->block_tokens;
             for (int64_t d = 0; d < k.cols; d++) {
                 ref_store(k, slot, d, NAN);
                 ref_store(v, slot, d, NAN);
@@ -102,8 +114,7 @@ static void make_batch(struct op_case *c, const struct scene *x, const struct pi
         copy_row(q, starts[ours] + i, x->q, pieces[ours].length - pieces[ours].n_rows + i);
     for (int j = 0; j < pieces[ours].length; j++) {
         int64_t slot = starts[ours] + j;
-        if (table)
-            slot = (int64_t)blocks[ours * width + j / x->block_tokens] * x->block_tokens + j % x->block_tokens;
+        if (table) slot = (int64_t)blocks[ours * width + j / x->block_tokens] * x->block_tokens + j % x->block_tokens;
         copy_row(k, slot, x->k, j);
         copy_row(v, slot, x->v, j);
     }

@@ -108,7 +108,7 @@ static void a_token_alone_has_the_bits_it_has_in_a_batch(void **state) {
     assert_int_equal(walk(*state, token_alone_agrees), 0);
 }
 
-/* ---- what the table does not say --------------------------------------------------------------------------------- */
+/* ---- what the table does not say ------------------------------------------------------------- */
 
 /* Rounding its operands to bf16 changes a product by up to 2^-8; over a sum of k products of either sign that is under
  * 1e-2 of the largest result (or of sqrt(k), where all happen to be small), and more than fp32 would leave. */
@@ -139,11 +139,13 @@ static void bf16_products_are_near_fp32_and_not_fp32(void **state) {
     }
 }
 
-static void put(const struct operand *x, int64_t row, int64_t col, double value) { ref_store(x->view, row, col, value); }
+static void put(const struct operand *x, int64_t row, int64_t col, double value) {
+    ref_store(x->view, row, col, value);
+}
 
-/* Against the reference on the same rounded operands: only the order of the sum may differ. The tolerance is the table's, 1e-5 of the
- * largest result (or of sqrt(k) / 10); for k = 1030, where that is some 4 sqrt(k), 2e-6 of the sum of |a| |b|, which is 0.64 k.
- * Infinities and NaN are where the reference has them: whoever trains looks for those. */
+/* Against the reference on the same rounded operands: only the order of the sum may differ. The tolerance is the
+ * table's, 1e-5 of the largest result (or of sqrt(k) / 10); for k = 1030, where that is some 4 sqrt(k), 2e-6 of the sum
+ * of |a| |b|, which is 0.64 k. Infinities and NaN are where the reference has them: whoever trains looks for those. */
 static void bf16_products_match_the_reference_at_odd_shapes(void **state) {
     struct op_devices *d = *state;
     const struct op_maker *maker = op_makers;

@@ -25,8 +25,8 @@ struct alphabet {
 };
 static const struct alphabet narrow = {{"a", "b", "c", "\xc3"}};
 /* bytes of U+4E38, U+4E39, U+4E78 and U+4E79; or the first two as a whole */
-static const struct alphabet wide[] = {[BPE_BYTES] = {{"\xe4", "\xb8", "\xb9", "a"}},
-                                       [BPE_CHARACTERS] = {{"\xe4\xb8\xb8", "\xe4\xb8\xb9", "a", "b"}}};
+static const struct alphabet wide[] = {
+    [BPE_BYTES] = {{"\xe4", "\xb8", "\xb9", "a"}}, [BPE_CHARACTERS] = {{"\xe4\xb8\xb8", "\xe4\xb8\xb9", "a", "b"}}};
 
 /* A vocabulary over a few letters, with merges in no sensible order. */
 static void random_bpe(struct rng *rng, struct vocabulary *v, struct bpe *bpe, enum bpe_symbols symbols,
@@ -139,8 +139,8 @@ static void check_words(struct rng *rng, enum bpe_symbols symbols) {
         size_t count = random_ends(rng, text, n, ends), first = rng_below(rng, count);
         size_t begin = first ? ends[first - 1] : 0;
         for (size_t i = first, at = begin; i < count; at = ends[i++]) {
-            assert_true(bpe_encode_word(&bpe, &v, &scratch, NULL, text + at, ends[i] - at, apart + n_apart, &n_new,
-                                        NULL));
+            assert_true(
+                bpe_encode_word(&bpe, &v, &scratch, NULL, text + at, ends[i] - at, apart + n_apart, &n_new, NULL));
             n_apart += n_new;
         }
         assert_true(bpe_encode_words(&bpe, &v, &scratch, NULL, text, begin, ends + first, count - first, together,
@@ -226,8 +226,7 @@ static void whole_words_are_looked_up_where_merges_do_not_lead_to_them(void **st
 static void parts_give_what_the_whole_gives(void **state) {
     (void)state;
     struct rng rng = rng_make(3, 0);
-    for (int round = 0; round < 400; round++)
-        check_parts(&rng, &narrow, false, round % 2 ? BPE_BYTES : BPE_CHARACTERS);
+    for (int round = 0; round < 400; round++) check_parts(&rng, &narrow, false, round % 2 ? BPE_BYTES : BPE_CHARACTERS);
 }
 
 /* Any two neighbours whose text is a token merge; only the pairs that can come up are kept. */
@@ -256,7 +255,8 @@ static void implied_merges_are_all_that_are_needed(void **state) {
             const struct vocabulary_token *token = vocabulary_token(&v, order[i]);
             const char *bytes = vocabulary_bytes(&v, token);
             for (uint32_t cut = 1; cut < token->n_bytes; cut++) {
-                int32_t left = vocabulary_find(&v, bytes, cut), right = vocabulary_find(&v, bytes + cut, token->n_bytes - cut);
+                int32_t left = vocabulary_find(&v, bytes, cut),
+                        right = vocabulary_find(&v, bytes + cut, token->n_bytes - cut);
                 if (left >= 0 && right >= 0) bpe_add_merge(&full, (struct bpe_merge){left, right, order[i], ranks[i]});
             }
         }
@@ -281,7 +281,7 @@ static void implied_merges_are_all_that_are_needed(void **state) {
     }
 }
 
-/* ==== worst cases ================================================================================ */
+/* ==== worst cases ============================================================================= */
 
 static double cpu_seconds(void) {
     struct timespec t;
@@ -328,13 +328,14 @@ static void long_words_take_no_longer_than_ordinary_text(void **state) {
     (void)state;
     static const struct {
         const char *name, *piece;
-    } cases[] = {{"one letter", "a"},
-                 {"spaces", " "},
-                 {"exclamation marks", "!"},
-                 {"one Chinese character", "\xe4\xb8\xad"},
-                 {"an emoji chain", "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7\xe2\x80\x8d"},
-                 {"combining marks", "\xcc\x81"},
-                 {"marks out of order", "\xcc\x81\xcc\xa3"}};
+    } cases[] = {
+        {"one letter", "a"},
+        {"spaces", " "},
+        {"exclamation marks", "!"},
+        {"one Chinese character", "\xe4\xb8\xad"},
+        {"an emoji chain", "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7\xe2\x80\x8d"},
+        {"combining marks", "\xcc\x81"},
+        {"marks out of order", "\xcc\x81\xcc\xa3"}};
     const char *path = TEST_DIR "/golden/tokenizer/qwen2.json";
     struct buffer text = {0};
     size_t n_ids;

@@ -1,4 +1,5 @@
-/* Scanners against PCRE2 on random and hostile text, broken UTF-8 included; chains of cuts and what becomes of matches. */
+/* Scanners against PCRE2 on random and hostile text, broken UTF-8 included; chains of cuts and what
+ * becomes of matches. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,20 +22,21 @@
 static int32_t random_character(struct rng *rng) {
     static const struct {
         int32_t first, last;
-    } ranges[] = {{0x20, 0x7e},     {0x20, 0x7e},     {'a', 'z'},       {'A', 'Z'},       {'0', '9'},
-                  {0, 0x1f},        {0x7f, 0xa0},     {0xa1, 0x17f},    {0x1c4, 0x1cc},   {0x2b0, 0x2ff},
-                  {0x300, 0x36f},   {0x391, 0x3a1},   {0x400, 0x45f},   {0x5d0, 0x5ea},   {0x610, 0x669},
-                  {0x905, 0x939},   {0xe01, 0xe3a},   {0x1100, 0x11f9}, {0x2000, 0x2064}, {0x2150, 0x2182},
-                  {0x2190, 0x21ff}, {0x2460, 0x24ff}, {0x3000, 0x303f}, {0x3041, 0x3096}, {0x4e00, 0x9fa5},
-                  {0xac00, 0xd7a3}, {0xfe00, 0xfe0f}, {0xff01, 0xffee}, {0x1d400, 0x1d454}, {0x1f300, 0x1f5ff},
+    } ranges[] = {{0x20, 0x7e},       {0x20, 0x7e},       {'a', 'z'},          {'A', 'Z'},         {'0', '9'},
+                  {0, 0x1f},          {0x7f, 0xa0},       {0xa1, 0x17f},       {0x1c4, 0x1cc},     {0x2b0, 0x2ff},
+                  {0x300, 0x36f},     {0x391, 0x3a1},     {0x400, 0x45f},      {0x5d0, 0x5ea},     {0x610, 0x669},
+                  {0x905, 0x939},     {0xe01, 0xe3a},     {0x1100, 0x11f9},    {0x2000, 0x2064},   {0x2150, 0x2182},
+                  {0x2190, 0x21ff},   {0x2460, 0x24ff},   {0x3000, 0x303f},    {0x3041, 0x3096},   {0x4e00, 0x9fa5},
+                  {0xac00, 0xd7a3},   {0xfe00, 0xfe0f},   {0xff01, 0xffee},    {0x1d400, 0x1d454}, {0x1f300, 0x1f5ff},
                   {0x20000, 0x20100}, {0xe0100, 0xe01ef}, {0x10fffe, 0x10ffff}};
     size_t i = rng_below(rng, sizeof ranges / sizeof *ranges);
     return ranges[i].first + (int32_t)rng_below(rng, (uint64_t)(ranges[i].last - ranges[i].first + 1));
 }
 
 static void random_text(struct rng *rng, struct buffer *text) {
-    static const char *const pieces[] = {"'s", "'S", "'ll", "'Re", "'\xc5\xbf", "\r\n", "\n", "  ", "\t", " ", "/", "123",
-                                         "\xff", "\xc3", "\xed\xa0\x80", "\xf4\x90\x80\x80", "Ab", "aB", "ABc", "\xcc\x81"};
+    static const char *const pieces[] = {
+        "'s",  "'S",   "'ll",  "'Re",          "'\xc5\xbf",        "\r\n", "\n", "  ",  "\t",      " ", "/",
+        "123", "\xff", "\xc3", "\xed\xa0\x80", "\xf4\x90\x80\x80", "Ab",   "aB", "ABc", "\xcc\x81"};
     buffer_clear(text);
     for (uint64_t i = rng_below(rng, 24); i-- > 0;) {
         if (rng_below(rng, 3) == 0) {
@@ -85,9 +87,10 @@ static void scanners_cut_as_pcre2_does(void **state) {
                 size_t gap = skip_to_word(p, text.data + at, text.length - at);
                 size_t length = pretokenize_next(p, text.data + at + gap, text.length - at - gap);
                 if (at + gap != begin || begin + length != end)
-                    fail_msg("%s, round %d, byte %zu: a word at %zu of %zu bytes; PCRE2 has %zu of %zu (the text goes on "
-                             "with \"%.24s\")",
-                             pretokenizer_name(p), round, at, at + gap, length, begin, end - begin, text.data + at);
+                    fail_msg(
+                        "%s, round %d, byte %zu: a word at %zu of %zu bytes; PCRE2 has %zu of %zu (the text goes on "
+                        "with \"%.24s\")",
+                        pretokenizer_name(p), round, at, at + gap, length, begin, end - begin, text.data + at);
             }
         }
         regex_matcher_close(matcher);
@@ -102,11 +105,11 @@ static void regular_expressions_are_read_as_oniguruma_reads_them(void **state) {
     static const struct {
         const char *pattern, *text, *match;
     } cases[] = {
-        {"\\w+", "!a\xcc\x81_1!", "a\xcc\x81_1"},         /* marks are parts of words */
+        {"\\w+", "!a\xcc\x81_1!", "a\xcc\x81_1"}, /* marks are parts of words */
         {"[^\\w]+", "ab\xcc\x81-+c", "-+"},
         {"\\W+", "a\xcc\x81-+c", "-+"},
         {"\\p{Katakana}+", "\xef\xbd\xb0\xe3\x82\xab", "\xe3\x82\xab"}, /* U+FF70 is shared, and no Katakana */
-        {"b$", "ab\nc", "b"},                              /* $ ends every line */
+        {"b$", "ab\nc", "b"},                                           /* $ ends every line */
         {"\\p{^L}+", "ab12c", "12"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -165,12 +168,9 @@ static void matches_are_kept_dropped_or_joined(void **state) {
         bool invert;
         const char *expected;
     } cases[] = {
-        {SPLIT_ISOLATED, false, "-|-|a|-|b"},
-        {SPLIT_REMOVED, false, "a|b"},
-        {SPLIT_CONTIGUOUS, false, "--|a|-|b"},
-        {SPLIT_MERGED_WITH_PREVIOUS, false, "-|-|a-|b"},
-        {SPLIT_MERGED_WITH_NEXT, false, "-|-a|-b"},
-        {SPLIT_REMOVED, true, "-|-|-"},
+        {SPLIT_ISOLATED, false, "-|-|a|-|b"},       {SPLIT_REMOVED, false, "a|b"},
+        {SPLIT_CONTIGUOUS, false, "--|a|-|b"},      {SPLIT_MERGED_WITH_PREVIOUS, false, "-|-|a-|b"},
+        {SPLIT_MERGED_WITH_NEXT, false, "-|-a|-b"}, {SPLIT_REMOVED, true, "-|-|-"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct split split = {0};
@@ -190,7 +190,8 @@ static void steps_cut_what_the_one_before_left(void **state) {
     split_add(&split, (struct split_step){.kind = SPLIT_CLASS, .classes = UNICODE_NUMBER, .max_run = 3}, NULL);
     split_add(&split, (struct split_step){.kind = SPLIT_CJK}, NULL);
     split_add(&split, (struct split_step){.kind = SPLIT_SCANNER, .scanner = PRETOKENIZER_DEEPSEEK}, NULL);
-    assert_words(&split, "abc 12345\xe4\xb8\xad\xe6\x96\x87x\x01\x02 y", "abc| |123|45|\xe4\xb8\xad\xe6\x96\x87|x|\x01\x02| y");
+    assert_words(&split, "abc 12345\xe4\xb8\xad\xe6\x96\x87x\x01\x02 y",
+                 "abc| |123|45|\xe4\xb8\xad\xe6\x96\x87|x|\x01\x02| y");
     assert_true(split_cuts_anywhere(&split));
     split_free(&split);
     struct split_step text = {.kind = SPLIT_TEXT};

@@ -217,8 +217,8 @@ static void characters_have_their_classes(void **state) {
 /* Ideographs are measured many at a time, others one by one. */
 static void runs_of_ideographs_end_where_the_first_other_character_is(void **state) {
     (void)state;
-    static const char *const others[] = {"\xe4\xb7\xbf", "\xea\x80\x80", "\xe4\xb8", "\xe5", "\xb8", "\xe3\x81\x82",
-                                         "a", "\xe4\xb8 "};
+    static const char *const others[] = {"\xe4\xb7\xbf", "\xea\x80\x80", "\xe4\xb8", "\xe5",
+                                         "\xb8",         "\xe3\x81\x82", "a",        "\xe4\xb8 "};
     struct rng rng = rng_make(8, 0);
     for (int32_t codepoint = 0x4e00; codepoint <= 0x9fff; codepoint++)
         assert_int_equal(unicode_class(codepoint), SCAN_IDEOGRAPH);
@@ -254,9 +254,30 @@ static void assert_same_words(enum pretokenizer p, const char *text, size_t n, s
 
 static void the_last_cut_changes_no_word(void **state) {
     (void)state;
-    static const char *const parts[] = {
-        " ", "\n", " ", "a", "b", "Z", "'", "s", "/", ".", "7", "\r", "\t", "  ", "\xcc\x81", "\xe4\xb8\xad",
-        "\xe3\x80\x82", "\xe3\x80\x80", "\xc2\xa0", "\xff", "\xc3\xa9", "\xe4", "+", "\xf0\x9f\x98\x80"};
+    static const char *const parts[] = {" ",
+                                        "\n",
+                                        " ",
+                                        "a",
+                                        "b",
+                                        "Z",
+                                        "'",
+                                        "s",
+                                        "/",
+                                        ".",
+                                        "7",
+                                        "\r",
+                                        "\t",
+                                        "  ",
+                                        "\xcc\x81",
+                                        "\xe4\xb8\xad",
+                                        "\xe3\x80\x82",
+                                        "\xe3\x80\x80",
+                                        "\xc2\xa0",
+                                        "\xff",
+                                        "\xc3\xa9",
+                                        "\xe4",
+                                        "+",
+                                        "\xf0\x9f\x98\x80"};
     struct rng rng = rng_make(11, 0);
     int n_before_space = 0, n_behind_line = 0, n_before_sign = 0;
     for (int round = 0; round < 40000; round++) {

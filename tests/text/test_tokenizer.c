@@ -268,26 +268,6 @@ static void threads_give_the_same_ids(void **state) {
     tokenizer_free(tok);
 }
 
-/* U+1D15E becomes two characters in normal form: more ids than bytes. */
-static void threads_give_the_same_ids_where_text_grows(void **state) {
-    (void)state;
-    struct tokenizer *tok = load(GOLDEN "qwen2.json");
-    struct thread_pool *pool = thread_pool_open(2, NULL);
-    struct buffer text = {0};
-    struct token_list alone = {0}, together = {0};
-    while (text.length < 1000000) buffer_append_text(&text, "\xf0\x9d\x85\x9e\xf0\x9d\x85\x9e ");
-    encode(tok, text.data, text.length, false, &alone);
-    assert_true(alone.count > text.length);
-    assert_true(tokenizer_encode_parallel(tok, pool, text.data, text.length, false, &together, NULL));
-    assert_int_equal(together.count, alone.count);
-    assert_memory_equal(together.ids, alone.ids, alone.count * sizeof *alone.ids);
-    token_list_free(&alone);
-    token_list_free(&together);
-    buffer_free(&text);
-    thread_pool_close(pool);
-    tokenizer_free(tok);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_those_of_hugging_face_gpt2_pattern),
@@ -301,7 +281,6 @@ int main(void) {
         cmocka_unit_test(several_threads_may_encode_at_once),
         cmocka_unit_test(an_unknown_character_is_named_and_nothing_is_appended),
         cmocka_unit_test(threads_give_the_same_ids),
-        cmocka_unit_test(threads_give_the_same_ids_where_text_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/rng.h"
+#include "base/thread_pool.h"
 #include "file/atomic.h"
 #include "file/json.h"
 #include "support/tokenizer_case.h"
@@ -34,7 +35,8 @@ static struct tokenizer *train(bool characters, const char *text) {
 static void what_is_saved_comes_back(void **state) {
     (void)state;
     struct tokenizer *made[] = {train(false, "a theory of the thing"), train(true, "\"quotes\" \\ and \t caf\xc3\xa9"),
-                                load_tokenizer(TOKENIZER_GOLDEN "gpt2.json"), load_tokenizer(TOKENIZER_GOLDEN "qwen2.json")};
+                                load_tokenizer(TOKENIZER_GOLDEN "gpt2.json"),
+                                load_tokenizer(TOKENIZER_GOLDEN "qwen2.json")};
     for (size_t i = 0; i < 4; i++) {
         struct talc_error err = {0};
         if (!tokenizer_save_folder(made[i], case_folder(), "{{ messages }}", &err)) fail_msg("%s", err.message);
@@ -306,6 +308,29 @@ static void nfc_is_applied_or_refused(void **state) {
 #endif
 }
 
+#ifdef HAVE_UTF8PROC
+/* U+1D15E is two characters in normal form: more ids than bytes of text. */
+static void threads_give_the_same_ids_where_text_grows(void **state) {
+    (void)state;
+    const char *vocab = "\"\u00f0\":0,\"\u013f\":1,\"\u0127\":2,\"\u0139\":3,\"\u00a5\":4,\"\u0120\":5";
+    struct tokenizer *tok = load_tokenizer(small("\"normalizer\":{\"type\":\"NFC\"},", "", vocab, ""));
+    struct thread_pool *pool = thread_pool_open(2, NULL);
+    struct buffer text = {0};
+    struct token_list alone = {0}, together = {0};
+    while (text.length < 1000000) buffer_append_text(&text, "\U0001d15e ");
+    assert_true(tokenizer_encode(tok, text.data, text.length, false, &alone, NULL));
+    assert_true(alone.count > text.length);
+    assert_true(tokenizer_encode_parallel(tok, pool, text.data, text.length, false, &together, NULL));
+    assert_int_equal(together.count, alone.count);
+    assert_memory_equal(together.ids, alone.ids, alone.count * sizeof *alone.ids);
+    token_list_free(&alone);
+    token_list_free(&together);
+    buffer_free(&text);
+    thread_pool_close(pool);
+    tokenizer_free(tok);
+}
+#endif
+
 static void base64_encode(const char *bytes, size_t n, struct buffer *out) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
@@ -315,7 +340,8 @@ static void base64_encode(const char *bytes, size_t n, struct buffer *out) {
     }
 }
 
-/* An added token has its bytes as they are written: two for a byte of the text here, so that its length says nothing of it. */
+/* An added token has its bytes as they are written: two for a byte of the text here, so that its length says nothing of
+ * it. */
 static void merges_may_lead_to_added_tokens(void **state) {
     (void)state;
     struct tokenizer *tok = load_tokenizer(small("\"added_tokens\":[{\"id\":2,\"content\":\"\u00c3\u00a9\"}],", "",
@@ -351,8 +377,11 @@ static const char *circular_charsmap(size_t n_replacement) {
     buffer_append(&map, bytes, sizeof bytes);
     while (n_replacement-- > 0) buffer_append_char(&map, 'x');
     buffer_append_char(&map, 0);
-    buffer_append_text(&text, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0],[\"a\",-1]]},\"pre_tokenizer\":" SPACES ",\"decoder\":" SPACES ",\"normalizer\":"
-                              "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"");
+    buffer_append_text(
+        &text,
+        "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0],[\"a\",-1]]},\"pre_tokenizer\":" SPACES
+        ",\"decoder\":" SPACES ",\"normalizer\":"
+        "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"");
     base64_encode(map.data, map.length, &text);
     buffer_append_text(&text, "\"}}");
     const char *path = put_file("tokenizer.json", text.data, text.length);
@@ -373,12 +402,13 @@ static void costs_that_grow_with_a_file_are_bounded(void **state) {
     (void)state;
     char token[5000];
     struct buffer text = {0}, base64 = {0};
-    expect_load_failure(put_file("tokenizer.json",
-                                 "{\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"u\",\"max_input_chars_per_word\":5000,"
-                                 "\"vocab\":{\"u\":0}}}",
-                                 strlen("{\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"u\",\"max_input_chars_per_word\":5000,"
-                                        "\"vocab\":{\"u\":0}}}")),
-                        "max_input_chars_per_word");
+    expect_load_failure(
+        put_file("tokenizer.json",
+                 "{\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"u\",\"max_input_chars_per_word\":5000,"
+                 "\"vocab\":{\"u\":0}}}",
+                 strlen("{\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"u\",\"max_input_chars_per_word\":5000,"
+                        "\"vocab\":{\"u\":0}}}")),
+        "max_input_chars_per_word");
     memset(token, 'a', sizeof token);
     base64_encode(token, sizeof token, &base64);
     buffer_append_text(&text, "YQ== 0\n");
@@ -460,6 +490,7 @@ int main(void) {
         IN_FOLDER(costs_that_grow_with_a_file_are_bounded),
 #ifdef HAVE_UTF8PROC
         IN_FOLDER(a_charsmap_with_a_long_replacement_is_refused),
+        IN_FOLDER(threads_give_the_same_ids_where_text_grows),
 #endif
         IN_FOLDER(tiktoken_files_imply_their_merges),
     };

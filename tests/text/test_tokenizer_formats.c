@@ -15,7 +15,7 @@
 #include "support/tokenizer_case.h"
 #include "text/pretokenize.h"
 
-/* ==== sections of tokenizer.json ================================================================= */
+/* ==== sections of tokenizer.json ============================================================== */
 
 static void compare_row(const struct tokenizer *tok, const char *name, const json_t *texts, const json_t *expected,
                         bool parse_special) {
@@ -157,7 +157,7 @@ static void unigrams_give_the_ids_of_their_makers(void **state) {
     json_decref(root);
 }
 
-/* ==== SentencePiece ============================================================================== */
+/* ==== SentencePiece =========================================================================== */
 
 #define MARK "\xe2\x96\x81"
 
@@ -260,10 +260,19 @@ static void offsets_tell_the_bytes_of_each_token(void **state) {
     buffer_free(&model);
 }
 
-/* ==== GGUF ======================================================================================= */
+/* ==== GGUF ==================================================================================== */
 
 static void byte_level_gguf(struct buffer *b, const char *pre) {
-    static const char *const tokens[] = {"a", "b", "\xc4\xa0", "1", "ab", "\xc4\xa0" "ab", "11", "<end>", "<think>"};
+    static const char *const tokens[] = {"a",
+                                         "b",
+                                         "\xc4\xa0",
+                                         "1",
+                                         "ab",
+                                         "\xc4\xa0"
+                                         "ab",
+                                         "11",
+                                         "<end>",
+                                         "<think>"};
     static const char *const merges[] = {"a b", "\xc4\xa0 ab", "1 1"};
     static const int32_t types[] = {1, 1, 1, 1, 1, 1, 1, 3, 4};
     put_header(b, 7);
@@ -467,9 +476,9 @@ static void expect_not_in_gguf(const char *tokenizer_json, const char *what) {
     tokenizer_free(tok);
 }
 
-#define BYTE_LEVEL_JSON(prefix, normalizer, added) \
-    "{\"added_tokens\":[" added "],\"normalizer\":" normalizer ",\"pre_tokenizer\":{\"type\":\"ByteLevel\"," \
-    "\"add_prefix_space\":" prefix "},\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\"," \
+#define BYTE_LEVEL_JSON(prefix, normalizer, added)                                                                     \
+    "{\"added_tokens\":[" added "],\"normalizer\":" normalizer ",\"pre_tokenizer\":{\"type\":\"ByteLevel\","           \
+    "\"add_prefix_space\":" prefix "},\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\","               \
     "\"vocab\":{\"a\":0,\"b\":1},\"merges\":[]}}"
 
 static void what_gguf_cannot_say_is_refused(void **state) {
@@ -584,11 +593,12 @@ static void absurd_numbers_in_gguf_are_refused(void **state) {
     buffer_free(&b);
 }
 
-/* ==== vocab.json and merges.txt ================================================================== */
+/* ==== vocab.json and merges.txt =============================================================== */
 
 static void vocab_and_merges_are_read(void **state) {
     (void)state;
-    const char *vocab = "{\"a\":0,\"b\":1,\"\xc4\xa0\":2,\"ab\":3,\"\xc4\xa0" "ab\":4,\"<|endoftext|>\":5}";
+    const char *vocab = "{\"a\":0,\"b\":1,\"\xc4\xa0\":2,\"ab\":3,\"\xc4\xa0"
+                        "ab\":4,\"<|endoftext|>\":5}";
     const char *merges = "#version: 0.2\na b\n\xc4\xa0 ab\n";
     put_file("vocab.json", vocab, strlen(vocab));
     put_file("merges.txt", merges, strlen(merges));

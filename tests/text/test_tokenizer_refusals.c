@@ -11,7 +11,7 @@
 
 #define N_OF(array) (sizeof(array) / sizeof *(array))
 
-/* ==== .tiktoken ================================================================================== */
+/* ==== .tiktoken =============================================================================== */
 
 static void lines_of_tiktoken_are_base64_and_a_rank(void **state) {
     (void)state;
@@ -22,17 +22,15 @@ static void lines_of_tiktoken_are_base64_and_a_rank(void **state) {
     } cases[] = {
         {"YQ== 0\n==== 1\n", 14, "line 2: not \"BASE64 RANK\""}, /* no bytes */
         {"YQ==x0\n", 7, "line 1: not \"BASE64 RANK\""},          /* no space */
-        {"YQ== -1\n", 8, "line 1: not \"BASE64 RANK\""},
-        {"YQ==  1\n", 8, "line 1: not \"BASE64 RANK\""},
-        {"YQ== 0x\n", 8, "line 1: not \"BASE64 RANK\""},
-        {"YQ== 0\n\0Yg== 1\n", 15, "NUL"},
+        {"YQ== -1\n", 8, "line 1: not \"BASE64 RANK\""},         {"YQ==  1\n", 8, "line 1: not \"BASE64 RANK\""},
+        {"YQ== 0x\n", 8, "line 1: not \"BASE64 RANK\""},         {"YQ== 0\n\0Yg== 1\n", 15, "NUL"},
     };
     for (size_t i = 0; i < N_OF(cases); i++)
         expect_load_failure(put_file("r50k.tiktoken", cases[i].text, cases[i].n), cases[i].what);
     tokenizer_free(load_tokenizer(put_file("r50k.tiktoken", "YQ== 0\r\nYg== 1\r\n", 16)));
 }
 
-/* ==== tekken.json ================================================================================ */
+/* ==== tekken.json ============================================================================= */
 
 static const char *put_tekken(const char *config, const char *vocab, const char *specials) {
     char text[1024];
@@ -70,7 +68,7 @@ static void numbers_of_tekken_fit_each_other(void **state) {
     tokenizer_free(load_tokenizer(put_tekken(SIZES("3", "1"), A, "[]")));
 }
 
-/* ==== SentencePiece ============================================================================== */
+/* ==== SentencePiece =========================================================================== */
 
 /* Bytes of a field of fields: those of field `number` of the model's message `message`. */
 struct extra {
@@ -106,13 +104,13 @@ static void broken_protobuf_is_refused(void **state) {
         struct extra extra;
         const char *what;
     } cases[] = {
-        {{0, BYTES("\x80")}, "damaged"}, /* ends inside a number */
+        {{0, BYTES("\x80")}, "damaged"},                                                 /* ends inside a number */
         {{0, BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00")}, "damaged"}, /* of more than 64 bits */
-        {{0, BYTES("\x02\x00")}, "damaged"},                       /* field 0 */
-        {{0, BYTES("\xa2\x80\x80\x80\x80\x01\x00")}, "damaged"},   /* field 2^32 + 4 */
-        {{0, BYTES("\x0a\x7f")}, "damaged"},                       /* longer than the file */
-        {{0, BYTES("\x0d\x00\x00")}, "damaged"},                   /* half a number */
-        {{0, BYTES("\x0b")}, "damaged"},                           /* a group */
+        {{0, BYTES("\x02\x00")}, "damaged"},                                             /* field 0 */
+        {{0, BYTES("\xa2\x80\x80\x80\x80\x01\x00")}, "damaged"},                         /* field 2^32 + 4 */
+        {{0, BYTES("\x0a\x7f")}, "damaged"},                                             /* longer than the file */
+        {{0, BYTES("\x0d\x00\x00")}, "damaged"},                                         /* half a number */
+        {{0, BYTES("\x0b")}, "damaged"},                                                 /* a group */
         {{2, BYTES("\x18")}, "damaged"},
         {{3, BYTES("\x18")}, "damaged"},
         {{1, BYTES("\x0a\x7f")}, "piece 4 is broken"},
@@ -120,8 +118,7 @@ static void broken_protobuf_is_refused(void **state) {
         {{2, BYTES("\xc0\x01\x01")}, "treat_whitespace_as_suffix"},
         {{3, BYTES("\x28\x00")}, "escape_whitespaces"},
     };
-    for (size_t i = 0; i < N_OF(cases); i++)
-        expect_load_failure(put_model(2, cases[i].extra, 1), cases[i].what);
+    for (size_t i = 0; i < N_OF(cases); i++) expect_load_failure(put_model(2, cases[i].extra, 1), cases[i].what);
     expect_load_failure(put_model(2, (struct extra){0}, 5), "piece 3 is of type UNUSED");
 }
 
@@ -149,9 +146,9 @@ static void fields_of_other_types_say_nothing(void **state) {
 static void roles_of_sentencepiece_are_control_pieces(void **state) {
     (void)state;
     static const struct extra extras[] = {
-        {2, BYTES("\xc8\x02\x81\x80\x80\x80\x10")},                        /* bos_id 2^32 + 1 */
-        {2, BYTES("\xc8\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")},    /* -1 */
-        {2, BYTES("\xc8\x02\x81\x80\x80\x80\xf0\xff\xff\xff\xff\x01")},    /* 1 - 2^32 */
+        {2, BYTES("\xc8\x02\x81\x80\x80\x80\x10")},                     /* bos_id 2^32 + 1 */
+        {2, BYTES("\xc8\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")}, /* -1 */
+        {2, BYTES("\xc8\x02\x81\x80\x80\x80\xf0\xff\xff\xff\xff\x01")}, /* 1 - 2^32 */
         {2, BYTES("\xc8\x02\x02")},
     };
     for (size_t i = 0; i < N_OF(extras); i++) {
@@ -182,7 +179,7 @@ static void pieces_of_bytes_are_two_large_hex_digits(void **state) {
     assert_int_equal(byte_piece("<1x0A>", 6), -1);
 }
 
-/* ==== charsmap =================================================================================== */
+/* ==== charsmap ================================================================================ */
 
 /* A charsmap of `size` bytes of units, as its head says; the first units are given, the others are 0. */
 static struct charsmap *charsmap_of(uint32_t size, const uint32_t *units, size_t n_units, const char *replacements,
@@ -257,7 +254,7 @@ static void strings_of_charsmaps_are_of_bounded_length(void **state) {
     charsmap_free(map);
 }
 
-/* ==== Unigram ==================================================================================== */
+/* ==== Unigram ================================================================================= */
 
 #define SPACES "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"never\",\"split\":false}"
 
@@ -271,7 +268,7 @@ static void a_text_that_ends_inside_a_character_is_unknown_there(void **state) {
     tokenizer_free(tok);
 }
 
-/* ==== GGUF ======================================================================================= */
+/* ==== GGUF ==================================================================================== */
 
 /* The keys of a tokenizer, one of them other than it should be. */
 struct keys {

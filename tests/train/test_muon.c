@@ -23,15 +23,16 @@ static float *random_floats(int64_t n, uint64_t seed) {
 
 /* A workspace with memory, for matrices of up to LARGEST x LARGEST. */
 static void workspace_open(struct muon_workspace *w, struct arena *arena) {
-    struct arch a = {.hidden_size = LARGEST, .intermediate_size = LARGEST, .n_heads = 1, .n_kv_heads = 1, .head_dim = LARGEST};
+    struct arch a = {
+        .hidden_size = LARGEST, .intermediate_size = LARGEST, .n_heads = 1, .n_kv_heads = 1, .head_dim = LARGEST};
     for (int pass = 0; pass < 2; pass++) {
         if (pass) *arena = (struct arena){.memory = aligned_alloc(64, arena->used), .capacity = arena->used};
         muon_workspace_take(w, arena, &a);
     }
 }
 
-/* Singular values of what comes out are those of a rotation, within the iteration's error: x x^T on the shorter side is near the
- * identity. */
+/* Singular values of what comes out are those of a rotation, within the iteration's error: x x^T on the shorter side is
+ * near the identity. */
 static void a_step_is_orthogonal(void **state) {
     (void)state;
     static const int shapes[][2] = {{1, 1}, {1, 7}, {16, 16}, {24, 96}, {96, 24}, {31, 33}, {96, 96}};
@@ -74,13 +75,15 @@ static void parts_step_by_themselves(void **state) {
     struct arena arena = {0};
     device_case_open(&device, "cpu");
     workspace_open(&w, &arena);
-    float *gradient = random_floats(ROWS * COLS, 1), *whole = random_floats(ROWS * COLS, 2), *half = random_floats(ROWS * COLS, 2);
+    float *gradient = random_floats(ROWS * COLS, 1), *whole = random_floats(ROWS * COLS, 2),
+          *half = random_floats(ROWS * COLS, 2);
     float *m = calloc(ROWS * COLS, sizeof *m), *m_half = calloc(ROWS * COLS, sizeof *m_half);
     float numbers[UPDATE_STEP] = {[STEP_LEARNING_RATE] = 0.02f, [STEP_GRAD_SCALE] = 1, [STEP_MOMENTUM] = 0.9f};
     struct tensor step = tensor_view(numbers, DTYPE_F32, 1, UPDATE_STEP);
     for (int i = 0; i < HALF * COLS; i++) gradient[i] *= 100; /* the loud half must not drown the other */
     struct parameter fused = {.value = tensor_view(whole, DTYPE_F32, ROWS, COLS),
-                              .gradient = tensor_view(gradient, DTYPE_F32, ROWS, COLS), .parts = {HALF, HALF}};
+                              .gradient = tensor_view(gradient, DTYPE_F32, ROWS, COLS),
+                              .parts = {HALF, HALF}};
     struct muon_update u = {.weight_decay = 0.1f, .step = step};
     muon_step(&w, &device.stream, &fused, tensor_view(m, DTYPE_F32, ROWS, COLS), &u);
     for (int first = 0; first < ROWS; first += HALF) {

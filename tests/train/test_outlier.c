@@ -1,4 +1,5 @@
-/* Outliers among losses and gradient norms: scored against a full window, found in training, and left without a trace. */
+/* Outliers among losses and gradient norms: scored against a full window, found in training, and left
+ * without a trace. */
 #include "support/cmocka_all.h"
 
 #include <math.h>
@@ -11,7 +12,8 @@
 static void a_score_counts_standard_deviations_of_a_full_window(void **state) {
     (void)state;
     struct outlier_window w = {0};
-    for (int i = 0; i < OUTLIER_WINDOW; i++) assert_true(outlier_score(&w, i % 2 ? 3 : 1) == 0); /* mean 2, deviation 1 */
+    for (int i = 0; i < OUTLIER_WINDOW; i++)
+        assert_true(outlier_score(&w, i % 2 ? 3 : 1) == 0); /* mean 2, deviation 1 */
     assert_true(fabs(outlier_score(&w, 7) - 5) < 1e-12);
     double mean = (126.0 * 2 + 3 + 7) / 128; /* the 7 has taken the place of the first 1 */
     double variance = (63 * (1 - mean) * (1 - mean) + 64 * (3 - mean) * (3 - mean) + (7 - mean) * (7 - mean)) / 128;

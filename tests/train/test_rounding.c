@@ -1,5 +1,5 @@
-/* Stochastic rounding: right on average, still where it can be exact; weights and moments kept in bf16 learn, to the same bits on any number
- * of threads, in half the memory. */
+/* Stochastic rounding: right on average, still where it can be exact; weights and moments kept in bf16 learn, to the
+ * same bits on any number of threads, in half the memory. */
 #include "support/cmocka_all.h"
 
 #include <math.h>
@@ -14,7 +14,8 @@ static void the_mean_is_what_was_rounded(void **state) {
     static const float values[] = {1, 1.0001f, -0.3f, 3.14159265f, -1e-20f, 1e30f, 0x1.fffffep0f, 0x1p-130f, 0};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         double sum = 0, x = (double)values[i];
-        for (uint32_t random = 0; random < 65536; random++) sum += (double)bf16_to_f32(bf16_round_stochastic(values[i], random));
+        for (uint32_t random = 0; random < 65536; random++)
+            sum += (double)bf16_to_f32(bf16_round_stochastic(values[i], random));
         assert_true(fabs(sum / 65536 - x) <= 1e-12 * fabs(x));
     }
     assert_true(bf16_to_f32(bf16_round_stochastic(INFINITY, 0xffff)) == INFINITY);
@@ -22,14 +23,16 @@ static void the_mean_is_what_was_rounded(void **state) {
     assert_true(isnan(bf16_to_f32(bf16_round_stochastic(NAN, 0xffff))));
 }
 
-/* A parameter and a second moment of 1 in bf16, a thousand steps of which none is a tenth of the distance to its neighbour. */
+/* A parameter and a second moment of 1 in bf16, a thousand steps of which none is a tenth of the distance to its
+ * neighbour. */
 static void small_steps_add_up(void **state) {
     (void)state;
     enum { N = 4096 };
     struct tiny_training t;
     static uint16_t parameter[N], m[N], v[N];
     static float gradient[N];
-    float step[UPDATE_STEP] = {[STEP_LEARNING_RATE] = 1e-4f, [STEP_CORRECTION1] = 1, [STEP_CORRECTION2] = 1, [STEP_GRAD_SCALE] = 1};
+    float step[UPDATE_STEP] = {
+        [STEP_LEARNING_RATE] = 1e-4f, [STEP_CORRECTION1] = 1, [STEP_CORRECTION2] = 1, [STEP_GRAD_SCALE] = 1};
     uint64_t rng[2] = {3, 0};
     tiny_training_open(&t, 2, TINY_ROWS);
     for (int i = 0; i < N; i++) parameter[i] = v[i] = f32_to_bf16(1);
@@ -46,8 +49,8 @@ static void small_steps_add_up(void **state) {
     }
     double sum = 0, squares = 0;
     for (int i = 0; i < N; i++) sum += (double)bf16_to_f32(parameter[i]) / N, squares += (double)bf16_to_f32(v[i]) / N;
-    assert_true(fabs(sum - 0.9) < 3e-3);     /* 1 - 1000 * 1e-4 */
-    assert_true(fabs(squares - 1) < 3e-3);   /* b2 * 1 + (1 - b2) * 1 */
+    assert_true(fabs(sum - 0.9) < 3e-3);   /* 1 - 1000 * 1e-4 */
+    assert_true(fabs(squares - 1) < 3e-3); /* b2 * 1 + (1 - b2) * 1 */
     tiny_training_close(&t);
 }
 

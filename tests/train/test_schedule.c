@@ -88,9 +88,13 @@ static void names_round_trip(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(warmup_is_linear_and_starts_above_zero), cmocka_unit_test(cosine_ends_at_the_final_factor),
-        cmocka_unit_test(wsd_holds_and_then_falls_to_zero),       cmocka_unit_test(an_open_end_keeps_the_peak),
-        cmocka_unit_test(a_batch_grows_in_a_straight_line),       cmocka_unit_test(a_new_plan_leaves_no_jump),              cmocka_unit_test(names_round_trip),
+        cmocka_unit_test(warmup_is_linear_and_starts_above_zero),
+        cmocka_unit_test(cosine_ends_at_the_final_factor),
+        cmocka_unit_test(wsd_holds_and_then_falls_to_zero),
+        cmocka_unit_test(an_open_end_keeps_the_peak),
+        cmocka_unit_test(a_batch_grows_in_a_straight_line),
+        cmocka_unit_test(a_new_plan_leaves_no_jump),
+        cmocka_unit_test(names_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Training end to end in memory: a tiny model learns a repeating text, to the same bits on any number of threads; what is not
- * finite stops it by name; a masked batch teaches nothing and breaks nothing. */
+/* Training end to end in memory: a tiny model learns a repeating text, to the same bits on any number of threads; what
+ * is not finite stops it by name; a masked batch teaches nothing and breaks nothing. */
 #include "support/cmocka_all.h"
 
 #include <math.h>
@@ -28,7 +28,8 @@ static void threads_give_the_same_bits(void **state) {
         for (int threads = 2; threads <= 4; threads += 2) {
             tiny_training_open_as(&other, threads, &options);
             tiny_training_run(&other, 8);
-            assert_memory_equal(one.model.values.data, other.model.values.data, (size_t)one.model.values.cols * sizeof(float));
+            assert_memory_equal(one.model.values.data, other.model.values.data,
+                                (size_t)one.model.values.cols * sizeof(float));
             tiny_training_close(&other);
         }
         tiny_training_close(&one);
@@ -88,8 +89,10 @@ static void what_comes_after_the_last_target_is_not_computed(void **state) {
     memcpy(all, s.trainer.stats, sizeof all);
     for (int i = 0; i < TINY_ROWS * TINY_CONTEXT; i++) {
         int row = i / TINY_CONTEXT, at = i % TINY_CONTEXT;
-        if ((row == 0 && at >= 5) || row == 1 || (row == 2 && at < 4)) s.batch.weights[i] = 0;
-        else expected -= (double)all[i * TOKEN_STATS + STAT_LOGP];
+        if ((row == 0 && at >= 5) || row == 1 || (row == 2 && at < 4))
+            s.batch.weights[i] = 0;
+        else
+            expected -= (double)all[i * TOKEN_STATS + STAT_LOGP];
     }
     assert_true(trainer_evaluate(&s.trainer, &s.batch, &o, &loss, &weight, &err));
     assert_int_equal(s.trainer.run.tokens.cols, 5 + 0 + TINY_CONTEXT + TINY_CONTEXT);
@@ -97,8 +100,10 @@ static void what_comes_after_the_last_target_is_not_computed(void **state) {
     assert_true(weight == 5 + TINY_CONTEXT - 4 + TINY_CONTEXT);
     for (int i = 0; i < TINY_ROWS * TINY_CONTEXT; i++) {
         const float *stats = s.trainer.stats + i * TOKEN_STATS;
-        if (s.batch.weights[i] != 0) assert_memory_equal(stats, all + i * TOKEN_STATS, TOKEN_STATS * sizeof *stats);
-        else assert_true(stats[STAT_LOGP] == 0);
+        if (s.batch.weights[i] != 0)
+            assert_memory_equal(stats, all + i * TOKEN_STATS, TOKEN_STATS * sizeof *stats);
+        else
+            assert_true(stats[STAT_LOGP] == 0);
     }
     tiny_training_close(&s);
 }

@@ -10,7 +10,8 @@ float cpu_multiply_adds_portable(int64_t n);
 extern const struct ops cpu_ops_avx2, cpu_ops_avx512;
 float cpu_multiply_adds_avx2(int64_t n), cpu_multiply_adds_avx512(int64_t n);
 #if defined(HAVE_AVX512BF16) /* the compiler's, not the machine's; products of DTYPE_BF16 only */
-void cpu_matmul_avx512bf16(struct stream *s, const struct matmul_options *o, struct tensor c, struct tensor a, struct tensor b);
+void cpu_matmul_avx512bf16(struct stream *s, const struct matmul_options *o, struct tensor c, struct tensor a,
+                           struct tensor b);
 float cpu_multiply_adds_avx512bf16(int64_t n);
 #endif
 #elif defined(__aarch64__)
@@ -31,8 +32,8 @@ struct cpu_state {
     int n_workers;
 };
 
-/* At least n_bytes, 64-byte aligned, good until the next call for the same place; NULL (and a latched error) when there is
- * no memory. Grown rarely and kept. The second is for worker `worker` inside a task. */
+/* At least n_bytes, 64-byte aligned, good until the next call for the same place; NULL (and a latched error) when there
+ * is no memory. Grown rarely and kept. The second is for worker `worker` inside a task. */
 void *cpu_scratch_shared(struct stream *s, size_t n_bytes);
 bool cpu_scratch_reserve(struct stream *s, size_t n_bytes_each); /* for every worker; before the tasks run */
 static inline void *cpu_scratch_own(struct stream *s, int worker) {

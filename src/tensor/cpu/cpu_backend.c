@@ -13,12 +13,13 @@ static bool always(void) { return true; }
 #if defined(__x86_64__)
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 static bool has_avx512(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 #if defined(HAVE_AVX512BF16)
 static bool has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
-static void matmul_avx512bf16(struct stream *s, const struct matmul_options *o, struct tensor c, struct tensor a, struct tensor b) {
+static void matmul_avx512bf16(struct stream *s, const struct matmul_options *o, struct tensor c, struct tensor a,
+                              struct tensor b) {
     (o->compute == DTYPE_BF16 ? cpu_matmul_avx512bf16 : cpu_ops_avx512.matmul)(s, o, c, a, b);
 }
 #endif
@@ -39,14 +40,18 @@ static const struct instruction_set {
 #if defined(__x86_64__)
 #if defined(HAVE_AVX512BF16)
     {"avx512bf16", AVX512, has_avx512bf16, &cpu_ops_avx512, cpu_multiply_adds_avx512,
-     "AVX-512 BF16, 32 numbers at a time, products in tiles of 8 x 48", matmul_avx512bf16, cpu_multiply_adds_avx512bf16},
+     "AVX-512 BF16, 32 numbers at a time, products in tiles of 8 x 48", matmul_avx512bf16,
+     cpu_multiply_adds_avx512bf16},
 #endif
     {"avx512", AVX512, has_avx512, &cpu_ops_avx512, cpu_multiply_adds_avx512, NULL, NULL, NULL},
-    {"avx2", "AVX2 with FMA, 8 floats at a time, products in tiles of 6 x 16", has_avx2, &cpu_ops_avx2, cpu_multiply_adds_avx2, NULL, NULL, NULL},
+    {"avx2", "AVX2 with FMA, 8 floats at a time, products in tiles of 6 x 16", has_avx2, &cpu_ops_avx2,
+     cpu_multiply_adds_avx2, NULL, NULL, NULL},
 #elif defined(__aarch64__)
-    {"neon", "NEON, 4 floats at a time, products in tiles of 8 x 12", always, &cpu_ops_neon, cpu_multiply_adds_neon, NULL, NULL, NULL},
+    {"neon", "NEON, 4 floats at a time, products in tiles of 8 x 12", always, &cpu_ops_neon, cpu_multiply_adds_neon,
+     NULL, NULL, NULL},
 #endif
-    {"portable", "portable C, 4 floats at a time, products in tiles of 4 x 8", always, &cpu_ops_portable, cpu_multiply_adds_portable, NULL, NULL, NULL},
+    {"portable", "portable C, 4 floats at a time, products in tiles of 4 x 8", always, &cpu_ops_portable,
+     cpu_multiply_adds_portable, NULL, NULL, NULL},
 };
 
 static const struct instruction_set *choose(const char *variant, struct talc_error *err) {
@@ -59,7 +64,10 @@ static const struct instruction_set *choose(const char *variant, struct talc_err
         talc_fail(err, "this machine has no %s; say --device cpu to use what it has", variant);
         return NULL;
     }
-    talc_fail(err, "device 'cpu' has no variant '%s'; there are avx512bf16, avx512 and avx2 (x86-64), neon (ARM64) and portable", variant);
+    talc_fail(err,
+              "device 'cpu' has no variant '%s'; there are avx512bf16, avx512 and avx2 (x86-64), neon (ARM64) and "
+              "portable",
+              variant);
     return NULL;
 }
 
@@ -121,17 +129,19 @@ bool cpu_scratch_reserve(struct stream *s, size_t n_bytes_each) {
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
-/* Large pieces lie in huge pages where the system has them: rows of matrices are often a page or more apart. The last page counts
- * whole, so smaller pieces would hold notably more than they were asked for. */
+/* Large pieces lie in huge pages where the system has them: rows of matrices are often a page or more apart. The last
+ * page counts whole, so smaller pieces would hold notably more than they were asked for. */
 static void *cpu_memory_take(struct stream *stream, size_t n_bytes, struct talc_error *err) {
     (void)stream;
-    size_t alignment = n_bytes >= 20 * HUGE_PAGE ? HUGE_PAGE : 64, size = round_up_size(n_bytes ? n_bytes : 1, alignment);
+    size_t alignment = n_bytes >= 20 * HUGE_PAGE ? HUGE_PAGE : 64,
+           size = round_up_size(n_bytes ? n_bytes : 1, alignment);
     void *memory = size >= n_bytes ? aligned_alloc(alignment, size) : NULL;
 #ifdef MADV_HUGEPAGE
     if (memory && alignment == HUGE_PAGE) madvise(memory, size, MADV_HUGEPAGE);
 #endif
     if (!memory) {
-        talc_fail(err, "out of memory: %.1f MiB are needed; use a smaller model, batch or context", (double)n_bytes / 1048576);
+        talc_fail(err, "out of memory: %.1f MiB are needed; use a smaller model, batch or context",
+                  (double)n_bytes / 1048576);
         return NULL;
     }
     memset(memory, 0, n_bytes);
@@ -159,12 +169,13 @@ static void multiply_adds(void *context, int task, int worker) {
     w->multiply_adds(w->n);
 }
 
-/* On every thread at once, some milliseconds long: long enough not to see the pool, short enough to sit right beside what is
- * measured on a machine whose clock wanders. */
+/* On every thread at once, some milliseconds long: long enough not to see the pool, short enough to sit right beside
+ * what is measured on a machine whose clock wanders. */
 static double cpu_peak_flops(struct stream *stream, enum dtype compute) {
     const struct cpu_state *state = stream->state;
     struct peak_work w = {state->set->multiply_adds, 40 << 20};
-    if (compute == DTYPE_BF16 && state->set->multiply_adds_bf16) w = (struct peak_work){state->set->multiply_adds_bf16, 80 << 20};
+    if (compute == DTYPE_BF16 && state->set->multiply_adds_bf16)
+        w = (struct peak_work){state->set->multiply_adds_bf16, 80 << 20};
     double start = clock_seconds();
     thread_pool_run(stream->pool, state->n_workers, multiply_adds, &w);
     return 2.0 * (double)w.n * state->n_workers / (clock_seconds() - start);

@@ -103,7 +103,7 @@ const struct backend backend_ref = {
     .synchronize = ref_synchronize,
 };
 
-/* ---- shared by the operations ----------------------------------------------------------------------------------- */
+/* ---- shared by the operations ---------------------------------------------------------------- */
 
 int64_t ref_index(struct stream *s, struct tensor indices, int64_t i, int64_t limit, const char *what) {
     int64_t index = ref_integer(indices, i);

@@ -1,4 +1,5 @@
-/* ref_optimizer.c - the norm of the gradients, the AdamW step (Loshchilov & Hutter 2019), the elementwise parts of Muon. */
+/* ref_optimizer.c - the norm of the gradients, the AdamW step (Loshchilov & Hutter 2019), the elementwise parts of
+ * Muon. */
 #include "tensor/ref/ref.h"
 
 #include <math.h>
@@ -14,8 +15,10 @@ void ref_sum_of_squares(struct stream *s, struct tensor sum, struct tensor x) {
 }
 
 static void store_rounded(struct tensor t, int64_t r, int64_t c, double x, uint32_t random) {
-    if (t.dtype == DTYPE_BF16) ((uint16_t *)t.data)[r * t.stride + c] = bf16_round_stochastic((float)x, random);
-    else ref_store(t, r, c, x);
+    if (t.dtype == DTYPE_BF16)
+        ((uint16_t *)t.data)[r * t.stride + c] = bf16_round_stochastic((float)x, random);
+    else
+        ref_store(t, r, c, x);
 }
 
 static void step_element(const struct adamw_part *a, int64_t r, int64_t c) {

@@ -1,13 +1,15 @@
-/* attention.c - flash attention (Dao et al. 2022; backward as in FlashAttention-2): scores live a tile of keys at a time.
+/* attention.c - flash attention (Dao et al. 2022; backward as in FlashAttention-2): scores live a tile of keys at a
+ * time.
  *
- * A task owns one (sequence, key/value head) with all query heads that share it - forward perhaps only some of its rows - so
- * that nothing is added by two threads. It packs keys and values into panels, then takes its queries in blocks: every
- * product of a block of queries with a tile of keys is a small matrix product by the micro-kernel of matmul.
+ * A task owns one (sequence, key/value head) with all query heads that share it - forward perhaps only some of its rows
+ * - so that nothing is added by two threads. It packs keys and values into panels, then takes its queries in blocks:
+ * every product of a block of queries with a tile of keys is a small matrix product by the micro-kernel of matmul.
  *
  * Queries are multiplied by the scale and by log2(e) when they are loaded, so that weights are powers of 2.
  *
- * A query's own arithmetic does not depend on its block: key tiles count from key 0, scores and weighted sums are chains of
- * fused multiply-adds over the head and over the keys, a tile that a query does not see leaves its state as it is. */
+ * A query's own arithmetic does not depend on its block: key tiles count from key 0, scores and weighted sums are
+ * chains of fused multiply-adds over the head and over the keys, a tile that a query does not see leaves its state as
+ * it is. */
 #include <stdlib.h>
 
 #include "base/rng.h"
@@ -16,14 +18,16 @@
 #include "tensor/cpu/isa/pack.h"
 
 #define TILE ATTENTION_KEY_TILE
-/* Queries of a block, multiples of TILE_ROWS: many share the loads of a tile; backward has more in the first-level cache. */
+/* Queries of a block, multiples of TILE_ROWS: many share the loads of a tile; backward has more in the first-level
+ * cache. */
 #define FORWARD_QUERIES 72
 #define BACKWARD_QUERIES 24
 #define QUERIES FORWARD_QUERIES /* that there is room for */
 #define VECTORS 2
 #define PANEL (VECTORS * VF_LANES)
 _Static_assert(PANEL % TILE_ROWS == 0 || PANEL % TILE_ROWS == 4, "what add_outer expects of whole panels");
-_Static_assert(FORWARD_QUERIES % TILE_ROWS == 0 && BACKWARD_QUERIES % TILE_ROWS == 0 && TILE % PANEL == 0, "whole tiles and panels");
+_Static_assert(FORWARD_QUERIES % TILE_ROWS == 0 && BACKWARD_QUERIES % TILE_ROWS == 0 && TILE % PANEL == 0,
+               "whole tiles and panels");
 
 struct attention {
     struct stream *stream;
@@ -49,24 +53,25 @@ struct query {
     struct keys seen;
 };
 
-/* One (sequence, key/value head), packed from key `first_key` (a whole tile) on. Panels of a tile lie one after the other. */
+/* One (sequence, key/value head), packed from key `first_key` (a whole tile) on. Panels of a tile lie one after the
+ * other. */
 struct packed {
     int seq, kv_head;
-    int64_t first_row, n_rows; /* queries of this task */
-    int64_t first_key, n_keys; /* keys from the first tile that any query sees, and the end of all keys */
+    int64_t first_row, n_rows;  /* queries of this task */
+    int64_t first_key, n_keys;  /* keys from the first tile that any query sees, and the end of all keys */
     float *k_turned, *v_turned; /* [panel of keys][head_dim][PANEL]; v_turned backward only */
     float *k, *v;               /* [tile][panel of the head][TILE][PANEL]; k backward only, v forward only */
     float *dk, *dv;             /* [keys][width], backward only */
     float *gathered;            /* [TILE][width]: rows that do not lie in order or are not floats */
     /* of the block of queries: */
-    float *q, *out, *d_out, *dq;   /* [QUERIES][width] */
-    float *weights, *slopes;       /* [QUERIES][TILE] */
+    float *q, *out, *d_out, *dq; /* [QUERIES][width] */
+    float *weights, *slopes;     /* [QUERIES][TILE] */
     struct query queries[QUERIES];
     struct keys seen[QUERIES / TILE_ROWS], seen_by_any; /* by the queries of each tile of rows, and by all */
     int n; /* those after it stand in for missing ones: they repeat the last and are not stored */
 };
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static int64_t tiles_up(int64_t n) { return (n + TILE - 1) / TILE; }
 
@@ -76,7 +81,8 @@ static size_t packed_floats(const struct attention *a) {
 }
 
 static void lay_out(const struct attention *a, struct packed *p, float *memory) {
-    size_t block = (size_t)tiles_up(p->n_keys - p->first_key) * TILE * (size_t)a->width, rows = (QUERIES + TILE_ROWS) * (size_t)a->width;
+    size_t block = (size_t)tiles_up(p->n_keys - p->first_key) * TILE * (size_t)a->width,
+           rows = (QUERIES + TILE_ROWS) * (size_t)a->width;
     float **forward[] = {&p->k_turned, &p->v}, **backward[] = {&p->k_turned, &p->v_turned, &p->k, &p->dk, &p->dv};
     for (int i = 0; i < (a->g ? 5 : 2); i++, memory += block) *(a->g ? backward : forward)[i] = memory;
     p->gathered = memory;
@@ -87,7 +93,7 @@ static void lay_out(const struct attention *a, struct packed *p, float *memory) 
     p->slopes = memory + QUERIES * TILE;
 }
 
-/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 static int64_t key_row(const struct attention *a, int seq, int64_t j) {
     if (!tensor_present(a->t->blocks)) return ((const int32_t *)a->t->starts.data)[seq] + j;
@@ -95,9 +101,11 @@ static int64_t key_row(const struct attention *a, int seq, int64_t j) {
     return (int64_t)blocks[j / a->o->block_tokens] * a->o->block_tokens + j % a->o->block_tokens;
 }
 
-/* A head of n rows from `row` on, F32, times `scale`, as rows of the padded width with zeros at the end. Rows of a head are
- * far apart and few lines long, which the hardware does not foresee: those that come `ahead` rows later are fetched. */
-static void load_rows(const struct attention *a, struct tensor t, int64_t row, int head, int n, int ahead, float scale, float *out) {
+/* A head of n rows from `row` on, F32, times `scale`, as rows of the padded width with zeros at the end. Rows of a head
+ * are far apart and few lines long, which the hardware does not foresee: those that come `ahead` rows later are
+ * fetched. */
+static void load_rows(const struct attention *a, struct tensor t, int64_t row, int head, int n, int ahead, float scale,
+                      float *out) {
     int d = a->o->head_dim, whole = d / VF_LANES * VF_LANES, width = a->width;
     const float *x = (const float *)t.data + row * t.stride + (int64_t)head * d;
     int64_t left = t.rows - row - ahead, n_fetched = left < n ? left : n;
@@ -105,7 +113,8 @@ static void load_rows(const struct attention *a, struct tensor t, int64_t row, i
         for (int c = 0; c < d; c += 16) __builtin_prefetch(x + (i + ahead) * t.stride + c);
     for (int i = 0; i < n; i++, x += t.stride, out += width) {
         for (int c = 0; c < whole; c += VF_LANES) vf_store(out + c, vf_load(x + c) * vf_set(scale));
-        for (int c = whole; c < width; c += VF_LANES) vf_store(out + c, vf_load_part(x + c, d > c ? d - c : 0, 0) * vf_set(scale));
+        for (int c = whole; c < width; c += VF_LANES)
+            vf_store(out + c, vf_load_part(x + c, d > c ? d - c : 0, 0) * vf_set(scale));
     }
 }
 
@@ -126,7 +135,8 @@ static const float *tile_rows(const struct attention *a, const struct packed *p,
     if (t.dtype == DTYPE_F32 && !tensor_present(a->t->blocks))
         return (const float *)t.data + key_row(a, p->seq, first) * t.stride + (int64_t)p->kv_head * a->o->head_dim;
     *stride = a->width;
-    for (int i = 0; i < n; i++) load_cached(a, t, key_row(a, p->seq, first + i), p->kv_head, p->gathered + i * a->width);
+    for (int i = 0; i < n; i++)
+        load_cached(a, t, key_row(a, p->seq, first + i), p->kv_head, p->gathered + i * a->width);
     return p->gathered;
 }
 
@@ -154,8 +164,10 @@ static void pack_keys(const struct attention *a, struct packed *p) {
         pack_turned_tile(a, rows, stride, n, p->k_turned + at);
         if (a->g) pack_straight_tile(a, rows, stride, n, p->k + at);
         rows = tile_rows(a, p, a->t->v, tile, n, &stride);
-        if (a->g) pack_turned_tile(a, rows, stride, n, p->v_turned + at);
-        else pack_straight_tile(a, rows, stride, n, p->v + at);
+        if (a->g)
+            pack_turned_tile(a, rows, stride, n, p->v_turned + at);
+        else
+            pack_straight_tile(a, rows, stride, n, p->v + at);
     }
 }
 
@@ -197,7 +209,7 @@ static bool begin_task(const struct attention *a, int task, int worker, struct p
     return true;
 }
 
-/* ---- blocks of queries ------------------------------------------------------------------------------------------------- */
+/* ---- blocks of queries ----------------------------------------------------------------------- */
 
 /* Queries of a block and what stands in for missing ones: whole tiles of rows. */
 static int filled_up(const struct packed *p) { return (p->n + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
@@ -206,7 +218,8 @@ static int64_t n_queries(const struct attention *a, const struct packed *p) {
     return a->o->n_heads / a->o->n_kv_heads * p->n_rows;
 }
 
-/* The rows of a block in t, a head a run: rows follow each other within a head. Then the last again, to fill its tile. */
+/* The rows of a block in t, a head a run: rows follow each other within a head. Then the last again, to
+ * fill its tile. */
 static void load_queries(const struct attention *a, const struct packed *p, struct tensor t, float scale, float *out) {
     int size = a->g ? BACKWARD_QUERIES : FORWARD_QUERIES, n;
     for (int i = 0; i < p->n; i += n) {
@@ -257,37 +270,37 @@ static inline struct span span_in(struct keys k, int64_t tile) {
 static float dropout_factor(const struct attention *a, int64_t row, int head, int64_t key) {
     const int64_t *rng = a->t->rng.data;
     uint64_t seed = (uint64_t)rng[0];
-    uint32_t counter[4] = {(uint32_t)(key / 4), (uint32_t)(row * a->o->n_heads + head), a->o->dropout_site, (uint32_t)rng[1]};
+    uint32_t counter[4] = {(uint32_t)(key / 4), (uint32_t)(row * a->o->n_heads + head), a->o->dropout_site,
+                           (uint32_t)rng[1]};
     uint32_t seed_words[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, words[4];
     philox4x32(counter, seed_words, words);
     return words[key % 4] * 0x1p-32 < (double)a->o->dropout ? 0 : 1 / (1 - a->o->dropout);
 }
 
-/* ---- small products ---------------------------------------------------------------------------------------------------- */
+/* ---- small products -------------------------------------------------------------------------- */
 
 enum start { START_ZERO, START_OUT, START_OUT_SCALED }; /* what the sums begin with: 0, out, factor[r] * out */
 
 /* out[r][PANEL] = start + a b; element (r, k) of a is a[r * row + k * step], rows of b are b_step apart. */
-INLINE void small_product(enum start start, const float *factor, const float *a, int64_t row, int64_t step, const float *b,
-                          int64_t b_step, int64_t depth, float *out, int64_t stride, const int rows) {
+INLINE void small_product(enum start start, const float *factor, const float *a, int64_t row, int64_t step,
+                          const float *b, int64_t b_step, int64_t depth, float *out, int64_t stride, const int rows) {
     tile_sums sums;
-UNROLL
-    for (int r = 0; r < rows; r++)
-UNROLL
-        for (int v = 0; v < VECTORS; v++) {
-            sums[r][v] = vf_set(0);
-            if (start != START_ZERO) sums[r][v] = vf_load(out + r * stride + v * VF_LANES);
-            if (start == START_OUT_SCALED) sums[r][v] = sums[r][v] * vf_set(factor[r]);
-        }
+    UNROLL
+    for (int r = 0; r < rows; r++) UNROLL
+    for (int v = 0; v < VECTORS; v++) {
+        sums[r][v] = vf_set(0);
+        if (start != START_ZERO) sums[r][v] = vf_load(out + r * stride + v * VF_LANES);
+        if (start == START_OUT_SCALED) sums[r][v] = sums[r][v] * vf_set(factor[r]);
+    }
     tile_multiply(sums, a, row, step, b, b_step, depth, rows, VECTORS);
-UNROLL
-    for (int r = 0; r < rows; r++)
-UNROLL
-        for (int v = 0; v < VECTORS; v++) vf_store(out + r * stride + v * VF_LANES, sums[r][v]);
+    UNROLL
+    for (int r = 0; r < rows; r++) UNROLL
+    for (int v = 0; v < VECTORS; v++) vf_store(out + r * stride + v * VF_LANES, sums[r][v]);
 }
 
 /* scores[r][keys of the span's panels] = rows by the tile's turned panels. */
-static void score_products(const struct attention *a, const float *rows, const float *turned, struct span s, float *scores) {
+static void score_products(const struct attention *a, const float *rows, const float *turned, struct span s,
+                           float *scores) {
     int d = a->o->head_dim;
     for (int k = s.low / PANEL * PANEL; k < s.high; k += PANEL)
         small_product(START_ZERO, NULL, rows, a->width, 1, turned + k * d, PANEL, d, scores + k, TILE, TILE_ROWS);
@@ -297,11 +310,11 @@ static void score_products(const struct attention *a, const float *rows, const f
 INLINE void weighted_sums(const struct attention *a, enum start start, const float *factor, const float *weights,
                           const float *x, struct span s, float *out) {
     for (int c = 0; c < a->width; c += PANEL, x += TILE * PANEL)
-        small_product(start, factor, weights + s.low, TILE, 1, x + s.low * PANEL, PANEL, s.high - s.low, out + c, a->width,
-                      TILE_ROWS);
+        small_product(start, factor, weights + s.low, TILE, 1, x + s.low * PANEL, PANEL, s.high - s.low, out + c,
+                      a->width, TILE_ROWS);
 }
 
-/* ---- forward ----------------------------------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 struct softmax_state {
     float max, sum;
@@ -316,13 +329,16 @@ static inline vi lanes_between(int v, int low, int high) {
 /* x in the keys of vectors [first, end) of a tile's row that lie outside a span. */
 static inline void fill_outside(float *row, int first, int end, struct span s, float x) {
     for (int v = first; v * VF_LANES < s.low; v++)
-        vf_store(row + v * VF_LANES, vf_choose(lanes_between(v, s.low, s.high), vf_load(row + v * VF_LANES), vf_set(x)));
+        vf_store(row + v * VF_LANES,
+                 vf_choose(lanes_between(v, s.low, s.high), vf_load(row + v * VF_LANES), vf_set(x)));
     for (int v = s.high / VF_LANES; v < end; v++)
-        vf_store(row + v * VF_LANES, vf_choose(lanes_between(v, s.low, s.high), vf_load(row + v * VF_LANES), vf_set(x)));
+        vf_store(row + v * VF_LANES,
+                 vf_choose(lanes_between(v, s.low, s.high), vf_load(row + v * VF_LANES), vf_set(x)));
 }
 
-/* Turns a row of scores into weights, moves the state on, returns what the output so far is multiplied by. The row is read and
- * written where the span `all` goes, which holds `seen`. A key that is not seen adds 2^-126 to a sum of at least 1: nothing. */
+/* Turns a row of scores into weights, moves the state on, returns what the output so far is multiplied by. The row is
+ * read and written where the span `all` goes, which holds `seen`. A key that is not seen adds 2^-126 to a sum of at
+ * least 1: nothing. */
 static inline float softmax_row(struct softmax_state *s, float *row, struct span seen, struct span all) {
     int first = all.low / VF_LANES, end = (all.high + VF_LANES - 1) / VF_LANES;
     if (seen.high == 0) {
@@ -350,7 +366,8 @@ static void drop_weights(const struct attention *a, const struct query *q, int64
 }
 
 /* One tile of keys for the queries of a tile of rows, from query `first` on. */
-static void forward_tile(const struct attention *a, struct packed *p, int first, int64_t tile, struct softmax_state *state) {
+static void forward_tile(const struct attention *a, struct packed *p, int first, int64_t tile,
+                         struct softmax_state *state) {
     struct span all = span_in(p->seen[first / TILE_ROWS], tile);
     if (all.high == 0) return;
     int64_t at = (tile * TILE - p->first_key) * a->width;
@@ -393,7 +410,7 @@ static void forward_task(void *context, int task, int worker) {
     }
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* What backward needs of each query besides q and d_out: dot = d_out . out. */
 struct query_facts {
@@ -411,18 +428,17 @@ static void load_facts(const struct attention *a, struct packed *p, struct query
     for (int first = 0; first < filled_up(p); first += 8) { /* rows of earlier blocks may lie behind the last */
         vf sums[8];
         for (int i = 0; i < 8; i++) sums[i] = vf_set(0);
-        for (int c = 0; c < a->o->head_dim; c++)
-UNROLL
-            for (int i = 0; i < 8; i++) {
-                int64_t at = (int64_t)(first + i) * a->width + c;
-                sums[i] = vf_fma(vf_set(p->d_out[at]), vf_set(p->out[at]), sums[i]);
-            }
+        for (int c = 0; c < a->o->head_dim; c++) UNROLL
+        for (int i = 0; i < 8; i++) {
+            int64_t at = (int64_t)(first + i) * a->width + c;
+            sums[i] = vf_fma(vf_set(p->d_out[at]), vf_set(p->out[at]), sums[i]);
+        }
         for (int i = 0; i < 8; i++) f->dot[first + i] = sums[i][0];
     }
 }
 
-/* weights = softmax of the scores (with dropout); slopes, which hold d_out . v beforehand, the gradient by the scaled scores.
- * Both are 0 where the query does not see the key. */
+/* weights = softmax of the scores (with dropout); slopes, which hold d_out . v beforehand, the gradient by the scaled
+ * scores. Both are 0 where the query does not see the key. */
 static inline void slopes_row(const struct attention *a, const struct query *q, float lse, float dot, int64_t tile,
                               struct span seen, float *weights, float *slopes) {
     float drop[TILE];
@@ -450,22 +466,25 @@ static inline void slopes_row(const struct attention *a, const struct query *q, 
 INLINE void add_outer_rows(const struct attention *a, const float *weights, const float *rows, int n_rows, int first,
                            float *sums, const int n) {
     for (int c = 0; c < a->width; c += PANEL)
-        small_product(START_OUT, NULL, weights + first, 1, TILE, rows + c, a->width, n_rows, sums + first * a->width + c,
-                      a->width, n);
+        small_product(START_OUT, NULL, weights + first, 1, TILE, rows + c, a->width, n_rows,
+                      sums + first * a->width + c, a->width, n);
 }
 
 /* The keys of a span of whole panels of a tile: a multiple of TILE_ROWS, or 2 or 4 more. Queries before the first that
  * sees any of a few keys are left out: on the diagonal that is half of them. */
-static void add_outer(const struct attention *a, const struct packed *p, const float *weights, const float *rows, int64_t tile,
-                      struct span s, float *sums) {
+static void add_outer(const struct attention *a, const struct packed *p, const float *weights, const float *rows,
+                      int64_t tile, struct span s, float *sums) {
     int skipped = 0;
     for (int k = s.low; k < s.high; k += TILE_ROWS) {
         while (skipped < p->n && p->seen[skipped / TILE_ROWS].high <= tile * TILE + k) skipped += TILE_ROWS;
         const float *w = weights + skipped * TILE, *x = rows + skipped * a->width;
         int n_rows = filled_up(p) - skipped;
-        if (k + TILE_ROWS <= s.high) add_outer_rows(a, w, x, n_rows, k, sums, TILE_ROWS);
-        else if (k + 4 <= s.high) add_outer_rows(a, w, x, n_rows, k, sums, 4);
-        else add_outer_rows(a, w, x, n_rows, k, sums, 2);
+        if (k + TILE_ROWS <= s.high)
+            add_outer_rows(a, w, x, n_rows, k, sums, TILE_ROWS);
+        else if (k + 4 <= s.high)
+            add_outer_rows(a, w, x, n_rows, k, sums, 4);
+        else
+            add_outer_rows(a, w, x, n_rows, k, sums, 2);
     }
 }
 
@@ -490,7 +509,8 @@ static void backward_tile(const struct attention *a, struct packed *p, const str
     add_outer(a, p, p->weights, p->d_out, tile, all, p->dv + at);
 }
 
-static void store_scaled(const struct attention *a, struct tensor t, int64_t row, int head, float scale, const float *x) {
+static void store_scaled(const struct attention *a, struct tensor t, int64_t row, int head, float scale,
+                         const float *x) {
     float *to = (float *)t.data + row * t.stride + (int64_t)head * a->o->head_dim;
     for (int c = 0; c < a->o->head_dim; c += VF_LANES)
         vf_store_some(to + c, a->o->head_dim - c, vf_load(x + c) * vf_set(scale));
@@ -507,7 +527,8 @@ static void backward_task(void *context, int task, int worker) {
         begin_block(a, &p, first);
         load_facts(a, &p, &facts);
         memset(p.dq, 0, BACKWARD_QUERIES * (size_t)a->width * sizeof(float));
-        for (int64_t tile = p.seen_by_any.low / TILE; tile < tiles_up(p.seen_by_any.high); tile++) backward_tile(a, &p, &facts, tile);
+        for (int64_t tile = p.seen_by_any.low / TILE; tile < tiles_up(p.seen_by_any.high); tile++)
+            backward_tile(a, &p, &facts, tile);
         for (int i = 0; i < p.n; i++)
             store_scaled(a, a->g->d_q, p.queries[i].row, p.queries[i].head, a->o->scale, p.dq + i * a->width);
     }
@@ -517,14 +538,15 @@ static void backward_task(void *context, int task, int worker) {
     }
 }
 
-/* ---- both -------------------------------------------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 #define LEAST_CHUNK_ROWS 256 /* fewer would not pay for packing the keys again */
 
 /* Forward, rows are cut where there are too few heads to keep every thread busy. */
 static void cut_rows(struct attention *a) {
     const int32_t *starts = a->t->starts.data;
-    int64_t tasks = (int64_t)a->o->n_sequences * a->o->n_kv_heads, wanted = 2 * thread_pool_size(a->stream->pool), most = 1;
+    int64_t tasks = (int64_t)a->o->n_sequences * a->o->n_kv_heads, wanted = 2 * thread_pool_size(a->stream->pool),
+            most = 1;
     for (int i = 0; i < a->o->n_sequences; i++)
         if (starts[i + 1] - starts[i] > most) most = starts[i + 1] - starts[i];
     a->chunks = 1;

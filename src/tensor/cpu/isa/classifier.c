@@ -23,14 +23,16 @@ static void stats_row(const struct classifier_work *w, int64_t r) {
     int64_t n = w->logits.cols;
     vf sum = vf_set(0), weighted = vf_set(0);
     for (int64_t c = 0; c < n; c += VF_LANES) {
-        vf z = (n - c >= VF_LANES ? vf_load(x + c) : vf_load_part(x + c, n - c, -INFINITY)) * vf_set(w->t) - vf_set(most);
+        vf z =
+            (n - c >= VF_LANES ? vf_load(x + c) : vf_load_part(x + c, n - c, -INFINITY)) * vf_set(w->t) - vf_set(most);
         vf e = vf_exp(z);
         sum = sum + e;
         weighted = vf_fma(e, vf_max(z, vf_set(-88)), weighted); /* e is 0 there: 0 times infinity would not be */
     }
     float total = vf_sum(sum), log_total = logf(total);
     stats[STAT_LSE] = most + log_total;
-    stats[STAT_LOGP] = (x[vector_i32(w->targets)[r]] * w->t - most) - log_total; /* not z - lse: that loses tied logits */
+    stats[STAT_LOGP] =
+        (x[vector_i32(w->targets)[r]] * w->t - most) - log_total; /* not z - lse: that loses tied logits */
     stats[STAT_ENTROPY] = log_total - vf_sum(weighted) / total;
 }
 
@@ -43,7 +45,8 @@ static void stats_task(void *context, int task, int worker) {
 static bool targets_fit(struct stream *s, struct tensor targets, struct tensor logits) {
     for (int64_t i = 0; !s->failed && i < logits.rows; i++)
         if (vector_i32(targets)[i] < 0 || vector_i32(targets)[i] >= logits.cols)
-            stream_fail(s, "target %lld is %d, outside 0..%lld", (long long)i, vector_i32(targets)[i], (long long)logits.cols - 1);
+            stream_fail(s, "target %lld is %d, outside 0..%lld", (long long)i, vector_i32(targets)[i],
+                        (long long)logits.cols - 1);
     return !s->failed;
 }
 
@@ -66,11 +69,14 @@ static void gradient_row(const struct classifier_work *w, int64_t r) {
     vf entropy = vf_set(stats[STAT_ENTROPY]);
     for (int64_t c = 0; c < n; c += VF_LANES) {
         int64_t left = n - c;
-        vf log_p = (left >= VF_LANES ? vf_load(x + c) : vf_load_part(x + c, left, 0)) * vf_set(w->t) - lse, p = vf_exp(log_p);
+        vf log_p = (left >= VF_LANES ? vf_load(x + c) : vf_load_part(x + c, left, 0)) * vf_set(w->t) - lse,
+           p = vf_exp(log_p);
         vf g = p * plain;
         if (d_entropy != 0) g = vf_fma(p * slope, vf_max(log_p, vf_set(-88)) + entropy, g);
-        if (left >= VF_LANES) vf_store(x + c, g);
-        else vf_store_part(x + c, left, g);
+        if (left >= VF_LANES)
+            vf_store(x + c, g);
+        else
+            vf_store_part(x + c, left, g);
     }
     x[target] += d_logp * w->t;
 }
@@ -83,6 +89,7 @@ static void gradient_task(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_stats_backward)(struct stream *s, struct tensor logits, struct tensor stats, struct tensor grads,
                                   struct tensor targets, float inverse_temperature) {
-    struct classifier_work w = {.stats = stats, .logits = logits, .grads = grads, .targets = targets, .t = inverse_temperature};
+    struct classifier_work w = {
+        .stats = stats, .logits = logits, .grads = grads, .targets = targets, .t = inverse_temperature};
     if (targets_fit(s, targets, logits)) thread_pool_run(s->pool, row_tasks(logits.rows), gradient_task, &w);
 }

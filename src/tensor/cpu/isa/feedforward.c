@@ -25,9 +25,12 @@ static inline vf gelu_slope(vf x) {
 static void forward_row(enum activation_kind kind, float *out, const float *x, int64_t f) {
     for (int64_t c = 0; c < f; c += VF_LANES) {
         vf a = vf_load_some(x + c, f - c), y;
-        if (kind == ACTIVATION_SWIGLU) y = a * vf_sigmoid(a) * vf_load_some(x + f + c, f - c);
-        else if (kind == ACTIVATION_GELU_TANH) y = gelu(a);
-        else y = vf_max(a, vf_set(0)) * vf_max(a, vf_set(0));
+        if (kind == ACTIVATION_SWIGLU)
+            y = a * vf_sigmoid(a) * vf_load_some(x + f + c, f - c);
+        else if (kind == ACTIVATION_GELU_TANH)
+            y = gelu(a);
+        else
+            y = vf_max(a, vf_set(0)) * vf_max(a, vf_set(0));
         vf_store_some(out + c, f - c, y);
     }
 }
@@ -67,8 +70,8 @@ void ISA_NAME(cpu_activation_forward)(struct stream *s, enum activation_kind kin
     thread_pool_run(s->pool, row_tasks(out.rows), forward_task, &w);
 }
 
-void ISA_NAME(cpu_activation_backward)(struct stream *s, enum activation_kind kind, struct tensor d_x, struct tensor d_out,
-                                       struct tensor x) {
+void ISA_NAME(cpu_activation_backward)(struct stream *s, enum activation_kind kind, struct tensor d_x,
+                                       struct tensor d_out, struct tensor x) {
     struct activation_work w = {.kind = kind, .d_x = d_x, .d_out = d_out, .x = x};
     thread_pool_run(s->pool, row_tasks(d_out.rows), backward_task, &w);
 }

@@ -31,19 +31,20 @@ void ISA_NAME(cpu_norm_forward)(struct stream *s, struct norm_options o, struct 
 void ISA_NAME(cpu_norm_backward)(struct stream *s, struct norm_options o, struct tensor d_x, struct tensor d_weight,
                                  struct tensor d_bias, struct tensor d_out, struct tensor x, struct tensor weight,
                                  struct tensor stats);
-void ISA_NAME(cpu_qkv_forward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t, struct tensor q,
-                               struct tensor k, struct tensor v);
+void ISA_NAME(cpu_qkv_forward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t,
+                               struct tensor q, struct tensor k, struct tensor v);
 void ISA_NAME(cpu_qkv_backward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t,
                                 struct tensor d_qkv, struct tensor d_q_norm, struct tensor d_k_norm, struct tensor d_q,
                                 struct tensor d_k, struct tensor d_v);
 void ISA_NAME(cpu_activation_forward)(struct stream *s, enum activation_kind kind, struct tensor out, struct tensor x);
-void ISA_NAME(cpu_activation_backward)(struct stream *s, enum activation_kind kind, struct tensor d_x, struct tensor d_out,
-                                       struct tensor x);
+void ISA_NAME(cpu_activation_backward)(struct stream *s, enum activation_kind kind, struct tensor d_x,
+                                       struct tensor d_out, struct tensor x);
 void ISA_NAME(cpu_stats_forward)(struct stream *s, struct tensor stats, struct tensor logits, struct tensor targets,
                                  float inverse_temperature);
 void ISA_NAME(cpu_stats_backward)(struct stream *s, struct tensor logits, struct tensor stats, struct tensor grads,
                                   struct tensor targets, float inverse_temperature);
-void ISA_NAME(cpu_copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site);
+void ISA_NAME(cpu_copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng,
+                                uint32_t site);
 void ISA_NAME(cpu_nesterov)(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m,
                             struct tensor step);
 void ISA_NAME(cpu_normalize)(struct stream *s, struct tensor x, struct tensor sum, float slack, float epsilon);

@@ -1,13 +1,14 @@
 /* matmul.c - blocked, threaded matrix products (Goto & van de Geijn 2008).
  *
- * A task owns a rectangle of c. It goes through K in blocks of BLOCK_STEPS; for each it packs its columns of b into panels of
- * TILE_COLS (a panel stays in the first-level cache, all of them in the second), and multiplies tile after tile of TILE_ROWS
- * rows by them, keeping a TILE_ROWS x TILE_COLS piece of c in registers over the whole block. Rows of a whose numbers lie side
- * by side along K are read where they are; others are packed too. No task waits for another; one that follows another of the
- * same columns on the same thread finds them packed.
+ * A task owns a rectangle of c. It goes through K in blocks of BLOCK_STEPS; for each it packs its columns of b into
+ * panels of TILE_COLS (a panel stays in the first-level cache, all of them in the second), and multiplies tile after
+ * tile of TILE_ROWS rows by them, keeping a TILE_ROWS x TILE_COLS piece of c in registers over the whole block. Rows of
+ * a whose numbers lie side by side along K are read where they are; others are packed too. No task waits for another;
+ * one that follows another of the same columns on the same thread finds them packed.
  *
- * Every element of c is a chain of fused multiply-adds over ascending k within a block, and the blocks are added in order:
- * the bits depend on nothing else. With pairs of bf16 for cells (simd.h) a step is two of k, the second added first. */
+ * Every element of c is a chain of fused multiply-adds over ascending k within a block, and the blocks are added in
+ * order: the bits depend on nothing else. With pairs of bf16 for cells (simd.h) a step is two of k, the second added
+ * first. */
 #include "tensor/cpu/cpu.h"
 #include "tensor/cpu/isa/kernels.h"
 #include "tensor/cpu/isa/pack.h"
@@ -27,9 +28,12 @@
 #define BLOCK_STEPS 256
 #endif
 #define TILE_COLS (TILE_VECTORS * VF_LANES)
-#define BLOCK_ROWS (16 * TILE_ROWS) /* rows of a that are used again and again while they are in the second-level cache */
+#define BLOCK_ROWS                                                                                                     \
+    (16 * TILE_ROWS) /* rows of a that are used again and again while they are in the second-level cache */
 #define MOST_COLS ((256 + TILE_COLS - 1) / TILE_COLS * TILE_COLS) /* of a task: their block of b is there too */
-#define CELLS_HELD (2 * BLOCK_B) /* of panels of b that a thread keeps from task to task: more would not stay in the second-level cache */
+#define CELLS_HELD                                                                                                     \
+    (2 * BLOCK_B) /* of panels of b that a thread keeps from task to task: more would not stay in the second-level     \
+                     cache */
 
 struct product {
     struct stream *stream;
@@ -37,13 +41,14 @@ struct product {
     struct tensor c, a, b;
     int64_t m, n, k;
     enum source a_source, b_source;
-    bool pack_a, holds_b; /* the panels of a task's columns are kept for the next task */
-    struct held *held;    /* [workers] */
+    bool pack_a, holds_b;         /* the panels of a task's columns are kept for the next task */
+    struct held *held;            /* [workers] */
     int64_t task_rows, task_cols; /* the rectangle of a task */
     int tasks_down;               /* tasks that share columns */
 };
 
-/* Cells of a packed block of a, with a cache line for what a tile is written too far, and of b, which begins on a line. */
+/* Cells of a packed block of a, with a cache line for what a tile is written too far, and of b, which begins
+ * on a line. */
 #define BLOCK_A (BLOCK_STEPS * BLOCK_ROWS + 16)
 #define BLOCK_B (BLOCK_STEPS * MOST_COLS)
 _Static_assert(SIDE <= 16 && BLOCK_A % 16 == 0 && BLOCK_B % 16 == 0, "whole cache lines");
@@ -60,27 +65,26 @@ struct block {
     const float *bias; /* joins with the last block */
 };
 
-/* ---- the micro-kernel -------------------------------------------------------------------------------------------------- */
+/* ---- the micro-kernel ------------------------------------------------------------------------ */
 
 INLINE void store_tile(tile_sums acc, float *c, int64_t stride, int64_t width, const struct block *block,
                        const float *bias, const int rows) {
     if (width >= TILE_COLS) {
-UNROLL
-        for (int r = 0; r < rows; r++)
-UNROLL
-            for (int v = 0; v < TILE_VECTORS; v++) {
-                float *to = c + r * stride + v * VF_LANES;
-                vf x = acc[r][v];
-                if (block->add) x = vf_load(to) + x;
-                if (bias) x = x + vf_load(bias + v * VF_LANES);
-                vf_store(to, x);
-            }
+        UNROLL
+        for (int r = 0; r < rows; r++) UNROLL
+        for (int v = 0; v < TILE_VECTORS; v++) {
+            float *to = c + r * stride + v * VF_LANES;
+            vf x = acc[r][v];
+            if (block->add) x = vf_load(to) + x;
+            if (bias) x = x + vf_load(bias + v * VF_LANES);
+            vf_store(to, x);
+        }
         return;
     }
     float row[TILE_COLS];
-UNROLL
+    UNROLL
     for (int r = 0; r < rows; r++) {
-UNROLL
+        UNROLL
         for (int v = 0; v < TILE_VECTORS; v++) vf_store(row + v * VF_LANES, acc[r][v]);
         float *to = c + r * stride;
         for (int64_t j = 0; j < width; j++) {
@@ -92,20 +96,19 @@ UNROLL
 }
 
 /* `rows` rows of c by one panel. Element (r, k) of a is a[r * row + k * step]. */
-INLINE void tile_of(const float *a, int64_t row, int64_t step, const float *panel, float *c, int64_t stride, int64_t width,
-                    const struct block *block, const float *bias, const int rows) {
+INLINE void tile_of(const float *a, int64_t row, int64_t step, const float *panel, float *c, int64_t stride,
+                    int64_t width, const struct block *block, const float *bias, const int rows) {
     tile_sums acc;
-UNROLL
-    for (int r = 0; r < rows; r++)
-UNROLL
-        for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = vf_set(0);
-UNROLL
+    UNROLL
+    for (int r = 0; r < rows; r++) UNROLL
+    for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = vf_set(0);
+    UNROLL
     for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * stride, 1);
     tile_multiply(acc, a, row, step, panel, TILE_COLS, block->steps, rows, TILE_VECTORS);
     store_tile(acc, c, stride, width, block, bias, rows);
 }
 
-#define TILE_CASE(rows)                                                                                                   \
+#define TILE_CASE(rows)                                                                                                \
     case rows: tile_of(a, row, step, panel, c, stride, width, block, bias, rows); break;
 
 static void multiply_tile(const float *a, int64_t row, int64_t step, const float *panel, float *c, int64_t stride,
@@ -127,7 +130,7 @@ static void multiply_tile(const float *a, int64_t row, int64_t step, const float
     }
 }
 
-/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 static enum source source_of(enum dtype stored, enum dtype compute) {
     if (stored == DTYPE_BF16) return SOURCE_BF16;
@@ -135,23 +138,25 @@ static enum source source_of(enum dtype stored, enum dtype compute) {
     return compute == DTYPE_BF16 ? SOURCE_F32_AS_BF16 : SOURCE_F32;
 }
 
-#define PACK_CASE(source, padded)                                                                                         \
-    case source:                                                                                                          \
-        if (CELL_DEPTH == 2 && (source == SOURCE_F32 || source == SOURCE_F16)) break; /* only bf16 makes pairs */         \
-        if (turned) pack_turned(source, data, at, stride, (int)width, padded, depth, out);                                \
-        else pack_straight(source, data, at, stride, width, padded, depth, out);                                          \
+#define PACK_CASE(source, padded)                                                                                      \
+    case source:                                                                                                       \
+        if (CELL_DEPTH == 2 && (source == SOURCE_F32 || source == SOURCE_F16)) break; /* only bf16 makes pairs */      \
+        if (turned)                                                                                                    \
+            pack_turned(source, data, at, stride, (int)width, padded, depth, out);                                     \
+        else                                                                                                           \
+            pack_straight(source, data, at, stride, width, padded, depth, out);                                        \
         break;
 
-#define PACK_FUNCTION(name, padded)                                                                                       \
-    static void name(enum source source, bool turned, const void *data, int64_t at, int64_t stride, int64_t width,        \
-                     int64_t depth, float *out) {                                                                         \
-        switch (source) {                                                                                                 \
-            PACK_CASE(SOURCE_F32, padded)                                                                                 \
-            PACK_CASE(SOURCE_F32_AS_BF16, padded)                                                                         \
-            PACK_CASE(SOURCE_BF16, padded)                                                                                \
-            PACK_CASE(SOURCE_F16, padded)                                                                                 \
-            PACK_CASE(SOURCE_F16_AS_BF16, padded)                                                                         \
-        }                                                                                                                 \
+#define PACK_FUNCTION(name, padded)                                                                                    \
+    static void name(enum source source, bool turned, const void *data, int64_t at, int64_t stride, int64_t width,     \
+                     int64_t depth, float *out) {                                                                      \
+        switch (source) {                                                                                              \
+            PACK_CASE(SOURCE_F32, padded)                                                                              \
+            PACK_CASE(SOURCE_F32_AS_BF16, padded)                                                                      \
+            PACK_CASE(SOURCE_BF16, padded)                                                                             \
+            PACK_CASE(SOURCE_F16, padded)                                                                              \
+            PACK_CASE(SOURCE_F16_AS_BF16, padded)                                                                      \
+        }                                                                                                              \
     }
 PACK_FUNCTION(pack_cols, TILE_COLS)
 PACK_FUNCTION(pack_rows, TILE_ROWS)
@@ -173,7 +178,7 @@ static void pack_a_tiles(const struct product *p, const struct block *block, int
                   i1 - i < TILE_ROWS ? i1 - i : TILE_ROWS, block->depth, out);
 }
 
-/* ---- a task ------------------------------------------------------------------------------------------------------------ */
+/* ---- a task ---------------------------------------------------------------------------------- */
 
 /* Rows [i0, i1) of a block of K by one panel of columns from j on. */
 static void multiply_panel(const struct product *p, const struct block *block, int64_t i0, int64_t i1, int64_t j,
@@ -192,8 +197,8 @@ static void multiply_panel(const struct product *p, const struct block *block, i
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* A block of K for rows [i0, i1) and columns [j0, j1). `fresh`: the panels are not packed yet. */
-static void multiply_block(const struct product *p, const struct block *block, int64_t i0, int64_t i1, int64_t j0, int64_t j1,
-                           float *panels, float *packed_a, bool fresh) {
+static void multiply_block(const struct product *p, const struct block *block, int64_t i0, int64_t i1, int64_t j0,
+                           int64_t j1, float *panels, float *packed_a, bool fresh) {
     bool b_turned = p->o->layout == MATMUL_NT;
     for (int64_t i = i0; i < i1; i += BLOCK_ROWS) {
         int64_t end = least(i + BLOCK_ROWS, i1);
@@ -227,7 +232,7 @@ static void multiply_task(void *context, int task, int worker) {
     p->held[worker].j0 = j0;
 }
 
-/* ---- cutting c --------------------------------------------------------------------------------------------------------- */
+/* ---- cutting c ------------------------------------------------------------------------------- */
 
 #define TASKS_PER_THREAD 8 /* so that a thread that is held up leaves its share to others */
 #define TASKS_PER_THREAD_UNHELD 2
@@ -237,8 +242,8 @@ static void multiply_task(void *context, int task, int worker) {
 static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t round_up_to(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
-/* Pieces of the columns. With one for each thread b is packed once; but where a is packed, that is done for each piece: then
- * only if it is less. */
+/* Pieces of the columns. With one for each thread b is packed once; but where a is packed, that is done for each piece:
+ * then only if it is less. */
 static int64_t cut_columns(const struct product *p, int64_t threads) {
     int64_t least_pieces = divide_up(p->n, MOST_COLS);
     int64_t pieces = least(round_up_to(least_pieces, threads), divide_up(p->n, LEAST_TASK_COLS));
@@ -247,7 +252,8 @@ static int64_t cut_columns(const struct product *p, int64_t threads) {
     return repeats_less ? pieces : least_pieces;
 }
 
-/* Tasks whose panels of b are not held pack them again and again: of those there are only as many as share the work evenly. */
+/* Tasks whose panels of b are not held pack them again and again: of those there are only as many as share the work
+ * evenly. */
 static int cut(struct product *p) {
     int64_t threads = thread_pool_size(p->stream->pool);
     p->task_cols = round_up_to(divide_up(p->n, cut_columns(p, threads)), TILE_COLS);
@@ -263,7 +269,13 @@ static int cut(struct product *p) {
 
 void ISA_NAME(cpu_matmul)(struct stream *s, const struct matmul_options *o, struct tensor c, struct tensor a,
                           struct tensor b) {
-    struct product p = {.stream = s, .o = o, .c = c, .a = a, .b = b, .m = c.rows, .n = c.cols,
+    struct product p = {.stream = s,
+                        .o = o,
+                        .c = c,
+                        .a = a,
+                        .b = b,
+                        .m = c.rows,
+                        .n = c.cols,
                         .k = o->layout == MATMUL_TN ? a.rows : a.cols};
     if (s->failed || p.m == 0 || p.n == 0) return;
     p.a_source = source_of(a.dtype, o->compute);

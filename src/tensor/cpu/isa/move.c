@@ -55,8 +55,8 @@ static void copy_rows(void *context, int task, int worker) {
     size_t size = dtype_size(m->a.dtype);
     for (int64_t r = task_begin(task); r < task_end(task, m->a.rows); r++) {
         if (m->a.dtype == m->b.dtype)
-            memmove((char *)m->a.data + (size_t)(r * m->a.stride) * size, (char *)m->b.data + (size_t)(r * m->b.stride) * size,
-                    (size_t)m->a.cols * size);
+            memmove((char *)m->a.data + (size_t)(r * m->a.stride) * size,
+                    (char *)m->b.data + (size_t)(r * m->b.stride) * size, (size_t)m->a.cols * size);
         else
             for (int64_t c = 0; c < m->a.cols; c++) store_element(m->a, r, c, load_element(m->b, r, c));
     }
@@ -89,7 +89,8 @@ void ISA_NAME(cpu_add)(struct stream *s, struct tensor dst, struct tensor src) {
 static bool indices_fit(struct stream *s, struct tensor indices, int64_t n, int64_t limit, const char *what) {
     for (int64_t i = 0; i < n; i++)
         if (vector_i32(indices)[i] < 0 || vector_i32(indices)[i] >= limit) {
-            stream_fail(s, "%s %lld is %d, outside 0..%lld", what, (long long)i, vector_i32(indices)[i], (long long)limit - 1);
+            stream_fail(s, "%s %lld is %d, outside 0..%lld", what, (long long)i, vector_i32(indices)[i],
+                        (long long)limit - 1);
             return false;
         }
     return true;
@@ -104,7 +105,8 @@ static void gather(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_gather_rows)(struct stream *s, struct tensor out, struct tensor x, struct tensor rows) {
     struct move m = {.s = s, .a = out, .b = x, .c = rows};
-    if (!s->failed && indices_fit(s, rows, out.rows, x.rows, "row")) thread_pool_run(s->pool, row_tasks(out.rows), gather, &m);
+    if (!s->failed && indices_fit(s, rows, out.rows, x.rows, "row"))
+        thread_pool_run(s->pool, row_tasks(out.rows), gather, &m);
 }
 
 static void scatter(void *context, int task, int worker) {
@@ -116,10 +118,11 @@ static void scatter(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_scatter_add_rows)(struct stream *s, struct tensor x, struct tensor y, struct tensor rows) {
     struct move m = {.s = s, .a = x, .b = y, .c = rows};
-    if (!s->failed && indices_fit(s, rows, y.rows, x.rows, "row")) thread_pool_run(s->pool, row_tasks(y.rows), scatter, &m);
+    if (!s->failed && indices_fit(s, rows, y.rows, x.rows, "row"))
+        thread_pool_run(s->pool, row_tasks(y.rows), scatter, &m);
 }
 
-/* ---- embedding --------------------------------------------------------------------------------------------------------- */
+/* ---- embedding ------------------------------------------------------------------------------- */
 
 static void embed(void *context, int task, int worker) {
     (void)worker;
@@ -127,12 +130,14 @@ static void embed(void *context, int task, int worker) {
     for (int64_t i = task_begin(task); i < task_end(task, m->a.rows); i++) {
         float *out = row_f32(m->a, i);
         int32_t token = vector_i32(m->c)[i];
-        if (m->b.dtype == DTYPE_F32) memcpy(out, row_f32(m->b, token), (size_t)m->a.cols * sizeof *out);
+        if (m->b.dtype == DTYPE_F32)
+            memcpy(out, row_f32(m->b, token), (size_t)m->a.cols * sizeof *out);
         else
             for (int64_t c = 0; c < m->a.cols; c++) out[c] = (float)load_element(m->b, token, c);
         if (!tensor_present(m->d)) continue;
         int32_t position = vector_i32(m->e)[i];
-        if (m->d.dtype == DTYPE_F32) add_row(out, row_f32(m->d, position), m->a.cols);
+        if (m->d.dtype == DTYPE_F32)
+            add_row(out, row_f32(m->d, position), m->a.cols);
         else
             for (int64_t c = 0; c < m->a.cols; c++) out[c] += (float)load_element(m->d, position, c);
     }
@@ -162,11 +167,12 @@ void ISA_NAME(cpu_embedding_backward)(struct stream *s, struct tensor d_table, s
                                       struct tensor d_position_table, struct tensor positions, struct tensor d_out) {
     struct move m = {.s = s, .a = d_table, .b = d_position_table, .c = tokens, .d = d_out, .e = positions};
     if (s->failed || !indices_fit(s, tokens, d_out.rows, d_table.rows, "token")) return;
-    if (tensor_present(d_position_table) && !indices_fit(s, positions, d_out.rows, d_position_table.rows, "position")) return;
+    if (tensor_present(d_position_table) && !indices_fit(s, positions, d_out.rows, d_position_table.rows, "position"))
+        return;
     thread_pool_run(s->pool, (int)((d_out.cols + 31) / 32), embed_backward, &m);
 }
 
-/* ---- dropout ----------------------------------------------------------------------------------------------------------- */
+/* ---- dropout --------------------------------------------------------------------------------- */
 
 static void drop(void *context, int task, int worker) {
     (void)worker;

@@ -34,7 +34,11 @@ static void nesterov_row(const struct pair_work *w, int64_t r) {
 void ISA_NAME(cpu_nesterov)(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m,
                             struct tensor step) {
     const float *numbers = step.data;
-    run_pair(s, (struct pair_work){.x = out, .y = gradient, .m = m, .a = numbers[STEP_MOMENTUM], .b = numbers[STEP_GRAD_SCALE],
+    run_pair(s, (struct pair_work){.x = out,
+                                   .y = gradient,
+                                   .m = m,
+                                   .a = numbers[STEP_MOMENTUM],
+                                   .b = numbers[STEP_GRAD_SCALE],
                                    .row = nesterov_row});
 }
 
@@ -67,6 +71,10 @@ static void descend_row(const struct pair_work *w, int64_t r) {
 
 void ISA_NAME(cpu_descend)(struct stream *s, struct tensor parameter, struct tensor update, float scale,
                            float weight_decay, struct tensor step) {
-    run_pair(s, (struct pair_work){.x = parameter, .y = update, .a = scale, .b = weight_decay,
-                                   .rate = ((const float *)step.data)[STEP_LEARNING_RATE], .row = descend_row});
+    run_pair(s, (struct pair_work){.x = parameter,
+                                   .y = update,
+                                   .a = scale,
+                                   .b = weight_decay,
+                                   .rate = ((const float *)step.data)[STEP_LEARNING_RATE],
+                                   .row = descend_row});
 }

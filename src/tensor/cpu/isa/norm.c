@@ -66,12 +66,19 @@ static void norm_task(void *context, int task, int worker) {
 void ISA_NAME(cpu_norm_forward)(struct stream *s, struct norm_options o, struct tensor out, struct tensor residual,
                                 struct tensor x, struct tensor delta, struct tensor weight, struct tensor bias,
                                 struct tensor stats) {
-    struct norm_work w = {.o = o, .out = out, .residual = residual, .x = x, .delta = delta, .weight = weight, .bias = bias,
+    struct norm_work w = {.o = o,
+                          .out = out,
+                          .residual = residual,
+                          .x = x,
+                          .delta = delta,
+                          .weight = weight,
+                          .bias = bias,
                           .stats = stats};
     thread_pool_run(s->pool, row_tasks(x.rows), norm_task, &w);
 }
 
-/* With y = (x - mean) * scale and g = d_out * weight: d_x += scale * (g - mean(g) - y * mean(g * y)); RMS has no mean(g). */
+/* With y = (x - mean) * scale and g = d_out * weight: d_x += scale * (g - mean(g) - y * mean(g * y)); RMS has no
+ * mean(g). */
 static void norm_backward_row(const struct norm_work *w, int64_t r, float *d_weight, float *d_bias) {
     int64_t h = w->x.cols;
     const float *x = row_f32(w->x, r), *d_out = row_f32(w->d_out, r), *weight = vector_f32(w->weight);
@@ -118,8 +125,14 @@ void ISA_NAME(cpu_norm_backward)(struct stream *s, struct norm_options o, struct
                                  struct tensor d_bias, struct tensor d_out, struct tensor x, struct tensor weight,
                                  struct tensor stats) {
     int tasks = row_tasks(x.rows);
-    struct norm_work w = {.o = o, .d_x = d_x, .d_weight = d_weight, .d_bias = d_bias, .d_out = d_out, .x = x,
-                          .weight = weight, .stats = stats};
+    struct norm_work w = {.o = o,
+                          .d_x = d_x,
+                          .d_weight = d_weight,
+                          .d_bias = d_bias,
+                          .d_out = d_out,
+                          .x = x,
+                          .weight = weight,
+                          .stats = stats};
     w.partial = s->failed ? NULL : cpu_scratch_shared(s, (size_t)tasks * 2 * (size_t)x.cols * sizeof(float));
     if (!w.partial) return;
     thread_pool_run(s->pool, tasks, norm_backward_task, &w);

@@ -51,7 +51,8 @@ static float *widened(struct tensor t, int64_t r, int64_t first, int64_t n, floa
 }
 
 /* Back from the copy; random bits of element i are those of words[i] from `shift` up. */
-static void store_rounded(struct tensor t, int64_t r, int64_t first, int64_t n, const float *copy, const uint32_t *words, int shift) {
+static void store_rounded(struct tensor t, int64_t r, int64_t first, int64_t n, const float *copy,
+                          const uint32_t *words, int shift) {
     if (t.dtype == DTYPE_F32) return;
     uint16_t *to = (uint16_t *)t.data + r * t.stride + first;
     for (int64_t i = 0; i < n; i++) to[i] = bf16_round_stochastic(copy[i], words[i] >> shift);
@@ -75,13 +76,16 @@ static void many_words(const uint64_t rng[2], uint32_t site, uint64_t first, uin
         }
         key[0] += PHILOX_KEY_STEP_0, key[1] += PHILOX_KEY_STEP_1;
     }
-    for (int i = 0; i < BLOCKS; i++) words[4 * i] = a[i], words[4 * i + 1] = b[i], words[4 * i + 2] = c[i], words[4 * i + 3] = d[i];
+    for (int i = 0; i < BLOCKS; i++)
+        words[4 * i] = a[i], words[4 * i + 1] = b[i], words[4 * i + 2] = c[i], words[4 * i + 3] = d[i];
 }
 
 /* A random word for each of the elements [begin, begin + n), n at most CHUNK; they lie in `memory`. */
-static uint32_t *random_words(struct tensor rng, uint32_t site, int64_t begin, int64_t n, uint32_t memory[RANDOM_WORDS]) {
+static uint32_t *random_words(struct tensor rng, uint32_t site, int64_t begin, int64_t n,
+                              uint32_t memory[RANDOM_WORDS]) {
     int64_t first = begin - begin % 4;
-    for (int64_t i = first; i < begin + n; i += 4 * BLOCKS) many_words(rng.data, site, (uint64_t)i / 4, memory + (i - first));
+    for (int64_t i = first; i < begin + n; i += 4 * BLOCKS)
+        many_words(rng.data, site, (uint64_t)i / 4, memory + (i - first));
     return memory + (begin - first);
 }
 
@@ -89,7 +93,8 @@ static void step_chunk(const struct adamw_part *part, int64_t r, int64_t first, 
     float p_copy[CHUNK], m_copy[CHUNK], v_copy[CHUNK];
     float *p = widened(part->parameter, r, first, n, p_copy), *m = widened(part->m, r, first, n, m_copy);
     float *v = widened(part->v, r, first, n, v_copy);
-    uint32_t memory[RANDOM_WORDS], *words = random_words(part->rng, part->site, r * part->parameter.cols + first, n, memory);
+    uint32_t memory[RANDOM_WORDS],
+        *words = random_words(part->rng, part->site, r * part->parameter.cols + first, n, memory);
     step_floats(part, p, row_f32(part->gradient, r) + first, m, v, n);
     store_rounded(part->parameter, r, first, n, p, words, 0);
     store_rounded(part->m, r, first, n, m, words, 16);
@@ -101,8 +106,8 @@ static void step_piece(const struct adamw_part *part, int64_t r, int64_t first, 
         for (int64_t i = 0; i < n; i += CHUNK) step_chunk(part, r, first + i, n - i < CHUNK ? n - i : CHUNK);
         return;
     }
-    step_floats(part, row_f32(part->parameter, r) + first, row_f32(part->gradient, r) + first, row_f32(part->m, r) + first,
-                row_f32(part->v, r) + first, n);
+    step_floats(part, row_f32(part->parameter, r) + first, row_f32(part->gradient, r) + first,
+                row_f32(part->m, r) + first, row_f32(part->v, r) + first, n);
 }
 
 static void adamw_task(void *context, int task, int worker) {
@@ -111,11 +116,14 @@ static void adamw_task(void *context, int task, int worker) {
     int low = 0, high = w->n_parts;
     while (high - low > 1) {
         int middle = (low + high) / 2;
-        if (w->first[middle] <= task) low = middle;
-        else high = middle;
+        if (w->first[middle] <= task)
+            low = middle;
+        else
+            high = middle;
     }
     struct adamw_part part = as_long_rows(&w->parts[low]);
-    int64_t pieces = pieces_of_row(&part), piece = task - w->first[low], r = piece / pieces, first = piece % pieces * PIECE;
+    int64_t pieces = pieces_of_row(&part), piece = task - w->first[low], r = piece / pieces,
+            first = piece % pieces * PIECE;
     step_piece(&part, r, first, part.parameter.cols - first < PIECE ? part.parameter.cols - first : PIECE);
 }
 
@@ -149,7 +157,8 @@ static void rounding_task(void *context, int task, int worker) {
         }
 }
 
-void ISA_NAME(cpu_copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site) {
+void ISA_NAME(cpu_copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng,
+                                uint32_t site) {
     struct rounding_work w = {dst, src, rng, site};
     if (!s->failed) thread_pool_run(s->pool, row_tasks(dst.rows), rounding_task, &w);
 }
@@ -177,7 +186,8 @@ static void squares_task(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_sum_of_squares)(struct stream *s, struct tensor sum, struct tensor x) {
     int tasks = (int)(x.rows * ((x.cols + PIECE - 1) / PIECE));
-    struct squares_work w = {.x = x, .partial = s->failed ? NULL : cpu_scratch_shared(s, (size_t)tasks * sizeof(double))};
+    struct squares_work w = {.x = x,
+                             .partial = s->failed ? NULL : cpu_scratch_shared(s, (size_t)tasks * sizeof(double))};
     if (!w.partial) return;
     thread_pool_run(s->pool, tasks, squares_task, &w);
     for (int i = 0; i < tasks; i++) *(double *)sum.data += w.partial[i];

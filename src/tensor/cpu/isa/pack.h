@@ -1,9 +1,10 @@
 /* pack.h - copies pieces of matrices of any number type into the order in which the micro-kernels read them.
  *
- * A panel [steps][width] holds, for each step of the summed dimension, one cell of each of `width` rows (or columns). A cell is a
- * float; or, where instructions multiply those, a pair of bf16 (the first element in the lower half; an odd last one has 0 beside
- * it), and a step then two elements deep. The matrix holds a panel either "straight" (the elements of one depth lie side by side:
- * a copy) or "turned" (the elements of one row lie side by side: blocks are transposed in registers). */
+ * A panel [steps][width] holds, for each step of the summed dimension, one cell of each of `width` rows (or columns). A
+ * cell is a float; or, where instructions multiply those, a pair of bf16 (the first element in the lower half; an odd
+ * last one has 0 beside it), and a step then two elements deep. The matrix holds a panel either "straight" (the
+ * elements of one depth lie side by side: a copy) or "turned" (the elements of one row lie side by side: blocks are
+ * transposed in registers). */
 #ifndef TALC_TENSOR_CPU_ISA_PACK_H
 #define TALC_TENSOR_CPU_ISA_PACK_H
 
@@ -97,15 +98,16 @@ INLINE side source_side(enum source source, const void *data, int64_t i) {
     }
 }
 
-/* ---- cells ------------------------------------------------------------------------------------------------------------- */
+/* ---- cells ----------------------------------------------------------------------------------- */
 
 INLINE int64_t pack_steps(int64_t depth) { return (depth + CELL_DEPTH - 1) / CELL_DEPTH; }
 
-/* The cell of an element and, where cells are pairs, of the one `second` behind it (0: there is none). A SIDE of cells: side by side,
- * each with its second as before (straight); or of the elements from `at` on, none of which is missing (turned). */
+/* The cell of an element and, where cells are pairs, of the one `second` behind it (0: there is none). A SIDE of cells:
+ * side by side, each with its second as before (straight); or of the elements from `at` on, none of which is missing
+ * (turned). */
 #if CELL_DEPTH == 2
-/* 8 elements and one, rounded to bf16 by the one instruction: what it makes of subnormal numbers and NaN does not depend on where
- * an element lies. */
+/* 8 elements and one, rounded to bf16 by the one instruction: what it makes of subnormal numbers and NaN does not
+ * depend on where an element lies. */
 INLINE __m128i bf16_eight(enum source source, const void *data, int64_t i) {
     const uint16_t *h = data;
     if (source == SOURCE_BF16) return _mm_loadu_si128((const __m128i *)(h + i));
@@ -124,7 +126,8 @@ INLINE float cell_one(enum source source, const void *data, int64_t at, int64_t 
     return cell;
 }
 INLINE side cells_straight(enum source source, const void *data, int64_t at, int64_t second) {
-    __m128i low = bf16_eight(source, data, at), high = second ? bf16_eight(source, data, at + second) : _mm_setzero_si128();
+    __m128i low = bf16_eight(source, data, at),
+            high = second ? bf16_eight(source, data, at + second) : _mm_setzero_si128();
     return (side)_mm256_set_m128i(_mm_unpackhi_epi16(low, high), _mm_unpacklo_epi16(low, high));
 }
 INLINE side cells_turned(enum source source, const void *data, int64_t at) {
@@ -142,21 +145,24 @@ INLINE side cells_straight(enum source source, const void *data, int64_t at, int
 INLINE side cells_turned(enum source source, const void *data, int64_t at) { return source_side(source, data, at); }
 #endif
 
-/* ---- panels ------------------------------------------------------------------------------------------------------------ */
+/* ---- panels ---------------------------------------------------------------------------------- */
 
-/* One step of a panel of a width that the compiler knows. A panel narrower than a SIDE is copied as a whole one unless `exact`:
- * what is too much is overwritten by the next step. */
-INLINE void copy_step(enum source source, const void *data, int64_t at, int64_t second, int padded, bool exact, float *out) {
+/* One step of a panel of a width that the compiler knows. A panel narrower than a SIDE is copied as a whole one unless
+ * `exact`: what is too much is overwritten by the next step. */
+INLINE void copy_step(enum source source, const void *data, int64_t at, int64_t second, int padded, bool exact,
+                      float *out) {
     int i = 0;
     for (; i + SIDE <= padded; i += SIDE) side_store(out + i, cells_straight(source, data, at + i, second));
     if (i < padded && !exact) side_store(out + i, cells_straight(source, data, at + i, second));
     for (; exact && i < padded; i++) out[i] = cell_one(source, data, at + i, second);
 }
 
-#define STEPS_AT_ONCE (8 / CELL_DEPTH) /* read of all panels: long pieces of few lines, which the hardware fetches ahead */
+#define STEPS_AT_ONCE                                                                                                  \
+    (8 / CELL_DEPTH) /* read of all panels: long pieces of few lines, which the hardware fetches ahead */
 
-/* Panels, one after the other, of the rows [0, width): out[panel][step * padded + i] = cell (row panel * padded + i, step), and 0
- * for rows from `width` on. `at` is the element of row 0, depth 0; lines of the matrix are `stride` apart. */
+/* Panels, one after the other, of the rows [0, width): out[panel][step * padded + i] = cell (row panel * padded + i,
+ * step), and 0 for rows from `width` on. `at` is the element of row 0, depth 0; lines of the matrix
+ * are `stride` apart. */
 INLINE void pack_straight(enum source source, const void *data, int64_t at, int64_t stride, int64_t width, int padded,
                           int64_t depth, float *out) {
     int64_t whole = width / padded, left = width % padded, steps = pack_steps(depth);
@@ -164,8 +170,9 @@ INLINE void pack_straight(enum source source, const void *data, int64_t at, int6
         int64_t s1 = s0 + STEPS_AT_ONCE < steps ? s0 + STEPS_AT_ONCE : steps;
         for (int64_t p = 0; p < whole; p++)
             for (int64_t s = s0; s < s1; s++)
-                copy_step(source, data, at + s * CELL_DEPTH * stride + p * padded, s * CELL_DEPTH + 1 < depth ? stride : 0, padded,
-                          s + 1 == steps, out + (p * steps + s) * padded);
+                copy_step(source, data, at + s * CELL_DEPTH * stride + p * padded,
+                          s * CELL_DEPTH + 1 < depth ? stride : 0, padded, s + 1 == steps,
+                          out + (p * steps + s) * padded);
     }
     if (left == 0) return;
     out += whole * steps * padded;
@@ -175,19 +182,21 @@ INLINE void pack_straight(enum source source, const void *data, int64_t at, int6
             out[i] = i < left ? cell_one(source, data, at + i, s * CELL_DEPTH + 1 < depth ? stride : 0) : 0;
 }
 
-/* A block of SIDE steps of `rows` <= SIDE rows; the last row stands in for those that are missing, whose cells are overwritten
- * later. */
-INLINE void turn_block(enum source source, const void *data, int64_t at, int64_t stride, int rows, int padded, float *out) {
+/* A block of SIDE steps of `rows` <= SIDE rows; the last row stands in for those that are missing, whose cells are
+ * overwritten later. */
+INLINE void turn_block(enum source source, const void *data, int64_t at, int64_t stride, int rows, int padded,
+                       float *out) {
     side r[SIDE];
-UNROLL
+    UNROLL
     for (int i = 0; i < SIDE; i++) r[i] = cells_turned(source, data, at + (i < rows ? i : rows - 1) * stride);
     side_turn(r);
-UNROLL
+    UNROLL
     for (int i = 0; i < SIDE; i++) side_store(out + (int64_t)i * padded, r[i]);
 }
 
-/* The same for one panel where the elements of a row lie side by side. Blocks of rows in pairs of blocks of steps: whole cache
- * lines are read, few of them at once. Of a panel narrower than a SIDE up to SIDE cells behind it are overwritten too. */
+/* The same for one panel where the elements of a row lie side by side. Blocks of rows in pairs of blocks of steps:
+ * whole cache lines are read, few of them at once. Of a panel narrower than a SIDE up to SIDE cells behind it are
+ * overwritten too. */
 INLINE void pack_turned(enum source source, const void *data, int64_t at, int64_t stride, int width, int padded,
                         int64_t depth, float *out) {
     int64_t s = 0, steps = pack_steps(depth), full = depth / CELL_DEPTH;
@@ -203,7 +212,8 @@ INLINE void pack_turned(enum source source, const void *data, int64_t at, int64_
             out[rest * padded + i] = cell_one(source, data, at + i * stride + rest * CELL_DEPTH, rest < full);
     for (int64_t step = 0; blocks < padded && step < steps; step++)
         for (int i = blocks; i < padded; i++)
-            out[step * padded + i] = i < width ? cell_one(source, data, at + i * stride + step * CELL_DEPTH, step < full) : 0;
+            out[step * padded + i] =
+                i < width ? cell_one(source, data, at + i * stride + step * CELL_DEPTH, step < full) : 0;
 }
 
 #endif

@@ -41,12 +41,15 @@ static void forward_head(const struct qkv_work *w, int64_t r, int head, const fl
         }
         float scale = 1 / sqrtf(vf_sum(sum) / (float)d + w->o->norm_epsilon);
         for (int i = 0; i < d; i += VF_LANES)
-            vf_store_some(normed + i, d - i, vf_load_some(x + i, d - i) * vf_set(scale) * vf_load_some(weight + i, d - i));
+            vf_store_some(normed + i, d - i,
+                          vf_load_some(x + i, d - i) * vf_set(scale) * vf_load_some(weight + i, d - i));
         if (tensor_present(w->t->norm_stats)) row_f32(w->t->norm_stats, r)[head] = scale;
         x = normed;
     }
-    if (tensor_present(w->t->rope)) rotate(row_f32(w->t->rope, vector_i32(w->t->positions)[r]), d, 1, x, out);
-    else memcpy(out, x, (size_t)d * sizeof *out);
+    if (tensor_present(w->t->rope))
+        rotate(row_f32(w->t->rope, vector_i32(w->t->positions)[r]), d, 1, x, out);
+    else
+        memcpy(out, x, (size_t)d * sizeof *out);
 }
 
 /* Writes d floats of a head into a cache row, in the cache's number type. */
@@ -81,8 +84,8 @@ static bool check(struct stream *s, const struct qkv_options *o) {
     return !s->failed;
 }
 
-void ISA_NAME(cpu_qkv_forward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t, struct tensor q,
-                               struct tensor k, struct tensor v) {
+void ISA_NAME(cpu_qkv_forward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t,
+                               struct tensor q, struct tensor k, struct tensor v) {
     struct qkv_work w = {.o = o, .t = t, .q = q, .k = k, .v = v};
     if (check(s, o)) thread_pool_run(s->pool, row_tasks(t->qkv.rows), forward_task, &w);
 }
@@ -93,8 +96,10 @@ static void backward_head(const struct qkv_work *w, int64_t r, int head, const f
     int d = w->o->head_dim;
     float turned[MAX_HEAD_DIM];
     const float *weight = norm_weight(w, head);
-    if (tensor_present(w->t->rope)) rotate(row_f32(w->t->rope, vector_i32(w->t->positions)[r]), d, -1, d_out, turned);
-    else memcpy(turned, d_out, (size_t)d * sizeof *turned);
+    if (tensor_present(w->t->rope))
+        rotate(row_f32(w->t->rope, vector_i32(w->t->positions)[r]), d, -1, d_out, turned);
+    else
+        memcpy(turned, d_out, (size_t)d * sizeof *turned);
     if (!weight) {
         memcpy(d_x, turned, (size_t)d * sizeof *d_x);
         return;
@@ -123,7 +128,8 @@ static void backward_task(void *context, int task, int worker) {
     for (int64_t r = task_begin(task); r < task_end(task, w->t->qkv.rows); r++) {
         const float *x = row_f32(w->t->qkv, r);
         float *d_x = row_f32(w->d_qkv, r);
-        for (int h = 0; h < n_q; h++) backward_head(w, r, h, x + h * d, row_f32(w->q, r) + h * d, d_x + h * d, d_q_norm);
+        for (int h = 0; h < n_q; h++)
+            backward_head(w, r, h, x + h * d, row_f32(w->q, r) + h * d, d_x + h * d, d_q_norm);
         for (int h = 0; h < n_kv; h++)
             backward_head(w, r, n_q + h, x + (n_q + h) * d, row_f32(w->k, r) + h * d, d_x + (n_q + h) * d, d_k_norm);
         memcpy(d_x + (n_q + n_kv) * d, row_f32(w->v, r), (size_t)(n_kv * d) * sizeof *d_x);

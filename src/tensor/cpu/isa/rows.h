@@ -1,4 +1,5 @@
-/* rows.h - work split into runs of rows of a fixed size, so that what a task does never depends on the number of threads. */
+/* rows.h - work split into runs of rows of a fixed size, so that what a task does never depends on the number of
+ * threads. */
 #ifndef TALC_TENSOR_CPU_ISA_ROWS_H
 #define TALC_TENSOR_CPU_ISA_ROWS_H
 

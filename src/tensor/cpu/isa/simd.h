@@ -64,11 +64,13 @@ static inline vi vf_to_int(vf a) { return (vi){(int32_t)a[0], (int32_t)a[1], (in
 static inline vf vf_sqrt(vf a) { return (vf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])}; }
 #endif
 
-/* What products multiply: CELL_DEPTH elements in each lane. Floats; or pairs of bf16: sum + both products, the upper pair's first,
- * rounded after each, subnormal numbers as 0 (Intel's VDPBF16PS). */
+/* What products multiply: CELL_DEPTH elements in each lane. Floats; or pairs of bf16: sum + both products, the upper
+ * pair's first, rounded after each, subnormal numbers as 0 (Intel's VDPBF16PS). */
 #if defined(ISA_AVX512BF16)
 #define CELL_DEPTH 2
-static inline vf vf_fma_cells(vf a, vf b, vf sum) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
+static inline vf vf_fma_cells(vf a, vf b, vf sum) {
+    return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+}
 #else
 #define CELL_DEPTH 1
 static inline vf vf_fma_cells(vf a, vf b, vf sum) { return vf_fma(a, b, sum); }
@@ -119,8 +121,10 @@ static inline vf vf_load_some(const float *p, int64_t left) {
     return left >= VF_LANES ? vf_load(p) : vf_load_part(p, left, 0);
 }
 static inline void vf_store_some(float *p, int64_t left, vf x) {
-    if (left >= VF_LANES) vf_store(p, x);
-    else vf_store_part(p, left, x);
+    if (left >= VF_LANES)
+        vf_store(p, x);
+    else
+        vf_store_part(p, left, x);
 }
 
 /* Sums and maxima over lanes, always in the same order: pairs at half the distance each time. */
@@ -152,8 +156,8 @@ static inline float vf_largest(vf x) { return vf_four_largest((vf_four)x); }
 #endif
 static inline vf vf_choose(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
 
-/* e^x with relative error under 3e-7: 2^n times a polynomial of the rest in [-ln2/2, ln2/2] (minimax with the terms 1 + x
- * given, so that e^0 is 1). Below -87.3 it is 0; above 88 it stays at e^88; NaN stays NaN. */
+/* e^x with relative error under 3e-7: 2^n times a polynomial of the rest in [-ln2/2, ln2/2] (minimax with the terms 1 +
+ * x given, so that e^0 is 1). Below -87.3 it is 0; above 88 it stays at e^88; NaN stays NaN. */
 static inline vf vf_exp(vf x) {
     const vf shift = vf_set(0x1.8p23f); /* added, it leaves n in the lowest bits */
     vi tiny = x < vf_set(-87.3f);
@@ -168,7 +172,8 @@ static inline vf vf_exp(vf x) {
     return (vf)(((vi)y + ((vi)t << 23)) & ~tiny);
 }
 
-/* 2^x for x < 127 with relative error under 2e-7 (a minimax polynomial of the rest; 2^0 is 1); x below -126 counts as -126. */
+/* 2^x for x < 127 with relative error under 2e-7 (a minimax polynomial of the rest; 2^0 is 1); x below -126 counts as
+ * -126. */
 static inline vf vf_exp2(vf x) {
     const vf shift = vf_set(0x1.8p23f);
     x = vf_max(vf_set(-126.0f), x);
