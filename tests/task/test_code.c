@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "file/atomic.h"
 #include "task/checker.h"
 #include "task/primer.h"
@@ -23,30 +24,73 @@ static struct checker_result judge(const struct checker_item *item, const char *
     return result;
 }
 
-static void the_primers_answers_are_right(void **state) {
-    (void)state;
-    static const struct primer_options options = {
-        .seed = 7, .n_entities = 40, .exposures = 3, .bios = 4, .n_texts = 400, .n_tests = 25, .scale = 0.05};
+static struct checker tests_of_primer(const struct primer_options *options) {
     char folder[] = "/tmp/talc-test-code-XXXXXX";
     struct talc_error err = {0};
     struct checker checker;
     assert_non_null(mkdtemp(folder));
-    if (!primer_write(&options, folder, NULL, NULL, &err)) fail_msg("%s", err.message);
+    if (!primer_write(options, folder, NULL, NULL, &err)) fail_msg("%s", err.message);
     char *path = path_join(folder, "eval.jsonl");
     assert_true(checker_load(&checker, path, NULL, NULL));
+    free(path);
+    assert_true(folder_remove(folder, NULL));
+    return checker;
+}
+
+static bool can_be_judged(const struct checker_item *item) {
+    const char *language = json_string_value(json_object_get(item->check, "language"));
+    return language && (strcmp(language, "python") != 0 || has_python());
+}
+
+static void the_primers_answers_are_right(void **state) {
+    (void)state;
+    static const struct primer_options options = {
+        .seed = 7, .n_entities = 40, .exposures = 3, .bios = 4, .n_texts = 400, .n_tests = 25, .scale = 0.05};
+    struct checker checker = tests_of_primer(&options);
     int n_judged = 0;
     for (size_t i = 0; i < checker.n_items; i++) {
         const struct checker_item *item = &checker.items[i];
-        const char *language = json_string_value(json_object_get(item->check, "language"));
-        if (!language || (strcmp(language, "python") == 0 && !has_python())) continue;
+        if (!can_be_judged(item)) continue;
         struct checker_result result = judge(item, item->answer);
         if (result.verdict != VERDICT_RIGHT) fail_msg("%s\nis judged wrong: %s", item->answer, result.why);
         n_judged++;
     }
     assert_true(n_judged > 5);
     checker_free(&checker);
-    free(path);
-    assert_true(folder_remove(folder, NULL));
+}
+
+/* `from` with the first `old` replaced; NULL when it has none. */
+static char *with_mistake(const char *from, const char *old, const char *new) {
+    const char *at = strstr(from, old);
+    struct buffer out = {0};
+    if (!at) return NULL;
+    buffer_append(&out, from, (size_t)(at - from));
+    buffer_printf(&out, "%s%s", new, at + strlen(old));
+    return out.data;
+}
+
+static void mistakes_in_the_primers_answers_are_wrong(void **state) {
+    (void)state;
+    static const char *const mistakes[][2] = {
+        {"i < n", "i <= n"}, {"i < n", "i < n - 1"},       {"int i = 0", "int i = 1"},
+        {"x <= n", "x < n"}, {"(n):", "(n):\n    n -= 1"}, {"in a)", "in a[1:])"},
+        {"x > y", "x < y"},  {"max(x, y)", "min(x, y)"},   {"i == 0 ||", "i == 1 ||"}};
+    enum { N_MISTAKES = sizeof mistakes / sizeof mistakes[0] };
+    static const struct primer_options options = {
+        .seed = 9, .n_entities = 20, .exposures = 1, .bios = 1, .n_texts = 40, .n_tests = 40, .scale = 0.05};
+    struct checker checker = tests_of_primer(&options);
+    int n_judged = 0;
+    for (size_t i = 0; i < checker.n_items * N_MISTAKES; i++) {
+        const struct checker_item *item = &checker.items[i / N_MISTAKES];
+        const char *const *mistake = mistakes[i % N_MISTAKES];
+        if (!can_be_judged(item)) continue;
+        char *answer = with_mistake(item->answer, mistake[0], mistake[1]);
+        if (answer && judge(item, answer).verdict == VERDICT_RIGHT) fail_msg("%s\nis judged right", answer);
+        n_judged += answer != NULL;
+        free(answer);
+    }
+    assert_true(n_judged > 30);
+    checker_free(&checker);
 }
 
 static struct checker item_of(const char *language, const char *tests) {
@@ -120,6 +164,7 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_primers_answers_are_right),
+        cmocka_unit_test(mistakes_in_the_primers_answers_are_wrong),
         cmocka_unit_test(c_that_gives_no_results_is_wrong),
         cmocka_unit_test(python_that_gives_no_results_is_wrong),
     };
