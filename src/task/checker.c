@@ -3,9 +3,11 @@
 
 #include <ctype.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buffer.h"
 #include "base/checked.h"
@@ -169,12 +171,64 @@ static bool check_outline(const struct answer *a, struct talc_error *err) {
     return right(a);
 }
 
-/* The inside of the first fence, or all of a text that has none. */
-static struct line fenced_code(const char *text) {
-    const char *fence = strstr(text, "```");
-    if (!fence) return (struct line){text, strlen(text)};
-    const char *start = fence + 3 + strcspn(fence + 3, "\n"), *end = strstr(start, "```");
-    return (struct line){start, end ? (size_t)(end - start) : strlen(start)};
+/* A fenced block of Markdown: what follows the opening marker on its line ("c"), and the lines inside. */
+struct fence {
+    struct line info, code;
+};
+
+/* The next block, of ``` or ~~~; false when there is no more. One that is not closed goes to the end. */
+static bool next_fence(const char **rest, struct fence *fence) {
+    const char *ticks = strstr(*rest, "```"), *tildes = strstr(*rest, "~~~");
+    const char *open = !tildes || (ticks && ticks < tildes) ? ticks : tildes;
+    if (!open) return false;
+    const char *marker = open == ticks ? "```" : "~~~", *info = open + strspn(open, *marker == '`' ? "`" : "~");
+    info += strspn(info, " \t");
+    fence->info = (struct line){info, strcspn(info, " \t\r\n{")};
+    fence->code.text = info + strcspn(info, "\n");
+    const char *close = strstr(fence->code.text, marker);
+    fence->code.n_bytes = close ? (size_t)(close - fence->code.text) : strlen(fence->code.text);
+    *rest = fence->code.text + fence->code.n_bytes;
+    if (close) *rest += strspn(close, *marker == '`' ? "`" : "~");
+    return true;
+}
+
+static bool is_language(struct line info, const char *language) {
+    static const char *const names[][2] = {{"c", "c"}, {"python", "python"}, {"python", "py"}, {"python", "python3"}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i][0], language) == 0 && strlen(names[i][1]) == info.n_bytes &&
+            strncasecmp(names[i][1], info.text, info.n_bytes) == 0)
+            return true;
+    return false;
+}
+
+/* The inside of the first block that says it is of the language, else of the first that says nothing, else of the
+ * first; all of a text that has no block. A command to compile it may thus come before the code. */
+static struct line fenced_code(const char *text, const char *language) {
+    struct fence fence;
+    struct line first = {0}, unnamed = {0};
+    for (const char *rest = text; next_fence(&rest, &fence);) {
+        if (is_language(fence.info, language)) return fence.code;
+        if (!first.text) first = fence.code;
+        if (!unnamed.text && fence.info.n_bytes == 0) unnamed = fence.code;
+    }
+    return unnamed.text ? unnamed : first.text ? first : (struct line){text, strlen(text)};
+}
+
+/* Appends code without the indentation that all its lines have: that of a list item which it stands in. */
+static void append_outdented(struct line code, struct buffer *out) {
+    const char *end = code.text + code.n_bytes;
+    size_t common = SIZE_MAX;
+    for (int pass = 0; pass < 2; pass++)
+        for (const char *at = code.text, *next; at < end; at = next) {
+            const char *stop = memchr(at, '\n', (size_t)(end - at));
+            next = stop ? stop + 1 : end;
+            size_t indent = 0, n = (size_t)(next - at);
+            while (indent < n && (at[indent] == ' ' || at[indent] == '\t')) indent++;
+            bool blank = indent == n || at[indent] == '\n' || at[indent] == '\r';
+            if (pass == 0 && !blank && indent < common) common = indent;
+            size_t cut = blank || indent < common ? indent : common;
+            if (pass == 1) buffer_append(out, at + cut, n - cut);
+        }
 }
 
 /* The lines of `expected` are the last ones of `output`, whatever stands before them. */
@@ -192,7 +246,7 @@ static bool ends_with_lines(const char *output, const char *expected) {
 }
 
 static bool check_code(const struct answer *a, struct talc_error *err) {
-    struct line code = fenced_code(a->text);
+    struct line code = fenced_code(a->text, check_text(a, "language"));
     if (!a->runner) {
         a->result->verdict = VERDICT_SKIPPED;
         return wrong(a, "generated code is not run here");
@@ -201,7 +255,7 @@ static bool check_code(const struct answer *a, struct talc_error *err) {
     if (function && !memmem(code.text, code.n_bytes, function, strlen(function)))
         return wrong(a, "there is no function \"%s\"", function);
     struct buffer program = {0};
-    buffer_append(&program, code.text, code.n_bytes);
+    append_outdented(code, &program);
     buffer_printf(&program, "\n%s", check_text(a, "tests"));
     if (!buffer_ok(&program)) {
         buffer_free(&program);

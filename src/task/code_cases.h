@@ -1,5 +1,5 @@
-/* code_cases.h - what the functions that code tasks ask for give for numbers, and the numbers that tests call them with:
- * chosen so that no wrong program of a list of likely ones gives the same results as the right one. */
+/* code_cases.h - what the functions that code tasks ask for give for numbers, and the numbers that tests call them
+ * with: chosen so that no wrong program of a list of likely ones gives the same results as the right one. */
 #ifndef TALC_TASK_CODE_CASES_H
 #define TALC_TASK_CODE_CASES_H
 
@@ -60,8 +60,7 @@ struct code_program code_right_program(enum code_template t, const struct operat
 
 /* The likely wrong programs. Some may be right for all numbers: (x + 1) - (y + 1) needs no operation. */
 enum { MOST_WRONG_PROGRAMS = 64 };
-int code_wrong_programs(enum code_template t, const struct operation *op,
-                        struct code_program out[MOST_WRONG_PROGRAMS]);
+int code_wrong_programs(enum code_template t, const struct operation *op, struct code_program out[MOST_WRONG_PROGRAMS]);
 
 struct code_result code_run(enum code_template t, const struct code_program *program, const struct test_case *c);
 bool code_same_result(const struct code_result *x, const struct code_result *y);

@@ -127,8 +127,16 @@ static void append_c_case(enum code_template t, const char *name, const struct t
     buffer_append_text(out, ");\n    }\n");
 }
 
+/* A function that changes a list may do so in place, or give another list, a tuple or a generator: a request says
+ * only what becomes of the numbers. */
 static void append_python_case(enum code_template t, const char *name, const struct test_case *c, struct buffer *out) {
-    bool list = code_shape(t) == TAKES_LIST || code_shape(t) == CHANGES_LIST;
+    if (code_shape(t) == CHANGES_LIST) {
+        buffer_append_text(out, "a = [");
+        append_numbers(c->a, c->n, out);
+        buffer_printf(out, "]\nb = %s(a)\nprint(list(a if b is None else b))\n", name);
+        return;
+    }
+    bool list = code_shape(t) == TAKES_LIST;
     buffer_printf(out, "print(%s(%s", name, list ? "[" : "");
     append_numbers(c->a, c->n, out);
     buffer_printf(out, "%s))\n", list ? "]" : "");

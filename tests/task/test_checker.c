@@ -136,6 +136,38 @@ static void code_is_taken_from_its_fence_and_run_with_the_tests(void **state) {
     checker_free(&checker);
 }
 
+/* Where an answer has more than the code, and where its fences are. */
+static void code_is_found_in_its_fence(void **state) {
+    (void)state;
+    static const char *const answers[][2] = {
+        {"```sh\ncc t.c\n```\nwith\n```c\nint f;\n```", "\nint f;\n"},
+        {"```\n$ cc t.c\n```\n```C\nint f;\n```", "\nint f;\n"},
+        {"```sh\ncc t.c\n```\n```\nint f;\n```", "\nint f;\n"},
+        {"```cpp\nint f;\n```\n```sh\ncc t.c\n```", "\nint f;\n"},
+        {"```c\nint f;\n```\n```c\nint g;\n```", "\nint f;\n"},
+        {"~~~c\nint f;\n~~~\n", "\nint f;\n"},
+        {"~~~~ c\nint f;\n~~~~\n", "\nint f;\n"},
+        {"```sh\n~~~\n```\n~~~c\nchar *s = \"```\";\n~~~", "\nchar *s = \"```\";\n"},
+        {"1. So:\n\n   ```c\n   if\n\n     a\n   ```\n", "\nif\n\n  a\n"},
+        {"- ```c\n\tif\n\t\ta\n  ```", "\nif\n\ta\n"},
+        {"    ```c\nif\n  a\n```", "\nif\n  a\n"},
+        {"```c\nint f;", "\nint f;"},
+        {"```c", ""},
+        {"```", ""},
+    };
+    struct checker checker = load(CODE_LINE);
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        struct fake fake = {.outcome = {true, "17\n[1, 2]\n"}};
+        struct code_runner runner = {fake_run, &fake};
+        char *tests = NULL;
+        assert_int_equal(judge(&checker, answers[i][0], &runner).verdict, VERDICT_RIGHT);
+        assert_non_null(tests = strstr(fake.program, "\nint main(void)"));
+        *tests = '\0';
+        assert_string_equal(fake.program, answers[i][1]);
+    }
+    checker_free(&checker);
+}
+
 static void code_passes_only_with_status_and_output(void **state) {
     (void)state;
     static const struct code_outcome outcomes[] = {{false, "17\n[1, 2]\n"}, {true, ""},
@@ -355,6 +387,7 @@ int main(void) {
         cmocka_unit_test(a_name_is_spelt_as_told),
         cmocka_unit_test(abstention_names_the_thing),
         cmocka_unit_test(code_is_taken_from_its_fence_and_run_with_the_tests),
+        cmocka_unit_test(code_is_found_in_its_fence),
         cmocka_unit_test(code_passes_only_with_status_and_output),
         cmocka_unit_test(code_without_the_function_is_not_run),
         cmocka_unit_test(code_is_skipped_without_a_runner),

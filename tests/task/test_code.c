@@ -60,7 +60,7 @@ static void the_primers_answers_are_right(void **state) {
 }
 
 /* `from` with the first `old` replaced; NULL when it has none. */
-static char *with_mistake(const char *from, const char *old, const char *new) {
+static char *with_change(const char *from, const char *old, const char *new) {
     const char *at = strstr(from, old);
     struct buffer out = {0};
     if (!at) return NULL;
@@ -84,12 +84,44 @@ static void mistakes_in_the_primers_answers_are_wrong(void **state) {
         const struct checker_item *item = &checker.items[i / N_MISTAKES];
         const char *const *mistake = mistakes[i % N_MISTAKES];
         if (!can_be_judged(item)) continue;
-        char *answer = with_mistake(item->answer, mistake[0], mistake[1]);
+        char *answer = with_change(item->answer, mistake[0], mistake[1]);
         if (answer && judge(item, answer).verdict == VERDICT_RIGHT) fail_msg("%s\nis judged right", answer);
         n_judged += answer != NULL;
         free(answer);
     }
     assert_true(n_judged > 30);
+    checker_free(&checker);
+}
+
+/* "Changes every number in a list to its square" does not say how the list is given back. */
+static void a_list_in_python_is_changed_in_any_way(void **state) {
+    (void)state;
+    static const char *const bodies[][2] = {{"return (", " for x in a)"},
+                                            {"return tuple(", " for x in a)"},
+                                            {"return map(lambda x: ", ", a)"},
+                                            {"a[:] = [", " for x in a]"},
+                                            {"for i, x in enumerate(a): a[i] = ", ""},
+                                            {"[", " for x in a]"},
+                                            {"return [", " for x in a[1:]]"},
+                                            {"return str([", " for x in a])"},
+                                            {"return a and {", " for x in a}"}};
+    enum { N_BODIES = sizeof bodies / sizeof bodies[0], N_RIGHT = 5 };
+    static const struct primer_options options = {
+        .seed = 3, .n_entities = 20, .exposures = 1, .bios = 1, .n_texts = 40, .n_tests = 150, .scale = 0.05};
+    if (!has_python()) return;
+    struct checker checker = tests_of_primer(&options);
+    int n_judged = 0;
+    for (size_t i = 0; i < checker.n_items * N_BODIES; i++) {
+        const char *answer = checker.items[i / N_BODIES].answer, *const *body = bodies[i % N_BODIES];
+        char *begun = with_change(answer, "return [", body[0]), *changed = NULL;
+        if (begun && strstr(answer, "(a)")) changed = with_change(begun, " for x in a]", body[1]);
+        bool right = changed && judge(&checker.items[i / N_BODIES], changed).verdict == VERDICT_RIGHT;
+        if (changed && right != (i % N_BODIES < N_RIGHT)) fail_msg("judged %d: %s", right, changed);
+        n_judged += changed != NULL;
+        free(begun);
+        free(changed);
+    }
+    assert_true(n_judged >= N_BODIES);
     checker_free(&checker);
 }
 
@@ -165,6 +197,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_primers_answers_are_right),
         cmocka_unit_test(mistakes_in_the_primers_answers_are_wrong),
+        cmocka_unit_test(a_list_in_python_is_changed_in_any_way),
         cmocka_unit_test(c_that_gives_no_results_is_wrong),
         cmocka_unit_test(python_that_gives_no_results_is_wrong),
     };

@@ -29,7 +29,7 @@ static struct test_cases read_cases(enum code_template t, bool c, const char *pr
     struct test_cases cases = {0};
     bool list = code_shape(t) == TAKES_LIST || code_shape(t) == CHANGES_LIST;
     char call[80];
-    snprintf(call, sizeof call, list && c ? "int a[] = {" : list ? "%s([" : "%s(", function);
+    snprintf(call, sizeof call, list && c ? "int a[] = {" : t == CODE_EACH ? "a = [" : list ? "%s([" : "%s(", function);
     for (const char *at = program; (at = strstr(at, call));) {
         assert_true(cases.n < MOST_CASES);
         struct test_case *item = &cases.items[cases.n++];
@@ -50,7 +50,8 @@ static bool tells(enum code_template t, const struct code_program *right, const 
 }
 
 /* Looks further than those who chose the cases. */
-static bool some_number_tells(enum code_template t, const struct code_program *right, const struct code_program *wrong) {
+static bool some_number_tells(enum code_template t, const struct code_program *right,
+                              const struct code_program *wrong) {
     struct rng rng = rng_make(11, 12);
     for (int i = 0; i < 5000; i++) {
         struct test_case c = code_draw_case(t, &rng);
