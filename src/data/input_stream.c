@@ -7,14 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #ifdef HAVE_ZSTD
 #include <zstd.h>
 #endif
 
+#ifdef __APPLE__
+#define MODIFIED st_mtimespec
+#else
+#define MODIFIED st_mtim
+#endif
+
 struct input_stream {
     int fd;
     char *path;
+    struct file_version version;
     const volatile sig_atomic_t *stop; /* or NULL */
     uint64_t position, offset;
     char begin[3]; /* the first bytes, read to look for a byte order mark */
@@ -33,6 +41,32 @@ bool path_has_extension(const char *path, const char *extension) {
     return n > m + 1 && path[n - m - 1] == '.' && strncasecmp(path + n - m, extension, m) == 0;
 }
 
+/* ---- versions -------------------------------------------------------------------------------- */
+
+bool file_version_equal(const struct file_version *a, const struct file_version *b) {
+    return a->n_bytes == b->n_bytes && a->modified.tv_sec == b->modified.tv_sec &&
+           a->modified.tv_nsec == b->modified.tv_nsec;
+}
+
+bool fail_file_changed(const char *path, struct talc_error *err) {
+    return talc_fail(err, "%s: has changed while it was read; run this again when nothing writes to it", path);
+}
+
+static bool read_version(const struct input_stream *s, struct file_version *version, struct talc_error *err) {
+    struct stat st;
+    if (fstat(s->fd, &st) != 0) return talc_fail_errno(err, "%s: cannot be read", s->path);
+    *version = (struct file_version){0};
+    if (S_ISREG(st.st_mode)) *version = (struct file_version){(uint64_t)st.st_size, st.MODIFIED};
+    return true;
+}
+
+/* At the end of the file. */
+static bool check_version(const struct input_stream *s, struct talc_error *err) {
+    struct file_version now;
+    if (!read_version(s, &now, err)) return false;
+    return file_version_equal(&now, &s->version) ? true : fail_file_changed(s->path, err);
+}
+
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* Reads until n_bytes are there or the file ends. A pipe may have no writer yet, or one that says nothing for long:
@@ -48,6 +82,7 @@ static bool read_file(struct input_stream *s, void *out, size_t n_bytes, size_t 
         ssize_t n = read(s->fd, (char *)out + *n_read, n_bytes - *n_read);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
         if (n < 0) return talc_fail_errno(err, "%s: cannot be read", s->path);
+        if (n == 0 && !check_version(s, err)) return false;
         if (n == 0) break;
         *n_read += (size_t)n;
     }
@@ -96,6 +131,7 @@ static bool open_stream(struct input_stream *s, const char *path, struct talc_er
     if (!s->path) return talc_fail(err, "out of memory");
     s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (s->fd < 0) return talc_fail_errno(err, "%s: cannot be read", path);
+    if (!read_version(s, &s->version, err)) return false;
     size_t n = strlen(path);
     if (n > 4 && strcasecmp(path + n - 4, ".zst") == 0) {
 #ifdef HAVE_ZSTD
@@ -141,6 +177,10 @@ bool input_stream_read(struct input_stream *s, void *out, size_t n_bytes, size_t
     *n_read = n + more;
     s->offset += *n_read;
     return true;
+}
+
+struct file_version input_stream_version(const struct input_stream *s) {
+    return s->version;
 }
 
 uint64_t input_stream_position(const struct input_stream *s) { return s->position; }

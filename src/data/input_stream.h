@@ -6,11 +6,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/error.h"
 
-/* An open file. A UTF-8 byte order mark at its beginning is left out. Once *stop (set by a signal; `stop` may be NULL)
- * is not zero, reading fails, also while it waits for a pipe: a small packed file can hold terabytes. */
+/* Tells whether a file is still the one that was opened. What is no regular file has none: all zero. */
+struct file_version {
+    uint64_t n_bytes;
+    struct timespec modified;
+};
+bool file_version_equal(const struct file_version *a, const struct file_version *b);
+bool fail_file_changed(const char *path, struct talc_error *err); /* the error that it is not; returns false */
+
+/* An open file. A UTF-8 byte order mark at its beginning is left out. A regular file that, when its end is reached, is
+ * not of the version it was opened with fails: what was read of it is neither the old nor the new. Once *stop (set by a
+ * signal; `stop` may be NULL) is not zero, reading fails, also while it waits for a pipe: a small packed file can hold
+ * terabytes. */
 struct input_stream;
 struct input_stream *input_stream_open(const char *path, const volatile sig_atomic_t *stop, struct talc_error *err);
 void input_stream_close(struct input_stream *s); /* NULL is fine */
@@ -18,6 +29,7 @@ void input_stream_close(struct input_stream *s); /* NULL is fine */
 /* Reads n_bytes, fewer only at the end of the file. */
 bool input_stream_read(struct input_stream *s, void *out, size_t n_bytes, size_t *n_read, struct talc_error *err);
 
+struct file_version input_stream_version(const struct input_stream *s); /* when it was opened */
 uint64_t input_stream_position(const struct input_stream *s); /* bytes of the file read so far, still packed */
 uint64_t input_stream_offset(const struct input_stream *s);   /* bytes of text handed out, with the byte order mark */
 

@@ -45,7 +45,7 @@ struct preparation {
     struct data_info info;
 
     /* What the first pass over the files found. */
-    uint64_t *document_bytes; /* of each file that is one document */
+    struct text_count *counts; /* of each file */
     uint64_t n_documents, n_total;
     bool divide_documents;    /* the last part of each is for validation */
     struct permutation order; /* of the documents; the first n_val_documents of it are for validation */
@@ -77,21 +77,20 @@ static void choose_validation(struct preparation *p) {
 
 static bool survey(struct preparation *p, struct talc_error *err) {
     const struct prepare_options *o = p->options;
-    p->document_bytes = calloc(o->n_paths, sizeof *p->document_bytes);
+    p->counts = calloc(o->n_paths, sizeof *p->counts);
     p->pieces = calloc(BATCH_PIECES, sizeof *p->pieces);
-    if (!p->document_bytes || !p->pieces) return talc_fail(err, "out of memory");
+    if (!p->counts || !p->pieces) return talc_fail(err, "out of memory");
     for (size_t i = 0; i < o->n_paths; i++) {
         struct stat st;
-        uint64_t n;
         if (stat(o->paths[i], &st) == 0 && !S_ISREG(st.st_mode))
             return talc_fail(err,
                              S_ISDIR(st.st_mode)
                                  ? "%s: is a folder; name the files in it"
                                  : "%s: is not a regular file; text is read twice, so it cannot come through a pipe",
                              o->paths[i]);
-        if (!text_file_count(o->paths[i], o->stop, &n, &p->document_bytes[i], err)) return false;
-        p->n_documents += n;
-        p->n_total += stat(o->paths[i], &st) == 0 ? (uint64_t)st.st_size : 0;
+        if (!text_file_count(o->paths[i], o->stop, &p->counts[i], err)) return false;
+        p->n_documents += p->counts[i].n_documents;
+        p->n_total += p->counts[i].version.n_bytes;
     }
     choose_validation(p);
     return true;
@@ -209,14 +208,13 @@ static bool take_divided(struct preparation *p, const struct text_piece *piece, 
 }
 
 static bool take_piece(struct preparation *p, const struct text_piece *piece, struct talc_error *err) {
-    if (piece->starts_document && p->document >= p->n_documents)
-        return talc_fail(err, "%s: has grown while it was read; prepare it again when nobody writes to it",
-                         p->options->paths[p->file]);
+    if (piece->starts_document && p->document >= p->n_documents) /* it was replaced within a tick of the clock */
+        return fail_file_changed(p->options->paths[p->file], err);
     if (piece->starts_document) p->offset = 0;
     bool ok;
     if (p->divide_documents) {
         bool is_whole = piece->starts_document && piece->ends_document;
-        ok = take_divided(p, piece, is_whole ? piece->n_bytes : p->document_bytes[p->file], err);
+        ok = take_divided(p, piece, is_whole ? piece->n_bytes : p->counts[p->file].n_bytes, err);
     } else {
         struct split_writer *split = is_for_validation(p, p->document) ? &p->val : &p->train;
         ok = gather(p, piece->text, piece->n_bytes, piece->starts_document, piece->ends_document, split, err);
@@ -238,6 +236,10 @@ static bool take_file(struct preparation *p, struct talc_error *err) {
     const struct prepare_options *o = p->options;
     struct text_reader *reader = text_reader_open(o->paths[p->file], o->allow_invalid, o->stop, err);
     bool ok = reader != NULL;
+    if (ok) {
+        struct file_version version = text_reader_version(reader);
+        ok = file_version_equal(&version, &p->counts[p->file].version) || fail_file_changed(o->paths[p->file], err);
+    }
     for (struct text_piece piece; ok && (ok = text_reader_next(reader, &piece, err)) && piece.text;) {
         ok = take_piece(p, &piece, err);
         if (ok && p->n_pieces == 0) ok = report(p, p->n_done + text_reader_position(reader), err);
@@ -313,7 +315,7 @@ bool prepare_data(const struct prepare_options *options, struct data_info *info,
     if (ok && info) *info = p.info;
     for (size_t i = 0; p.pieces && i < BATCH_PIECES; i++) token_list_free(&p.pieces[i].tokens);
     free(p.pieces);
-    free(p.document_bytes);
+    free(p.counts);
     buffer_free(&p.text);
     return ok;
 }

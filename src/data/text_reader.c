@@ -66,8 +66,14 @@ void text_reader_close(struct text_reader *r) {
     free(r);
 }
 
-uint64_t text_reader_position(const struct text_reader *r) {
-    return input_stream_position(r->is_jsonl ? r->lines.stream : r->stream);
+static const struct input_stream *stream_of(const struct text_reader *r) {
+    return r->is_jsonl ? r->lines.stream : r->stream;
+}
+
+uint64_t text_reader_position(const struct text_reader *r) { return input_stream_position(stream_of(r)); }
+
+struct file_version text_reader_version(const struct text_reader *r) {
+    return input_stream_version(stream_of(r));
 }
 
 /* ---- plain text ------------------------------------------------------------------------------ */
@@ -191,28 +197,29 @@ bool text_reader_next(struct text_reader *r, struct text_piece *piece, struct ta
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
-bool text_file_count(const char *path, const volatile sig_atomic_t *stop, uint64_t *n_documents, uint64_t *n_bytes,
+bool text_file_count(const char *path, const volatile sig_atomic_t *stop, struct text_count *count,
                      struct talc_error *err) {
     bool is_jsonl = path_has_extension(path, "jsonl"), ok = true, in_line = false;
     char *bytes = malloc(PIECE_BYTES);
     struct input_stream *stream = bytes ? input_stream_open(path, stop, err) : NULL;
     if (!bytes) talc_fail(err, "out of memory");
-    *n_documents = *n_bytes = 0;
+    *count = (struct text_count){0};
+    if (stream) count->version = input_stream_version(stream);
     for (size_t n = 1; stream && n;) {
         ok = input_stream_read(stream, bytes, PIECE_BYTES, &n, err);
         if (!ok) break;
-        *n_bytes += n;
+        count->n_bytes += n;
         for (size_t i = 0; is_jsonl && i < n; i++) {
             if (bytes[i] == '\n') {
                 in_line = false;
             } else if (!in_line && bytes[i] != ' ' && bytes[i] != '\t' && bytes[i] != '\r') {
                 in_line = true;
-                ++*n_documents;
+                count->n_documents++;
             }
         }
     }
-    if (!is_jsonl) *n_documents = *n_bytes > 0;
-    if (stream && ok && *n_bytes == 0) ok = talc_fail(err, "%s: is empty", path);
+    if (!is_jsonl) count->n_documents = count->n_bytes > 0;
+    if (stream && ok && count->n_bytes == 0) ok = talc_fail(err, "%s: is empty", path);
     ok = ok && stream;
     input_stream_close(stream);
     free(bytes);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "data/input_stream.h"
 
 #define TEXT_PIECE_MAX_BYTES ((size_t)16 << 20)
 
@@ -33,11 +34,16 @@ void text_reader_close(struct text_reader *r); /* NULL is fine */
 /* The next piece. A file without any document fails. */
 bool text_reader_next(struct text_reader *r, struct text_piece *piece, struct talc_error *err);
 
-uint64_t text_reader_position(const struct text_reader *r); /* bytes of the file read so far, for progress */
+uint64_t text_reader_position(const struct text_reader *r);           /* bytes of the file read so far, for progress */
+struct file_version text_reader_version(const struct text_reader *r); /* of the file when it was opened */
 
 /* Reads a file once over without looking into it: how many documents (lines of .jsonl that are not blank) and bytes of
  * text (of JSON for .jsonl) it holds. */
-bool text_file_count(const char *path, const volatile sig_atomic_t *stop, uint64_t *n_documents, uint64_t *n_bytes,
+struct text_count {
+    uint64_t n_documents, n_bytes;
+    struct file_version version; /* that was counted */
+};
+bool text_file_count(const char *path, const volatile sig_atomic_t *stop, struct text_count *count,
                      struct talc_error *err);
 
 #endif

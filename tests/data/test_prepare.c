@@ -1,4 +1,5 @@
 /* From text to shards: nothing lost, nothing added, divided as promised, the same for any number of threads. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -331,36 +333,56 @@ static void failure_makes_no_folder(void **state) {
     free(latin);
 }
 
-/* Adds documents to the second file while the first is read. */
-static bool grow(void *context, uint64_t n_done, uint64_t n_total) {
+/* What another program does to a file while it is read. */
+struct edit {
+    const char *path;
+    off_t n_bytes;   /* that it has then */
+    time_t modified; /* if not 0 */
+};
+
+static bool edit_file(void *context, uint64_t n_done, uint64_t n_total) {
     (void)n_done, (void)n_total;
-    FILE *f = fopen(context, "a");
-    for (int i = 0; i < 1000; i++) fputs("{\"text\":\"more\"}\n", f);
-    return fclose(f) == 0;
+    const struct edit *edit = context;
+    const struct timespec times[2] = {{edit->modified, 0}, {edit->modified, 0}};
+    assert_int_equal(truncate(edit->path, edit->n_bytes), 0);
+    return !edit->modified || utimensat(AT_FDCWD, edit->path, times, 0) == 0;
 }
 
-/* As a log that is written to; the order of documents is one of those that were counted. */
-static void a_file_that_grows_is_refused(void **state) {
+/* As a log that is written to, or a download: documents are divided by what was counted before. */
+static void a_file_that_changes_is_refused(void **state) {
     (void)state;
-    size_t n = 5 << 20;
-    char *text = malloc(n);
-    memset(text, 'a', n);
-    char *long_text = write_file("a.txt", text, n), *log = write_documents("b.jsonl", 30, 10);
-    struct prepare_options o = {.paths = (const char *const[]){long_text, log},
-                                .n_paths = 2,
-                                .tokenizer = tokenizer,
-                                .out = out,
-                                .val_fraction = 0.4,
-                                .seed = 1,
-                                .on_progress = grow,
-                                .context = log};
-    alarm(60);
-    assert_refused(&o, "b.jsonl: has grown");
-    alarm(0);
-    assert_false(folder_exists(out));
+    enum { LONG = 9 << 20, SHORT = 3000, N = 30, LINE = 22 };
+    char *text = malloc(LONG), name[40];
+    memset(text, 'a', LONG);
+    for (size_t i = 7; i < LONG; i += 8) text[i] = '\n';
+    char *first = write_file("a.txt", text, LONG), *lines = write_documents("b.jsonl", N, 10),
+         *second = write_file("c.txt", text, SHORT);
+    const struct edit edits[] = {{lines, N * LINE + 1, 0}, {lines, N / 2 * LINE, 0},    {second, SHORT + 800, 0},
+                                 {second, SHORT / 4, 0},   {second, SHORT, 1000000000}, {first, LONG + 800, 0},
+                                 {first, LONG - 800, 0}};
+    for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+        struct edit edit = edits[i];
+        struct prepare_options o = {.paths = (const char *const[]){first, lines, second},
+                                    .n_paths = 3,
+                                    .tokenizer = tokenizer,
+                                    .out = out,
+                                    .val_fraction = 0.4,
+                                    .seed = 1,
+                                    .on_progress = edit_file,
+                                    .context = &edit};
+        free(write_file("a.txt", text, LONG));
+        free(write_documents("b.jsonl", N, 10));
+        free(write_file("c.txt", text, SHORT));
+        snprintf(name, sizeof name, "%s: has changed", strrchr(edit.path, '/') + 1);
+        alarm(60);
+        assert_refused(&o, name);
+        alarm(0);
+        assert_false(folder_exists(out));
+    }
     free(text);
-    free(long_text);
-    free(log);
+    free(first);
+    free(lines);
+    free(second);
 }
 
 static void folders_of_others_are_not_replaced(void **state) {
@@ -412,7 +434,7 @@ int main(void) {
         TEST(long_text_survives_in_many_shards_and_threads),
         TEST(folder_holds_the_tokenizer),
         TEST(failure_makes_no_folder),
-        TEST(a_file_that_grows_is_refused),
+        TEST(a_file_that_changes_is_refused),
         TEST(folders_of_others_are_not_replaced),
         TEST(broken_data_json_is_refused),
     };

@@ -259,14 +259,39 @@ static void line_of_just_the_limit_is_read(void **state) {
 
 static void counting_agrees_with_reading(void **state) {
     (void)state;
-    uint64_t n_documents, n_bytes;
+    struct text_count count;
     assert_true(text_file_count(write_text("a.txt", "\xef\xbb\xbf"
                                                     "abc\n"),
-                                NULL, &n_documents, &n_bytes, NULL));
-    assert_true(n_documents == 1 && n_bytes == 4);
-    assert_true(text_file_count(write_text("a.jsonl", "{}\n\n  \n{}\r\n{}"), NULL, &n_documents, &n_bytes, NULL));
-    assert_true(n_documents == 3);
-    assert_false(text_file_count(write_text("a.txt", ""), NULL, &n_documents, &n_bytes, NULL));
+                                NULL, &count, NULL));
+    assert_true(count.n_documents == 1 && count.n_bytes == 4);
+    assert_true(text_file_count(write_text("a.jsonl", "{}\n\n  \n{}\r\n{}"), NULL, &count, NULL));
+    assert_true(count.n_documents == 3);
+    assert_false(text_file_count(write_text("a.txt", ""), NULL, &count, NULL));
+}
+
+/* What of a file changes between two reads of it makes what was read neither the old nor the new. */
+static void a_file_that_changes_is_no_text(void **state) {
+    (void)state;
+    const size_t n = 3 << 20;
+    char *text = malloc(n), *path = strdup(write_text("a.txt", ""));
+    memset(text, 'a', n);
+    for (size_t i = 7; i < n; i += 8) text[i] = '\n';
+    for (int by = -8; by <= 8; by += 16) {
+        write_file("a.txt", text, n);
+        struct text_reader *r = text_reader_open(path, false, NULL, NULL);
+        struct text_piece piece = {0};
+        struct talc_error err = {0};
+        assert_true(text_reader_next(r, &piece, &err));
+        assert_int_equal(truncate(path, (off_t)n + by), 0);
+        bool ok;
+        while ((ok = text_reader_next(r, &piece, &err)) && piece.text) {
+        }
+        assert_false(ok);
+        assert_non_null(strstr(err.message, "a.txt: has changed while it was read"));
+        text_reader_close(r);
+    }
+    free(text);
+    free(path);
 }
 
 #ifdef HAVE_ZSTD
@@ -312,6 +337,7 @@ int main(void) {
         TEST(line_of_a_gigabyte_fails_in_bounded_memory),
         TEST(line_of_just_the_limit_is_read),
         TEST(counting_agrees_with_reading),
+        TEST(a_file_that_changes_is_no_text),
         TEST(packed_files_are_unpacked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
