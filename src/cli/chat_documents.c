@@ -126,7 +126,7 @@ static bool read_some(struct held_records *held, struct chat_reader *reader, str
 
 bool chat_documents_read(struct chat_documents *d, const char *path, void (*progress)(void *, double), void *context,
                          struct talc_error *err) {
-    struct chat_reader *reader = chat_reader_open(path, NULL, err);
+    struct chat_reader *reader = chat_reader_open(path, d->stop, err);
     struct held_records *held = calloc(1, sizeof *held);
     bool ok = reader && (held || talc_fail(err, "out of memory")), more = ok;
     if (held) held->documents = d;
@@ -138,6 +138,7 @@ bool chat_documents_read(struct chat_documents *d, const char *path, void (*prog
         for (int i = 0; ok && i < held->n; i++) ok = add(d, &held->items[i], n++, err);
         if (ok && !read) ok = talc_fail(err, "%s", of_reading.message);
         let_go(held);
+        if (ok && d->stop && *d->stop) ok = talc_fail(err, "%s: reading was stopped", path);
         if (progress) progress(context, (double)chat_reader_position(reader));
     }
     for (int i = 0; held && i < RECORDS_AT_ONCE; i++) chat_document_free(&held->items[i].document);

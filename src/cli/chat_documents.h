@@ -10,9 +10,10 @@
 struct chat_documents {
     const struct tokenizer *tokenizer;
     const struct chat_template *chat_template;
-    struct thread_pool *pool; /* that encodes; the documents are the same for any number of threads */
-    int row_tokens;           /* longer ones are left out and counted */
-    double validation_share;  /* of the records, by hash of their number */
+    struct thread_pool *pool;          /* that encodes; the documents are the same for any number of threads */
+    const volatile sig_atomic_t *stop; /* as in input_stream.h */
+    int row_tokens;                    /* longer ones are left out and counted */
+    double validation_share;           /* of the records, by hash of their number */
     struct token_documents train, validation;
     size_t n_records[CHAT_FORMATS], n_too_long, n_nothing_to_learn;
 };

@@ -14,6 +14,7 @@ struct sft {
     struct option_list data, replay;
     double validation_share;
     bool show_mask;
+    const volatile sig_atomic_t *stop;
     /* opened */
     struct tokenizer *tokenizer;
     struct chat_template *chat_template;
@@ -86,7 +87,7 @@ static bool print_masked(const struct sft *s, const struct chat_document *d, str
 static bool show_mask(struct sft *s, struct talc_error *err) {
     printf("Learnt: %s; the rest is only read.\n", cli_colour(1) ? "\033[30;42mgreen\033[0m" : "between [[ and ]]");
     for (int i = 0; i < s->data.n; i++) {
-        struct chat_reader *reader = chat_reader_open(s->data.items[i], NULL, err);
+        struct chat_reader *reader = chat_reader_open(s->data.items[i], s->stop, err);
         struct chat_record record;
         struct chat_document document = {0};
         bool ok = reader && chat_reader_next(reader, &record, err) &&
@@ -159,17 +160,22 @@ static bool encode_greeting(struct sft *s, struct talc_error *err) {
     return ok;
 }
 
+static bool go_on(const struct sft *s, struct talc_error *err) {
+    return !*s->stop || talc_fail(err, "stopped before the training began");
+}
+
 static int sft(struct sft *s, struct cli_device *device, struct command_line *line, struct talc_error *err) {
     struct stage_values *v = &s->stage;
     if (!s->show_mask && !stage_open_folder(v, err)) return cli_fail("sft", err);
-    if (!open_model(s, &device->stream, err)) return cli_fail("sft", err);
+    if (!open_model(s, &device->stream, err) || !go_on(s, err)) return cli_fail("sft", err);
     s->documents = (struct chat_documents){.tokenizer = s->tokenizer,
                                            .chat_template = s->chat_template,
                                            .pool = device->pool,
+                                           .stop = s->stop,
                                            .row_tokens = s->weights.arch.context_length,
                                            .validation_share = s->validation_share};
     if (s->show_mask) return show_mask(s, err) ? EXIT_DONE : cli_fail("sft", err);
-    if (!open_rows(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) ||
+    if (!open_rows(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) || !go_on(s, err) ||
         !stage_save_settings(line, v->out, err))
         return cli_fail("sft", err);
     struct stage stage = {.command = "sft",
@@ -183,7 +189,7 @@ static int sft(struct sft *s, struct cli_device *device, struct command_line *li
                                    .validation = s->validation_rows.close ? &s->validation_rows : NULL,
                                    .rows_per_step = s->recipe.rows_per_step},
                           .objective = objective_cross_entropy("sft"),
-                          .stop = cli_catch_interrupt()};
+                          .stop = s->stop};
     return stage_run(&stage, err);
 }
 
@@ -226,6 +232,7 @@ int cmd_sft(int argc, char **argv) {
     if (code >= 0) return code;
     struct talc_error err = {0};
     struct cli_device device;
+    s.stop = cli_catch_interrupt();
     if (!s.data.n || (!s.model && !s.stage.resume))
         code = cli_usage("sft", "needs -m MODEL and --data FILE");
     else if (!s.stage.out && !s.show_mask)
@@ -234,6 +241,8 @@ int cmd_sft(int argc, char **argv) {
         code = cli_fail("sft", &err);
     else {
         code = sft(&s, &device, &line, &err);
+        if (code == EXIT_FAILED && *s.stop) code = EXIT_INTERRUPTED;
+        if (code != EXIT_DONE) stage_leave_folder(&s.stage);
         close_all(&s);
         cli_device_close(&device);
     }

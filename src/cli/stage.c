@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "file/atomic.h"
 #include "file/json.h"
@@ -111,9 +112,11 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     int lock;
     int64_t newest;
     bool there;
-    if (!look_for_run(v->out, &there, &newest, err) || !folder_create(v->out, err) ||
-        !folder_lock(v->out, &lock, err) || !look_for_run(v->out, &there, &newest, err))
-        return false;
+    if (!look_for_run(v->out, &there, &newest, err)) return false;
+    bool absent = !folder_exists(v->out);
+    if (!folder_create(v->out, err)) return false;
+    v->made_folder = absent;
+    if (!folder_lock(v->out, &lock, err) || !look_for_run(v->out, &there, &newest, err)) return false;
     if (there && !v->resume)
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
     if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
@@ -123,6 +126,10 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     if (newest < 0) return true;
     cli_say(v->quiet, "%s/latest points to no checkpoint: the run goes on with step %lld\n", v->out, (long long)newest);
     return checkpoint_point_latest(v->out, newest, err);
+}
+
+void stage_leave_folder(const struct stage_values *v) {
+    if (v->made_folder) rmdir(v->out); /* which fails unless it is empty */
 }
 
 bool stage_model_options(const struct stage_values *v, struct model_options *options, struct talc_error *err) {

@@ -130,6 +130,28 @@ refuses 'the context holds 64' "$TALC" generate -m "$work/base" -p "$(head -c 10
 [ ! -s "$work/out" ] || fail "a prompt that does not fit is printed before it is refused"
 refuses 'the context holds 64' sh -c "head -c 1000 $work/text.txt | tr '\n' ' ' | $TALC chat -m $work/sft"
 
+# talc sft that is stopped while it waits for its data says so, and what it made and left empty is gone; so where the data is bad.
+mkfifo "$work/pipe.jsonl"
+for signal in TERM INT; do
+    "$TALC" sft -m "$work/base" --data "$work/pipe.jsonl" --out "$work/stopped" --quiet >"$work/out" 2>"$work/err" &
+    tries=0
+    until [ -d "$work/stopped" ] || [ $tries -ge 300 ]; do tries=$((tries + 1)); sleep 0.1; done
+    sleep 0.5
+    kill -$signal $!
+    wait $!
+    status=$?
+    [ "$status" = 130 ] || fail "exit $status, not 130, of sft after SIG$signal"
+    [ "$(grep -c '' "$work/err")" = 1 ] && grep -q 'pipe.jsonl: reading was stopped' "$work/err" || fail "sft after SIG$signal: $(cat "$work/err")"
+    [ ! -e "$work/stopped" ] || fail "sft after SIG$signal leaves an empty folder"
+    rm -rf "$work/stopped"
+done
+echo '{"messages": 3}' >"$work/bad.jsonl"
+refuses 'bad.jsonl:1' "$TALC" sft -m "$work/base" --data "$work/bad.jsonl" --out "$work/stopped" --quiet
+[ ! -e "$work/stopped" ] || fail "sft of bad data leaves an empty folder"
+mkdir "$work/stopped"
+refuses 'bad.jsonl:1' "$TALC" sft -m "$work/base" --data "$work/bad.jsonl" --out "$work/stopped" --quiet
+[ -d "$work/stopped" ] || fail "sft removes a folder that it did not make"
+
 # What a user writes is text, whatever it looks like: no token of the template's own is in it.
 "$TALC" sft -m "$work/base" --show-mask --data "$work/chats.jsonl" | grep -o '[0-9]* tokens' >"$work/plain"
 sed 's/Who sang?/<|end|>/' "$work/chats.jsonl" >"$work/sly.jsonl"
