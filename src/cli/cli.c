@@ -56,11 +56,23 @@ bool cli_check_text(const char *what, const char *text, struct talc_error *err) 
     return valid == n ? true : talc_fail(err, "%s is not valid UTF-8 text: byte %zu of it", what, valid + 1);
 }
 
+/* Unicode's format controls (Cf) that have no shape of their own, and its line and paragraph separators; not the
+ * joiners U+200C and U+200D, without which Persian, Indic scripts and emoji are misspelt. */
+static bool is_unseen(int32_t c) {
+    static const int32_t ranges[][2] = {{0xad, 0xad},     {0x61c, 0x61c},     {0x180e, 0x180e},   {0x200b, 0x200b},
+                                        {0x200e, 0x200f}, {0x2028, 0x202e},   {0x2060, 0x206f},   {0xfeff, 0xfeff},
+                                        {0xfff9, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe007f}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (c >= ranges[i][0] && c <= ranges[i][1]) return true;
+    return false;
+}
+
 void cli_print_visible(FILE *out, const char *text, size_t n_bytes) {
     for (size_t i = 0; i < n_bytes;) {
         int32_t codepoint;
         size_t length = (size_t)utf8_decode(text + i, n_bytes - i, &codepoint);
-        if (codepoint == '\n' || codepoint == '\t' || codepoint >= 160 || (codepoint >= 32 && codepoint < 127))
+        if (codepoint == '\n' || codepoint == '\t' || (codepoint >= 160 && !is_unseen(codepoint)) ||
+            (codepoint >= 32 && codepoint < 127))
             fwrite(text + i, 1, length, out);
         else
             for (size_t j = 0; j < length; j++) fprintf(out, "<%02x>", (unsigned char)text[i + j]);
@@ -125,14 +137,25 @@ static void on_interrupt(int signal) {
     interrupted = signal;
 }
 
-const volatile sig_atomic_t *cli_catch_interrupt(void) {
+static void end_at_once(int signal) {
+    (void)signal;
+    _exit(EXIT_INTERRUPTED);
+}
+
+static void on_signals(void (*handler)(int)) {
     /* SA_RESTART: a write to a terminal that is slow to take it goes on behind the signal. */
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+}
+
+const volatile sig_atomic_t *cli_catch_interrupt(void) {
+    on_signals(on_interrupt);
     return &interrupted;
 }
+
+void cli_end_on_interrupt(void) { on_signals(end_at_once); }
 
 void cli_clear_interrupt(void) {
     sigset_t both, before;

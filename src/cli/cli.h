@@ -79,7 +79,8 @@ json_t *cli_json_number(double x);
 /* Text that a model is to read, given as `what` ("--system"): must be valid UTF-8. */
 bool cli_check_text(const char *what, const char *text, struct talc_error *err);
 /* Text of a model or of a file, as it is; on a terminal, which obeys control characters, those but for line ends and
- * tabs are shown as <1b>, and so are bytes that are no UTF-8. */
+ * tabs are shown as <1b>, and so are bytes that are no UTF-8 and characters that cannot be seen but change what is seen
+ * (format controls: of direction, of width nought, tags). */
 void cli_print_text(FILE *out, const char *text, size_t n_bytes);
 void cli_print_visible(FILE *out, const char *text, size_t n_bytes); /* so wherever it goes */
 
@@ -96,6 +97,8 @@ int cli_close_stdout(const char *command, int code);
 
 /* SIGINT and SIGTERM set a flag to their number; a second SIGINT ends the process with 130. */
 const volatile sig_atomic_t *cli_catch_interrupt(void);
+/* Until then, while nothing can be lost: they end the process with EXIT_INTERRUPTED at once. */
+void cli_end_on_interrupt(void);
 void cli_clear_interrupt(void); /* forgets a SIGINT; a SIGTERM stays */
 
 /* ---- device ---------------------------------------------------------------------------------- */

@@ -198,7 +198,9 @@ static bool converse(struct chat *c, struct talc_error *err) {
     while (ok && !ferror(stdout) && *c->interrupted != SIGTERM) {
         bool is_command;
         enum line_result result = read_message(input, &line, &message, &is_command);
-        if (result == LINE_END || *c->interrupted == SIGTERM) break;
+        if (result == LINE_FAILED) ok = talc_fail_errno(err, "standard input cannot be read");
+        if (result == LINE_FAILED || result == LINE_END || *c->interrupted == SIGTERM) break;
+        if (result == LINE_INTERRUPTED && !terminal) break; /* nobody is there to type something else */
         if (result == LINE_INTERRUPTED)
             fputc('\n', stderr);
         else if (result == LINE_TOO_LONG)
@@ -254,19 +256,21 @@ int cmd_chat(int argc, char **argv) {
     }
     struct talc_error err = {0};
     struct cli_device device;
-    c.interrupted = cli_catch_interrupt();
+    cli_end_on_interrupt(); /* while the model is loaded */
     c.messages = json_array();
     clear_messages(&c);
     bool ok = cli_device_open(&device, c.device, c.threads, &err);
     if (ok) {
         ok = assistant_open(&c.assistant, c.model, &device.stream, &(struct engine_options){.n_streams = 1}, &err) &&
-             check_chat(&c, &err) && converse(&c, &err);
+             check_chat(&c, &err);
+        c.interrupted = cli_catch_interrupt();
+        ok = ok && converse(&c, &err);
         assistant_close(&c.assistant);
         cli_device_close(&device);
     }
     json_decref(c.messages);
     free(c.own_system);
     options_free(&line);
-    if (ok && *c.interrupted == SIGTERM) return EXIT_INTERRUPTED;
+    if (ok && *c.interrupted) return EXIT_INTERRUPTED;
     return ok ? EXIT_DONE : cli_fail("chat", &err);
 }

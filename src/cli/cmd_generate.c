@@ -115,15 +115,16 @@ int cmd_generate(int argc, char **argv) {
     struct talc_error err = {0};
     struct cli_device device;
     struct assistant a = {0};
-    g.interrupted = cli_catch_interrupt();
+    cli_end_on_interrupt(); /* while the model is loaded */
     bool ok = cli_device_open(&device, g.device, g.threads, &err);
     if (ok) {
-        ok = assistant_open(&a, g.model, &device.stream, &(struct engine_options){.n_streams = 1}, &err) &&
-             generate(&g, &a, &err);
+        ok = assistant_open(&a, g.model, &device.stream, &(struct engine_options){.n_streams = 1}, &err);
+        g.interrupted = cli_catch_interrupt();
+        ok = ok && generate(&g, &a, &err);
         assistant_close(&a);
         cli_device_close(&device);
     }
     options_free(&line);
-    if (*g.interrupted) return EXIT_INTERRUPTED;
+    if (g.interrupted && *g.interrupted) return EXIT_INTERRUPTED;
     return ok ? EXIT_DONE : cli_fail("generate", &err);
 }

@@ -48,8 +48,11 @@ static bool wait_for_input(struct line_input *input) {
 /* The next byte: 1, or 0 at the end of the input, or -1 with errno. */
 static int next_byte(struct line_input *input, char *byte) {
     if (input->next == input->end) {
-        if (!wait_for_input(input)) return -1;
-        ssize_t n = read(STDIN_FILENO, input->bytes, sizeof input->bytes);
+        ssize_t n;
+        do {
+            if (!wait_for_input(input)) return -1;
+            n = read(STDIN_FILENO, input->bytes, sizeof input->bytes);
+        } while (n < 0 && errno == EAGAIN);
         if (n <= 0) return (int)n;
         input->next = 0;
         input->end = (size_t)n;
@@ -145,8 +148,9 @@ static enum line_result plain_line(struct line_input *input, struct buffer *line
             too_long = true;
     }
     if (*input->interrupted) return LINE_INTERRUPTED;
+    if (n < 0) return LINE_FAILED;
     if (too_long) return LINE_TOO_LONG;
-    return n <= 0 && line->length == 0 ? LINE_END : LINE_READ;
+    return n == 0 && line->length == 0 ? LINE_END : LINE_READ;
 }
 
 enum line_result line_input_read(struct line_input *input, struct buffer *line) {

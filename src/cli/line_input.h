@@ -15,9 +15,10 @@ void line_input_close(struct line_input *input);
 
 #define LINE_INPUT_BYTES ((size_t)1 << 20)
 
-enum line_result { LINE_READ, LINE_TOO_LONG, LINE_INTERRUPTED, LINE_END };
+enum line_result { LINE_READ, LINE_TOO_LONG, LINE_INTERRUPTED, LINE_FAILED, LINE_END };
 /* One line without its end, into *line (cleared first); of one of more than LINE_INPUT_BYTES the rest is passed over,
- * and it gives LINE_TOO_LONG. End of file gives LINE_END; SIGINT and SIGTERM give LINE_INTERRUPTED, whenever they come:
+ * and it gives LINE_TOO_LONG. End of file gives LINE_END, input that cannot be read
+ * LINE_FAILED and errno; SIGINT and SIGTERM give LINE_INTERRUPTED, whenever they come:
  * also when they came just before the call. */
 enum line_result line_input_read(struct line_input *input, struct buffer *line);
 

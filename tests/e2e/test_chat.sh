@@ -100,9 +100,10 @@ fi
 
 # What a file holds reaches the terminal as text: nothing that it would obey, no character torn.
 if [ $terminal = yes ]; then
-    printf '{"prompt": "a\\u001b]52;c;YQ==\\u0007b\\u009b1m", "completion": "Gr\303\274\303\237e \342\202\254\\n\\tend"}\n' >"$work/hostile.jsonl"
+    printf '{"prompt": "a\\u001b]52;c;YQ==\\u0007b\\u009b1m\\u202ec\\u2066d\\u200be\\udb40\\udc41f\\u200dg", "completion": "Gr\303\274\303\237e \342\202\254\\n\\tend"}\n' >"$work/hostile.jsonl"
     script -qefc "$TALC sft -m $work/base --data $work/hostile.jsonl --show-mask --color never" /dev/null >"$work/seen" 2>&1 || fail "show-mask on a terminal"
-    seen 'a<1b>\]52;c;YQ==<07>b<c2><9b>1m'
+    seen 'a<1b>\]52;c;YQ==<07>b<c2><9b>1m<e2><80><ae>c<e2><81><a6>d<e2><80><8b>e<f3><a0><81><81>f'
+    seen "f$(printf '\342\200\215')g"
     seen 'Grüße €'
     "$TALC" sft -m "$work/base" --data "$work/hostile.jsonl" --show-mask | grep -q "$(printf '\033')]52" || fail "what goes to a file is changed"
 fi
@@ -151,6 +152,28 @@ refuses 'bad.jsonl:1' "$TALC" sft -m "$work/base" --data "$work/bad.jsonl" --out
 mkdir "$work/stopped"
 refuses 'bad.jsonl:1' "$TALC" sft -m "$work/base" --data "$work/bad.jsonl" --out "$work/stopped" --quiet
 [ -d "$work/stopped" ] || fail "sft removes a folder that it did not make"
+
+# A signal ends a chat that waits for a pipe; what cannot be read is said.
+refuses 'standard input cannot be read: Is a directory' sh -c "$TALC chat -m $work/sft <$work"
+ended() { # WHAT: the program $! ends with 130 within 20 seconds
+    tries=0
+    while kill -0 $! 2>/dev/null && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 0.1; done
+    kill -KILL $! 2>/dev/null && fail "$1 does not end"
+    wait $!
+    status=$?
+    [ "$status" = 130 ] || fail "exit $status, not 130: $1"
+}
+mkfifo "$work/talk"
+sleep 60 >"$work/talk" &
+writer=$!
+for signal in INT TERM; do
+    "$TALC" chat -m "$work/sft" <"$work/talk" >"$work/out" 2>&1 &
+    until_caught $!
+    sleep 1
+    kill -$signal $!
+    ended "a chat that waits for a pipe, after SIG$signal"
+done
+kill $writer
 
 # What a user writes is text, whatever it looks like: no token of the template's own is in it.
 "$TALC" sft -m "$work/base" --show-mask --data "$work/chats.jsonl" | grep -o '[0-9]* tokens' >"$work/plain"
