@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -141,13 +142,32 @@ static void what_is_no_chat_names_file_and_line(void **state) {
     }
 }
 
+static void a_file_that_changes_holds_no_chats(void **state) {
+    (void)state;
+    enum { N = 20000 };
+    struct buffer lines = {0};
+    for (int i = 0; i < N; i++) buffer_append_text(&lines, "{\"prompt\":\"a\",\"completion\":\"b\"}\n");
+    const char *path = write_text("a.jsonl", lines.data);
+    struct chat_record record;
+    struct talc_error err = {0};
+    struct chat_reader *r = chat_reader_open(path, NULL, &err);
+    assert_true(r && chat_reader_next(r, &record, &err));
+    assert_int_equal(truncate(path, (off_t)(lines.length - lines.length / N)), 0); /* by its last line */
+    bool ok;
+    while ((ok = chat_reader_next(r, &record, &err)) && record.where) {
+    }
+    assert_false(ok);
+    assert_non_null(strstr(err.message, "a.jsonl: has changed while it was read"));
+    chat_reader_close(r);
+    buffer_free(&lines);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(every_format_becomes_messages),
-        TEST(array_file_is_read_by_element),
-        TEST(message_of_tool_calls_needs_no_content),
-        TEST(what_is_no_chat_names_file_and_line),
+        TEST(every_format_becomes_messages),          TEST(array_file_is_read_by_element),
+        TEST(message_of_tool_calls_needs_no_content), TEST(what_is_no_chat_names_file_and_line),
+        TEST(a_file_that_changes_holds_no_chats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
