@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/progress.h"
 #include "cli/cli.h"
@@ -264,8 +265,27 @@ static void open_runner(struct eval *e) {
         cli_say(e->quiet, "talc eval: code is skipped: %s\n", why.message);
 }
 
+static bool is_same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return a && b && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static bool check_not_read(const struct eval *e, const char *option, const char *path, struct talc_error *err) {
+    return !is_same_file(e->answers, path) ||
+           talc_fail(err, "--answers %s is the file given as %s, which would be lost; choose another name", e->answers,
+                     option);
+}
+
+/* Answers replace those of before, but no file that is read. */
+static bool check_answers(const struct eval *e, struct talc_error *err) {
+    bool ok = check_not_read(e, "--data", e->data, err) && check_not_read(e, "--baseline", e->baseline, err);
+    for (int i = 0; ok && i < e->vocabulary.n; i++) ok = check_not_read(e, "--words", e->vocabulary.items[i], err);
+    return ok;
+}
+
 static bool evaluate(struct eval *e, struct stream *stream, struct talc_error *err) {
     open_runner(e);
+    if (!check_answers(e, err)) return false;
     if (!checker_load(&e->tests, e->data, e->stop, err)) return false;
     if (!assistant_open(&e->assistant, e->model, stream, &(struct engine_options){.n_streams = (int)e->streams}, err))
         return false;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -15,9 +14,16 @@
 #include "data/input_stream.h"
 #include "data/text_reader.h"
 #include "file/atomic.h"
+#include "file/gguf.h"
 #include "file/json.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_train.h"
+
+/* Models and data have a tokenizer in their folders too, the one that they were made with: to replace that would spoil
+ * them. */
+static const char *const tokenizer_names[] = {TOKENIZER_FOLDER_NAMES, NULL};
+static const struct folder_kind tokenizer_folder = {"tokenizer_config.json", TOKENIZER_FOLDER_MARK, tokenizer_names,
+                                                    .replaced = true};
 
 /* ==== train ====================================================== */
 
@@ -156,13 +162,12 @@ static bool report(const struct training *t, const struct tokenizer *tok, struct
     return true;
 }
 
-/* Its files are of one writer: another one waits. */
 static bool save_folder(const struct tokenizer *tok, const char *out, struct talc_error *err) {
-    int lock;
-    if (!folder_create(out, err) || !folder_lock(out, &lock, err)) return false;
-    bool ok = tokenizer_save_folder(tok, out, NULL, err);
-    close(lock);
-    return ok;
+    struct atomic_folder folder;
+    if (!atomic_folder_open(&folder, out, &tokenizer_folder, err)) return false;
+    if (tokenizer_save_folder(tok, folder.temporary, NULL, err)) return atomic_folder_commit(&folder, err);
+    atomic_folder_abort(&folder);
+    return false;
 }
 
 static bool train_from_files(struct training *t, const struct tokenizer_train_options *options,
@@ -180,16 +185,6 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
     ok = tok && save_folder(tok, t->out, err) && report(t, tok, err);
     tokenizer_free(tok);
     return ok;
-}
-
-/* Whether a tokenizer may be written there; what writers that were killed left there is removed. Models and data have a
- * tokenizer in their folders too, the one that they were made with: to replace that would spoil them. */
-static bool may_take(const char *out, struct talc_error *err) {
-    static const char *const names[] = {TOKENIZER_FOLDER_NAMES, NULL};
-    static const struct folder_kind kind = {"tokenizer.json", "\"added_tokens\"", names, .replaced = true};
-    if (!folder_may_take(out, &kind, err)) return false;
-    atomic_sweep(out, names);
-    return true;
 }
 
 static int train(struct training *t, const struct command_line *line) {
@@ -214,7 +209,8 @@ static int train(struct training *t, const struct command_line *line) {
     options.progress_context = t;
     options.pool = thread_pool_open((int)t->threads, &err);
     t->stop = cli_catch_interrupt();
-    bool ok = options.pool && may_take(t->out, &err) && train_from_files(t, &options, line, &err);
+    bool ok =
+        options.pool && folder_may_take(t->out, &tokenizer_folder, &err) && train_from_files(t, &options, line, &err);
     thread_pool_close(options.pool);
     if (ok) return EXIT_DONE;
     int code = cli_fail("tokenizer train", &err);
@@ -459,11 +455,24 @@ static int run_subcommand(const struct subcommand *sub, int argc, char **argv) {
 
 /* ==== convert: from one format to another ===================================================== */
 
+/* A vocabulary may be replaced; a model, or what is no GGUF, not. */
+static bool may_replace_gguf(const char *path, struct talc_error *err) {
+    struct stat st;
+    struct gguf_file file;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return true; /* what is no file is refused by whoever writes */
+    bool is_gguf = gguf_open(&file, path, NULL);
+    size_t n_tensors = is_gguf ? file.n_tensors : 0;
+    if (is_gguf) gguf_close(&file);
+    if (!is_gguf) return talc_fail(err, "%s: is there, and is no GGUF vocabulary; choose another name", path);
+    return n_tensors == 0 || talc_fail(err, "%s: holds a model, which would be lost; choose another name", path);
+}
+
 static bool convert(const char *from, const char *to, struct talc_error *err) {
     size_t n = strlen(to);
     bool gguf = n > 5 && strcmp(to + n - 5, ".gguf") == 0;
+    if (gguf ? !may_replace_gguf(to, err) : !folder_may_take(to, &tokenizer_folder, err)) return false;
     struct tokenizer *tok = tokenizer_load(from, err);
-    bool ok = tok && (gguf ? tokenizer_save_gguf(tok, to, err) : may_take(to, err) && save_folder(tok, to, err));
+    bool ok = tok && (gguf ? tokenizer_save_gguf(tok, to, err) : save_folder(tok, to, err));
     if (ok) printf("%s: %s, %d tokens\n", to, tokenizer_description(tok), (int)tokenizer_vocab_size(tok));
     tokenizer_free(tok);
     return ok;

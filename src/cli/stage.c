@@ -102,7 +102,7 @@ static bool look_for_run(const char *folder, bool *there, int64_t *newest, struc
     free(latest);
     if (!linked) *newest = checkpoint_newest(folder);
     *there = linked || *newest >= 0;
-    static const struct folder_kind kind = {SETTINGS_NAME, "\"data\"", run_names, .replaced = false};
+    static const struct folder_kind kind = {SETTINGS_NAME, "\"batch-ramp\":", run_names, .replaced = false};
     return *there || folder_may_take(folder, &kind, err);
 }
 

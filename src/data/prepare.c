@@ -280,11 +280,10 @@ static bool fill_folder(struct preparation *p, struct talc_error *err) {
     return close_shard(&p->train, err) && close_shard(&p->val, err) && write_rest(p, err);
 }
 
-static bool may_take(const char *out, struct talc_error *err) {
-    static const char *const names[] = {DATA_INFO_NAME, "train-*.bin", "val-*.bin", TOKENIZER_FOLDER_NAMES, NULL};
-    static const struct folder_kind kind = {DATA_INFO_NAME, "\"tokenizer_hash\"", names, .replaced = true};
-    return folder_may_take(out, &kind, err);
-}
+#define FIVE_DIGITS "[0-9][0-9][0-9][0-9][0-9]"
+static const char *const data_names[] = {DATA_INFO_NAME, "train-" FIVE_DIGITS ".bin", "val-" FIVE_DIGITS ".bin",
+                                         TOKENIZER_FOLDER_NAMES, NULL};
+static const struct folder_kind data_kind = {DATA_INFO_NAME, "\"tokenizer_hash\"", data_names, .replaced = true};
 
 static bool check_options(const struct prepare_options *o, struct talc_error *err) {
     if (o->n_paths == 0) return talc_fail(err, "no text files were given");
@@ -293,7 +292,7 @@ static bool check_options(const struct prepare_options *o, struct talc_error *er
     if (o->shard_tokens < 0 || o->shard_tokens > TOKEN_SHARD_MAX_TOKENS)
         return talc_fail(err, "a token file holds 1 to %d tokens, not %lld", TOKEN_SHARD_MAX_TOKENS,
                          (long long)o->shard_tokens);
-    return may_take(o->out, err);
+    return folder_may_take(o->out, &data_kind, err);
 }
 
 bool prepare_data(const struct prepare_options *options, struct data_info *info, struct talc_error *err) {
@@ -302,9 +301,9 @@ bool prepare_data(const struct prepare_options *options, struct data_info *info,
     p.info.vocab_size = tokenizer_vocab_size(options->tokenizer);
     p.info.end_of_text = tokenizer_end_of_text_id(options->tokenizer);
     snprintf(p.info.tokenizer_hash, sizeof p.info.tokenizer_hash, "%016" PRIx64, tokenizer_hash(options->tokenizer));
-    bool ok = survey(&p, err) && atomic_folder_open(&p.folder, options->out, err);
+    bool ok = survey(&p, err) && atomic_folder_open(&p.folder, options->out, &data_kind, err);
     if (ok) {
-        ok = fill_folder(&p, err) && may_take(options->out, err); /* again: it has taken a while */
+        ok = fill_folder(&p, err);
         if (p.train.is_open) token_shard_writer_abort(&p.train.shard);
         if (p.val.is_open) token_shard_writer_abort(&p.val.shard);
         if (ok)

@@ -6,9 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <ftw.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,26 +43,9 @@ static char *parent_of(const char *path) {
 /* PATH.tmp-PID, PATH.tmp-PID-2, ... */
 static char *temporary_name(const char *path, int attempt) {
     char *name;
-    int n = attempt == 1 ? asprintf(&name, "%s.tmp-%ld", path, (long)getpid())
-                         : asprintf(&name, "%s.tmp-%ld-%d", path, (long)getpid(), attempt);
+    int n = attempt == 1 ? asprintf(&name, "%s" TEMPORARY_MARK "%ld", path, (long)getpid())
+                         : asprintf(&name, "%s" TEMPORARY_MARK "%ld-%d", path, (long)getpid(), attempt);
     return n < 0 ? NULL : name;
-}
-
-/* The process id in NAME.tmp-PID or NAME.tmp-PID-N, or 0 when the name is not such a one; *n_name (may be NULL): the
- * bytes of NAME. */
-static long temporary_pid(const char *name, size_t *n_name) {
-    const char *mark = NULL;
-    if (n_name) *n_name = strlen(name);
-    for (const char *at = name; (at = strstr(at, ".tmp-")) != NULL; at++) mark = at;
-    if (!mark || mark == name) return 0;
-    const char *digits = mark + strlen(".tmp-");
-    size_t n = strspn(digits, "0123456789");
-    const char *rest = digits + n;
-    if (n == 0 || n > 9) return 0;
-    if (*rest == '-') rest += 1 + strspn(rest + 1, "0123456789");
-    if (*rest) return 0;
-    if (n_name) *n_name = (size_t)(mark - name);
-    return atol(digits);
 }
 
 bool file_exists(const char *path) {
@@ -113,15 +94,15 @@ static int remove_visit(const char *path, const struct stat *st, int type, struc
     return remove(path) != 0 && errno != ENOENT;
 }
 
-/* Under a temporary name first: what is half removed when the process dies must not pass for the whole. */
-bool folder_remove(const char *path, struct talc_error *err) {
+/* Under a temporary name of `owner` first: what is half removed when the process dies must not pass for the whole. */
+static bool remove_as_leftover_of(const char *owner, const char *path, struct talc_error *err) {
     struct stat st;
     if (lstat(path, &st) != 0 && errno == ENOENT) return true;
     char *going = NULL;
-    bool renamed = temporary_pid(path, NULL) != 0; /* it has one */
+    bool renamed = leftover_pid(path, TEMPORARY_MARK, NULL) != 0; /* it has one */
     for (int attempt = 1; !renamed && attempt <= MAX_TEMPORARY_NAMES; attempt++) {
         free(going);
-        going = temporary_name(path, attempt);
+        going = temporary_name(owner, attempt);
         if (!going) return out_of_memory(err);
         renamed = rename(path, going) == 0;
         if (!renamed && errno != ENOTEMPTY && errno != EEXIST) break;
@@ -131,6 +112,8 @@ bool folder_remove(const char *path, struct talc_error *err) {
     free(going);
     return ok;
 }
+
+bool folder_remove(const char *path, struct talc_error *err) { return remove_as_leftover_of(path, path, err); }
 
 bool folder_create(const char *path, struct talc_error *err) {
     char *partial = strdup(path);
@@ -147,6 +130,31 @@ bool folder_create(const char *path, struct talc_error *err) {
     }
     free(partial);
     return ok;
+}
+
+int folder_count_missing(const char *path) {
+    int n = 0;
+    struct stat st;
+    char *at = strdup(path);
+    while (at && *at && stat(at, &st) != 0) {
+        char *parent = parent_of(at);
+        free(at);
+        at = parent;
+        n++;
+    }
+    free(at);
+    return n;
+}
+
+void folder_remove_empty(const char *path, int n) {
+    char *at = strdup(path);
+    for (; at && n > 0; n--) {
+        rmdir(at);
+        char *parent = parent_of(at);
+        free(at);
+        at = parent;
+    }
+    free(at);
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -307,57 +315,94 @@ static void release_folder(struct atomic_folder *f) {
     *f = (struct atomic_folder){.lock = -1};
 }
 
-static void sweep_one(const char *path, long pid) {
+/* Opens what a killed process left, and locks it; -1: it is of a process that lives, or is nothing of ours. A file
+ * where `kind` is NULL, else a folder that holds nothing else than that kind does. */
+static int open_leftover(const char *path, const struct folder_kind *kind) {
+    struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) { /* a link cannot be locked: go by the process */
-        if (errno == ELOOP && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlink(path);
-        return;
-    }
+    if (fd < 0) return -1;
     /* Locked, and still what has the name: nobody's any more. What had it when it was opened may have been put in its
      * place since, and its writer may have taken the name again. */
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, path)) folder_remove(path, NULL);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, path) && fstat(fd, &st) == 0 &&
+        (kind ? S_ISDIR(st.st_mode) && folder_holds_only(path, kind) : S_ISREG(st.st_mode)))
+        return fd;
     close(fd);
+    return -1;
 }
 
-/* Whether the first `n` bytes of `name` match one of `patterns`. */
-static bool is_one_of(const char *const *patterns, const char *name, size_t n) {
-    char begin[NAME_MAX + 1];
-    if (n > NAME_MAX) return false;
-    memcpy(begin, name, n);
-    begin[n] = '\0';
-    for (; *patterns; patterns++)
-        if (fnmatch(*patterns, begin, 0) == 0) return true;
-    return false;
+static void sweep_one(const char *path, long pid, const struct folder_kind *kind) {
+    struct stat st;
+    int fd = open_leftover(path, kind);
+    if (fd >= 0) {
+        folder_remove(path, NULL);
+        close(fd);
+    } else if (!kind && lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) { /* cannot be locked: go by the process */
+        if (kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlink(path);
+    }
 }
 
-/* Leftovers of `name`, or of what matches `patterns`. */
-static void sweep(const char *folder, const char *name, const char *const *patterns) {
+static void sweep(const char *folder, const char *const *names, const struct folder_kind *kind) {
     DIR *dir = opendir(folder);
     if (!dir) return;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         size_t n;
-        long pid = temporary_pid(entry->d_name, &n);
-        bool asked =
-            patterns ? is_one_of(patterns, entry->d_name, n) : strlen(name) == n && memcmp(name, entry->d_name, n) == 0;
-        char *path = pid && asked ? path_join(folder, entry->d_name) : NULL;
-        if (path) sweep_one(path, pid);
+        long pid = leftover_pid(entry->d_name, TEMPORARY_MARK, &n);
+        char *path = pid && name_matches(names, entry->d_name, n) ? path_join(folder, entry->d_name) : NULL;
+        if (path) sweep_one(path, pid, kind);
         free(path);
     }
     closedir(dir);
 }
 
-void atomic_sweep(const char *folder, const char *const *names) { sweep(folder, NULL, names); }
+void atomic_sweep(const char *folder, const char *const *names) { sweep(folder, names, NULL); }
 
-static void sweep_leftovers_of(const char *path, const char *parent) {
-    const char *slash = strrchr(path, '/');
-    sweep(parent, slash ? slash + 1 : path, NULL);
+void atomic_sweep_folders(const char *folder, const char *const *names, const struct folder_kind *kind) {
+    sweep(folder, names, kind);
 }
 
-bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_error *err) {
-    *f = (struct atomic_folder){.lock = -1, .path = folder_place(path, err)};
+/* A folder that was moved aside: to be removed, or put back where its process was killed before the new one came. */
+static void settle_replaced(const struct atomic_folder *f, const char *aside) {
+    int fd = open_leftover(aside, f->kind);
+    if (fd < 0) return;
+    if (folder_exists(f->path))
+        remove_as_leftover_of(f->path, aside, NULL);
+    else
+        rename(aside, f->path);
+    close(fd);
+}
+
+/* As leftover_pid, of leftovers of `name`; 0 for all others. */
+static long leftover_pid_of(const char *name, const char *entry, const char *mark) {
+    size_t n;
+    long pid = leftover_pid(entry, mark, &n);
+    return strlen(name) == n && memcmp(name, entry, n) == 0 ? pid : 0;
+}
+
+static void settle_leftovers(const struct atomic_folder *f, const char *parent) {
+    const char *slash = strrchr(f->path, '/'), *name = slash ? slash + 1 : f->path;
+    DIR *dir = opendir(parent);
+    if (!dir) return;
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        long pid = leftover_pid_of(name, entry->d_name, TEMPORARY_MARK);
+        long aside = leftover_pid_of(name, entry->d_name, REPLACED_MARK);
+        char *path = pid || aside ? path_join(parent, entry->d_name) : NULL;
+        if (path && pid) sweep_one(path, pid, f->kind);
+        if (path && aside) settle_replaced(f, path);
+        free(path);
+    }
+    closedir(dir);
+}
+
+bool atomic_folder_open(struct atomic_folder *f, const char *path, const struct folder_kind *kind,
+                        struct talc_error *err) {
+    *f = (struct atomic_folder){.lock = -1, .path = folder_place(path, err), .kind = kind};
     char *parent = f->path ? parent_of(f->path) : NULL;
-    bool ok = f->path && (parent || out_of_memory(err)) && folder_create(parent, err) && make_temporary_folder(f, err);
-    if (ok) sweep_leftovers_of(f->path, parent);
+    bool ok = f->path && (parent || out_of_memory(err));
+    if (ok) f->n_parents = folder_count_missing(parent);
+    ok = ok && folder_create(parent, err);
+    if (ok) settle_leftovers(f, parent);
+    ok = ok && folder_may_take(f->path, kind, err) && make_temporary_folder(f, err);
+    if (!ok && parent) folder_remove_empty(parent, f->n_parents);
     free(parent);
     if (!ok) release_folder(f);
     return ok;
@@ -366,6 +411,9 @@ bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_e
 void atomic_folder_abort(struct atomic_folder *f) {
     if (!f->path) return;
     folder_remove(f->temporary, NULL);
+    char *parent = parent_of(f->path);
+    if (parent) folder_remove_empty(parent, f->n_parents);
+    free(parent);
     release_folder(f);
 }
 
@@ -387,24 +435,27 @@ static bool replace_folder(const struct atomic_folder *f, struct talc_error *err
         folder_remove(f->temporary, NULL); /* what cannot be removed now, a sweep may remove later */
         return true;
     }
-    struct buffer old = {0};
-    buffer_printf(&old, "%s.old-%ld", f->path, (long)getpid());
-    bool ok = buffer_ok(&old) || out_of_memory(err);
-    if (ok && rename(f->path, old.data) != 0) {
+    struct buffer aside = {0};
+    buffer_printf(&aside, "%s" REPLACED_MARK "%ld", f->path, (long)getpid());
+    bool ok = buffer_ok(&aside) || out_of_memory(err);
+    int lock = ok ? open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1; /* others leave alone what is aside */
+    if (lock >= 0) flock(lock, LOCK_EX | LOCK_NB);
+    if (ok && rename(f->path, aside.data) != 0) {
         ok = talc_fail_errno(err, "%s: cannot be replaced, nothing was changed", f->path);
     } else if (ok && rename(f->temporary, f->path) != 0) {
         ok = talc_fail_errno(err, "%s: cannot be replaced", f->path);
-        rename(old.data, f->path);
+        rename(aside.data, f->path);
     } else if (ok) {
-        folder_remove(old.data, NULL);
+        remove_as_leftover_of(f->path, aside.data, NULL);
     }
-    buffer_free(&old);
+    if (lock >= 0) close(lock);
+    buffer_free(&aside);
     return ok;
 }
 
 bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err) {
-    bool ok = true;
-    if (nftw(f->temporary, sync_visit, WALK_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0)
+    bool ok = folder_may_take(f->path, f->kind, err); /* again: filling it has taken a while */
+    if (ok && nftw(f->temporary, sync_visit, WALK_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0)
         ok = talc_fail_errno(err, "%s: syncing to disk failed, nothing was changed", f->path);
     if (ok && rename(f->temporary, f->path) != 0) { /* succeeds when PATH is absent or an empty folder */
         if (errno == ENOTEMPTY || errno == EEXIST)
@@ -418,42 +469,6 @@ bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err) {
     }
     ok = sync_parent(f->path, err);
     release_folder(f);
-    return ok;
-}
-
-/* Whether the beginning of a file holds `text`. */
-static bool begins_with_text(const char *path, const char *text) {
-    char begin[4096];
-    size_t n;
-    return file_read_head(path, begin, sizeof begin, &n, NULL) && memmem(begin, n, text, strlen(text)) != NULL;
-}
-
-/* Whether talc has put an entry of a folder of that kind there. */
-static bool is_of_kind(const struct folder_kind *kind, const char *entry, bool is_ours) {
-    size_t n;
-    long pid = temporary_pid(entry, &n);
-    if (strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0) return true;
-    return (pid || is_ours) && is_one_of(kind->names, entry, n);
-}
-
-bool folder_may_take(const char *path, const struct folder_kind *kind, struct talc_error *err) {
-    char *mark = path_join(path, kind->marker);
-    if (!mark) return out_of_memory(err);
-    bool is_ours = begins_with_text(mark, kind->text), ok = true;
-    free(mark);
-    if (is_ours && !kind->replaced) return true;
-    DIR *dir = opendir(path);
-    if (!dir) return errno == ENOENT || errno == ENOTDIR || talc_fail_errno(err, "%s: cannot be looked into", path);
-    for (struct dirent *entry; ok && (entry = readdir(dir)) != NULL;) {
-        if (is_of_kind(kind, entry->d_name, is_ours)) continue;
-        ok = is_ours
-                 ? talc_fail(err, "%s: holds something else too (%s), which would be lost; choose another name", path,
-                             entry->d_name)
-                 : talc_fail(err,
-                             "%s: is a folder of something else (it has no %s as talc writes it); choose another name",
-                             path, kind->marker);
-    }
-    closedir(dir);
     return ok;
 }
 

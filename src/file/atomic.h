@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "file/folder_kind.h"
 
 /* A file being written: bytes go to PATH.tmp-PID (PATH.tmp-PID-2, ... if that is taken), which is flock'ed while it is
  * written; commit flushes, fsyncs, renames it to PATH and fsyncs the folder. abort (or a commit that fails) removes the
@@ -26,28 +27,22 @@ void atomic_file_abort(struct atomic_file *f);
 bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struct talc_error *err);
 
 /* A folder being filled: files go under `temporary` (a sibling, PATH.tmp-PID); commit fsyncs every file in it and the
- * folder, then renames it to PATH. Missing parents of PATH are made. An existing PATH is replaced, with everything in
- * it, by exchange where the system can, else it is moved aside to PATH.old-PID, replaced and removed. Opening removes
- * what is left of a PATH.tmp-PID whose process was killed. */
+ * folder, then renames it to PATH. Missing parents of PATH are made; abort removes them again. An existing PATH is
+ * replaced, with everything in it, by exchange where the system can, else it is moved aside to PATH.replaced-PID,
+ * replaced and removed. Both open and commit refuse a PATH that folder_may_take refuses. Opening removes what killed
+ * processes left beside PATH, if nothing but what folders of that kind hold is in it; a PATH.replaced-PID whose PATH is
+ * missing is put back. */
 struct atomic_folder {
     char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (links are followed) */
     int lock;               /* the temporary folder, flock'ed while it is filled */
+    int n_parents;          /* made */
+    const struct folder_kind *kind;
 };
-bool atomic_folder_open(struct atomic_folder *f, const char *path, struct talc_error *err);
+/* `kind` must outlive f. */
+bool atomic_folder_open(struct atomic_folder *f, const char *path, const struct folder_kind *kind,
+                        struct talc_error *err);
 bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err);
 void atomic_folder_abort(struct atomic_folder *f);
-
-/* A kind of folder that talc writes: one is ours if a file `marker` in it holds `text` in its first 4 KiB (others have
- * a settings.json too). `names`, patterns of fnmatch(3) up to NULL, are all that talc puts there. */
-struct folder_kind {
-    const char *marker, *text;
-    const char *const *names;
-    bool replaced; /* when it is written again, everything in it is */
-};
-/* Nobody's files are replaced or mixed with ours by mistake: whoever writes a folder that a user names asks this first.
- * True for one that is absent, empty (but for what a write of ours that was killed left behind), or ours; of a folder
- * that is replaced only if nothing of somebody else is in it. */
-bool folder_may_take(const char *path, const struct folder_kind *kind, struct talc_error *err);
 
 /* Takes a folder for this process alone, until the descriptor *fd is closed or the process ends, however it ends. Waits
  * up to three seconds for one that is just ending. */
@@ -56,11 +51,16 @@ bool folder_lock(const char *path, int *fd, struct talc_error *err);
 /* Points the symbolic link `link_path` at `target` (relative text), replacing what it pointed at, by rename. */
 bool atomic_symlink(const char *target, const char *link_path, struct talc_error *err);
 
-/* Removes leftovers in a folder: NAME.tmp-PID that no process holds locked, where NAME matches one of `names` (as in
- * folder_kind). Quiet: failing to is no error. */
+/* Removes leftovers in a folder: files and links NAME.tmp-PID that no process holds locked, where NAME matches one of
+ * `names` (as in folder_kind); the second: folders that hold nothing but what is of their kind. Quiet: failing to is no
+ * error. */
 void atomic_sweep(const char *folder, const char *const *names);
+void atomic_sweep_folders(const char *folder, const char *const *names, const struct folder_kind *kind);
 
 bool folder_create(const char *path, struct talc_error *err); /* with parents, like mkdir -p */
+/* How many folders folder_create would make; and removes as many again, from PATH up, those that are empty. */
+int folder_count_missing(const char *path);
+void folder_remove_empty(const char *path, int n);
 bool folder_remove(const char *path, struct talc_error *err); /* with everything in it; absent is fine. Whole or gone */
 bool file_exists(const char *path);
 bool folder_exists(const char *path);

@@ -396,13 +396,12 @@ bool primer_write(const struct primer_options *options, const char *folder, cons
     static const char *const names[] = {"pretrain.jsonl", "replay.jsonl", "valid.jsonl", "chats.jsonl",
                                         "eval.jsonl",     "world.jsonl",  NULL};
     static const struct folder_kind kind = {"world.jsonl", "\"facts\"", names, .replaced = true};
-    if (!check_options(options, err) || !folder_may_take(folder, &kind, err)) return false;
+    if (!check_options(options, err)) return false;
     struct writer w = {.options = *options, .progress = progress};
     if (!world_open(&w.world, options->seed, options->n_entities, err)) return false;
-    bool ok = atomic_folder_open(&w.folder, folder, err);
+    bool ok = atomic_folder_open(&w.folder, folder, &kind, err);
     if (ok) {
-        ok = make_world(&w, err) && make_texts(&w, err) && make_chats(&w, err) && make_tests(&w, err) &&
-             folder_may_take(folder, &kind, err); /* again: it has taken a while */
+        ok = make_world(&w, err) && make_texts(&w, err) && make_chats(&w, err) && make_tests(&w, err);
         if (ok)
             ok = atomic_folder_commit(&w.folder, err);
         else

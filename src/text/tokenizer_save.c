@@ -211,8 +211,8 @@ static json_t *added_decoder_json(const struct tokenizer *tok) {
 
 static json_t *config_json(const struct tokenizer *tok, const char *chat_template) {
     json_t *config = json_pack(
-        "{s:b, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:b, s:s, s:o}", "add_prefix_space", 0, "added_tokens_decoder",
-        added_decoder_json(tok), "additional_special_tokens", additional_json(tok), "bos_token",
+        "{s:s, s:b, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:b, s:s, s:o}", "written_by", "talc", "add_prefix_space", 0,
+        "added_tokens_decoder", added_decoder_json(tok), "additional_special_tokens", additional_json(tok), "bos_token",
         role_json(tok, tok->bos_id), "clean_up_tokenization_spaces", 0, "eos_token", role_json(tok, tok->eos_id),
         "errors", "replace", "pad_token", role_json(tok, tok->pad_id), "split_special_tokens", 0, "tokenizer_class",
         "PreTrainedTokenizerFast", "unk_token", role_json(tok, tok->unknown_id));

@@ -136,12 +136,23 @@ static bool save_files(const char *folder, const struct trainer *t, const struct
 
 /* ---- keeping the last few -------------------------------------------------------------------- */
 
-/* Number N of a name "step-N", or -1. */
+static const char *const checkpoint_names[] = {"config.json",
+                                               "generation_config.json",
+                                               "model.safetensors",
+                                               "optimizer.safetensors",
+                                               "trainer.json",
+                                               TOKENIZER_FOLDER_NAMES,
+                                               NULL};
+static const struct folder_kind checkpoint_folder = {"trainer.json", "\"total_steps\"", checkpoint_names,
+                                                     .replaced = true};
+
+/* Number N of a name "step-N" as it is written here, or -1. */
 static int64_t step_of(const char *name) {
-    char *end;
-    if (strncmp(name, "step-", 5) != 0 || name[5] < '0' || name[5] > '9') return -1;
-    int64_t n = strtoll(name + 5, &end, 10);
-    return *end ? -1 : n;
+    char again[32];
+    if (strncmp(name, "step-", 5) != 0) return -1;
+    int64_t n = strtoll(name + 5, NULL, 10);
+    snprintf(again, sizeof again, "step-%" PRId64, n);
+    return strcmp(name, again) == 0 ? n : -1;
 }
 
 static int newest_first(const void *a, const void *b) {
@@ -149,8 +160,9 @@ static int newest_first(const void *a, const void *b) {
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Leaves the last `keep` up to `step`, and the best. Later ones are of a run that was killed before it could point at
- * them, and was resumed from before. What cannot be removed stays: a checkpoint too many is no reason to stop a run. */
+/* Leaves the last `keep` up to `step`, the best, and what holds something of somebody else. Later ones are of a run
+ * that was killed before it could point at them, and was resumed from before. What cannot be removed stays: a
+ * checkpoint too many is no reason to stop a run. */
 static void remove_old(const char *checkpoints, int keep, int64_t step, int64_t best) {
     DIR *d = opendir(checkpoints);
     if (!d) return;
@@ -167,7 +179,7 @@ static void remove_old(const char *checkpoints, int keep, int64_t step, int64_t 
         if (steps[i] == best) continue;
         snprintf(name, sizeof name, "step-%" PRId64, steps[i]);
         char *path = path_join(checkpoints, name);
-        if (path) folder_remove(path, NULL);
+        if (path && folder_may_take(path, &checkpoint_folder, NULL)) folder_remove(path, NULL);
         free(path);
     }
 }
@@ -175,7 +187,7 @@ static void remove_old(const char *checkpoints, int keep, int64_t step, int64_t 
 void checkpoint_sweep(const char *run_folder) {
     static const char *const names[] = {"step-[0-9]*", NULL};
     char *checkpoints = path_join(run_folder, "checkpoints");
-    if (checkpoints) atomic_sweep(checkpoints, names);
+    if (checkpoints) atomic_sweep_folders(checkpoints, names, &checkpoint_folder);
     free(checkpoints);
 }
 
@@ -220,7 +232,7 @@ bool checkpoint_save(const char *run_folder, const struct trainer *trainer, cons
     bool ok = path ? folder_create(checkpoints, err) : talc_fail(err, "out of memory for a path");
     if (ok) {
         checkpoint_sweep(run_folder);
-        ok = atomic_folder_open(&folder, path, err);
+        ok = atomic_folder_open(&folder, path, &checkpoint_folder, err);
         if (ok && !save_files(folder.temporary, trainer, tokenizer, state, err)) {
             atomic_folder_abort(&folder);
             ok = false;

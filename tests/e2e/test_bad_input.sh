@@ -32,9 +32,18 @@ refuses_input() { refuses "$1" sh -c '"$0" tokenizer decode -t "$1" <"$2"' "$TAL
 refuses_input "byte 3: 'x' is no token id" "$work/ids.txt"
 refuses 'File too large' sh -c 'ulimit -f 1; exec "$@"' sh "$TALC" prepare -t "$work/tok" --out "$work/large" "$work/text.txt"
 [ "$(echo "$work/large"*)" = "$work/large*" ] || fail "a file that grows too large leaves something behind"
-mkdir "$work/held" && cp "$work/tok/tokenizer.json" "$work/held/" && echo '{}' >"$work/held/config.json"
+mkdir "$work/held" && cp "$work/tok/"* "$work/held/" && echo '{}' >"$work/held/config.json"
 refuses 'holds something else too (config.json)' "$TALC" tokenizer convert -t "$work/tok" "$work/held"
 refuses 'holds something else too (config.json)' "$TALC" tokenizer train --vocab-size 300 --out "$work/held" "$work/text.txt"
+must "$TALC" tokenizer convert -t "$work/tok" "$work/vocab.gguf"
+must "$TALC" tokenizer convert -t "$work/tok" "$work/vocab.gguf" # again
+echo precious >"$work/notes.gguf"
+refuses 'is no GGUF vocabulary' "$TALC" tokenizer convert -t "$work/tok" "$work/notes.gguf"
+[ "$(cat "$work/notes.gguf")" = precious ] || fail "notes are replaced by a vocabulary"
+{ printf 'GGUF\3\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+    printf '\1\0\0\0\0\0\0\0w\1\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+    head -c 64 /dev/zero; } >"$work/model.gguf"
+refuses 'holds a model' "$TALC" tokenizer convert -t "$work/tok" "$work/model.gguf"
 must "$TALC" tokenizer convert -t "$work/tok" "$work/again"
 must "$TALC" tokenizer convert -t "$work/tok" "$work/again"
 refuses 'of memory, and only 1.0 MiB are allowed' "$TALC" tokenizer train --vocab-size 300 --max-memory 1 --out "$work/t2" \

@@ -187,6 +187,41 @@ for f in thesis.tmp-2024 checkpoints/best.tmp-1; do [ -e "$work/noted/$f" ] || f
 [ ! -e "$work/noted/settings.json.tmp-4194305" ] || fail "what a killed writer left is not removed"
 rm -r "$work/noted"
 
+must "$TALC" tokenizer train --vocab-size 300 --out "$work/again" "$work/text.txt"
+mv "$work/again/tokenizer_config.json" "$work/keep.json" && ln -s ../keep.json "$work/again/tokenizer_config.json"
+cp "$work/keep.json" "$work/keep.copy"
+refuses 'holds something else too (tokenizer_config.json)' "$TALC" tokenizer train --vocab-size 290 --special '<|new|>' --out "$work/again" "$work/text.txt"
+cmp "$work/keep.json" "$work/keep.copy" || fail "a tokenizer is written through a link"
+rm "$work/again/tokenizer_config.json" # and so does a folder that was downloaded look
+sed '/written_by/d' "$work/keep.json" >"$work/again/tokenizer_config.json"
+refuses 'has no tokenizer_config.json as talc writes it' "$TALC" tokenizer convert -t "$work/tok" "$work/again"
+rm -r "$work/again"
+cp -r "$work/data" "$work/again"
+for f in train-mine.bin val-00000.bin.mine train-000001.bin; do
+    echo precious >"$work/again/$f"
+    refuses "holds something else too ($f)" "$TALC" prepare -t "$work/tok" --out "$work/again" "$work/text.txt"
+    rm "$work/again/$f"
+done
+mkdir "$work/again/val-00007.bin"
+refuses 'holds something else too (val-00007.bin)' "$TALC" prepare -t "$work/tok" --out "$work/again" "$work/text.txt"
+rm -r "$work/again"
+mkdir "$work/again" && echo '{"theme": "dark", "data": "x"}' >"$work/again/settings.json" && : >"$work/again/metrics.jsonl"
+refuses 'has no settings.json as talc writes it' "$TALC" train --data "$work/data" --out "$work/again" --depth 1 --steps 1 --quiet
+refuses 'has no settings.json as talc writes it' "$TALC" sft -m "$work/base" --data "$work/a.jsonl" --out "$work/again" --steps 1 --quiet
+rm -r "$work/again"
+
+# Nor what stands beside, under a name like that of a leftover; nor among the checkpoints.
+mkdir "$work/again.tmp-2024" && echo precious >"$work/again.tmp-2024/essay"
+must "$TALC" prepare -t "$work/tok" --out "$work/again" "$work/text.txt"
+[ -e "$work/again.tmp-2024/essay" ] || fail "an essay beside is gone"
+rm -r "$work/again" "$work/again.tmp-2024"
+must train "$work/again" --steps 4 --save-every 2 --keep 1
+mkdir "$work/again/checkpoints/step-77" && echo precious >"$work/again/checkpoints/step-77/essay"
+cp -r "$work/again/checkpoints/step-4" "$work/again/checkpoints/step-004"
+must train "$work/again" --resume --steps 8 --save-every 2 --keep 1
+for f in step-77/essay step-004/config.json; do [ -e "$work/again/checkpoints/$f" ] || fail "a save removes $f"; done
+rm -r "$work/again"
+
 # Nor what is put there while talc works.
 "$TALC" primer --out "$work/late" --entities 300 --quiet >"$work/out" 2>"$work/err" &
 pid=$!
@@ -217,6 +252,20 @@ mkdir -p "$work/demo/primer" "$work/demo/sft" && : >"$work/demo/primer/world.jso
 TALC=false DEMO_DIR="$work/demo" examples/demo.sh >"$work/out" 2>"$work/err"
 [ ! -e "$work/demo/sft" ] || fail "a demo is not replaced"
 
+# A tokenizer that is written when its writer is killed: all of it is the old one, or all the new one.
+"$TALC" tokenizer train --vocab-size 300 --special '<|one|>' --out "$work/killed_tok" "$work/text.txt" >/dev/null
+for wait in 0 1 2 3 4 5 6 7 8 9; do
+    "$TALC" tokenizer train --vocab-size 300 --special "<|new $wait|>" --out "$work/killed_tok" "$work/text.txt" >/dev/null 2>&1 &
+    pid=$!
+    sleep "0.0$wait"
+    kill -KILL "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+    special=$(grep -o '<|[a-z 0-9]*|>' "$work/killed_tok/tokenizer.json" | head -1)
+    [ "$(grep -lF "$special" "$work/killed_tok/"* | grep -c '')" = 3 ] || fail "a tokenizer of two, after a kill"
+done
+must "$TALC" tokenizer train --vocab-size 300 --out "$work/killed_tok" "$work/text.txt"
+[ "$(echo "$work/killed_tok"*)" = "$work/killed_tok" ] || fail "what killed writers left is not removed"
+
 # Two at once: the folder is of one of them.
 for made in 1 2 3 4; do
     "$TALC" tokenizer train --vocab-size 300 --special '<|one|>' --out "$work/both" "$work/text.txt" >/dev/null 2>&1 &
@@ -244,6 +293,13 @@ printf '{"skill": "fact", "messages": [{"role": "user", "content": "Who?"}], "an
 echo kept >"$work/answers"
 refuses 'no chat template' "$TALC" eval -m "$work/base" --data "$work/tests.jsonl" --answers "$work/answers" --quiet
 [ "$(cat "$work/answers")" = kept ] || fail "the answers of before are gone"
+cp "$work/tests.jsonl" "$work/tests.copy" && ln -s tests.jsonl "$work/tests.link"
+for f in tests.jsonl tests.link; do
+    refuses 'is the file given as --data' "$TALC" eval -m "$work/base" --data "$work/tests.jsonl" --answers "$work/$f" --quiet
+done
+refuses 'is the file given as --baseline' "$TALC" eval -m "$work/base" --data "$work/tests.jsonl" --baseline "$work/text.txt" \
+    --answers "$work/text.txt" --quiet
+cmp "$work/tests.jsonl" "$work/tests.copy" || fail "answers replace the tests"
 
 # A file is JSON by its own name, not by its folder's.
 mkdir "$work/a.json.d" && cp "$work/text.txt" "$work/a.json.d/"

@@ -18,6 +18,7 @@
 
 static char folder[64]; /* a fresh one for each test */
 static const char *const all[] = {"*", NULL};
+static const struct folder_kind any = {"mark", "x", all, .replaced = true};
 
 static int setup(void **state) {
     (void)state;
@@ -106,16 +107,16 @@ static void what_cannot_be_written_is_said_by_name(void **state) {
     assert_false(atomic_file_open(&f, folder, &err));
     assert_non_null(strstr(err.message, "is a folder"));
     assert_true(atomic_write_file(at("file"), "", 0, NULL));
-    assert_false(atomic_folder_open(&d, at("file"), &err));
+    assert_false(atomic_folder_open(&d, at("file"), &any, &err));
     assert_non_null(strstr(err.message, "not a folder"));
-    assert_false(atomic_folder_open(&d, at("file/sub"), &err));
-    assert_false(atomic_folder_open(&d, "", &err));
+    assert_false(atomic_folder_open(&d, at("file/sub"), &any, &err));
+    assert_false(atomic_folder_open(&d, "", &any, &err));
 }
 
 static void folder_appears_only_at_commit(void **state) {
     (void)state;
     struct atomic_folder d;
-    assert_true(atomic_folder_open(&d, at("parent/run/"), NULL));
+    assert_true(atomic_folder_open(&d, at("parent/run/"), &any, NULL));
     char *inner = path_join(d.temporary, "deep/er");
     assert_true(folder_create(inner, NULL));
     free(inner);
@@ -129,9 +130,12 @@ static void folder_appears_only_at_commit(void **state) {
 
 static void write_run(const char *content) {
     struct atomic_folder d;
-    assert_true(atomic_folder_open(&d, at("run"), NULL));
+    assert_true(atomic_folder_open(&d, at("run"), &any, NULL));
     char *name = path_join(d.temporary, content);
     assert_true(atomic_write_file(name, content, strlen(content), NULL));
+    free(name);
+    name = path_join(d.temporary, "mark");
+    assert_true(atomic_write_file(name, "x", 1, NULL));
     free(name);
     assert_true(atomic_folder_commit(&d, NULL));
 }
@@ -148,7 +152,7 @@ static void existing_folder_is_replaced_whole(void **state) {
 static void folder_behind_a_link_is_replaced_there(void **state) {
     (void)state;
     assert_true(folder_create(at("elsewhere"), NULL));
-    assert_true(atomic_write_file(at("elsewhere/old"), "", 0, NULL));
+    assert_true(atomic_write_file(at("elsewhere/mark"), "x", 1, NULL));
     assert_true(atomic_symlink("elsewhere", at("run"), NULL));
     write_run("two");
     assert_content(at("elsewhere/two"), "two");
@@ -219,7 +223,7 @@ static void what_is_removed_is_whole_or_gone(void **state) {
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         if (folder_exists(path)) assert_int_equal(count_files(path), FILES_TO_REMOVE);
-        atomic_sweep(folder, all);
+        atomic_sweep_folders(folder, all, &any);
         assert_int_equal(count_entries(), folder_exists(path));
         assert_true(folder_remove(path, NULL));
     }
@@ -242,16 +246,21 @@ static void link_is_swapped(void **state) {
 static void sweep_removes_leftovers_and_nothing_else(void **state) {
     (void)state;
     assert_true(atomic_write_file(at("model.tmp-12345"), "", 0, NULL)); /* a dead writer's, its lock is gone */
-    assert_true(folder_create(at("step-1.tmp-1-2/sub"), NULL));
+    assert_true(folder_create(at("step-1.tmp-1-2"), NULL));
+    assert_true(atomic_write_file(at("step-1.tmp-1-2/mark"), "", 0, NULL));
+    assert_true(folder_create(at("step-2.tmp-7/sub"), NULL)); /* no folder of ours holds a folder */
     assert_int_equal(symlink("x", at("latest.tmp-999999999")), 0);
     assert_true(atomic_write_file(at("notes.tmp-x"), "", 0, NULL));
     assert_true(atomic_write_file(at("a.tmp-12.txt"), "", 0, NULL));
     struct atomic_file f;
     struct atomic_folder d;
     assert_true(atomic_file_open(&f, at("busy"), NULL));
-    assert_true(atomic_folder_open(&d, at("busy2"), NULL));
+    assert_true(atomic_folder_open(&d, at("busy2"), &any, NULL));
     atomic_sweep(folder, all);
-    assert_int_equal(count_entries(), 4);
+    assert_int_equal(count_entries(), 6);
+    atomic_sweep_folders(folder, all, &any);
+    assert_int_equal(count_entries(), 5);
+    assert_true(folder_exists(at("step-2.tmp-7/sub")));
     assert_true(atomic_file_commit(&f, NULL));
     assert_true(atomic_folder_commit(&d, NULL));
     atomic_sweep("/no/such/folder", all);
@@ -263,10 +272,54 @@ static void what_a_killed_writer_of_a_folder_left_goes_with_the_next(void **stat
     assert_true(folder_create(at("data.tmp-4194305"), NULL));
     assert_true(folder_create(at("data.tmp-4194305-2"), NULL));
     assert_true(folder_create(at("other.tmp-4194305"), NULL));
-    assert_true(atomic_folder_open(&f, at("data"), NULL));
+    assert_true(atomic_folder_open(&f, at("data"), &any, NULL));
     assert_false(folder_exists(at("data.tmp-4194305")) || folder_exists(at("data.tmp-4194305-2")));
     assert_true(folder_exists(at("other.tmp-4194305")) && folder_exists(f.temporary));
     assert_true(atomic_folder_commit(&f, NULL));
+}
+
+static void what_a_user_has_under_such_a_name_stays(void **state) {
+    (void)state;
+    static const char *const names[] = {"mark", NULL};
+    static const struct folder_kind kind = {"mark", "x", names, .replaced = true};
+    struct atomic_folder f;
+    assert_true(folder_create(at("data.tmp-2024"), NULL));
+    assert_true(atomic_write_file(at("data.tmp-2024/mark"), "x", 1, NULL));
+    assert_true(atomic_write_file(at("data.tmp-2024/essay"), "x", 1, NULL));
+    assert_true(folder_create(at("data.replaced-2024"), NULL));
+    assert_true(atomic_write_file(at("data.replaced-2024/essay"), "x", 1, NULL));
+    assert_true(atomic_write_file(at("data.tmp-2025"), "x", 1, NULL)); /* a file: not of a folder's writer */
+    assert_true(atomic_folder_open(&f, at("data"), &kind, NULL));
+    atomic_folder_abort(&f);
+    assert_true(file_exists(at("data.tmp-2024/essay")) && file_exists(at("data.replaced-2024/essay")));
+    assert_true(file_exists(at("data.tmp-2025")));
+    assert_int_equal(count_entries(), 3);
+}
+
+/* Killed between the two renames where names cannot be exchanged. */
+static void what_was_moved_aside_is_put_back_or_goes(void **state) {
+    (void)state;
+    struct atomic_folder f;
+    write_run("one");
+    assert_int_equal(rename(at("run"), at("run.replaced-4194305")), 0);
+    assert_true(atomic_folder_open(&f, at("run"), &any, NULL));
+    assert_content(at("run/one"), "one");
+    atomic_folder_abort(&f);
+    assert_int_equal(rename(at("run"), at("run.replaced-4194305")), 0);
+    assert_true(folder_create(at("run"), NULL));
+    write_run("two");
+    assert_content(at("run/two"), "two");
+    assert_int_equal(count_entries(), 1);
+}
+
+static void parents_that_an_aborted_writer_made_go(void **state) {
+    (void)state;
+    struct atomic_folder f;
+    assert_true(folder_create(at("a"), NULL));
+    assert_true(atomic_folder_open(&f, at("a/b/c/d"), &any, NULL));
+    assert_true(folder_exists(at("a/b/c")));
+    atomic_folder_abort(&f);
+    assert_true(folder_exists(at("a")) && !folder_exists(at("a/b")));
 }
 
 /* A sweep beside a writer takes nothing from it, at whatever moment it comes. */
@@ -296,12 +349,15 @@ static void write_for_ever(void) {
         struct atomic_folder d;
         char text[20];
         int n = snprintf(text, sizeof text, "%d", i);
-        if (!atomic_folder_open(&d, at("run"), NULL)) _exit(1);
+        if (!atomic_folder_open(&d, at("run"), &any, NULL)) _exit(1);
         for (int k = 0; k < 3; k++) {
             char name[300];
             snprintf(name, sizeof name, "%s/%d", d.temporary, k);
             if (!atomic_write_file(name, text, (size_t)n, NULL)) _exit(1);
         }
+        char mark[300];
+        snprintf(mark, sizeof mark, "%s/mark", d.temporary);
+        if (!atomic_write_file(mark, "x", 1, NULL)) _exit(1);
         if (!atomic_folder_commit(&d, NULL) || !atomic_write_file(at("file"), text, (size_t)n, NULL)) _exit(1);
     }
 }
@@ -328,6 +384,7 @@ static void killed_writer_leaves_old_or_new_never_a_mix(void **state) {
         free(first);
     }
     atomic_sweep(folder, all);
+    atomic_sweep_folders(folder, all, &any);
     assert_int_equal(count_entries(), file_exists(at("file")) ? 2 : 1);
 }
 
@@ -404,6 +461,13 @@ static void only_free_or_own_folders_may_be_taken(void **state) {
     assert_true(folder_may_take(own, &kind, &err));
     assert_false(folder_may_take(own, &others, &err)); /* of that name, but somebody else's */
     assert_non_null(strstr(err.message, "it has no mark"));
+    assert_true(folder_create(at("own/part-8"), &err)); /* ours are regular files */
+    assert_false(folder_may_take(own, &kind, &err));
+    assert_int_equal(rmdir(at("own/part-8")), 0);
+    assert_int_equal(symlink("mark", at("own/part-8")), 0);
+    assert_false(folder_may_take(own, &kind, &err));
+    assert_int_equal(unlink(at("own/part-8")), 0);
+    assert_true(folder_may_take(own, &kind, &err));
     assert_true(atomic_write_file(at("own/notes"), "x", 1, &err));
     assert_false(folder_may_take(own, &kind, &err));
     assert_non_null(strstr(err.message, "notes"));
@@ -413,6 +477,28 @@ static void only_free_or_own_folders_may_be_taken(void **state) {
     free(own);
     free(mark);
     free(leftover);
+}
+
+static void what_cannot_be_replaced_is_told_before_the_work(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    static const struct folder_kind run = {"mark", "x", all, .replaced = false};
+    char before[1024];
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(folder), 0);
+    bool taken = folder_may_take(folder, &any, &err), kept = folder_may_take(".", &run, NULL);
+    assert_int_equal(chdir(before), 0);
+    assert_true(!taken && kept);
+    assert_non_null(strstr(err.message, "is the folder you are in"));
+    assert_true(atomic_write_file(at("file"), "", 0, NULL));
+    assert_false(folder_may_take(at("file"), &any, &err));
+    assert_non_null(strstr(err.message, "is not a folder"));
+    assert_int_equal(symlink("nowhere", at("link")), 0);
+    assert_false(folder_may_take(at("link"), &run, &err));
+    assert_non_null(strstr(err.message, "leads nowhere"));
+    assert_false(folder_may_take("", &run, &err));
+    assert_false(folder_may_take("/", &any, &err));
+    assert_non_null(strstr(err.message, "is a mount point"));
 }
 
 /* Another process holds it until it ends, however it ends. */
@@ -456,6 +542,10 @@ int main(void) {
         TEST(what_is_removed_is_whole_or_gone),
         TEST(link_is_swapped),
         TEST(sweep_removes_leftovers_and_nothing_else),
+        TEST(what_a_user_has_under_such_a_name_stays),
+        TEST(what_was_moved_aside_is_put_back_or_goes),
+        TEST(parents_that_an_aborted_writer_made_go),
+        TEST(what_cannot_be_replaced_is_told_before_the_work),
         TEST(sweep_leaves_a_busy_writer_alone),
         TEST(what_a_killed_writer_of_a_folder_left_goes_with_the_next),
         TEST(killed_writer_leaves_old_or_new_never_a_mix),
