@@ -242,8 +242,8 @@ int cmd_sft(int argc, char **argv) {
     else {
         code = sft(&s, &device, &line, &err);
         if (code == EXIT_FAILED && *s.stop) code = EXIT_INTERRUPTED;
-        if (code != EXIT_DONE) stage_leave_folder(&s.stage);
         close_all(&s);
+        stage_close_folder(&s.stage);
         cli_device_close(&device);
     }
     options_free(&line);

@@ -220,6 +220,7 @@ int cmd_train(int argc, char **argv) {
     else {
         code = train(&t, &device, &line, &err);
         close_all(&t);
+        stage_close_folder(&t.stage);
         cli_device_close(&device);
     }
     options_free(&line);

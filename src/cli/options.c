@@ -126,9 +126,20 @@ static bool parse_number(struct option *o, const char *text, struct talc_error *
     return true;
 }
 
+static bool fail_empty(const struct option *o, struct talc_error *err) {
+    return talc_fail(err, "--%s is empty; it wants %s", o->name, o->argument);
+}
+
+/* Text to read may be empty; names of files and of choices not. */
+static bool set_text(const struct option *o, const char *text, struct talc_error *err) {
+    if (!*text && strcmp(o->argument, "TEXT") != 0) return fail_empty(o, err);
+    *(const char **)o->value = text;
+    return true;
+}
+
 static bool append_item(const struct option *o, const char *text, struct talc_error *err) {
     struct option_list *list = o->value;
-    if (!*text) return talc_fail(err, "--%s is empty; it wants %s", o->name, o->argument);
+    if (!*text) return fail_empty(o, err);
     const char **items = realloc(list->items, (size_t)(list->n + 1) * sizeof *items);
     if (!items) return talc_fail(err, "out of memory for options");
     list->items = items;
@@ -158,7 +169,7 @@ static bool set_option(struct option *o, const char *text, enum source source, s
     case OPTION_FLAG: return parse_flag(o, text, err);
     case OPTION_INT: return parse_int(o, text, err);
     case OPTION_NUMBER: return parse_number(o, text, err);
-    case OPTION_TEXT: *(const char **)o->value = text; return true;
+    case OPTION_TEXT: return set_text(o, text, err);
     case OPTION_LIST: return append_item(o, text, err);
     }
     return false;
@@ -299,6 +310,8 @@ static bool check_operands(const struct command_line *line, struct talc_error *e
     if (line->n_operands < line->min_operands) return talc_fail(err, "wants %s", line->arguments);
     if (line->max_operands >= 0 && line->n_operands > line->max_operands)
         return talc_fail(err, "does not know what to do with '%s'", line->operands[line->max_operands]);
+    for (int i = 0; i < line->n_operands; i++)
+        if (!*line->operands[i]) return talc_fail(err, "wants %s, and one of these is empty", line->arguments);
     return true;
 }
 

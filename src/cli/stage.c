@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "file/atomic.h"
 #include "file/json.h"
@@ -31,8 +30,39 @@ struct stage_values stage_values_defaults(void) {
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
-int stage_parse(struct command_line *line, struct stage_values *values, int argc, char **argv) {
+/* Whether the settings of a run hold an option. */
+static bool is_kept(const struct option *o) {
+    static const char *const not_kept[] = {"resume", "out", "json", "quiet", "threads", "device"};
+    for (size_t i = 0; i < sizeof not_kept / sizeof *not_kept; i++)
+        if (strcmp(o->name, not_kept[i]) == 0) return false;
+    return true;
+}
+
+/* Settings are JSON, which holds no other text: a run could not be resumed with it. */
+static bool check_kept_texts(const struct command_line *line, struct talc_error *err) {
+    bool ok = true;
+    for (int i = 0; ok && i < line->n_options; i++) {
+        const struct option *o = &line->options[i];
+        const char *text = o->kind == OPTION_TEXT ? *(const char *const *)o->value : NULL;
+        struct option_list list = {.items = &text, .n = text != NULL};
+        if (o->kind == OPTION_LIST) list = *(const struct option_list *)o->value;
+        char what[64];
+        snprintf(what, sizeof what, "--%s", o->name);
+        for (int k = 0; ok && is_kept(o) && k < list.n; k++) ok = cli_check_text(what, list.items[k], err);
+    }
+    return ok;
+}
+
+static int parse(struct command_line *line, int argc, char **argv) {
+    struct talc_error err = {0};
     int code = options_parse(line, argc, argv);
+    if (code >= 0 || check_kept_texts(line, &err)) return code;
+    options_free(line);
+    return cli_usage(line->command, "%s; the settings of a run are kept as JSON", err.message);
+}
+
+int stage_parse(struct command_line *line, struct stage_values *values, int argc, char **argv) {
+    int code = parse(line, argc, argv);
     if (code >= 0 || !values->resume) return code;
     if (!values->out) {
         options_free(line);
@@ -48,7 +78,7 @@ int stage_parse(struct command_line *line, struct stage_values *values, int argc
     bool by_clock = option_given(line, "minutes") && !option_given(line, "steps");
     options_free(line);
     line->settings = settings;
-    code = options_parse(line, argc, argv);
+    code = parse(line, argc, argv);
     line->settings = NULL;
     if (by_clock) values->steps = 0; /* those of the settings */
     free(settings);
@@ -73,14 +103,10 @@ static json_t *option_json(const struct option *o) {
 }
 
 bool stage_save_settings(const struct command_line *line, const char *out, struct talc_error *err) {
-    static const char *const not_kept[] = {"resume", "out", "json", "quiet", "threads", "device"};
     json_t *o = json_object();
     char *path = path_join(out, SETTINGS_NAME);
     for (int i = 0; i < line->n_options; i++) {
-        bool keep = true;
-        for (size_t k = 0; k < sizeof not_kept / sizeof *not_kept; k++)
-            keep = keep && strcmp(line->options[i].name, not_kept[k]) != 0;
-        json_t *value = keep ? option_json(&line->options[i]) : NULL;
+        json_t *value = is_kept(&line->options[i]) ? option_json(&line->options[i]) : NULL;
         if (value) json_object_set_new(o, line->options[i].name, value);
     }
     bool ok = o && path ? json_write_file(path, o, err) : talc_fail(err, "out of memory");
@@ -113,10 +139,9 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     int64_t newest;
     bool there;
     if (!look_for_run(v->out, &there, &newest, err)) return false;
-    bool absent = !folder_exists(v->out);
-    if (!folder_create(v->out, err)) return false;
-    v->made_folder = absent;
-    if (!folder_lock(v->out, &lock, err) || !look_for_run(v->out, &there, &newest, err)) return false;
+    v->n_folders_made = folder_count_missing(v->out);
+    if (!folder_create(v->out, err) || !folder_lock(v->out, &lock, err) || !look_for_run(v->out, &there, &newest, err))
+        return false;
     if (there && !v->resume)
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
     if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
@@ -128,8 +153,8 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     return checkpoint_point_latest(v->out, newest, err);
 }
 
-void stage_leave_folder(const struct stage_values *v) {
-    if (v->made_folder) rmdir(v->out); /* which fails unless it is empty */
+void stage_close_folder(const struct stage_values *v) {
+    if (v->n_folders_made > 0) folder_remove_empty(v->out, v->n_folders_made);
 }
 
 bool stage_model_options(const struct stage_values *v, struct model_options *options, struct talc_error *err) {

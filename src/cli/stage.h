@@ -14,7 +14,7 @@ struct stage_values {
     int64_t batch_start;
     double minutes, learning_rate, decay_fraction, batch_ramp, skip_outliers;
     bool recompute, resume, json, quiet;
-    bool made_folder; /* not an option: stage_open_folder made OUT */
+    int n_folders_made; /* of --out and its parents, by stage_open_folder */
 };
 struct stage_values stage_values_defaults(void);
 
@@ -86,8 +86,8 @@ bool stage_model_options(const struct stage_values *values, struct model_options
  * resume that was killed before its first checkpoint begins anew (`resume` is then false). A folder of something else
  * is refused. */
 bool stage_open_folder(struct stage_values *values, struct talc_error *err);
-/* Removes the folder again if it was made by stage_open_folder and nothing has come into it. */
-void stage_leave_folder(const struct stage_values *values);
+/* At the end: what stage_open_folder made and nothing was put into is removed again. */
+void stage_close_folder(const struct stage_values *values);
 
 struct stage {
     const char *command;

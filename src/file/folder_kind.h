@@ -1,5 +1,5 @@
-/* folder_kind.h - whose a folder is: what talc writes into the folders that it makes, so that nobody's files are replaced
- * or mixed with ours by mistake, and what processes that were killed leave beside them. */
+/* folder_kind.h - whose a folder is: what talc writes into the folders that it makes, so that nobody's files are
+ * replaced or mixed with ours by mistake, and what processes that were killed leave beside them. */
 #ifndef TALC_FILE_FOLDER_KIND_H
 #define TALC_FILE_FOLDER_KIND_H
 

@@ -15,6 +15,26 @@ refuses 'whole number' "$TALC" train --steps many
 refuses '-m' "$TALC" generate
 refuses 'no such folder' "$TALC" generate -m "$work/nowhere"
 
+refuses '-tokenizer is empty; it wants TOK' "$TALC" prepare -t '' --out "$work/t2" "$work/text.txt"
+refuses '-out is empty; it wants DIR' "$TALC" prepare -t "$work/tok" --out '' "$work/text.txt"
+refuses 'wants FILE..., and one of these is empty' "$TALC" prepare -t "$work/tok" --out "$work/t2" "$work/text.txt" ''
+refuses 'exists and is not a folder' "$TALC" tokenizer train --vocab-size 300 --out "$work/text.txt" "$work/text.txt"
+odd="$work/$(printf 'odd\377')" # a name that is no UTF-8
+if mkdir "$odd" 2>/dev/null; then
+    cp "$work/data/"* "$odd/"
+    refuses '-data is not valid UTF-8' "$TALC" train --data "$odd" --out "$work/t2" --depth 1 --steps 1 --quiet
+    printf '{"prompt": "Who?", "completion": "I."}\n' >"$odd/chat.jsonl"
+    refuses '-data is not valid UTF-8' "$TALC" sft -m "$work/run" --data "$odd/chat.jsonl" --out "$work/t2" --steps 1 --quiet
+fi
+refuses 'nowhere' "$TALC" train --data "$work/nowhere" --out "$work/t2/a" --depth 1 --steps 1 --quiet
+refuses 'nowhere' "$TALC" sft -m "$work/run" --data "$work/nowhere" --out "$work/t2/a" --steps 1 --quiet
+[ ! -e "$work/t2" ] || fail "an empty folder is left behind"
+mkdir "$work/t2" # not one that the command made
+refuses 'nowhere' "$TALC" train --data "$work/nowhere" --out "$work/t2" --depth 1 --steps 1 --quiet
+rmdir "$work/t2" || fail "an empty folder of the user is gone"
+mkdir "$work/inside"
+refuses 'is the folder you are in' sh -c 'cd "$1" && exec "$2" prepare -t ../tok --out . ../text.txt' - "$work/inside" "$(realpath "$TALC")"
+refuses 'is the folder you are in' sh -c 'cd "$1" && exec "$2" tokenizer train --out ../inside ../text.txt' - "$work/inside" "$(realpath "$TALC")"
 refuses 'special is empty' "$TALC" tokenizer train --special '' --out "$work/t2" "$work/text.txt"
 refuses 'special token 2 is not valid UTF-8' "$TALC" tokenizer train --special '<a>' --special "$(printf '<\377>')" --out "$work/t2" \
     "$work/text.txt"
@@ -111,6 +131,11 @@ if [ "$(id -u)" != 0 ]; then
 elif mkdir "$work/small" && mount -t tmpfs -o size=64k tmpfs "$work/small" 2>/dev/null; then
     refuses 'space' "$TALC" prepare -t "$work/tok" --out "$work/small/d" "$work/text.txt"
     refuses 'space' "$TALC" train --data "$work/data" --out "$work/small/run" --depth 1 --context 32 --steps 1 --quiet
+    rm -r "$work/small"/* 2>/dev/null
+    for c in "prepare -t $work/tok $work/text.txt" "primer --entities 20" "tokenizer train $work/text.txt"; do
+        # shellcheck disable=SC2086
+        refuses 'small: is a mount point' "$TALC" $c --out "$work/small"
+    done
     umount "$work/small"
 fi
 refuses 'cannot be made\|not a directory' "$TALC" prepare -t "$work/tok" --out "$work/text.txt/d" "$work/text.txt"
