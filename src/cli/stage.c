@@ -145,6 +145,7 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     if (there && !v->resume)
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);
     if (!there && v->resume) cli_say(v->quiet, "%s has no checkpoint yet: the run begins anew\n", v->out);
+    if (there && !checkpoint_check_later(v->out, err)) return false;
     v->resume = there;
     atomic_sweep(v->out, run_names);
     checkpoint_sweep(v->out);

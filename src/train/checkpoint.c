@@ -3,10 +3,12 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "file/atomic.h"
 #include "file/json.h"
@@ -200,6 +202,28 @@ int64_t checkpoint_newest(const char *run_folder) {
     if (d) closedir(d);
     free(checkpoints);
     return newest;
+}
+
+bool checkpoint_check_later(const char *run_folder, struct talc_error *err) {
+    char target[PATH_MAX];
+    char *latest = path_join(run_folder, "latest"), *checkpoints = path_join(run_folder, "checkpoints");
+    ssize_t n = latest ? readlink(latest, target, sizeof target - 1) : -1;
+    target[n > 0 ? n : 0] = '\0';
+    const char *slash = strrchr(target, '/');
+    int64_t step = step_of(slash ? slash + 1 : target);
+    DIR *d = checkpoints && step >= 0 ? opendir(checkpoints) : NULL;
+    bool ok = true;
+    for (struct dirent *e; ok && d && (e = readdir(d));) {
+        char *path = step_of(e->d_name) > step ? path_join(checkpoints, e->d_name) : NULL;
+        if (path && !folder_may_take(path, &checkpoint_folder, NULL))
+            ok = talc_fail(err, "%s: is not, or not only, a checkpoint, and the run will write there; move it away",
+                           path);
+        free(path);
+    }
+    if (d) closedir(d);
+    free(checkpoints);
+    free(latest);
+    return ok;
 }
 
 bool checkpoint_point_latest(const char *run_folder, int64_t step, struct talc_error *err) {

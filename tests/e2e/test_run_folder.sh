@@ -216,10 +216,13 @@ must "$TALC" prepare -t "$work/tok" --out "$work/again" "$work/text.txt"
 [ -e "$work/again.tmp-2024/essay" ] || fail "an essay beside is gone"
 rm -r "$work/again" "$work/again.tmp-2024"
 must train "$work/again" --steps 4 --save-every 2 --keep 1
-mkdir "$work/again/checkpoints/step-77" && echo precious >"$work/again/checkpoints/step-77/essay"
+mkdir "$work/again/checkpoints/step-1" && echo precious >"$work/again/checkpoints/step-1/essay"
 cp -r "$work/again/checkpoints/step-4" "$work/again/checkpoints/step-004"
 must train "$work/again" --resume --steps 8 --save-every 2 --keep 1
-for f in step-77/essay step-004/config.json; do [ -e "$work/again/checkpoints/$f" ] || fail "a save removes $f"; done
+for f in step-1/essay step-004/config.json; do [ -e "$work/again/checkpoints/$f" ] || fail "a save removes $f"; done
+mv "$work/again/checkpoints/step-1" "$work/again/checkpoints/step-77" # before the work, not when it is to be saved
+refuses 'step-77: is not, or not only, a checkpoint' "$TALC" train --resume --out "$work/again" --steps 77 --quiet
+[ -e "$work/again/checkpoints/step-77/essay" ] || fail "an essay among the checkpoints is gone"
 rm -r "$work/again"
 
 # Nor what is put there while talc works.
