@@ -35,7 +35,8 @@ struct parallel {
     const char *text;
     struct chunk *chunks;
     size_t n_chunks, capacity;
-    size_t round; /* the first chunk of those at work */
+    size_t round;        /* the first chunk of those at work */
+    _Atomic size_t next; /* that nobody works on yet */
     struct worker *workers;
     int n_workers;
     struct shared_words *words; /* NULL without a cache, or memory for it */
@@ -102,10 +103,13 @@ static void gather_placed(struct parallel *p, struct worker *w, size_t n_placed)
     if (w->oldest == NO_CHUNK) token_list_clear(&w->ids);
 }
 
-static void work_on_chunk(void *context, int i, int worker) {
+/* The next chunk of the text, whichever task it is: a pool's thread begins with tasks side by side, whose ids would
+ * have no place before all that come before them are encoded. */
+static void work_on_chunk(void *context, int task, int worker) {
+    (void)task;
     struct parallel *p = context;
     struct worker *w = &p->workers[worker];
-    size_t at = p->round + (size_t)i;
+    size_t at = atomic_fetch_add(&p->next, 1);
     struct chunk *chunk = &p->chunks[at];
     chunk->first = w->ids.count;
     bool ok = encode_chunk(p, chunk, w);
@@ -127,18 +131,9 @@ static bool may_cut(const struct tokenizer *tok) {
            tok->prefix_space == PREFIX_NONE && split_cuts_anywhere(&tok->split);
 }
 
-/* The workers begin to use the shared words, or begin anew with none (`words` NULL: each has its own). */
+/* NULL: each has its own. */
 static void share_words(struct parallel *p, struct shared_words *words) {
     for (int i = 0; i < p->n_workers; i++) word_cache_share(&p->workers[i].encoder->cache, words);
-}
-
-/* Once as many words were refused as there are places, those that lie there are of another text. */
-static void forget_old_words(struct parallel *p) {
-    size_t n_refused = 0;
-    for (int i = 0; i < p->n_workers; i++) n_refused += p->workers[i].encoder->cache.n_refused;
-    if (n_refused < SHARED_WORDS_PLACES) return;
-    shared_words_clear(p->words);
-    share_words(p, p->words);
 }
 
 /* How many chunks are of the round that begins. */
@@ -152,8 +147,10 @@ static size_t round_length(const struct parallel *p) {
 static bool encode_round(struct parallel *p, struct thread_pool *pool) {
     size_t n = round_length(p), n_bytes = p->chunks[p->round + n - 1].end - p->chunks[p->round].begin;
     if (!token_list_reserve(p->out, n_bytes)) return false;
-    forget_old_words(p);
+    /* Once as many words were refused as there are places, those that lie there are of another text. */
+    if (p->words && shared_words_refused(p->words) >= SHARED_WORDS_PLACES) shared_words_clear(p->words);
     p->n_ids = p->out->count;
+    atomic_store(&p->next, p->round);
     thread_pool_run(pool, (int)n, work_on_chunk, p);
     if (p->failed) return false;
     for (int i = 0; i < p->n_workers; i++) gather_placed(p, &p->workers[i], p->n_placed);

@@ -10,6 +10,7 @@
 
 struct shared_words {
     word_bucket buckets[SHARED_WORDS_BUCKETS];
+    size_t n_refused; /* atomic */
 };
 
 bool word_cache_open(struct word_cache *cache) {
@@ -38,13 +39,14 @@ struct shared_words *shared_words_open(void) {
 
 void shared_words_close(struct shared_words *words) { pages_free(words, sizeof *words); }
 
+size_t shared_words_refused(struct shared_words *words) { return __atomic_load_n(&words->n_refused, __ATOMIC_RELAXED); }
+
 void shared_words_clear(struct shared_words *words) { memset(words, 0, sizeof *words); }
 
 void word_cache_share(struct word_cache *cache, struct shared_words *words) {
     cache->buckets = words ? words->buckets : cache->own;
     cache->mask = (words ? SHARED_WORDS_BUCKETS : WORD_CACHE_BUCKETS) - 1;
     cache->shared = words;
-    cache->n_refused = 0;
 }
 
 static bool take_place(struct word_entry *entry) {
@@ -64,7 +66,7 @@ static struct word_entry *place_for_new(const struct word_cache *cache, struct w
 void word_cache_add(struct word_cache *cache, struct word_key key, const int32_t *ids, size_t n_ids) {
     struct word_entry *entry = place_for_new(cache, word_cache_bucket(cache, key));
     if (!entry) {
-        cache->n_refused++;
+        __atomic_fetch_add(&cache->shared->n_refused, 1, __ATOMIC_RELAXED);
         return;
     }
     entry->key.low = key.low;

@@ -46,10 +46,9 @@ typedef struct word_entry word_bucket[2];
 struct shared_words;
 
 struct word_cache {
-    word_bucket *buckets; /* its own, or shared ones */
-    size_t mask;          /* their number - 1 */
-    bool shared;
-    size_t n_refused; /* words that shared buckets had no place for */
+    word_bucket *buckets;        /* its own, or shared ones */
+    size_t mask;                 /* their number - 1 */
+    struct shared_words *shared; /* whose buckets they are; NULL: its own. Borrowed */
     word_bucket *own;
     struct long_slot *slots;
     char *store; /* of long words: ids, then bytes */
@@ -63,7 +62,9 @@ void word_cache_close(struct word_cache *cache);
 /* NULL: out of memory. Memory that is never used is never touched. */
 struct shared_words *shared_words_open(void);
 void shared_words_close(struct shared_words *words); /* NULL is fine */
-void shared_words_clear(struct shared_words *words); /* while no other thread uses them */
+/* How many words there was no place for since it was opened or cleared; and to forget all, while nobody uses them. */
+size_t shared_words_refused(struct shared_words *words);
+void shared_words_clear(struct shared_words *words);
 
 /* Short words are looked for in `words` and added to them; NULL: in the cache's own buckets again. */
 void word_cache_share(struct word_cache *cache, struct shared_words *words);
