@@ -40,10 +40,11 @@ static bool same_text(const char *a, size_t n_a, const char *b, size_t n_b) {
 static bool is_word_char(char c) { return isalnum((unsigned char)c) || (unsigned char)c >= 128 || c == '_'; }
 
 /* `word` occurs in `text`, spelt alike, and not inside a longer word. */
-static bool has_word(const char *text, const char *word) {
+static bool has_word(const char *text, size_t n_bytes, const char *word) {
     size_t n = strlen(word);
-    for (const char *at = strstr(text, word); at && n > 0; at = strstr(at + 1, word))
-        if ((at == text || !is_word_char(at[-1])) && !is_word_char(at[n])) return true;
+    const char *end = text + n_bytes, *at = text;
+    for (; n > 0 && (at = memmem(at, (size_t)(end - at), word, n)); at++)
+        if ((at == text || !is_word_char(at[-1])) && (at + n == end || !is_word_char(at[n]))) return true;
     return false;
 }
 
@@ -120,14 +121,16 @@ static bool check_sentence(const struct answer *a, struct talc_error *err) {
 }
 
 static bool check_memory(const struct answer *a, struct talc_error *err) {
-    if (!has_word(a->text, check_text(a, "name"))) return wrong(a, "does not say \"%s\"", check_text(a, "name"));
+    if (!has_word(a->text, strlen(a->text), check_text(a, "name")))
+        return wrong(a, "does not say \"%s\"", check_text(a, "name"));
     return check_sentence(a, err);
 }
 
 static bool check_unknown(const struct answer *a, struct talc_error *err) {
     (void)err;
     if (!a->result->refusal) return wrong(a, "does not say that it does not know");
-    if (!has_word(a->text, check_text(a, "thing"))) return wrong(a, "does not name \"%s\"", check_text(a, "thing"));
+    if (!has_word(a->text, strlen(a->text), check_text(a, "thing")))
+        return wrong(a, "does not name \"%s\"", check_text(a, "thing"));
     return right(a);
 }
 
@@ -176,42 +179,97 @@ struct fence {
     struct line info, code;
 };
 
-/* The next block, of ``` or ~~~; false when there is no more. One that is not closed goes to the end. */
-static bool next_fence(const char **rest, struct fence *fence) {
-    const char *ticks = strstr(*rest, "```"), *tildes = strstr(*rest, "~~~");
-    const char *open = !tildes || (ticks && ticks < tildes) ? ticks : tildes;
-    if (!open) return false;
-    const char *marker = open == ticks ? "```" : "~~~", *info = open + strspn(open, *marker == '`' ? "`" : "~");
-    info += strspn(info, " \t");
-    fence->info = (struct line){info, strcspn(info, " \t\r\n{")};
-    fence->code.text = info + strcspn(info, "\n");
-    const char *close = strstr(fence->code.text, marker);
-    fence->code.n_bytes = close ? (size_t)(close - fence->code.text) : strlen(fence->code.text);
-    *rest = fence->code.text + fence->code.n_bytes;
-    if (close) *rest += strspn(close, *marker == '`' ? "`" : "~");
-    return true;
+/* What the line at `at` holds after blanks and list markers. */
+static const char *line_content(const char *at) {
+    for (;;) {
+        at += strspn(at, " \t");
+        size_t n_digits = strspn(at, "0123456789");
+        const char *mark = at + n_digits;
+        if (!*mark || !strchr(n_digits ? ".)" : "-+*", *mark) || (mark[1] != ' ' && mark[1] != '\t')) return at;
+        at = mark + 1;
+    }
 }
 
-static bool is_language(struct line info, const char *language) {
-    static const char *const names[][2] = {{"c", "c"}, {"python", "python"}, {"python", "py"}, {"python", "python3"}};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(names[i][0], language) == 0 && strlen(names[i][1]) == info.n_bytes &&
-            strncasecmp(names[i][1], info.text, info.n_bytes) == 0)
-            return true;
+/* The marker with which the line [at, end) opens a block: as CommonMark has it (4.5), at the beginning and with no
+ * backtick after backticks. Backticks and a language at the end of a sentence ("Here it is: ```c") are one too. */
+static bool opening_marker(const char *at, const char *end, struct line *marker) {
+    const char *content = line_content(at);
+    *marker = (struct line){content, strspn(content, "~")};
+    if (marker->n_bytes >= 3) return true;
+    const char *ticks = memmem(at, (size_t)(end - at), "```", 3);
+    if (!ticks) return false;
+    *marker = (struct line){ticks, strspn(ticks, "`")};
+    const char *info = ticks + marker->n_bytes;
+    if (memchr(info, '`', (size_t)(end - info))) return false;
+    if (ticks == content) return true;
+    const char *after = info;
+    while (isalnum((unsigned char)*after) || (*after && strchr("+.#-", *after))) after++;
+    return after > info && after + strspn(after, " \t\r") >= end;
+}
+
+/* Where a block ends whose inside begins at `code`: at a marker as long as the one that opened it and alone on its
+ * line, or right behind the last line of code ("}```"). Without one, at any marker; else it goes to the end. */
+static const char *closing_marker(const char *code, struct line marker) {
+    for (const char *line = code, *end; *line; line = end) {
+        line++;
+        end = line + strcspn(line, "\n");
+        const char *stop = end;
+        while (stop > line && strchr(" \t\r", stop[-1])) stop--;
+        const char *start = stop;
+        while (start > line && start[-1] == *marker.text) start--;
+        bool alone = line + strspn(line, " \t") == start;
+        if ((size_t)(stop - start) >= marker.n_bytes && (alone || !strchr(" \t", start[-1]))) return start;
+    }
+    const char *any = strstr(code, *marker.text == '`' ? "```" : "~~~");
+    return any ? any : code + strlen(code);
+}
+
+/* The next block; false when there is no more. *rest is where a line begins or ends. */
+static bool next_fence(const char **rest, struct fence *fence) {
+    for (const char *line = *rest, *end; *line; line = end + (*end == '\n')) {
+        struct line marker;
+        end = line + strcspn(line, "\n");
+        if (!opening_marker(line, end, &marker)) continue;
+        const char *info = marker.text + marker.n_bytes;
+        info += strspn(info, " \t");
+        const char *close = closing_marker(end, marker);
+        fence->info = (struct line){info, strcspn(info, " \t\r\n{")};
+        fence->code = (struct line){end, (size_t)(close - end)};
+        *rest = close + strcspn(close, "\n");
+        return true;
+    }
     return false;
 }
 
-/* The inside of the first block that says it is of the language, else of the first that says nothing, else of the
- * first; all of a text that has no block. A command to compile it may thus come before the code. */
-static struct line fenced_code(const char *text, const char *language) {
+/* How well what a block says it is fits a language: 3 it is that, 2 it is a relative (C++ for C), 1 it says nothing,
+ * 0 something else. A version behind the name (c11, python3.10) makes no difference. */
+static int language_fit(struct line info, const char *language) {
+    static const struct {
+        const char *language, *name;
+        int fit;
+    } names[] = {{"c", "c", 3},   {"c", "cpp", 2}, {"c", "c++", 2},         {"c", "cc", 2},
+                 {"c", "cxx", 2}, {"c", "h", 2},   {"python", "python", 3}, {"python", "py", 3}};
+    if (info.n_bytes == 0) return 1;
+    while (info.n_bytes > 0 && strchr("0123456789.", info.text[info.n_bytes - 1])) info.n_bytes--;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i].language, language) == 0 && strlen(names[i].name) == info.n_bytes &&
+            strncasecmp(names[i].name, info.text, info.n_bytes) == 0)
+            return names[i].fit;
+    return 0;
+}
+
+/* The inside of the block that holds the function (if one is asked for), among such of the one that fits the language
+ * best, among such of the first; all of a text that has no block. A command to compile it may thus come before it. */
+static struct line fenced_code(const char *text, const char *language, const char *function) {
     struct fence fence;
-    struct line first = {0}, unnamed = {0};
+    struct line code = {text, strlen(text)};
+    int best = -1;
     for (const char *rest = text; next_fence(&rest, &fence);) {
-        if (is_language(fence.info, language)) return fence.code;
-        if (!first.text) first = fence.code;
-        if (!unnamed.text && fence.info.n_bytes == 0) unnamed = fence.code;
+        bool holds = function && has_word(fence.code.text, fence.code.n_bytes, function);
+        int fit = language_fit(fence.info, language) + (holds ? 4 : 0);
+        if (fit > best) code = fence.code, best = fit;
     }
-    return unnamed.text ? unnamed : first.text ? first : (struct line){text, strlen(text)};
+    return code;
 }
 
 /* Appends code without the indentation that all its lines have: that of a list item which it stands in. */
@@ -246,13 +304,13 @@ static bool ends_with_lines(const char *output, const char *expected) {
 }
 
 static bool check_code(const struct answer *a, struct talc_error *err) {
-    struct line code = fenced_code(a->text, check_text(a, "language"));
+    const char *function = check_text(a, "function");
+    struct line code = fenced_code(a->text, check_text(a, "language"), function);
     if (!a->runner) {
         a->result->verdict = VERDICT_SKIPPED;
         return wrong(a, "generated code is not run here");
     }
-    const char *function = check_text(a, "function");
-    if (function && !memmem(code.text, code.n_bytes, function, strlen(function)))
+    if (function && !has_word(code.text, code.n_bytes, function))
         return wrong(a, "there is no function \"%s\"", function);
     struct buffer program = {0};
     append_outdented(code, &program);

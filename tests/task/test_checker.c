@@ -152,6 +152,18 @@ static void code_is_found_in_its_fence(void **state) {
         {"- ```c\n\tif\n\t\ta\n  ```", "\nif\n\ta\n"},
         {"    ```c\nif\n  a\n```", "\nif\n  a\n"},
         {"```c\nint f;", "\nint f;"},
+        {"```c\nint f;```\nGives:\n```\n17\n```", "\nint f;"},
+        {"```c\nint f;\n``` Done.", "\nint f;\n"},
+        {"Here: ```c\nint f;\n```", "\nint f;\n"},
+        {"Call ```f(2)``` so:\n\n```c\nint f;\n```", "\nint f;\n"},
+        {"Call ```f(2)``` so", "Call ```f(2)``` so"},
+        {"// ~~~~\nint f;\n// ~~~~\n", "// ~~~~\nint f;\n// ~~~~\n"},
+        {"```c\n// ```\nint f;\n```", "\n// ```\nint f;\n"},
+        {"````c\n```\nint f;\n`````\r\n```c\nint g;\n```", "\n```\nint f;\n"},
+        {"1) ```\n   int f;\n   ```", "\nint f;\n"},
+        {"```cpp\nint f;\n```\n```\nf is 4\n```", "\nint f;\n"},
+        {"```\nf is 4\n```\n```c++17\nint f;\n```", "\nint f;\n"},
+        {"```cpp\nint f;\n```\n```C11\nint g;\n```", "\nint g;\n"},
         {"```c", ""},
         {"```", ""},
     };
@@ -166,6 +178,32 @@ static void code_is_found_in_its_fence(void **state) {
         assert_string_equal(fake.program, answers[i][1]);
     }
     checker_free(&checker);
+}
+
+static void code_of_the_function_is_preferred(void **state) {
+    (void)state;
+    static const char *const answers[][3] = {
+        {"c", "```c\nint gf(void);\n```\n```\nint f;\n```", "\nint f;\n"},
+        {"c", "```c\nint f;\n```\n```c\nint main(void) { return f; }\n```", "\nint f;\n"},
+        {"python", "```\nf(2) is 4\n```\n```python3.10\ndef f(x): pass\n```", "\ndef f(x): pass\n"},
+        {"python", "```\nf(2) is 4\n```\n```py3\ndef f(x): pass\n```", "\ndef f(x): pass\n"},
+    };
+    static const char line[] = TEST_LINE(
+        "code", "", "{\"type\":\"code\",\"language\":\"%s\",\"function\":\"f\",\"tests\":\"TEST\",\"output\":\"17\"}");
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        char text[sizeof line + 16];
+        int n = snprintf(text, sizeof text, line, answers[i][0]);
+        assert_in_range(n, 1, sizeof text - 1);
+        struct checker checker = load(text);
+        struct fake fake = {.outcome = {true, "17\n"}};
+        struct code_runner runner = {fake_run, &fake};
+        char *tests = NULL;
+        assert_int_equal(judge(&checker, answers[i][1], &runner).verdict, VERDICT_RIGHT);
+        assert_non_null(tests = strstr(fake.program, "\nTEST"));
+        *tests = '\0';
+        assert_string_equal(fake.program, answers[i][2]);
+        checker_free(&checker);
+    }
 }
 
 static void code_passes_only_with_status_and_output(void **state) {
@@ -388,6 +426,7 @@ int main(void) {
         cmocka_unit_test(abstention_names_the_thing),
         cmocka_unit_test(code_is_taken_from_its_fence_and_run_with_the_tests),
         cmocka_unit_test(code_is_found_in_its_fence),
+        cmocka_unit_test(code_of_the_function_is_preferred),
         cmocka_unit_test(code_passes_only_with_status_and_output),
         cmocka_unit_test(code_without_the_function_is_not_run),
         cmocka_unit_test(code_is_skipped_without_a_runner),
