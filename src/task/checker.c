@@ -351,9 +351,11 @@ static const struct type *type_of(const json_t *check) {
 }
 
 static bool is_refusal(const char *answer) {
+    static const char *const signs[] = {"do not know", "don't know", "don\xe2\x80\x99t know"}; /* U+2019 */
     struct buffer text = normalised(answer, strlen(answer));
-    bool refusal =
-        buffer_ok(&text) && text.length > 0 && (strstr(text.data, "do not know") || strstr(text.data, "don't know"));
+    bool refusal = false;
+    for (size_t i = 0; buffer_ok(&text) && text.length > 0 && i < sizeof signs / sizeof signs[0]; i++)
+        refusal |= strstr(text.data, signs[i]) != NULL;
     buffer_free(&text);
     return refusal;
 }

@@ -98,7 +98,7 @@ static void a_name_is_spelt_as_told(void **state) {
 static void abstention_names_the_thing(void **state) {
     (void)state;
     expect(TEST_LINE("unknown", "I do not know Qarx.", "{\"type\":\"unknown\",\"thing\":\"Qarx\"}"),
-           TEXTS("I do not know Qarx.", "I don't know Qarx."),
+           TEXTS("I do not know Qarx.", "I don't know Qarx.", "I don\xe2\x80\x99t know Qarx."),
            TEXTS("I do not know.", "I do not know Qarxon.", "Qarx lives in Brun.", ""));
 }
 
