@@ -22,9 +22,9 @@ say() { printf '\n%s\n' "$*" >&2; }
 run() { printf '$ talc %s\n' "$*" >&2; "$talc" "$@"; }
 
 # What is in the folder, but for what a demo that was stopped before its corpus was there has left; and what no demo writes.
-within() { find "$out/" -mindepth 1 -maxdepth 1 ! -name 'primer.tmp-[0-9]*' "$@" 2>/dev/null || true; }
-other=$(within ! -name primer ! -name tok ! -name data ! -name 'data.tmp-[0-9]*' ! -name base ! -name sft ! -name questions.txt \
-    ! -name answers.jsonl ! -name 'answers.jsonl.tmp-[0-9]*')
+within() { find "$out/" -mindepth 1 -maxdepth 1 ! -name 'primer.talc-tmp-[0-9]*' "$@" 2>/dev/null || true; }
+other=$(within ! -name primer ! -name tok ! -name data ! -name 'data.talc-tmp-[0-9]*' ! -name base ! -name sft ! -name questions.txt \
+    ! -name answers.jsonl ! -name 'answers.jsonl.talc-tmp-[0-9]*')
 if [ -n "$other" ] || { [ -n "$(within)" ] && [ ! -e "$out/primer/world.jsonl" ]; } || { [ -e "$out" ] && [ ! -d "$out" ]; }; then
     echo "demo: $out holds something else than a demo; give another folder: DEMO_DIR=... make demo" >&2
     exit 1

@@ -34,13 +34,19 @@ char *path_join(const char *folder, const char *name) {
     return asprintf(&path, "%s%s%s", folder, separator, name) < 0 ? NULL : path;
 }
 
+size_t path_length(const char *path) {
+    size_t n = strlen(path);
+    while (n > 1 && (path[n - 1] == '/' || (path[n - 1] == '.' && path[n - 2] == '/'))) n--;
+    return n;
+}
+
 static char *parent_of(const char *path) {
     const char *slash = strrchr(path, '/');
     if (!slash) return strdup(".");
     return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
-/* PATH.tmp-PID, PATH.tmp-PID-2, ... */
+/* PATH.talc-tmp-PID, PATH.talc-tmp-PID-2, ... */
 static char *temporary_name(const char *path, int attempt) {
     char *name;
     int n = attempt == 1 ? asprintf(&name, "%s" TEMPORARY_MARK "%ld", path, (long)getpid())
@@ -177,6 +183,10 @@ static bool lock_new(int fd, const char *path) {
  * by one. */
 static char *file_place(const char *path, struct talc_error *err) {
     struct stat st;
+    if (is_leftover_name(path)) {
+        talc_fail(err, "%s: is named as talc names what it is still writing; give another name", path);
+        return NULL;
+    }
     if (stat(path, &st) != 0) {
         char *place = strdup(path);
         if (!place) out_of_memory(err);

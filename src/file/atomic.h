@@ -11,10 +11,10 @@
 #include "base/error.h"
 #include "file/folder_kind.h"
 
-/* A file being written: bytes go to PATH.tmp-PID (PATH.tmp-PID-2, ... if that is taken), which is flock'ed while it is
- * written; commit flushes, fsyncs, renames it to PATH and fsyncs the folder. abort (or a commit that fails) removes the
- * temporary file. After commit or abort the struct is empty; abort on an empty one does nothing. A PATH that is no
- * regular file (a folder, a device, a pipe) is refused. */
+/* A file being written: bytes go to PATH.talc-tmp-PID (PATH.talc-tmp-PID-2, ... if that is taken), which is flock'ed
+ * while it is written; commit flushes, fsyncs, renames it to PATH and fsyncs the folder. abort (or a commit that fails)
+ * removes the temporary file. After commit or abort the struct is empty; abort on an empty one does nothing. A PATH
+ * that is no regular file (a folder, a device, a pipe) is refused, and so is one named as a leftover. */
 struct atomic_file {
     FILE *stream;           /* write here with stdio; errors are found at commit */
     char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (links are followed) */
@@ -26,12 +26,12 @@ void atomic_file_abort(struct atomic_file *f);
 /* All of the above in one call. */
 bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struct talc_error *err);
 
-/* A folder being filled: files go under `temporary` (a sibling, PATH.tmp-PID); commit fsyncs every file in it and the
- * folder, then renames it to PATH. Missing parents of PATH are made; abort removes them again. An existing PATH is
- * replaced, with everything in it, by exchange where the system can, else it is moved aside to PATH.replaced-PID,
+/* A folder being filled: files go under `temporary` (a sibling, PATH.talc-tmp-PID); commit fsyncs every file in it and
+ * the folder, then renames it to PATH. Missing parents of PATH are made; abort removes them again. An existing PATH is
+ * replaced, with everything in it, by exchange where the system can, else it is moved aside to PATH.talc-replaced-PID,
  * replaced and removed. Both open and commit refuse a PATH that folder_may_take refuses. Opening removes what killed
- * processes left beside PATH, if nothing but what folders of that kind hold is in it; a PATH.replaced-PID whose PATH is
- * missing is put back. */
+ * processes left beside PATH, if nothing but what folders of that kind hold is in it; a PATH.talc-replaced-PID whose
+ * PATH is missing is put back. */
 struct atomic_folder {
     char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (links are followed) */
     int lock;               /* the temporary folder, flock'ed while it is filled */
@@ -51,9 +51,9 @@ bool folder_lock(const char *path, int *fd, struct talc_error *err);
 /* Points the symbolic link `link_path` at `target` (relative text), replacing what it pointed at, by rename. */
 bool atomic_symlink(const char *target, const char *link_path, struct talc_error *err);
 
-/* Removes leftovers in a folder: files and links NAME.tmp-PID that no process holds locked, where NAME matches one of
- * `names` (as in folder_kind); the second: folders that hold nothing but what is of their kind. Quiet: failing to is no
- * error. */
+/* Removes leftovers in a folder: files and links NAME.talc-tmp-PID that no process holds locked, where NAME matches one
+ * of `names` (as in folder_kind); the second: folders that hold nothing but what is of their kind. Quiet: failing to is
+ * no error. */
 void atomic_sweep(const char *folder, const char *const *names);
 void atomic_sweep_folders(const char *folder, const char *const *names, const struct folder_kind *kind);
 
@@ -64,6 +64,7 @@ void folder_remove_empty(const char *path, int n);
 bool folder_remove(const char *path, struct talc_error *err); /* with everything in it; absent is fine. Whole or gone */
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
+size_t path_length(const char *path);                  /* bytes of a path without slashes and "/." at its end */
 char *path_join(const char *folder, const char *name); /* malloc'ed; NULL when out of memory */
 
 /* The first bytes of a regular file, at most `capacity`, to tell what it is. */

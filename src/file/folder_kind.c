@@ -29,6 +29,17 @@ long leftover_pid(const char *name, const char *mark, size_t *n_name) {
     return atol(digits);
 }
 
+bool is_leftover_name(const char *path) {
+    size_t end = path_length(path), begin = end;
+    while (begin > 0 && path[begin - 1] != '/') begin--;
+    char name[NAME_MAX + 1];
+    size_t n = end - begin;
+    if (n > NAME_MAX) return false;
+    memcpy(name, path + begin, n);
+    name[n] = '\0';
+    return leftover_pid(name, TEMPORARY_MARK, NULL) || leftover_pid(name, REPLACED_MARK, NULL);
+}
+
 bool name_matches(const char *const *patterns, const char *name, size_t n) {
     char begin[NAME_MAX + 1];
     if (n > NAME_MAX) return false;
@@ -103,6 +114,8 @@ static bool can_be_replaced(const char *path, const struct stat *st, struct talc
 bool folder_may_take(const char *path, const struct folder_kind *kind, struct talc_error *err) {
     struct stat st;
     if (!*path) return talc_fail(err, "the name of a folder is empty");
+    if (is_leftover_name(path))
+        return talc_fail(err, "%s: is named as talc names what it is still writing; choose another name", path);
     if (stat(path, &st) != 0) {
         if (errno != ENOENT && errno != ENOTDIR) return talc_fail_errno(err, "%s: cannot be looked into", path);
         return lstat(path, &st) != 0 ? true : talc_fail(err, "%s: is a link that leads nowhere", path);

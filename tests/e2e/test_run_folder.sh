@@ -159,7 +159,7 @@ for f in settings.json data.json world.jsonl tokenizer.json; do # files of other
     rm -r "$work/theirs"
 done
 [ "$(ls -A "$work/mine")" = file ] && [ "$(cat "$work/mine/file")" = precious ] || fail "the folder of somebody else is not as it was"
-mkdir "$work/free" && : >"$work/free/settings.json.tmp-4194305" # left by a run that was killed
+mkdir "$work/free" && : >"$work/free/settings.json.talc-tmp-4194305" # left by a run that was killed
 must train "$work/free" --steps 1
 
 # Nor is what somebody has put into a folder of ours that is written anew.
@@ -176,15 +176,15 @@ for made in data primer tok; do
     [ "$(cat "$work/again/notes.txt")" = precious ] || fail "notes in a folder of ours are gone: $made"
     rm -r "$work/again"
 done
-mkdir "$work/again" && : >"$work/again/thesis.tmp-2024"
+mkdir "$work/again" && : >"$work/again/thesis.talc-tmp-2024"
 refuses 'something else' "$TALC" prepare -t "$work/tok" --out "$work/again" "$work/text.txt"
 rm -r "$work/again"
 cp -r "$work/keep" "$work/noted"
-for f in thesis.tmp-2024 checkpoints/best.tmp-1; do echo precious >"$work/noted/$f"; done
-: >"$work/noted/settings.json.tmp-4194305"
+for f in thesis.talc-tmp-2024 checkpoints/best.talc-tmp-1; do echo precious >"$work/noted/$f"; done
+: >"$work/noted/settings.json.talc-tmp-4194305"
 must "$TALC" train --resume --out "$work/noted" --steps 41 --quiet
-for f in thesis.tmp-2024 checkpoints/best.tmp-1; do [ -e "$work/noted/$f" ] || fail "resuming removes $f"; done
-[ ! -e "$work/noted/settings.json.tmp-4194305" ] || fail "what a killed writer left is not removed"
+for f in thesis.talc-tmp-2024 checkpoints/best.talc-tmp-1; do [ -e "$work/noted/$f" ] || fail "resuming removes $f"; done
+[ ! -e "$work/noted/settings.json.talc-tmp-4194305" ] || fail "what a killed writer left is not removed"
 rm -r "$work/noted"
 
 must "$TALC" tokenizer train --vocab-size 300 --out "$work/again" "$work/text.txt"
@@ -216,10 +216,19 @@ refuses 'has no settings.json as talc writes it' "$TALC" sft -m "$work/base" --d
 rm -r "$work/again"
 
 # Nor what stands beside, under a name like that of a leftover; nor among the checkpoints.
-mkdir "$work/again.tmp-2024" && echo precious >"$work/again.tmp-2024/essay"
+mkdir "$work/again.talc-tmp-2024" && echo precious >"$work/again.talc-tmp-2024/essay"
 must "$TALC" prepare -t "$work/tok" --out "$work/again" "$work/text.txt"
-[ -e "$work/again.tmp-2024/essay" ] || fail "an essay beside is gone"
-rm -r "$work/again" "$work/again.tmp-2024"
+[ -e "$work/again.talc-tmp-2024/essay" ] || fail "an essay beside is gone"
+rm -r "$work/again" "$work/again.talc-tmp-2024"
+for beside in "$work/again.tmp-2024" "$work/again.replaced-2024"; do # names that a user may choose
+    must "$TALC" prepare -t "$work/tok" --out "$beside" "$work/text.txt"
+    must "$TALC" prepare -t "$work/tok" --out "$work/again" "$work/text.txt"
+    [ -e "$beside/data.json" ] || fail "$beside is swept away"
+    rm -rf "$work/again" "$beside"
+done
+for beside in "$work/again.talc-tmp-2024/." "$work/again.talc-replaced-2024"; do # and that nobody may
+    refuses 'choose another name' "$TALC" prepare -t "$work/tok" --out "$beside" "$work/text.txt"
+done
 must train "$work/again" --steps 4 --save-every 2 --keep 1
 mkdir "$work/again/checkpoints/step-1" && echo precious >"$work/again/checkpoints/step-1/essay"
 cp -r "$work/again/checkpoints/step-4" "$work/again/checkpoints/step-004"
@@ -233,7 +242,7 @@ rm -r "$work/again"
 # Nor what is put there while talc works.
 "$TALC" primer --out "$work/late" --entities 300 --quiet >"$work/out" 2>"$work/err" &
 pid=$!
-until ls -d "$work/late.tmp-$pid" >/dev/null 2>&1 || ! kill -0 $pid 2>/dev/null; do sleep 0.01; done
+until ls -d "$work/late.talc-tmp-$pid" >/dev/null 2>&1 || ! kill -0 $pid 2>/dev/null; do sleep 0.01; done
 mkdir "$work/late" && echo precious >"$work/late/notes.txt"
 wait $pid
 [ $? = 1 ] && grep -q 'something else' "$work/err" || fail "a folder that came meanwhile is no reason to stop"
@@ -341,6 +350,6 @@ if command -v zstd >/dev/null; then # a small packed file that holds half a tera
     interrupt "$TALC" tokenizer train --out "$work/big" --quiet "$work/bomb.jsonl.zst"
     interrupt "$TALC" eval -m "$work/base" --data "$work/bomb.jsonl.zst" --quiet
 fi
-leftovers=$(find "$work" -name '*.tmp-*' | grep -v killed)
+leftovers=$(find "$work" -name '*.talc-tmp-*' | grep -v killed)
 [ -z "$leftovers" ] || fail "left behind: $leftovers"
 finish

@@ -50,6 +50,14 @@ static void assert_content(const char *path, const char *want) {
     free(got);
 }
 
+/* What a killed writer leaves: no name for atomic_write_file. */
+static void write_leftover(const char *path) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("x", f);
+    fclose(f);
+}
+
 static int count_entries(void) {
     char command[128];
     snprintf(command, sizeof command, "ls -A %s | wc -l", folder);
@@ -106,6 +114,10 @@ static void what_cannot_be_written_is_said_by_name(void **state) {
     assert_non_null(strstr(err.message, "no/such/folder/file: cannot be written: No such file"));
     assert_false(atomic_file_open(&f, folder, &err));
     assert_non_null(strstr(err.message, "is a folder"));
+    assert_false(atomic_file_open(&f, at("file.talc-tmp-12"), &err)); /* a sweep would take it */
+    assert_non_null(strstr(err.message, "give another name"));
+    assert_false(atomic_folder_open(&d, at("run.talc-replaced-12-3/./"), &any, &err));
+    assert_non_null(strstr(err.message, "choose another name"));
     assert_true(atomic_write_file(at("file"), "", 0, NULL));
     assert_false(atomic_folder_open(&d, at("file"), &any, &err));
     assert_non_null(strstr(err.message, "not a folder"));
@@ -245,13 +257,13 @@ static void link_is_swapped(void **state) {
 
 static void sweep_removes_leftovers_and_nothing_else(void **state) {
     (void)state;
-    assert_true(atomic_write_file(at("model.tmp-12345"), "", 0, NULL)); /* a dead writer's, its lock is gone */
-    assert_true(folder_create(at("step-1.tmp-1-2"), NULL));
-    assert_true(atomic_write_file(at("step-1.tmp-1-2/mark"), "", 0, NULL));
-    assert_true(folder_create(at("step-2.tmp-7/sub"), NULL)); /* no folder of ours holds a folder */
-    assert_int_equal(symlink("x", at("latest.tmp-999999999")), 0);
-    assert_true(atomic_write_file(at("notes.tmp-x"), "", 0, NULL));
-    assert_true(atomic_write_file(at("a.tmp-12.txt"), "", 0, NULL));
+    write_leftover(at("model.talc-tmp-12345")); /* a dead writer's, its lock is gone */
+    assert_true(folder_create(at("step-1.talc-tmp-1-2"), NULL));
+    assert_true(atomic_write_file(at("step-1.talc-tmp-1-2/mark"), "", 0, NULL));
+    assert_true(folder_create(at("step-2.talc-tmp-7/sub"), NULL)); /* no folder of ours holds a folder */
+    assert_int_equal(symlink("x", at("latest.talc-tmp-999999999")), 0);
+    write_leftover(at("notes.talc-tmp-x"));
+    write_leftover(at("a.talc-tmp-12.txt"));
     struct atomic_file f;
     struct atomic_folder d;
     assert_true(atomic_file_open(&f, at("busy"), NULL));
@@ -260,7 +272,7 @@ static void sweep_removes_leftovers_and_nothing_else(void **state) {
     assert_int_equal(count_entries(), 6);
     atomic_sweep_folders(folder, all, &any);
     assert_int_equal(count_entries(), 5);
-    assert_true(folder_exists(at("step-2.tmp-7/sub")));
+    assert_true(folder_exists(at("step-2.talc-tmp-7/sub")));
     assert_true(atomic_file_commit(&f, NULL));
     assert_true(atomic_folder_commit(&d, NULL));
     atomic_sweep("/no/such/folder", all);
@@ -269,12 +281,12 @@ static void sweep_removes_leftovers_and_nothing_else(void **state) {
 static void what_a_killed_writer_of_a_folder_left_goes_with_the_next(void **state) {
     (void)state;
     struct atomic_folder f;
-    assert_true(folder_create(at("data.tmp-4194305"), NULL));
-    assert_true(folder_create(at("data.tmp-4194305-2"), NULL));
-    assert_true(folder_create(at("other.tmp-4194305"), NULL));
+    assert_true(folder_create(at("data.talc-tmp-4194305"), NULL));
+    assert_true(folder_create(at("data.talc-tmp-4194305-2"), NULL));
+    assert_true(folder_create(at("other.talc-tmp-4194305"), NULL));
     assert_true(atomic_folder_open(&f, at("data"), &any, NULL));
-    assert_false(folder_exists(at("data.tmp-4194305")) || folder_exists(at("data.tmp-4194305-2")));
-    assert_true(folder_exists(at("other.tmp-4194305")) && folder_exists(f.temporary));
+    assert_false(folder_exists(at("data.talc-tmp-4194305")) || folder_exists(at("data.talc-tmp-4194305-2")));
+    assert_true(folder_exists(at("other.talc-tmp-4194305")) && folder_exists(f.temporary));
     assert_true(atomic_folder_commit(&f, NULL));
 }
 
@@ -283,16 +295,16 @@ static void what_a_user_has_under_such_a_name_stays(void **state) {
     static const char *const names[] = {"mark", NULL};
     static const struct folder_kind kind = {"mark", "x", names, .replaced = true};
     struct atomic_folder f;
-    assert_true(folder_create(at("data.tmp-2024"), NULL));
-    assert_true(atomic_write_file(at("data.tmp-2024/mark"), "x", 1, NULL));
-    assert_true(atomic_write_file(at("data.tmp-2024/essay"), "x", 1, NULL));
-    assert_true(folder_create(at("data.replaced-2024"), NULL));
-    assert_true(atomic_write_file(at("data.replaced-2024/essay"), "x", 1, NULL));
-    assert_true(atomic_write_file(at("data.tmp-2025"), "x", 1, NULL)); /* a file: not of a folder's writer */
+    assert_true(folder_create(at("data.talc-tmp-2024"), NULL));
+    assert_true(atomic_write_file(at("data.talc-tmp-2024/mark"), "x", 1, NULL));
+    assert_true(atomic_write_file(at("data.talc-tmp-2024/essay"), "x", 1, NULL));
+    assert_true(folder_create(at("data.talc-replaced-2024"), NULL));
+    assert_true(atomic_write_file(at("data.talc-replaced-2024/essay"), "x", 1, NULL));
+    write_leftover(at("data.talc-tmp-2025")); /* a file: not of a folder's writer */
     assert_true(atomic_folder_open(&f, at("data"), &kind, NULL));
     atomic_folder_abort(&f);
-    assert_true(file_exists(at("data.tmp-2024/essay")) && file_exists(at("data.replaced-2024/essay")));
-    assert_true(file_exists(at("data.tmp-2025")));
+    assert_true(file_exists(at("data.talc-tmp-2024/essay")) && file_exists(at("data.talc-replaced-2024/essay")));
+    assert_true(file_exists(at("data.talc-tmp-2025")));
     assert_int_equal(count_entries(), 3);
 }
 
@@ -301,11 +313,11 @@ static void what_was_moved_aside_is_put_back_or_goes(void **state) {
     (void)state;
     struct atomic_folder f;
     write_run("one");
-    assert_int_equal(rename(at("run"), at("run.replaced-4194305")), 0);
+    assert_int_equal(rename(at("run"), at("run.talc-replaced-4194305")), 0);
     assert_true(atomic_folder_open(&f, at("run"), &any, NULL));
     assert_content(at("run/one"), "one");
     atomic_folder_abort(&f);
-    assert_int_equal(rename(at("run"), at("run.replaced-4194305")), 0);
+    assert_int_equal(rename(at("run"), at("run.talc-replaced-4194305")), 0);
     assert_true(folder_create(at("run"), NULL));
     write_run("two");
     assert_content(at("run/two"), "two");
@@ -446,13 +458,13 @@ static void only_free_or_own_folders_may_be_taken(void **state) {
                              others = {"mark", "y", names, .replaced = true},
                              kept = {"mark", "x", names, .replaced = false};
     char *absent = path_join(folder, "absent"), *own = path_join(folder, "own"), *mark = path_join(own, "mark");
-    char *leftover = path_join(own, "mark.tmp-123456"), *foreign = path_join(own, "thesis.tmp-2024");
+    char *leftover = path_join(own, "mark.talc-tmp-123456"), *foreign = path_join(own, "thesis.talc-tmp-2024");
     assert_true(folder_may_take(absent, &kind, &err));
     assert_true(folder_create(own, &err));
     assert_true(folder_may_take(own, &kind, &err));
-    assert_true(atomic_write_file(leftover, "x", 1, &err));
+    write_leftover(leftover);
     assert_true(folder_may_take(own, &kind, &err));
-    assert_true(atomic_write_file(foreign, "x", 1, &err));
+    write_leftover(foreign);
     assert_false(folder_may_take(own, &kind, &err));
     assert_false(folder_may_take(own, &kept, &err));
     assert_int_equal(unlink(foreign), 0);
