@@ -282,7 +282,7 @@ bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struc
 
 /* ---- folders --------------------------------------------------------------------------------- */
 
-/* The path without slashes at its end; for a folder that is there (perhaps through a link) its real path. */
+/* The path without slashes and "/." at its end; for a folder that is there (perhaps through a link) its real path. */
 static char *folder_place(const char *path, struct talc_error *err) {
     struct stat st;
     if (stat(path, &st) == 0) {
@@ -294,8 +294,7 @@ static char *folder_place(const char *path, struct talc_error *err) {
         if (!real) talc_fail_errno(err, "%s", path);
         return real;
     }
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/') n--;
+    size_t n = path_length(path);
     char *place = n ? strndup(path, n) : NULL;
     if (!place) talc_fail(err, n ? "out of memory" : "the name of a folder is empty");
     return place;

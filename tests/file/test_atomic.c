@@ -140,6 +140,19 @@ static void folder_appears_only_at_commit(void **state) {
     assert_content(at("parent/run/deep/er/file"), "x");
 }
 
+static void folder_may_be_named_from_within(void **state) {
+    (void)state;
+    static const char *const names[] = {"run/.", "walk/./"};
+    for (int i = 0; i < 2; i++) {
+        struct atomic_folder d;
+        struct talc_error err = {0};
+        assert_true(atomic_folder_open(&d, at(names[i]), &any, &err));
+        if (!atomic_folder_commit(&d, &err)) fail_msg("%s", err.message);
+    }
+    assert_true(folder_exists(at("run")) && folder_exists(at("walk")));
+    assert_int_equal(count_entries(), 2);
+}
+
 static void write_run(const char *content) {
     struct atomic_folder d;
     assert_true(atomic_folder_open(&d, at("run"), &any, NULL));
@@ -547,6 +560,7 @@ int main(void) {
         TEST(two_writers_of_one_path_do_not_mix),
         TEST(what_cannot_be_written_is_said_by_name),
         TEST(folder_appears_only_at_commit),
+        TEST(folder_may_be_named_from_within),
         TEST(existing_folder_is_replaced_whole),
         TEST(folder_behind_a_link_is_replaced_there),
         TEST(file_behind_a_link_is_replaced_there),
