@@ -162,16 +162,20 @@ static bool report(const struct training *t, const struct tokenizer *tok, struct
     return true;
 }
 
-static bool save_folder(const struct tokenizer *tok, const char *out, struct talc_error *err) {
-    struct atomic_folder folder;
-    if (!atomic_folder_open(&folder, out, &tokenizer_folder, err)) return false;
-    if (tokenizer_save_folder(tok, folder.temporary, NULL, err)) return atomic_folder_commit(&folder, err);
-    atomic_folder_abort(&folder);
+/* Fills what was opened, and puts it in its place; with no tokenizer nothing is left of it. */
+static bool fill_folder(struct atomic_folder *folder, const struct tokenizer *tok, struct talc_error *err) {
+    if (tok && tokenizer_save_folder(tok, folder->temporary, NULL, err)) return atomic_folder_commit(folder, err);
+    atomic_folder_abort(folder);
     return false;
 }
 
-static bool train_from_files(struct training *t, const struct tokenizer_train_options *options,
-                             const struct command_line *line, struct talc_error *err) {
+static bool save_folder(const struct tokenizer *tok, const char *out, struct talc_error *err) {
+    struct atomic_folder folder;
+    return atomic_folder_open(&folder, out, &tokenizer_folder, err) && fill_folder(&folder, tok, err);
+}
+
+static struct tokenizer *learn(struct training *t, const struct tokenizer_train_options *options,
+                               const struct command_line *line, struct talc_error *err) {
     struct tokenizer_trainer *trainer = tokenizer_trainer_open(options, err);
     bool ok = trainer;
     t->start = clock_seconds();
@@ -182,7 +186,16 @@ static bool train_from_files(struct training *t, const struct tokenizer_train_op
     struct tokenizer *tok = ok ? tokenizer_trainer_finish(trainer, err) : NULL;
     progress_clear(&t->progress);
     tokenizer_trainer_close(trainer);
-    ok = tok && save_folder(tok, t->out, err) && report(t, tok, err);
+    return tok;
+}
+
+/* The folder is opened first: one that cannot be made is told before the work. */
+static bool train_from_files(struct training *t, const struct tokenizer_train_options *options,
+                             const struct command_line *line, struct talc_error *err) {
+    struct atomic_folder folder;
+    if (!atomic_folder_open(&folder, t->out, &tokenizer_folder, err)) return false;
+    struct tokenizer *tok = learn(t, options, line, err);
+    bool ok = fill_folder(&folder, tok, err) && report(t, tok, err);
     tokenizer_free(tok);
     return ok;
 }
@@ -209,8 +222,7 @@ static int train(struct training *t, const struct command_line *line) {
     options.progress_context = t;
     options.pool = thread_pool_open((int)t->threads, &err);
     t->stop = cli_catch_interrupt();
-    bool ok =
-        options.pool && folder_may_take(t->out, &tokenizer_folder, &err) && train_from_files(t, &options, line, &err);
+    bool ok = options.pool && train_from_files(t, &options, line, &err);
     thread_pool_close(options.pool);
     if (ok) return EXIT_DONE;
     int code = cli_fail("tokenizer train", &err);

@@ -139,5 +139,11 @@ elif mkdir "$work/small" && mount -t tmpfs -o size=64k tmpfs "$work/small" 2>/de
     umount "$work/small"
 fi
 refuses 'cannot be made\|not a directory' "$TALC" prepare -t "$work/tok" --out "$work/text.txt/d" "$work/text.txt"
+# before the work: its text is not read
+refuses 'text.txt: the folder cannot be made' "$TALC" tokenizer train --vocab-size 300 \
+    --out "$work/text.txt/t" "$work/absent.txt"
+[ ! -e /proc/self ] || refuses '/proc/talc: the folder cannot be made' "$TALC" tokenizer train --out /proc/talc "$work/absent.txt"
+refuses 'no such' "$TALC" tokenizer train --out "$work/parent/t2" "$work/absent.txt"
+[ ! -e "$work/parent" ] || fail "a tokenizer that was not learnt leaves a folder"
 refuses 'already' "$TALC" train --data "$work/data" --out "$work/run" --depth 1 --steps 3 --quiet
 finish
