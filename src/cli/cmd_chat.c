@@ -189,18 +189,22 @@ static bool say(struct chat *c, const struct buffer *message, bool terminal, str
     return ok || terminal ? true : talc_fail(err, "%s", turn.message);
 }
 
+/* An interrupt ends a line or an answer; where nobody is there to type something else, the conversation too. */
+static bool is_ended(const struct chat *c, bool terminal) {
+    return *c->interrupted == SIGTERM || (*c->interrupted && !terminal);
+}
+
 static bool converse(struct chat *c, struct talc_error *err) {
     bool terminal = isatty(0);
     struct line_input *input = line_input_open("> ", c->interrupted);
     struct buffer line = {0}, message = {0};
     bool ok = input ? true : talc_fail(err, "out of memory");
     if (terminal) fprintf(stderr, "Talk to %s. /help lists commands, Ctrl-D leaves.\n", c->model);
-    while (ok && !ferror(stdout) && *c->interrupted != SIGTERM) {
+    while (ok && !ferror(stdout) && !is_ended(c, terminal)) {
         bool is_command;
         enum line_result result = read_message(input, &line, &message, &is_command);
         if (result == LINE_FAILED) ok = talc_fail_errno(err, "standard input cannot be read");
-        if (result == LINE_FAILED || result == LINE_END || *c->interrupted == SIGTERM) break;
-        if (result == LINE_INTERRUPTED && !terminal) break; /* nobody is there to type something else */
+        if (result == LINE_FAILED || result == LINE_END || is_ended(c, terminal)) break;
         if (result == LINE_INTERRUPTED)
             fputc('\n', stderr);
         else if (result == LINE_TOO_LONG)
@@ -209,7 +213,7 @@ static bool converse(struct chat *c, struct talc_error *err) {
             ok = say(c, &message, terminal, err);
         else if (message.length > 0 && !run_command(c, message.data))
             break;
-        cli_clear_interrupt(); /* it ended the line or the answer, and nothing after */
+        if (terminal) cli_clear_interrupt(); /* it ended the line or the answer, and nothing after */
     }
     if (terminal) fputc('\n', stderr);
     line_input_close(input);

@@ -174,6 +174,14 @@ for signal in INT TERM; do
     ended "a chat that waits for a pipe, after SIG$signal"
 done
 kill $writer
+# So does one while it answers: the questions behind are not asked.
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do printf 'Who sang?\n/clear\n'; done >"$work/questions.txt"
+"$TALC" chat -m "$work/long" --temp 0 --threads 1 --verbose <"$work/questions.txt" >"$work/out" 2>"$work/err" &
+tries=0
+until grep -q miller "$work/out" || [ $tries -ge 600 ]; do tries=$((tries + 1)); sleep 0.1; done
+kill -INT $!
+ended "a chat that answers questions of a file, after SIGINT"
+[ "$(grep -c 'tokens/s' "$work/err")" -lt 30 ] || fail "questions are asked after SIGINT: $(cat "$work/err")"
 
 # What a user writes is text, whatever it looks like: no token of the template's own is in it.
 "$TALC" sft -m "$work/base" --show-mask --data "$work/chats.jsonl" | grep -o '[0-9]* tokens' >"$work/plain"
