@@ -93,6 +93,16 @@ static bool answer_turn(struct chat *c, struct talc_error *err) {
     return ok;
 }
 
+/* Begins a line at the end of a file open with "a+": whoever wrote it may have left the last one without its end. */
+static bool begin_line(FILE *f) {
+    if (fseek(f, 0, SEEK_END) != 0) return false;
+    long length = ftell(f);
+    if (length <= 0) return length == 0;
+    if (fseek(f, -1, SEEK_END) != 0) return false;
+    int last = fgetc(f);
+    return last != EOF && fseek(f, 0, SEEK_END) == 0 && (last == '\n' || fputc('\n', f) != EOF);
+}
+
 static void save_conversation(const struct chat *c, const char *path) {
     struct talc_error err = {0};
     struct stat st;
@@ -102,8 +112,10 @@ static void save_conversation(const struct chat *c, const char *path) {
         talc_fail(&err, "give the name of a file after /save");
     else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
         talc_fail(&err, "%s: is not a regular file; give another name", path);
-    else if (!(f = fopen(path, "a")))
+    else if (!(f = fopen(path, "a+")))
         talc_fail_errno(&err, "%s: cannot be written", path);
+    else if (!begin_line(f))
+        talc_fail_errno(&err, "%s: cannot be added to", path);
     else
         ok = cli_print_json(f, json_pack("{s:O}", "messages", c->messages), &err);
     if (f && fclose(f) != 0 && ok) ok = talc_fail_errno(&err, "%s: cannot be written", path);

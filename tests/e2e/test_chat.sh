@@ -114,6 +114,11 @@ printf '/save %s/saved.jsonl\nWho sang?\n/save %s/saved.jsonl\n/saved nothing\n'
     fail "a conversation through a pipe"
 [ "$(wc -l <"$work/saved.jsonl")" = 2 ] || fail "each /save is a line; $(wc -l <"$work/saved.jsonl") are there"
 must "$TALC" sft -m "$work/base" --data "$work/saved.jsonl" --show-mask
+printf '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}' >"$work/no_end.jsonl"
+printf 'Who sang?\n/save %s/no_end.jsonl\n' "$work" | chat >"$work/out" 2>&1 || fail "/save into a file without a line end"
+[ "$(grep -c '^{.*}$' "$work/no_end.jsonl")" = 2 ] && [ "$(wc -l <"$work/no_end.jsonl")" = 2 ] ||
+    fail "/save into a file without a line end: $(cat "$work/no_end.jsonl")"
+must "$TALC" sft -m "$work/base" --data "$work/no_end.jsonl" --show-mask
 printf '"""\nWho\nsang?' | chat >"$work/out" || fail "a message that the end of the input closes"
 [ -s "$work/out" ] || fail "a message that the end of the input closes got no answer"
 printf '' | chat >"$work/out" || fail "no input at all"
