@@ -9,10 +9,10 @@
  *   outline   "# " check.topic, then "1. ", "2. ", ... check.sections in order, and nothing else
  *   memory    the expected sentence, with check.name spelt as it was told
  *   unknown   a sentence that says "do not know" and names check.thing
- *   code      a function in check.language (alone or in a fence: the first of that language, if any says so) with which
- * check.tests, put behind it, ends well and prints check.output as its last lines. What is expected stands nowhere in
- * the program, so code that is made to pass has to give it. Where the test names the function (check.function), an
- * answer without the name is wrong and not run */
+ *   code      a function in check.language (alone, or in a fence: one that names the function goes before others, then
+ * one of the language) with which check.tests, put behind it, ends well and prints check.output as its last lines. What
+ * is expected stands nowhere in the program, so code that is made to pass has to give it. Where the test names the
+ * function (check.function), an answer without the name is wrong and not run */
 #ifndef TALC_TASK_CHECKER_H
 #define TALC_TASK_CHECKER_H
 
