@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "file/atomic.h"
@@ -204,7 +205,24 @@ int64_t checkpoint_newest(const char *run_folder) {
     return newest;
 }
 
+/* A link is replaced with every save; what is none cannot be. */
+static bool check_link(const char *run_folder, const char *name, struct talc_error *err) {
+    struct stat st;
+    char *path = path_join(run_folder, name);
+    if (!path) return talc_fail(err, "out of memory for a path");
+    bool ok = lstat(path, &st) != 0 || S_ISLNK(st.st_mode);
+    if (!ok)
+        talc_fail(err,
+                  "%s: is a %s, not a link (a copy that followed links?): remove it, and %s/%s if it is none either; "
+                  "the run goes on from checkpoints/",
+                  path, S_ISDIR(st.st_mode) ? "folder" : "file", run_folder,
+                  strcmp(name, "latest") == 0 ? "best" : "latest");
+    free(path);
+    return ok;
+}
+
 bool checkpoint_check_later(const char *run_folder, struct talc_error *err) {
+    if (!check_link(run_folder, "latest", err) || !check_link(run_folder, "best", err)) return false;
     char target[PATH_MAX];
     char *latest = path_join(run_folder, "latest"), *checkpoints = path_join(run_folder, "checkpoints");
     ssize_t n = latest ? readlink(latest, target, sizeof target - 1) : -1;

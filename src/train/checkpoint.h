@@ -30,7 +30,8 @@ struct train_state {
 /* The highest N of the checkpoints/step-N, or -1: what a run can go on with where its `latest` was lost. */
 int64_t checkpoint_newest(const char *run_folder);
 
-/* Whether every step-N beyond `latest`, where a run that goes on will write, may be replaced. */
+/* Whether every step-N beyond `latest`, where a run that goes on will write, may be replaced, and `latest` and `best`
+ * are links, which it will point anew. */
 bool checkpoint_check_later(const char *run_folder, struct talc_error *err);
 
 /* Removes checkpoints that a run which was killed left half written. */

@@ -77,6 +77,18 @@ must train "$work/linkless" --resume --steps 20
 head -1 "$work/linkless/metrics.jsonl" | grep -q '"step": 1,' || fail "the run without links has lost its beginning"
 grep -c '"step": 1,' "$work/linkless/metrics.jsonl" | grep -qx 1 || fail "the run without links began anew"
 
+# A copy that followed the links: told before the work, and mended as is said.
+must train "$work/linked" --steps 4 --save-every 2 --eval-every 2
+cp -rL "$work/linked" "$work/copied"
+refuses 'copied/latest: is a folder, not a link' "$TALC" train --resume --out "$work/copied" --steps 8 --quiet
+[ ! -e "$work/copied/checkpoints/step-8" ] || fail "the run goes on before it is told"
+rm -r "$work/copied/latest"
+refuses 'copied/best: is a folder, not a link' "$TALC" train --resume --out "$work/copied" --steps 8 --quiet
+rm -r "$work/copied/best"
+must train "$work/copied" --resume --steps 8
+must train "$work/linked" --resume --steps 8
+cmp "$work/linked/latest/model.safetensors" "$work/copied/latest/model.safetensors" || fail "the copy goes on otherwise"
+
 # Two at once.
 begin "$work/both"
 refuses 'another process' "$TALC" train --data "$work/data" --out "$work/both" --depth 1 --steps 1 --quiet
