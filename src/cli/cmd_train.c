@@ -14,6 +14,7 @@ struct train {
     int64_t depth, context, hidden_size, n_heads, n_kv_heads, intermediate_size;
     double dropout;
     bool paper_attention, no_document_mask;
+    const volatile sig_atomic_t *stop;
     /* opened */
     struct data_info info;
     struct token_source tokens, validation_tokens;
@@ -140,10 +141,14 @@ static bool encode_prompt(struct train *t, struct talc_error *err) {
                      t->model.arch.context_length);
 }
 
+static bool go_on(const struct train *t, struct talc_error *err) {
+    return !*t->stop || talc_fail(err, "stopped before the training began");
+}
+
 static int train(struct train *t, struct cli_device *device, struct command_line *line, struct talc_error *err) {
     struct stage_values *v = &t->stage;
-    if (!stage_open_folder(v, err) || !open_data(t, err) || !open_model(t, &device->stream, err) ||
-        !open_rows(t, err) || !encode_prompt(t, err) || !stage_apply(v, &t->recipe, err) ||
+    if (!stage_open_folder(v, err) || !open_data(t, err) || !go_on(t, err) || !open_model(t, &device->stream, err) ||
+        !open_rows(t, err) || !encode_prompt(t, err) || !stage_apply(v, &t->recipe, err) || !go_on(t, err) ||
         !stage_save_settings(line, v->out, err))
         return cli_fail("train", err);
     bool validate = t->validation_tokens.n_tokens > 0;
@@ -159,7 +164,7 @@ static int train(struct train *t, struct cli_device *device, struct command_line
                                    .rows_per_step = t->recipe.rows_per_step,
                                    .validation_bytes = (double)t->info.val.n_bytes},
                           .objective = objective_cross_entropy("pretrain"),
-                          .stop = cli_catch_interrupt()};
+                          .stop = t->stop};
     return stage_run(&stage, err);
 }
 
@@ -213,12 +218,14 @@ int cmd_train(int argc, char **argv) {
     if (code >= 0) return code;
     struct talc_error err = {0};
     struct cli_device device;
+    t.stop = cli_catch_interrupt();
     if (!t.data || !t.stage.out)
         code = cli_usage("train", "needs --data DIR (from talc prepare) and --out DIR");
     else if (!cli_device_open(&device, t.stage.device, t.stage.threads, &err))
         code = cli_fail("train", &err);
     else {
         code = train(&t, &device, &line, &err);
+        if (code == EXIT_FAILED && *t.stop) code = EXIT_INTERRUPTED;
         close_all(&t);
         stage_close_folder(&t.stage);
         cli_device_close(&device);

@@ -351,6 +351,13 @@ head -c 30000000 /dev/zero | tr '\0' 'a' | sed 's/aaaaaaaaa/ miller a/g' >"$work
 interrupt "$TALC" primer --out "$work/p" --entities 20000 --quiet
 set -- "$work/big.txt" "$work/big.txt" "$work/big.txt" "$work/big.txt"
 interrupt "$TALC" prepare -t "$work/tok" --out "$work/big" --quiet --threads 1 "$@" "$@" "$@"
+if command -v flock >/dev/null; then # while it waits for the folder, before anything is written there
+    mkdir "$work/stopped"
+    flock "$work/stopped" sleep 1.5 &
+    sleep 0.3
+    interrupt "$TALC" train --data "$work/data" --out "$work/stopped" --depth 1 --context 32 --quiet
+    [ -z "$(ls -A "$work/stopped")" ] || fail "an interrupt before the training leaves something"
+fi
 interrupt "$TALC" perplexity -m "$work/base" --quiet "$work/big.txt"
 if command -v zstd >/dev/null; then # a small packed file that holds half a terabyte, of empty lines
     head -c 64000000 /dev/zero | tr '\0' '\n' | zstd -q -19 >"$work/1"
