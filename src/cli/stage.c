@@ -139,8 +139,7 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     int64_t newest;
     bool there;
     if (!look_for_run(v->out, &there, &newest, err)) return false;
-    v->n_folders_made = folder_count_missing(v->out);
-    if (!folder_create(v->out, err) || !folder_lock(v->out, &lock, err) || !look_for_run(v->out, &there, &newest, err))
+    if (!folder_lock(v->out, &lock, &v->n_folders_made, err) || !look_for_run(v->out, &there, &newest, err))
         return false;
     if (there && !v->resume)
         return talc_fail(err, "%s holds a run already; go on with it by --resume, or choose another --out", v->out);

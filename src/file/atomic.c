@@ -165,10 +165,10 @@ void folder_remove_empty(const char *path, int n) {
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* Whether what is open as `fd` is what has that name. */
-static bool is_still(int fd, const char *path) {
+/* Whether what is open as `fd` is what has that name; `flags` as of fstatat. */
+static bool is_still(int fd, const char *path, int flags) {
     struct stat ours, there;
-    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+    return fstat(fd, &ours) == 0 && fstatat(AT_FDCWD, path, &there, flags) == 0 && ours.st_dev == there.st_dev &&
            ours.st_ino == there.st_ino;
 }
 
@@ -176,7 +176,7 @@ static bool is_still(int fd, const char *path) {
  * locks are not supported (some network file systems) a sweep leaves everything alone. */
 static bool lock_new(int fd, const char *path) {
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
-    return is_still(fd, path);
+    return is_still(fd, path, AT_SYMLINK_NOFOLLOW);
 }
 
 /* The path to write; for a file that is there (perhaps through a link) its real path. What is no file is not replaced
@@ -332,7 +332,7 @@ static int open_leftover(const char *path, const struct folder_kind *kind) {
     if (fd < 0) return -1;
     /* Locked, and still what has the name: nobody's any more. What had it when it was opened may have been put in its
      * place since, and its writer may have taken the name again. */
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, path) && fstat(fd, &st) == 0 &&
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, path, AT_SYMLINK_NOFOLLOW) && fstat(fd, &st) == 0 &&
         (kind ? S_ISDIR(st.st_mode) && folder_holds_only(path, kind) : S_ISREG(st.st_mode)))
         return fd;
     close(fd);
@@ -481,16 +481,37 @@ bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err) {
     return ok;
 }
 
-bool folder_lock(const char *path, int *fd, struct talc_error *err) {
-    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*fd < 0) return talc_fail_errno(err, "%s: cannot be opened", path);
+/* Some network file systems cannot lock; there it is left to the user. */
+static bool wait_for_lock(int fd) {
     for (int attempt = 0; attempt <= LOCK_ATTEMPTS; attempt++) {
-        /* Some network file systems cannot lock; there it is left to the user. */
-        if (flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
         nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_NANOSECONDS}, NULL);
     }
-    close(*fd);
-    *fd = -1;
+    return false;
+}
+
+/* Whoever held the folder may have removed it, empty, at its end: then it is made again. */
+bool folder_lock(const char *path, int *fd, int *n_made, struct talc_error *err) {
+    *n_made = 0;
+    for (int attempt = 0; attempt <= LOCK_ATTEMPTS; attempt++) {
+        int n_missing = folder_count_missing(path);
+        bool made = folder_create(path, err);
+        *fd = made ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (made && *fd < 0 && errno == ENOENT) continue;
+        if (made && *fd < 0) talc_fail_errno(err, "%s: cannot be opened", path);
+        if (*fd < 0) {
+            folder_remove_empty(path, n_missing);
+            return false;
+        }
+        bool locked = wait_for_lock(*fd);
+        if (locked && is_still(*fd, path, 0)) {
+            *n_made = n_missing;
+            return true;
+        }
+        close(*fd);
+        *fd = -1;
+        if (!locked) break;
+    }
     return talc_fail(err, "%s: another process is writing there; wait for it, or choose another folder", path);
 }
 

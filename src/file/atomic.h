@@ -44,9 +44,9 @@ bool atomic_folder_open(struct atomic_folder *f, const char *path, const struct 
 bool atomic_folder_commit(struct atomic_folder *f, struct talc_error *err);
 void atomic_folder_abort(struct atomic_folder *f);
 
-/* Takes a folder for this process alone, until the descriptor *fd is closed or the process ends, however it ends. Waits
- * up to three seconds for one that is just ending. */
-bool folder_lock(const char *path, int *fd, struct talc_error *err);
+/* Takes a folder for this process alone, until the descriptor *fd is closed or the process ends, however it ends. Makes
+ * it, with its parents, where it is missing: *n_made of them. Waits up to three seconds for one that is just ending. */
+bool folder_lock(const char *path, int *fd, int *n_made, struct talc_error *err);
 
 /* Points the symbolic link `link_path` at `target` (relative text), replacing what it pointed at, by rename. */
 bool atomic_symlink(const char *target, const char *link_path, struct talc_error *err);

@@ -530,26 +530,68 @@ static void what_cannot_be_replaced_is_told_before_the_work(void **state) {
 static void a_locked_folder_is_for_one_process(void **state) {
     (void)state;
     struct talc_error err = {0};
-    int ready[2], fd = -1;
+    int ready[2], fd = -1, n_made;
     char c;
     assert_int_equal(pipe(ready), 0);
     pid_t holder = fork();
     if (holder == 0) {
-        bool ok = folder_lock(folder, &fd, &err);
+        bool ok = folder_lock(folder, &fd, &n_made, &err);
         if (write(ready[1], ok ? "y" : "n", 1) != 1) _exit(1);
         pause();
         _exit(0);
     }
     assert_int_equal(read(ready[0], &c, 1), 1);
     assert_int_equal(c, 'y');
-    assert_false(folder_lock(folder, &fd, &err));
+    assert_false(folder_lock(folder, &fd, &n_made, &err));
     assert_non_null(strstr(err.message, "another process"));
     kill(holder, SIGKILL);
-    assert_true(folder_lock(folder, &fd, &err)); /* waits for the kernel to take the holder apart */
+    assert_true(folder_lock(folder, &fd, &n_made, &err)); /* waits for the kernel to take the holder apart */
     close(fd);
     waitpid(holder, NULL, 0);
     close(ready[0]);
     close(ready[1]);
+}
+
+/* Who waited must not be left with a folder that has no name any more. */
+static void a_folder_that_its_holder_removes_is_made_again(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    int ready[2], fd = -1, n_made = -1;
+    char c;
+    assert_int_equal(pipe(ready), 0);
+    pid_t holder = fork();
+    if (holder == 0) {
+        bool ok = folder_lock(at("a/run"), &fd, &n_made, &err) && n_made == 2;
+        if (write(ready[1], ok ? "y" : "n", 1) != 1) _exit(1);
+        usleep(300000);
+        folder_remove_empty(at("a/run"), n_made);
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    assert_int_equal(c, 'y');
+    bool locked = folder_lock(at("a/run"), &fd, &n_made, &err);
+    waitpid(holder, NULL, 0);
+    assert_true(locked);
+    assert_true(folder_exists(at("a/run")));
+    assert_int_equal(n_made, 2);
+    close(fd);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+/* What another has made and holds is not ours to remove. */
+static void who_does_not_get_a_folder_has_made_none(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    int held = -1, fd = -1, n_made = -1;
+    assert_true(folder_lock(at("run"), &held, &n_made, &err));
+    assert_int_equal(n_made, 1);
+    assert_false(folder_lock(at("run"), &fd, &n_made, &err));
+    assert_int_equal(n_made, 0);
+    assert_true(atomic_write_file(at("file"), "", 0, NULL));
+    assert_false(folder_lock(at("file/run"), &fd, &n_made, &err));
+    assert_int_equal(n_made, 0);
+    close(held);
 }
 
 int main(void) {
@@ -580,6 +622,8 @@ int main(void) {
         TEST(map_shows_the_bytes_even_when_there_are_none),
         TEST(only_free_or_own_folders_may_be_taken),
         TEST(a_locked_folder_is_for_one_process),
+        TEST(a_folder_that_its_holder_removes_is_made_again),
+        TEST(who_does_not_get_a_folder_has_made_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
