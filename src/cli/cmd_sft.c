@@ -160,14 +160,10 @@ static bool encode_greeting(struct sft *s, struct talc_error *err) {
     return ok;
 }
 
-static bool go_on(const struct sft *s, struct talc_error *err) {
-    return !*s->stop || talc_fail(err, "stopped before the training began");
-}
-
 static int sft(struct sft *s, struct cli_device *device, struct command_line *line, struct talc_error *err) {
     struct stage_values *v = &s->stage;
     if (!s->show_mask && !stage_open_folder(v, err)) return cli_fail("sft", err);
-    if (!open_model(s, &device->stream, err) || !go_on(s, err)) return cli_fail("sft", err);
+    if (!open_model(s, &device->stream, err) || !stage_goes_on(s->stop, err)) return cli_fail("sft", err);
     s->documents = (struct chat_documents){.tokenizer = s->tokenizer,
                                            .chat_template = s->chat_template,
                                            .pool = device->pool,
@@ -175,8 +171,8 @@ static int sft(struct sft *s, struct cli_device *device, struct command_line *li
                                            .row_tokens = s->weights.arch.context_length,
                                            .validation_share = s->validation_share};
     if (s->show_mask) return show_mask(s, err) ? EXIT_DONE : cli_fail("sft", err);
-    if (!open_rows(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) || !go_on(s, err) ||
-        !stage_save_settings(line, v->out, err))
+    if (!open_rows(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) ||
+        !stage_goes_on(s->stop, err) || !stage_save_settings(line, v->out, err))
         return cli_fail("sft", err);
     struct stage stage = {.command = "sft",
                           .values = v,

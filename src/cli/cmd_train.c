@@ -141,15 +141,11 @@ static bool encode_prompt(struct train *t, struct talc_error *err) {
                      t->model.arch.context_length);
 }
 
-static bool go_on(const struct train *t, struct talc_error *err) {
-    return !*t->stop || talc_fail(err, "stopped before the training began");
-}
-
 static int train(struct train *t, struct cli_device *device, struct command_line *line, struct talc_error *err) {
     struct stage_values *v = &t->stage;
-    if (!stage_open_folder(v, err) || !open_data(t, err) || !go_on(t, err) || !open_model(t, &device->stream, err) ||
-        !open_rows(t, err) || !encode_prompt(t, err) || !stage_apply(v, &t->recipe, err) || !go_on(t, err) ||
-        !stage_save_settings(line, v->out, err))
+    if (!stage_open_folder(v, err) || !open_data(t, err) || !stage_goes_on(t->stop, err) ||
+        !open_model(t, &device->stream, err) || !open_rows(t, err) || !encode_prompt(t, err) ||
+        !stage_apply(v, &t->recipe, err) || !stage_goes_on(t->stop, err) || !stage_save_settings(line, v->out, err))
         return cli_fail("train", err);
     bool validate = t->validation_tokens.n_tokens > 0;
     struct stage stage = {.command = "train",

@@ -153,6 +153,10 @@ bool stage_open_folder(struct stage_values *v, struct talc_error *err) {
     return checkpoint_point_latest(v->out, newest, err);
 }
 
+bool stage_goes_on(const volatile sig_atomic_t *stop, struct talc_error *err) {
+    return !*stop || talc_fail(err, "stopped before the training began");
+}
+
 void stage_close_folder(const struct stage_values *v) {
     if (v->n_folders_made > 0) folder_remove_empty(v->out, v->n_folders_made);
 }

@@ -86,6 +86,8 @@ bool stage_model_options(const struct stage_values *values, struct model_options
  * resume that was killed before its first checkpoint begins anew (`resume` is then false). A folder of something else
  * is refused. */
 bool stage_open_folder(struct stage_values *values, struct talc_error *err);
+/* False once a signal has asked to stop: before the training begins there is nothing to save. */
+bool stage_goes_on(const volatile sig_atomic_t *stop, struct talc_error *err);
 /* At the end: what stage_open_folder made and nothing was put into is removed again. */
 void stage_close_folder(const struct stage_values *values);
 
