@@ -163,6 +163,13 @@ void folder_remove_empty(const char *path, int n) {
     free(at);
 }
 
+/* Who may read and write what is replaced may do so with what replaces it, nobody else, but that the writer needs
+ * `at_least`. A file system without permissions is no reason to fail. */
+static void take_permissions(int fd, const char *replaced, mode_t at_least) {
+    struct stat st;
+    if (stat(replaced, &st) == 0) (void)!fchmod(fd, (st.st_mode & 0777) | at_least);
+}
+
 /* ---- files ----------------------------------------------------------------------------------- */
 
 /* Whether what is open as `fd` is what has that name; `flags` as of fstatat. */
@@ -225,6 +232,7 @@ bool atomic_file_open(struct atomic_file *f, const char *path, struct talc_error
         talc_fail_errno(err, "%s: cannot be written", path);
         goto fail;
     }
+    take_permissions(fd, f->path, 0);
     f->stream = fdopen(fd, "w");
     if (f->stream) return true;
     out_of_memory(err);
@@ -310,7 +318,10 @@ static bool make_temporary_folder(struct atomic_folder *f, struct talc_error *er
             break;
         }
         f->lock = open(f->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (f->lock >= 0 && lock_new(f->lock, f->temporary)) return true;
+        if (f->lock >= 0 && lock_new(f->lock, f->temporary)) {
+            take_permissions(f->lock, f->path, S_IRWXU);
+            return true;
+        }
         if (f->lock >= 0) close(f->lock);
         f->lock = -1;
     }

@@ -13,8 +13,9 @@
 
 /* A file being written: bytes go to PATH.talc-tmp-PID (PATH.talc-tmp-PID-2, ... if that is taken), which is flock'ed
  * while it is written; commit flushes, fsyncs, renames it to PATH and fsyncs the folder. abort (or a commit that fails)
- * removes the temporary file. After commit or abort the struct is empty; abort on an empty one does nothing. A PATH
- * that is no regular file (a folder, a device, a pipe) is refused, and so is one named as a leftover. */
+ * removes the temporary file. What replaces a file has its permissions. After commit or abort the struct is empty;
+ * abort on an empty one does nothing. A PATH that is no regular file (a folder, a device, a pipe) is refused, and so is
+ * one named as a leftover. */
 struct atomic_file {
     FILE *stream;           /* write here with stdio; errors are found at commit */
     char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (links are followed) */
@@ -29,9 +30,9 @@ bool atomic_write_file(const char *path, const void *data, size_t n_bytes, struc
 /* A folder being filled: files go under `temporary` (a sibling, PATH.talc-tmp-PID); commit fsyncs every file in it and
  * the folder, then renames it to PATH. Missing parents of PATH are made; abort removes them again. An existing PATH is
  * replaced, with everything in it, by exchange where the system can, else it is moved aside to PATH.talc-replaced-PID,
- * replaced and removed. Both open and commit refuse a PATH that folder_may_take refuses. Opening removes what killed
- * processes left beside PATH, if nothing but what folders of that kind hold is in it; a PATH.talc-replaced-PID whose
- * PATH is missing is put back. */
+ * replaced and removed; the new one has its permissions. Both open and commit refuse a PATH that folder_may_take
+ * refuses. Opening removes what killed processes left beside PATH, if nothing but what folders of that kind hold is in
+ * it; a PATH.talc-replaced-PID whose PATH is missing is put back. */
 struct atomic_folder {
     char *path, *temporary; /* owned; if PATH is there already, `path` is its real path (links are followed) */
     int lock;               /* the temporary folder, flock'ed while it is filled */

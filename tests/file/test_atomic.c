@@ -199,6 +199,25 @@ static void file_behind_a_link_is_replaced_there(void **state) {
 }
 
 /* A link to a device stays one: root could replace /dev/stdout. */
+static unsigned permissions(const char *path) {
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mode & 0777;
+}
+
+static void what_replaces_something_has_its_permissions(void **state) {
+    (void)state;
+    struct talc_error err;
+    assert_true(atomic_write_file(at("secret"), "a", 1, &err));
+    assert_int_equal(chmod(at("secret"), 0600), 0);
+    assert_true(atomic_write_file(at("secret"), "b", 1, &err));
+    assert_int_equal(permissions(at("secret")), 0600);
+    write_run("a");
+    assert_int_equal(chmod(at("run"), 0750), 0);
+    write_run("b");
+    assert_int_equal(permissions(at("run")), 0750);
+}
+
 static void what_is_no_file_is_not_replaced_by_one(void **state) {
     (void)state;
     struct talc_error err = {0};
@@ -606,6 +625,7 @@ int main(void) {
         TEST(existing_folder_is_replaced_whole),
         TEST(folder_behind_a_link_is_replaced_there),
         TEST(file_behind_a_link_is_replaced_there),
+        TEST(what_replaces_something_has_its_permissions),
         TEST(what_is_no_file_is_not_replaced_by_one),
         TEST(what_is_removed_is_whole_or_gone),
         TEST(link_is_swapped),
