@@ -24,7 +24,8 @@ double schedule_factor(const struct schedule *s, int64_t step) {
 }
 
 void schedule_replan(struct schedule *s, int64_t step, int64_t total_steps) {
-    bool falling = s->total_steps > 0 && (double)step >= decay_start(s) && s->kind != SCHEDULE_CONSTANT;
+    bool begun = s->turn_step > 0 || (s->total_steps > 0 && (double)step >= decay_start(s));
+    bool falling = begun && s->kind != SCHEDULE_CONSTANT;
     if (falling && s->kind == SCHEDULE_COSINE) return;
     if (falling) {
         double factor = schedule_factor(s, step);

@@ -59,6 +59,20 @@ static void a_new_plan_leaves_no_jump(void **state) {
     near(schedule_factor(&constant, 150), 1);
 }
 
+/* A longer plan may have its decay begin later than where the rate falls already. */
+static void a_decay_that_has_begun_goes_on_under_a_longer_plan(void **state) {
+    (void)state;
+    struct schedule s = {.kind = SCHEDULE_WSD, .warmup_steps = 10, .total_steps = 200, .decay_fraction = 0.4};
+    schedule_replan(&s, 120, 260); /* of 260 steps the last 104 would decay: from 156 on */
+    near(schedule_factor(&s, 120), 1);
+    double factor = schedule_factor(&s, 140);
+    near(factor, 1 - 20.0 / 140);
+    schedule_replan(&s, 140, 240);
+    near(schedule_factor(&s, 140), factor);
+    near(schedule_factor(&s, 190), factor / 2);
+    near(schedule_factor(&s, 240), 0);
+}
+
 static void a_batch_grows_in_a_straight_line(void **state) {
     (void)state;
     struct batch_ramp ramp = {.first_rows = 4, .share = 0.5}, none = {0};
@@ -94,6 +108,7 @@ int main(void) {
         cmocka_unit_test(an_open_end_keeps_the_peak),
         cmocka_unit_test(a_batch_grows_in_a_straight_line),
         cmocka_unit_test(a_new_plan_leaves_no_jump),
+        cmocka_unit_test(a_decay_that_has_begun_goes_on_under_a_longer_plan),
         cmocka_unit_test(names_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
