@@ -234,6 +234,7 @@ static bool on_sample(void *context, const struct train_state *s, struct talc_er
     g.sampling.seed = (uint64_t)s->step;
     g.prompt = stage->sample_prompt.ids;
     g.n_prompt = (int)stage->sample_prompt.count;
+    g.stop = stage->stop;
     bool ok = engine_generate(engine, &g, err);
     progress_clear(&stage->progress);
     if (ok) {
@@ -273,8 +274,9 @@ static bool print_result(const struct stage *stage, const struct train_state *s,
     const char *out = stage->values->out;
     char time[32];
     if (!stage->values->json) {
-        printf("%s after %lld steps, %s: training loss %.4f", stopped ? "stopped" : "done", (long long)s->step,
-               format_seconds(s->seconds, time), s->train_loss);
+        printf("%s after %lld steps, %s", stopped ? "stopped" : "done", (long long)s->step,
+               format_seconds(s->seconds, time));
+        if (isfinite(s->train_loss)) printf(": training loss %.4f", s->train_loss);
         if (isfinite(s->best_loss))
             printf(", best validation loss %.4f at step %lld", s->best_loss, (long long)s->best_step);
         if (skipped > 0) printf("; %lld updates skipped as outliers", (long long)skipped);

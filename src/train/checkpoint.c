@@ -48,6 +48,7 @@ static bool save_state(const char *folder, const struct trainer *t, const struct
     json_object_set_new(o, "data_next", json_integer((json_int_t)s->position.next));
     json_object_set_new(o, "best_step", json_integer(s->best_step));
     json_object_set_new(o, "tokens", json_integer(s->tokens));
+    json_object_set_new(o, "validation_due", json_boolean(s->validation_due));
     json_object_set_new(o, "dropout_counter", json_integer((json_int_t)t->run.counter));
     json_object_set_new(o, "optimizer_steps", json_integer(t->updates));
     json_object_set_new(o, "skipped_updates", json_integer(t->skipped));
@@ -334,6 +335,7 @@ static bool read_state(const char *folder, struct trainer *t, struct train_state
               json_get_int(o, "data_next", -1, 0, INT64_MAX, &next, err) &&
               json_get_int(o, "best_step", -1, -1, TRAIN_MAX_STEPS, &s->best_step, err) &&
               json_get_int(o, "tokens", 0, 0, INT64_MAX, &s->tokens, err) &&
+              json_get_bool(o, "validation_due", false, &s->validation_due, err) &&
               json_get_int(o, "dropout_counter", 0, 0, INT64_MAX, &counter, err) &&
               json_get_int(o, "optimizer_steps", -1, 0, TRAIN_MAX_STEPS, &updates, err) &&
               json_get_int(o, "skipped_updates", 0, 0, TRAIN_MAX_STEPS, &t->skipped, err) &&

@@ -25,6 +25,7 @@ struct train_state {
     double seconds;              /* spent training, over all resumes */
     int64_t tokens;              /* trained on */
     double train_loss, val_loss; /* the last ones; NaN before */
+    bool validation_due;         /* at this step; a stop came before it or in it */
 };
 
 /* The highest N of the checkpoints/step-N, or -1: what a run can go on with where its `latest` was lost. */

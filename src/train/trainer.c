@@ -182,6 +182,7 @@ static bool micro_step(struct trainer *t, const struct row_batch *rows, int firs
     return ok;
 }
 
+/* Ends early, as a failure, once *t->stop is set. */
 static bool each_micro_batch(struct trainer *t, const struct row_batch *batch, const struct objective *o, bool backward,
                              double denominator, double *loss, struct talc_error *err) {
     if (batch->row_tokens != t->options.row_tokens)
@@ -189,6 +190,8 @@ static bool each_micro_batch(struct trainer *t, const struct row_batch *batch, c
     for (int first = 0; first < batch->n_rows; first += t->options.micro_batch_rows) {
         int n = batch->n_rows - first;
         if (n > t->options.micro_batch_rows) n = t->options.micro_batch_rows;
+        t->interrupted = t->stop && *t->stop;
+        if (t->interrupted) return talc_fail(err, "stopped in the middle of a batch");
         if (backward) t->run.counter++; /* fresh dropout masks */
         if (!micro_step(t, batch, first, n, o, backward, denominator, loss, err)) return false;
     }
@@ -198,7 +201,11 @@ static bool each_micro_batch(struct trainer *t, const struct row_batch *batch, c
 bool trainer_accumulate(struct trainer *t, const struct row_batch *batch, const struct objective *o,
                         struct talc_error *err) {
     double weight = o->weigh(o, batch), loss = 0;
-    if (!each_micro_batch(t, batch, o, true, weight, &loss, err)) return false;
+    if (!each_micro_batch(t, batch, o, true, weight, &loss, err)) {
+        t->loss_sum = t->weight_sum = 0;
+        if (t->interrupted) t->model->stream->ops->zero(t->model->stream, t->model->gradients);
+        return false;
+    }
     t->loss_sum += loss;
     t->weight_sum += weight;
     return true;

@@ -3,6 +3,8 @@
 #ifndef TALC_TRAIN_TRAINER_H
 #define TALC_TRAIN_TRAINER_H
 
+#include <signal.h>
+
 #include "data/row_batch.h"
 #include "model/model.h"
 #include "train/muon.h"
@@ -61,7 +63,9 @@ struct trainer {
      * with zeros for the others. */
     float *stats, *stat_grads, *head_stats;
     struct micro_batch micro;
-    double loss_sum, weight_sum; /* of what was accumulated since the last update */
+    double loss_sum, weight_sum;       /* of what was accumulated since the last update */
+    const volatile sig_atomic_t *stop; /* looked at before every micro-batch; may be NULL */
+    bool interrupted;                  /* the last accumulate or evaluate failed because *stop was set */
 };
 
 /* What an update did. */
@@ -75,7 +79,8 @@ bool trainer_open(struct trainer *trainer, struct model *model, const struct tra
                   struct talc_error *err);
 void trainer_close(struct trainer *trainer);
 
-/* Adds the gradient of the objective's mean over `batch` (cut into micro-batches here). */
+/* Adds the gradient of the objective's mean over `batch` (cut into micro-batches here). Interrupted, it drops all that
+ * was accumulated since the last update; the caller puts run.counter back to where it was then. */
 bool trainer_accumulate(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
                         struct talc_error *err);
 

@@ -5,7 +5,9 @@
 
 #include "base/clock.h"
 
-#define STEPS_TO_MEASURE 12 /* before the number of steps is fixed by time: the first ones are slower */
+/* Before the number of steps is planned by the clock, where there is time for as many: the first ones are slower. */
+#define STEPS_TO_MEASURE 12
+#define SLOW_STEPS 3
 
 struct loop {
     struct trainer *trainer;
@@ -18,8 +20,10 @@ struct loop {
     struct schedule schedule;
     struct metrics metrics;
     double start;        /* clock at which state->seconds was 0 */
-    double measure_from; /* clock after the third step of this process */
+    double begin;        /* clock when this process began */
+    double measure_from; /* clock after its SLOW_STEPS */
     int64_t measured_steps;
+    bool planned; /* by the clock, in this process */
 };
 
 struct train_state training_state_new(void) {
@@ -64,11 +68,14 @@ bool training_estimate(struct trainer *trainer, const struct objective *objectiv
     return ok;
 }
 
+/* Interrupted by a stop, it leaves the validation due. */
 static bool evaluate(struct loop *l, struct metrics_line *line, struct talc_error *err) {
     struct train_state *s = l->state;
     if (!l->data->validation) return true;
     double bits;
-    if (!training_validate(l->trainer, l->objective, l->data, &s->val_loss, &bits, err)) return false;
+    s->validation_due = true;
+    if (!training_validate(l->trainer, l->objective, l->data, &s->val_loss, &bits, err)) return l->trainer->interrupted;
+    s->validation_due = false;
     if (s->val_loss < s->best_loss) {
         s->best_loss = s->val_loss;
         s->best_step = s->step;
@@ -84,43 +91,66 @@ static bool save(struct loop *l, struct talc_error *err) {
     return checkpoint_save(l->options->out, l->trainer, l->tokenizer, l->state, l->options->keep, err);
 }
 
+static struct metrics_line line_at(const struct train_state *s) {
+    const double none = (double)NAN;
+    return (struct metrics_line){.step = s->step,
+                                 .tokens = s->tokens,
+                                 .train_loss = none,
+                                 .val_loss = none,
+                                 .val_bits_per_byte = none,
+                                 .learning_rate_factor = none,
+                                 .gradient_norm = none,
+                                 .seconds = none,
+                                 .tokens_per_second = none};
+}
+
+/* The gradient of the next rows. Interrupted by a stop, all is as it was before. */
+static bool accumulate(struct loop *l, struct talc_error *err) {
+    struct train_state *s = l->state;
+    struct loader_state position = s->position;
+    uint64_t counter = l->trainer->run.counter;
+    if (!loader_next(l->data->train, &s->position, &l->batch, err)) return false;
+    if (trainer_accumulate(l->trainer, &l->batch, l->objective, err)) return true;
+    s->position = position;
+    l->trainer->run.counter = counter;
+    return false;
+}
+
 static bool one_step(struct loop *l, struct metrics_line *line, struct talc_error *err) {
     struct train_state *s = l->state;
     struct update_report report;
     double begin = clock_seconds(), factor = schedule_factor(&l->schedule, s->step);
     l->batch.n_rows = batch_ramp_rows(&l->options->ramp, l->data->rows_per_step, s->step, s->total_steps);
-    if (!loader_next(l->data->train, &s->position, &l->batch, err) ||
-        !trainer_accumulate(l->trainer, &l->batch, l->objective, err) ||
-        !trainer_update(l->trainer, factor, &report, err))
-        return false;
+    if (!accumulate(l, err) || !trainer_update(l->trainer, factor, &report, err)) return false;
     int64_t tokens = (int64_t)l->batch.n_rows * l->batch.row_tokens;
     s->step++;
     s->tokens += tokens;
     s->train_loss = report.loss;
     s->seconds = clock_seconds() - l->start;
-    *line = (struct metrics_line){.step = s->step,
-                                  .tokens = s->tokens,
-                                  .train_loss = report.loss,
-                                  .val_loss = (double)NAN,
-                                  .val_bits_per_byte = (double)NAN,
-                                  .learning_rate_factor = factor,
-                                  .gradient_norm = report.gradient_norm,
-                                  .skipped = report.skipped,
-                                  .seconds = s->seconds,
-                                  .tokens_per_second = (double)tokens / (clock_seconds() - begin)};
+    *line = line_at(s);
+    line->train_loss = report.loss;
+    line->learning_rate_factor = factor;
+    line->gradient_norm = report.gradient_norm;
+    line->skipped = report.skipped;
+    line->seconds = s->seconds;
+    line->tokens_per_second = (double)tokens / (clock_seconds() - begin);
     return true;
 }
 
 /* When only a time was given: how many steps fit into what is left of it, at the pace so far. Said anew after each
- * step, so that a machine that was busy for a while spoils neither the plan nor what is left of the time. */
+ * step, so that a machine that was busy for a while spoils neither the plan nor what is left of the time. Where that
+ * does not last for the steps that are measured otherwise, those that there are must do. */
 static void plan_by_clock(struct loop *l) {
     struct train_state *s = l->state;
     if (l->options->schedule.total_steps > 0) return;
-    if (l->measured_steps++ == 2) l->measure_from = clock_seconds();
-    if (l->measured_steps < STEPS_TO_MEASURE) return;
-    double pace = (clock_seconds() - l->measure_from) / (double)(l->measured_steps - 3);
-    double left = l->options->minutes * 60 - (clock_seconds() - l->start);
-    int64_t more = left > pace ? (int64_t)(left / pace) : s->total_steps == 0;
+    double now = clock_seconds(), left = l->options->minutes * 60 - (now - l->start), pace;
+    if (++l->measured_steps == SLOW_STEPS) l->measure_from = now;
+    int64_t missing = STEPS_TO_MEASURE - l->measured_steps;
+    pace = missing > 0 ? (now - l->begin) / (double)l->measured_steps
+                       : (now - l->measure_from) / (double)(l->measured_steps - SLOW_STEPS);
+    l->planned = l->planned || left < (double)missing * pace || missing <= 0;
+    if (!l->planned) return;
+    int64_t more = left > pace ? (int64_t)(left / pace) : 0;
     schedule_replan(&l->schedule, s->step, s->step + more);
     s->total_steps = l->schedule.total_steps;
     s->turn_step = l->schedule.turn_step;
@@ -129,16 +159,30 @@ static void plan_by_clock(struct loop *l) {
 
 static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
+/* The validation that a stop has put off: a line of its own, for a step that has one already. */
+static bool catch_up(struct loop *l, bool *stopped, struct talc_error *err) {
+    struct metrics_line line = line_at(l->state);
+    l->state->validation_due = false; /* where there is nothing to validate on any more */
+    if (!evaluate(l, &line, err)) return false;
+    *stopped = l->state->validation_due;
+    if (!isfinite(line.val_loss)) return true;
+    return metrics_append(&l->metrics, &line, err) && save(l, err);
+}
+
 static bool run_steps(struct loop *l, bool *stopped, struct talc_error *err) {
     const struct training_options *o = l->options;
     struct train_state *s = l->state;
+    if (s->validation_due && !catch_up(l, stopped, err)) return false;
     while (!*stopped && (s->total_steps == 0 || s->step < s->total_steps)) {
         struct metrics_line line;
-        if (!one_step(l, &line, err)) return false;
+        if (!one_step(l, &line, err)) {
+            *stopped = l->trainer->interrupted;
+            return *stopped && (s->step == 0 || save(l, err)); /* nothing was learnt, or the time that was spent */
+        }
         plan_by_clock(l);
         bool last = s->total_steps > 0 && s->step >= s->total_steps;
-        *stopped = !last && o->stop && *o->stop;
         if ((last || due(o->eval_every, s->step)) && !evaluate(l, &line, err)) return false;
+        *stopped = o->stop && *o->stop && (!last || s->validation_due);
         if (!metrics_append(&l->metrics, &line, err)) return false;
         if (o->on_step) o->on_step(o->context, s, &line);
         /* The best weights are worth a checkpoint of their own: `best` must name what had that loss. */
@@ -173,7 +217,9 @@ bool training_run(struct trainer *trainer, const struct objective *objective, co
                      .options = options,
                      .state = state,
                      .schedule = options->schedule,
-                     .start = clock_seconds() - state->seconds};
+                     .begin = clock_seconds()};
+    l.start = l.begin - state->seconds;
+    trainer->stop = options->stop;
     *stopped = false;
     plan_total_steps(options, state);
     l.schedule.total_steps = state->total_steps;
@@ -182,6 +228,7 @@ bool training_run(struct trainer *trainer, const struct objective *objective, co
     if (!row_batch_open(&l.batch, data->rows_per_step, trainer->options.row_tokens, err)) return false;
     bool ok = metrics_open(&l.metrics, options->out, state->step, err) && run_steps(&l, stopped, err) &&
               metrics_plot(&l.metrics, err);
+    trainer->stop = NULL;
     metrics_close(&l.metrics);
     row_batch_close(&l.batch);
     return ok;

@@ -27,7 +27,8 @@ struct training_options {
     int64_t save_every;   /* 0: at the end only */
     int64_t sample_every; /* 0: never */
     int keep;             /* checkpoints to keep besides the best */
-    const volatile sig_atomic_t *stop; /* set by a signal: save and end cleanly; may be NULL */
+    const volatile sig_atomic_t *stop; /* set by a signal: save and end, also in the middle of an update (which is then
+                                          not made) or of a validation (made when the run goes on); may be NULL */
 
     /* Any may be NULL. */
     void (*on_step)(void *context, const struct train_state *state, const struct metrics_line *line);

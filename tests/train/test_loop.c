@@ -1,0 +1,296 @@
+/* The loop of a run over rows of the test's own: it keeps to its time, stops in the middle of an update and goes on as
+ * if it had not, and what it leaves in its folder is whole. */
+#include "support/cmocka_all.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "file/atomic.h"
+#include "file/json.h"
+#include "support/tiny_training.h"
+#include "text/tokenizer_train.h"
+#include "train/training.h"
+
+static char folder[64];
+
+static int make_folder(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/talc-test-loop-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+static int remove_folder(void **state) {
+    (void)state;
+    return folder_remove(folder, NULL) ? 0 : -1;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* Rows that count up from where their number says; a row may take its time, or ask to stop. */
+struct rows {
+    uint64_t n;
+    double seconds; /* that a row takes */
+    int64_t stop_at, n_given;
+    volatile sig_atomic_t *stop; /* set when row number stop_at is given */
+};
+
+static bool count_rows(void *context, uint64_t epoch, uint64_t *n, struct talc_error *err) {
+    (void)epoch, (void)err;
+    *n = ((struct rows *)context)->n;
+    return true;
+}
+
+static bool fill_row(void *context, uint64_t epoch, uint64_t index, struct row_batch *b, int row,
+                     struct talc_error *err) {
+    struct rows *rows = context;
+    (void)err;
+    if (rows->seconds > 0) usleep((useconds_t)(rows->seconds * 1e6));
+    for (int i = 0; i < b->row_tokens; i++) {
+        int at = row * b->row_tokens + i;
+        b->tokens[at] = (int)((index * 5 + epoch + (uint64_t)i) % TINY_VOCAB);
+        b->targets[at] = (b->tokens[at] + 1) % TINY_VOCAB;
+        b->weights[at] = 1;
+    }
+    row_batch_add_sequence(b, row, 0, b->row_tokens);
+    if (rows->stop && ++rows->n_given == rows->stop_at) *rows->stop = 1;
+    return true;
+}
+
+static struct loader loader_of(struct rows *rows, bool in_order) {
+    return (struct loader){.row_tokens = TINY_CONTEXT,
+                           .in_order = in_order,
+                           .context = rows,
+                           .count_rows = count_rows,
+                           .fill_row = fill_row};
+}
+
+/* ---- a run ----------------------------------------------------------------------------------- */
+
+struct test_run {
+    struct tiny_training training;
+    struct rows rows, validation_rows;
+    struct loader train, validation;
+    struct tokenizer *tokenizer;
+    struct training_data data;
+    struct training_options options;
+    struct train_state state;
+    volatile sig_atomic_t stop;
+    bool stopped;
+};
+
+static struct tokenizer *make_tokenizer(void) {
+    struct tokenizer_train_options o = tokenizer_train_defaults(true);
+    struct tokenizer_trainer *trainer = tokenizer_trainer_open(&o, NULL);
+    assert_true(tokenizer_trainer_add(trainer, "abcdefghijk", 11, NULL));
+    struct tokenizer *tok = tokenizer_trainer_finish(trainer, NULL);
+    tokenizer_trainer_close(trainer);
+    assert_non_null(tok);
+    return tok;
+}
+
+/* A row at a time, TINY_ROWS an update; 10 steps, nothing saved or validated before the end. */
+static void open_run(struct test_run *r, const char *name) {
+    static char out[256];
+    *r = (struct test_run){.rows.n = 64, .validation_rows.n = 3};
+    tiny_training_open(&r->training, 1, 1);
+    r->tokenizer = make_tokenizer();
+    r->train = loader_of(&r->rows, false);
+    r->validation = loader_of(&r->validation_rows, true);
+    r->data = (struct training_data){.train = &r->train, .rows_per_step = TINY_ROWS};
+    snprintf(out, sizeof out, "%s/%s", folder, name);
+    assert_true(folder_create(out, NULL));
+    r->options = (struct training_options){
+        .out = out, .schedule = {.kind = SCHEDULE_LINEAR, .total_steps = 10}, .keep = 2, .stop = &r->stop};
+    r->state = training_state_new();
+}
+
+static void close_run(struct test_run *r) {
+    tiny_training_close(&r->training);
+    tokenizer_free(r->tokenizer);
+}
+
+static void run(struct test_run *r) {
+    struct talc_error err = {0};
+    struct objective o = objective_cross_entropy("test");
+    if (!training_run(&r->training.trainer, &o, &r->data, r->tokenizer, &r->options, &r->state, &r->stopped, &err))
+        fail_msg("%s", err.message);
+}
+
+static const void *weights_of(const struct test_run *r, size_t *n_bytes) {
+    *n_bytes = (size_t)r->training.model.values.cols * sizeof(float);
+    return r->training.model.values.data;
+}
+
+static void assert_same_weights(const struct test_run *a, const struct test_run *b) {
+    size_t n, m;
+    const void *x = weights_of(a, &n), *y = weights_of(b, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, n);
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+/* Updates of 0.2 s and more: a run of a second is no run of the twelve that are measured where there is time. */
+static void slow_updates_keep_to_the_time(void **state) {
+    (void)state;
+    struct test_run r;
+    open_run(&r, "slow");
+    r.rows.seconds = 0.2 / TINY_ROWS;
+    r.options.minutes = 1.0 / 60;
+    r.options.schedule = (struct schedule){.kind = SCHEDULE_LINEAR};
+    double begin = clock_seconds();
+    run(&r);
+    assert_true(r.state.step >= 1 && r.state.step <= 5);
+    assert_true(clock_seconds() - begin < 1.6);
+    assert_int_equal(r.state.total_steps, r.state.step);
+    close_run(&r);
+}
+
+/* One update alone takes longer than there is time. */
+static void an_update_longer_than_the_time_is_the_only_one(void **state) {
+    (void)state;
+    struct test_run r;
+    open_run(&r, "one");
+    r.rows.seconds = 0.05;
+    r.options.minutes = 0.1 / 60;
+    r.options.schedule = (struct schedule){.kind = SCHEDULE_LINEAR};
+    run(&r);
+    assert_int_equal(r.state.step, 1);
+    assert_false(r.stopped);
+    close_run(&r);
+}
+
+static double last_rate;
+static void note_rate(void *context, const struct train_state *s, const struct metrics_line *line) {
+    (void)context, (void)s;
+    last_rate = line->learning_rate_factor;
+}
+
+/* Quick ones fill the time, and the rate has fallen to (nearly) nothing at its end. */
+static void quick_updates_fill_the_time(void **state) {
+    (void)state;
+    static const enum schedule_kind kinds[] = {SCHEDULE_LINEAR, SCHEDULE_WSD};
+    for (int i = 0; i < 2; i++) {
+        struct test_run r;
+        open_run(&r, i ? "quick_wsd" : "quick");
+        r.rows.seconds = 0.005;
+        r.options.minutes = 1.5 / 60;
+        r.options.schedule = (struct schedule){.kind = kinds[i], .decay_fraction = 0.5};
+        r.options.on_step = note_rate;
+        double begin = clock_seconds();
+        run(&r);
+        double seconds = clock_seconds() - begin;
+        if (seconds < 1.2 || seconds > 2) print_error("%g s, %lld steps\n", seconds, (long long)r.state.step);
+        assert_true(seconds > 1.2 && seconds < 2);
+        assert_true(last_rate > 0 && last_rate < 3.0 / (double)r.state.step);
+        close_run(&r);
+    }
+}
+
+/* ---- a stop ---------------------------------------------------------------------------------- */
+
+static void resume(struct test_run *r) {
+    struct talc_error err = {0};
+    char path[320];
+    struct model model;
+    snprintf(path, sizeof path, "%s/latest", r->options.out);
+    struct model_options o = {.gradients = true};
+    if (!model_load_folder(&model, path, &r->training.stream, &o, &err)) fail_msg("%s", err.message);
+    assert_int_equal(model.values.cols, r->training.model.values.cols);
+    memcpy(r->training.model.values.data, model.values.data, (size_t)model.values.cols * sizeof(float));
+    model_close(&model);
+    if (!checkpoint_resume(r->options.out, &r->training.trainer, &r->state, &err)) fail_msg("%s", err.message);
+}
+
+/* The signal comes with the second row of the fifth update: the update is not made, and is made anew later. */
+static void a_stop_in_an_update_drops_it(void **state) {
+    (void)state;
+    struct test_run whole, parts;
+    open_run(&whole, "whole");
+    run(&whole);
+    assert_int_equal(whole.state.step, 10);
+    open_run(&parts, "parts");
+    parts.rows.stop = &parts.stop;
+    parts.rows.stop_at = 4 * TINY_ROWS + 2;
+    run(&parts);
+    assert_true(parts.stopped);
+    assert_int_equal(parts.state.step, 4);
+    assert_int_equal(parts.training.trainer.run.counter, 4 * TINY_ROWS);
+    assert_int_equal(parts.state.position.next, 4 * TINY_ROWS);
+    for (int64_t i = 0; i < parts.training.model.gradients.cols; i++)
+        assert_true(((float *)parts.training.model.gradients.data)[i] == 0);
+    close_run(&parts);
+    open_run(&parts, "parts");
+    resume(&parts);
+    assert_int_equal(parts.state.step, 4);
+    run(&parts);
+    assert_false(parts.stopped);
+    assert_int_equal(parts.state.step, 10);
+    assert_same_weights(&whole, &parts);
+    close_run(&whole);
+    close_run(&parts);
+}
+
+/* Before anything was learnt there is nothing to save. */
+static void a_stop_in_the_first_update_saves_nothing(void **state) {
+    (void)state;
+    struct test_run r;
+    char path[320];
+    open_run(&r, "first");
+    r.rows.stop = &r.stop;
+    r.rows.stop_at = 1;
+    run(&r);
+    assert_true(r.stopped && r.state.step == 0);
+    snprintf(path, sizeof path, "%s/latest", r.options.out);
+    assert_false(folder_exists(path));
+    close_run(&r);
+}
+
+static int n_validations;
+static void count_validation(void *context, const struct train_state *s, double bits) {
+    (void)context, (void)s, (void)bits;
+    n_validations++;
+}
+
+/* A validation does not hold up a stop; it is made when the run goes on, also where it was the last thing to do. */
+static void a_stop_in_a_validation_puts_it_off(void **state) {
+    (void)state;
+    struct test_run r;
+    for (int at = 5; at <= 10; at += 5) {
+        open_run(&r, at == 5 ? "validation" : "last_validation");
+        r.data.validation = &r.validation;
+        r.options.eval_every = 5;
+        r.options.on_evaluation = count_validation;
+        r.validation_rows.stop = &r.stop;
+        r.validation_rows.stop_at = at == 5 ? 2 : 5; /* of three rows each time */
+        n_validations = 0;
+        run(&r);
+        assert_true(r.stopped);
+        assert_int_equal(r.state.step, at);
+        assert_int_equal(n_validations, at / 5 - 1);
+        close_run(&r);
+        open_run(&r, at == 5 ? "validation" : "last_validation");
+        r.data.validation = &r.validation;
+        r.options.eval_every = 5;
+        r.options.on_evaluation = count_validation;
+        resume(&r);
+        run(&r);
+        assert_false(r.stopped);
+        assert_int_equal(n_validations, 2);
+        assert_true(r.state.val_loss > 0 && r.state.best_step > 0);
+        close_run(&r);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slow_updates_keep_to_the_time),
+        cmocka_unit_test(an_update_longer_than_the_time_is_the_only_one),
+        cmocka_unit_test(quick_updates_fill_the_time),
+        cmocka_unit_test(a_stop_in_an_update_drops_it),
+        cmocka_unit_test(a_stop_in_the_first_update_saves_nothing),
+        cmocka_unit_test(a_stop_in_a_validation_puts_it_off),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
