@@ -191,10 +191,7 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
         return talc_fail(err, "--schedule must be constant, cosine, linear or wsd, not '%s'", v->schedule);
     if (v->decay_fraction >= 0) r->schedule.decay_fraction = v->decay_fraction;
     r->schedule.total_steps = v->steps > 0 ? v->steps : v->minutes > 0 ? 0 : r->steps;
-    if (v->warmup >= 0)
-        r->schedule.warmup_steps = v->warmup;
-    else if (r->schedule.total_steps > 0 && r->schedule.warmup_steps > r->schedule.total_steps / 10)
-        r->schedule.warmup_steps = r->schedule.total_steps / 10;
+    if (v->warmup >= 0) r->schedule.warmup_steps = v->warmup;
     return cli_float_type("--dtype", v->dtype, &r->trainer.compute, err) &&
            cli_float_type("--moments", v->moments, &r->trainer.moments, err) &&
            cli_float_type("--weights", v->weights, &r->trainer.weights, err);
@@ -332,6 +329,7 @@ int stage_run(struct stage *stage, struct talc_error *err) {
     trainer.run.seed = (uint64_t)v->seed;
     struct training_options o = {.out = v->out,
                                  .schedule = stage->recipe.schedule,
+                                 .warmup_share = v->warmup >= 0 ? 0 : 0.1,
                                  .ramp = stage->recipe.ramp,
                                  .minutes = v->minutes,
                                  .keep = (int)v->keep,

@@ -43,7 +43,7 @@ struct stage_values stage_values_defaults(void);
     {.name = "optimizer", .kind = OPTION_TEXT, .value = &(v).optimizer, .argument = "NAME",                            \
      .help = "adamw (default), or muon for the matrices of the blocks"},                                               \
     {.name = "warmup", .kind = OPTION_INT, .value = &(v).warmup, .argument = "N",                                      \
-     .help = "steps of warmup (default: by shape)", .min = 0, .max = 1e9},                                             \
+     .help = "steps of warmup (default: by shape, a tenth of the steps at most)", .min = 0, .max = 1e9},                                             \
     {.name = "schedule", .kind = OPTION_TEXT, .value = &(v).schedule, .argument = "KIND",                              \
      .help = "constant, cosine, linear or wsd"},                                                                       \
     {.name = "decay-fraction", .kind = OPTION_NUMBER, .value = &(v).decay_fraction, .argument = "X",                   \

@@ -17,6 +17,7 @@
 /* Where a run stands, besides weights and moments. All of it is in trainer.json. */
 struct train_state {
     int64_t step, total_steps; /* updates done; updates planned */
+    int64_t warmup_steps;      /* as chosen when the number of steps was first known; -1: not yet */
     int64_t turn_step;         /* of the schedule, as it was planned last */
     double turn_factor;
     struct loader_state position; /* in the data */

@@ -27,8 +27,11 @@ struct loop {
 };
 
 struct train_state training_state_new(void) {
-    return (struct train_state){
-        .best_loss = (double)INFINITY, .best_step = -1, .train_loss = (double)NAN, .val_loss = (double)NAN};
+    return (struct train_state){.warmup_steps = -1,
+                                .best_loss = (double)INFINITY,
+                                .best_step = -1,
+                                .train_loss = (double)NAN,
+                                .val_loss = (double)NAN};
 }
 
 bool training_validate(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
@@ -137,6 +140,18 @@ static bool one_step(struct loop *l, struct metrics_line *line, struct talc_erro
     return true;
 }
 
+/* Once: a run that is made longer later is not warmed up again. */
+static void choose_warmup(struct loop *l) {
+    struct train_state *s = l->state;
+    double share = l->options->warmup_share, asked = (double)l->options->schedule.warmup_steps;
+    if (share > 0 && s->total_steps == 0) return;
+    if (share == 0)
+        s->warmup_steps = l->options->schedule.warmup_steps;
+    else if (s->warmup_steps < 0)
+        s->warmup_steps = (int64_t)fmin(asked, share * (double)s->total_steps);
+    l->schedule.warmup_steps = s->warmup_steps;
+}
+
 /* When only a time was given: how many steps fit into what is left of it, at the pace so far. Said anew after each
  * step, so that a machine that was busy for a while spoils neither the plan nor what is left of the time. Where that
  * does not last for the steps that are measured otherwise, those that there are must do. */
@@ -155,6 +170,7 @@ static void plan_by_clock(struct loop *l) {
     s->total_steps = l->schedule.total_steps;
     s->turn_step = l->schedule.turn_step;
     s->turn_factor = l->schedule.turn_factor;
+    choose_warmup(l);
 }
 
 static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
@@ -225,6 +241,7 @@ bool training_run(struct trainer *trainer, const struct objective *objective, co
     l.schedule.total_steps = state->total_steps;
     l.schedule.turn_step = state->turn_step;
     l.schedule.turn_factor = state->turn_factor;
+    choose_warmup(&l);
     if (!row_batch_open(&l.batch, data->rows_per_step, trainer->options.row_tokens, err)) return false;
     bool ok = metrics_open(&l.metrics, options->out, state->step, err) && run_steps(&l, stopped, err) &&
               metrics_plot(&l.metrics, err);

@@ -21,6 +21,7 @@ struct training_data {
 struct training_options {
     const char *out;          /* run folder; it exists */
     struct schedule schedule; /* total_steps 0: as many as fit in `minutes` */
+    double warmup_share;      /* of the steps, as they are planned first: the warmup takes no more; 0: it is as given */
     struct batch_ramp ramp;
     double minutes;       /* time to fill when total_steps is 0; the number of steps is planned anew after each */
     int64_t eval_every;   /* full validation every so many steps; 0: at the end only */

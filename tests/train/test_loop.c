@@ -117,6 +117,19 @@ static void run(struct test_run *r) {
         fail_msg("%s", err.message);
 }
 
+static void resume(struct test_run *r) {
+    struct talc_error err = {0};
+    char path[320];
+    struct model model;
+    snprintf(path, sizeof path, "%s/latest", r->options.out);
+    struct model_options o = {.gradients = true};
+    if (!model_load_folder(&model, path, &r->training.stream, &o, &err)) fail_msg("%s", err.message);
+    assert_int_equal(model.values.cols, r->training.model.values.cols);
+    memcpy(r->training.model.values.data, model.values.data, (size_t)model.values.cols * sizeof(float));
+    model_close(&model);
+    if (!checkpoint_resume(r->options.out, &r->training.trainer, &r->state, &err)) fail_msg("%s", err.message);
+}
+
 static const void *weights_of(const struct test_run *r, size_t *n_bytes) {
     *n_bytes = (size_t)r->training.model.values.cols * sizeof(float);
     return r->training.model.values.data;
@@ -181,27 +194,64 @@ static void quick_updates_fill_the_time(void **state) {
         double begin = clock_seconds();
         run(&r);
         double seconds = clock_seconds() - begin;
-        if (seconds < 1.2 || seconds > 2) print_error("%g s, %lld steps\n", seconds, (long long)r.state.step);
-        assert_true(seconds > 1.2 && seconds < 2);
-        assert_true(last_rate > 0 && last_rate < 3.0 / (double)r.state.step);
+        print_message("%g s, %lld steps, rate %g\n", seconds, (long long)r.state.step, last_rate);
+        assert_true(seconds > 1 && seconds < 3);
+        assert_true(last_rate > 0 && last_rate < 0.1);
         close_run(&r);
     }
 }
 
-/* ---- a stop ---------------------------------------------------------------------------------- */
-
-static void resume(struct test_run *r) {
-    struct talc_error err = {0};
-    char path[320];
-    struct model model;
-    snprintf(path, sizeof path, "%s/latest", r->options.out);
-    struct model_options o = {.gradients = true};
-    if (!model_load_folder(&model, path, &r->training.stream, &o, &err)) fail_msg("%s", err.message);
-    assert_int_equal(model.values.cols, r->training.model.values.cols);
-    memcpy(r->training.model.values.data, model.values.data, (size_t)model.values.cols * sizeof(float));
-    model_close(&model);
-    if (!checkpoint_resume(r->options.out, &r->training.trainer, &r->state, &err)) fail_msg("%s", err.message);
+/* A warmup for long runs takes a tenth of a short one, as its first plan says, whatever gives its length; resumed with
+ * another length it stays. One that was asked for is as it is. */
+static void a_warmup_takes_a_tenth_at_most(void **state) {
+    (void)state;
+    struct test_run r;
+    open_run(&r, "warmup");
+    r.options.schedule = (struct schedule){.kind = SCHEDULE_WSD, .warmup_steps = 700, .decay_fraction = 0.5};
+    r.options.schedule.total_steps = 30;
+    r.options.warmup_share = 0.1;
+    r.options.on_step = note_rate;
+    run(&r);
+    assert_int_equal(r.state.warmup_steps, 3);
+    assert_true(last_rate < 0.1);
+    close_run(&r);
+    open_run(&r, "warmup");
+    r.options.schedule = (struct schedule){.kind = SCHEDULE_WSD, .warmup_steps = 700, .total_steps = 1000};
+    r.options.warmup_share = 0.1;
+    r.options.on_step = note_rate;
+    resume(&r);
+    r.rows.stop = &r.stop;
+    r.rows.stop_at = TINY_ROWS + 1;
+    run(&r);
+    assert_int_equal(r.state.step, 31);
+    assert_int_equal(r.state.warmup_steps, 3);
+    assert_true(last_rate == 1);
+    close_run(&r);
+    open_run(&r, "warmup");
+    r.options.schedule = (struct schedule){.kind = SCHEDULE_WSD, .warmup_steps = 700, .total_steps = 32};
+    r.options.on_step = note_rate;
+    resume(&r);
+    run(&r);
+    assert_true(last_rate == 32.0 / 700);
+    close_run(&r);
 }
+
+static void a_warmup_takes_a_tenth_at_most_by_the_clock(void **state) {
+    (void)state;
+    struct test_run r;
+    open_run(&r, "warmup_clock");
+    r.rows.seconds = 0.005;
+    r.options.minutes = 1.0 / 60;
+    r.options.schedule = (struct schedule){.kind = SCHEDULE_LINEAR, .warmup_steps = 700};
+    r.options.warmup_share = 0.1;
+    r.options.on_step = note_rate;
+    run(&r);
+    assert_true(r.state.warmup_steps >= 1 && r.state.warmup_steps < 12);
+    assert_true(last_rate < 0.1);
+    close_run(&r);
+}
+
+/* ---- a stop ---------------------------------------------------------------------------------- */
 
 /* The signal comes with the second row of the fifth update: the update is not made, and is made anew later. */
 static void a_stop_in_an_update_drops_it(void **state) {
@@ -288,6 +338,8 @@ int main(void) {
         cmocka_unit_test(slow_updates_keep_to_the_time),
         cmocka_unit_test(an_update_longer_than_the_time_is_the_only_one),
         cmocka_unit_test(quick_updates_fill_the_time),
+        cmocka_unit_test(a_warmup_takes_a_tenth_at_most),
+        cmocka_unit_test(a_warmup_takes_a_tenth_at_most_by_the_clock),
         cmocka_unit_test(a_stop_in_an_update_drops_it),
         cmocka_unit_test(a_stop_in_the_first_update_saves_nothing),
         cmocka_unit_test(a_stop_in_a_validation_puts_it_off),
