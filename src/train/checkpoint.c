@@ -246,24 +246,28 @@ bool checkpoint_check_later(const char *run_folder, struct talc_error *err) {
     return ok;
 }
 
-bool checkpoint_point_latest(const char *run_folder, int64_t step, struct talc_error *err) {
+/* Makes RUN/`name` point to checkpoints/step-`step`. */
+static bool point(const char *run_folder, const char *name, int64_t step, struct talc_error *err) {
     char target[64];
     snprintf(target, sizeof target, "checkpoints/step-%" PRId64, step);
-    char *latest = path_join(run_folder, "latest");
-    bool ok = latest ? atomic_symlink(target, latest, err) : talc_fail(err, "out of memory for a path");
-    free(latest);
+    char *link = path_join(run_folder, name);
+    bool ok = link ? atomic_symlink(target, link, err) : talc_fail(err, "out of memory for a path");
+    free(link);
     return ok;
 }
 
-static bool point_links(const char *run_folder, const struct train_state *s, struct talc_error *err) {
-    if (!checkpoint_point_latest(run_folder, s->step, err)) return false;
-    if (s->best_step != s->step) return true;
-    char target[64];
-    snprintf(target, sizeof target, "checkpoints/step-%" PRId64, s->step);
-    char *best = path_join(run_folder, "best");
-    bool ok = best ? atomic_symlink(target, best, err) : talc_fail(err, "out of memory for a path");
-    free(best);
-    return ok;
+bool checkpoint_point_latest(const char *run_folder, int64_t step, struct talc_error *err) {
+    return point(run_folder, "latest", step, err);
+}
+
+bool checkpoint_point_best(const char *run_folder, const struct train_state *s, struct talc_error *err) {
+    char name[64];
+    snprintf(name, sizeof name, "checkpoints/step-%" PRId64, s->best_step);
+    char *folder = path_join(run_folder, name);
+    if (!folder) return talc_fail(err, "out of memory for a path");
+    bool there = s->best_step >= 0 && folder_exists(folder);
+    free(folder);
+    return !there || point(run_folder, "best", s->best_step, err);
 }
 
 bool checkpoint_save(const char *run_folder, const struct trainer *trainer, const struct tokenizer *tokenizer,
@@ -281,7 +285,8 @@ bool checkpoint_save(const char *run_folder, const struct trainer *trainer, cons
             atomic_folder_abort(&folder);
             ok = false;
         }
-        ok = ok && atomic_folder_commit(&folder, err) && point_links(run_folder, state, err);
+        ok = ok && atomic_folder_commit(&folder, err) && checkpoint_point_best(run_folder, state, err) &&
+             checkpoint_point_latest(run_folder, state->step, err);
         if (ok) remove_old(checkpoints, keep < 1 ? 1 : keep, state->step, state->best_step);
     }
     free(path);

@@ -42,8 +42,11 @@ void checkpoint_sweep(const char *run_folder);
 /* Makes RUN/latest point to checkpoints/step-`step`. */
 bool checkpoint_point_latest(const char *run_folder, int64_t step, struct talc_error *err);
 
-/* Writes step-N and points `latest` at it (and `best`, when state->best_step is this step); then removes all but the
- * last `keep` and the best. */
+/* Makes RUN/best point to the checkpoint of state->best_step, where that is there: it may be lost, or be of another
+ * step in a run that was killed between two links. */
+bool checkpoint_point_best(const char *run_folder, const struct train_state *state, struct talc_error *err);
+
+/* Writes step-N and points `best` and `latest`, in this order; then removes all but the last `keep` and the best. */
 bool checkpoint_save(const char *run_folder, const struct trainer *trainer, const struct tokenizer *tokenizer,
                      const struct train_state *state, int keep, struct talc_error *err);
 

@@ -243,7 +243,8 @@ bool training_run(struct trainer *trainer, const struct objective *objective, co
     l.schedule.turn_factor = state->turn_factor;
     choose_warmup(&l);
     if (!row_batch_open(&l.batch, data->rows_per_step, trainer->options.row_tokens, err)) return false;
-    bool ok = metrics_open(&l.metrics, options->out, state->step, err) && run_steps(&l, stopped, err) &&
+    bool ok = checkpoint_point_best(options->out, state, err) &&
+              metrics_open(&l.metrics, options->out, state->step, err) && run_steps(&l, stopped, err) &&
               metrics_plot(&l.metrics, err);
     trainer->stop = NULL;
     metrics_close(&l.metrics);

