@@ -111,21 +111,23 @@ static bool begin_test(struct eval *e, struct attempt *a, struct talc_error *err
     return assistant_encode_chat(&e->assistant, e->tests.items[a->item].messages, &a->prompt, err);
 }
 
-static void note_answer(struct eval *e, const struct checker_item *item, const char *answer,
-                        const struct checker_result *r) {
-    if (!e->answers_file.stream) return;
+static bool note_answer(struct eval *e, const struct checker_item *item, const char *answer, size_t n_bytes,
+                        const struct checker_result *r, struct talc_error *err) {
+    if (!e->answers_file.stream) return true;
     static const char *const verdicts[] = {"wrong", "right", "skipped"};
-    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:O}", "skill", item->skill, "verdict", verdicts[r->verdict], "answer",
-                          answer, "expected", item->answer, "why", r->why, "messages", item->messages);
-    cli_print_json(e->answers_file.stream, o, NULL); /* whether it could be written is found at the end */
+    json_t *o = json_pack("{s:s,s:s,s:s%,s:s,s:s,s:O}", "skill", item->skill, "verdict", verdicts[r->verdict], "answer",
+                          answer, n_bytes, "expected", item->answer, "why", r->why, "messages", item->messages);
+    return cli_print_json(e->answers_file.stream, o, err); /* whether it could be written is found at the end */
 }
 
 static bool finish_test(struct eval *e, struct attempt *a, struct talc_error *err) {
     const struct checker_item *item = &e->tests.items[a->item];
     const char *answer = a->generation.text.data ? a->generation.text.data : "";
+    size_t n = a->generation.text.length;
     struct checker_result result;
-    if (!checker_score(item, answer, e->runner.run ? &e->runner : NULL, &result, err)) return false;
-    note_answer(e, item, answer, &result);
+    if (!checker_score(item, answer, n, e->runner.run ? &e->runner : NULL, &result, err) ||
+        !note_answer(e, item, answer, n, &result, err))
+        return false;
     return score_table_add(&e->scores, item, &result) ? true : talc_fail(err, "the tests have too many skills");
 }
 
@@ -147,7 +149,8 @@ static bool run_baseline(struct eval *e, struct talc_error *err) {
     for (size_t i = 0; ok && i < e->tests.n_items; i++) {
         struct checker_result result;
         const char *answer = baseline_answer(baseline, e->tests.items[i].messages, err);
-        ok = answer && checker_score(&e->tests.items[i], answer, e->runner.run ? &e->runner : NULL, &result, err);
+        ok = answer &&
+             checker_score(&e->tests.items[i], answer, strlen(answer), e->runner.run ? &e->runner : NULL, &result, err);
         if (ok && !score_table_add(&e->baseline_scores, &e->tests.items[i], &result))
             ok = talc_fail(err, "the tests have too many skills");
         if (ok && *e->stop) ok = talc_fail(err, "interrupted after %zu tests of the baseline", i);

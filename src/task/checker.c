@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/checked.h"
+#include "base/utf8.h"
 #include "task/primer_lines.h"
 
 /* ---- what is compared: text with white space made one space, without its case and a final full stop  */
@@ -102,7 +103,8 @@ static bool wrong(const struct answer *a, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(a->result->why, sizeof a->result->why, format, arguments);
     va_end(arguments);
-    return true; /* the answer is judged */
+    a->result->why[utf8_complete_prefix(a->result->why, strlen(a->result->why))] = '\0'; /* no character is torn */
+    return true;                                                                         /* the answer is judged */
 }
 
 static bool right(const struct answer *a) {
@@ -360,10 +362,11 @@ static bool is_refusal(const char *answer) {
     return refusal;
 }
 
-bool checker_score(const struct checker_item *item, const char *answer, const struct code_runner *runner,
-                   struct checker_result *result, struct talc_error *err) {
+bool checker_score(const struct checker_item *item, const char *answer, size_t n_bytes,
+                   const struct code_runner *runner, struct checker_result *result, struct talc_error *err) {
     *result = (struct checker_result){.verdict = VERDICT_WRONG, .refusal = is_refusal(answer)};
     struct answer a = {item, answer, runner, result};
+    if (memchr(answer, 0, n_bytes)) return wrong(&a, "holds a NUL character");
     return type_of(item->check)->check(&a, err);
 }
 

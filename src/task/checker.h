@@ -52,17 +52,18 @@ enum verdict { VERDICT_WRONG, VERDICT_RIGHT, VERDICT_SKIPPED };
 struct checker_result {
     enum verdict verdict; /* skipped: code, and there is no runner */
     bool refusal;         /* the answer says that it does not know */
-    char why[256];        /* one line about a wrong or skipped answer, else "" */
+    char why[256];        /* one line of UTF-8 about a wrong or skipped answer, else "" */
 };
-/* Judges the text that a model answered. runner may be NULL: then code is skipped. Fails only if the runner does. */
-bool checker_score(const struct checker_item *item, const char *answer, const struct code_runner *runner,
-                   struct checker_result *result, struct talc_error *err);
+/* Judges the text that a model answered (terminated; one that holds a NUL besides is wrong). runner may be NULL: then
+ * code is skipped. Fails only if the runner does. */
+bool checker_score(const struct checker_item *item, const char *answer, size_t n_bytes,
+                   const struct code_runner *runner, struct checker_result *result, struct talc_error *err);
 
 /* ---- scores ---------------------------------------------------------------------------------- */
 
 enum { MAX_SKILLS = 16 };
 struct skill_score {
-    char name[32];
+    const char *name;                   /* borrowed from the first item of the skill */
     size_t n, passed, skipped, refused; /* n: judged; refused: of all that should have been answered */
     double low, high;                   /* 95% Wilson interval of passed / n */
 };

@@ -1,6 +1,5 @@
 /* checker_score.c - counting verdicts, and how sure the counts are; see checker.h. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "task/checker.h"
@@ -19,11 +18,10 @@ void wilson_interval(size_t passed, size_t n, double *low, double *high) {
 
 static struct skill_score *skill_of(struct score_table *table, const char *name) {
     for (int i = 0; i < table->n_skills; i++)
-        if (strncmp(table->skills[i].name, name, sizeof table->skills[i].name - 1) == 0) return &table->skills[i];
+        if (strcmp(table->skills[i].name, name) == 0) return &table->skills[i];
     if (table->n_skills == MAX_SKILLS) return NULL;
     struct skill_score *score = &table->skills[table->n_skills++];
-    *score = (struct skill_score){.high = 1};
-    snprintf(score->name, sizeof score->name, "%s", name);
+    *score = (struct skill_score){.name = name, .high = 1};
     return score;
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/utf8.h"
 #include "file/atomic.h"
 #include "task/bm25.h"
 #include "task/checker.h"
@@ -45,7 +46,7 @@ static struct checker load(const char *text) {
 static struct checker_result judge(const struct checker *checker, const char *answer,
                                    const struct code_runner *runner) {
     struct checker_result result;
-    assert_true(checker_score(&checker->items[0], answer, runner, &result, NULL));
+    assert_true(checker_score(&checker->items[0], answer, strlen(answer), runner, &result, NULL));
     assert_int_equal(result.verdict == VERDICT_RIGHT, result.why[0] == '\0');
     return result;
 }
@@ -253,7 +254,7 @@ static void a_runner_that_fails_is_an_error(void **state) {
     struct code_runner runner = {fake_run, &fake};
     struct checker_result result;
     struct talc_error err = {0};
-    assert_false(checker_score(&checker.items[0], "int f;", &runner, &result, &err));
+    assert_false(checker_score(&checker.items[0], "int f;", 6, &runner, &result, &err));
     assert_string_equal(err.message, "no sandbox here");
     checker_free(&checker);
 }
@@ -310,6 +311,44 @@ static void wilson_gives_known_values(void **state) {
     }
 }
 
+/* What is said of a wrong answer is cut at a character; an answer is all of its bytes. */
+static void what_is_cut_is_still_text(void **state) {
+    (void)state;
+    char line[1024], text[601] = "";
+    for (int i = 0; i < 300; i++) strcat(text, "\xc3\xa9");
+    for (int odd = 0; odd < 2; odd++) {
+        snprintf(
+            line, sizeof line,
+            "{\"skill\":\"fact\",\"messages\":[{\"role\":\"user\",\"content\":\"?\"}],\"answer\":\"%s%s\",\"check\":{"
+            "\"type\":\"fact\"}}\n",
+            odd ? "x" : "", text);
+        struct checker checker = load(line);
+        struct checker_result result = judge(&checker, "no", NULL);
+        assert_int_equal(utf8_valid_prefix(result.why, strlen(result.why)), strlen(result.why));
+        assert_true(strlen(result.why) > 250);
+        checker_free(&checker);
+    }
+    struct checker checker = load(TEST_LINE("fact", "Paris", "{\"type\":\"fact\"}"));
+    struct checker_result result;
+    assert_true(checker_score(&checker.items[0], "Paris\0junk", 10, NULL, &result, NULL));
+    assert_int_equal(result.verdict, VERDICT_WRONG);
+    checker_free(&checker);
+}
+
+/* Two names that begin alike are two skills. */
+static void names_of_skills_are_whole(void **state) {
+    (void)state;
+#define LONG_NAME "a skill whose name is longer than many"
+    struct checker checker =
+        load(TEST_LINE(LONG_NAME "1", "A", "{\"type\":\"fact\"}") TEST_LINE(LONG_NAME "2", "A", "{\"type\":\"fact\"}"));
+    struct score_table table = {0};
+    struct checker_result result = judge(&checker, "A", NULL);
+    for (int i = 0; i < 2; i++) assert_true(score_table_add(&table, &checker.items[i], &result));
+    assert_int_equal(table.n_skills, 2);
+    assert_string_equal(table.skills[1].name, LONG_NAME "2");
+    checker_free(&checker);
+}
+
 static void scores_count_by_skill_and_count_false_refusals(void **state) {
     (void)state;
     struct checker checker = load(TEST_LINE("fact", "A is b.", "{\"type\":\"fact\"}") TEST_LINE(
@@ -319,7 +358,7 @@ static void scores_count_by_skill_and_count_false_refusals(void **state) {
     for (int i = 0; i < 2; i++)
         for (int j = 0; j < 2; j++) {
             struct checker_result result;
-            assert_true(checker_score(&checker.items[j], answers[i][j], NULL, &result, NULL));
+            assert_true(checker_score(&checker.items[j], answers[i][j], strlen(answers[i][j]), NULL, &result, NULL));
             assert_true(score_table_add(&table, &checker.items[j], &result));
         }
     assert_int_equal(table.n_skills, 2);
@@ -433,6 +472,8 @@ int main(void) {
         cmocka_unit_test(a_runner_that_fails_is_an_error),
         cmocka_unit_test(malformed_tests_are_refused),
         cmocka_unit_test(wilson_gives_known_values),
+        cmocka_unit_test(what_is_cut_is_still_text),
+        cmocka_unit_test(names_of_skills_are_whole),
         cmocka_unit_test(scores_count_by_skill_and_count_false_refusals),
         cmocka_unit_test(unknown_words_and_repetitions_are_seen),
         cmocka_unit_test(bm25_scores_by_the_formula),

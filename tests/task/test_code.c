@@ -20,7 +20,7 @@ static bool has_python(void) { return access("/usr/bin/python3", X_OK) == 0; }
 static struct checker_result judge(const struct checker_item *item, const char *answer) {
     struct checker_result result;
     struct talc_error err = {0};
-    if (!checker_score(item, answer, &runner, &result, &err)) fail_msg("%s", err.message);
+    if (!checker_score(item, answer, strlen(answer), &runner, &result, &err)) fail_msg("%s", err.message);
     return result;
 }
 
