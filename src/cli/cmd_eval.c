@@ -7,6 +7,7 @@
 
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "cli/sampling_options.h"
 #include "file/atomic.h"
 #include "file/json.h"
 #include "infer/assistant.h"
@@ -22,7 +23,7 @@ struct free_text {
 struct eval {
     const char *model, *task, *data, *device, *answers, *baseline;
     struct option_list vocabulary;
-    int64_t streams, max_tokens, free_text, seed, threads;
+    int64_t streams, max_tokens, context, free_text, seed, threads;
     size_t n_too_long; /* tests without room for an answer */
     bool json, quiet;
     /* opened */
@@ -31,9 +32,11 @@ struct eval {
     struct score_table scores, baseline_scores;
     struct code_runner runner;
     struct atomic_file answers_file; /* where --answers is given */
-    struct word_set *words;          /* that are known */
+    struct baseline *neighbours;     /* where --baseline is given */
+    struct word_set *words;          /* that are known; where --free-text is given */
     struct free_text samples;
-    const volatile sig_atomic_t *stop;
+    const volatile sig_atomic_t *stop; /* NULL while nothing can be lost */
+    bool interrupted;
 };
 
 /* A text on its way through the engine: the answer of a test, or a sample of free text. */
@@ -128,7 +131,7 @@ static bool finish_test(struct eval *e, struct attempt *a, struct talc_error *er
     if (!checker_score(item, answer, n, e->runner.run ? &e->runner : NULL, &result, err) ||
         !note_answer(e, item, answer, n, &result, err))
         return false;
-    return score_table_add(&e->scores, item, &result) ? true : talc_fail(err, "the tests have too many skills");
+    return score_table_add(&e->scores, item, &result); /* there is place for its skill */
 }
 
 static bool run_tests(struct eval *e, struct talc_error *err) {
@@ -142,34 +145,32 @@ static bool run_tests(struct eval *e, struct talc_error *err) {
 
 /* The same tests answered by the most similar training prompt: what a skill is worth that only remembers. */
 static bool run_baseline(struct eval *e, struct talc_error *err) {
-    struct baseline *baseline = baseline_open(e->baseline, e->stop, err);
     struct progress progress;
-    bool ok = baseline != NULL;
+    struct score_table scores = {0};
+    bool ok = true;
+    if (!e->neighbours) return true;
     progress_start(&progress, "baseline", "test", 0, (double)e->tests.n_items, e->quiet);
     for (size_t i = 0; ok && i < e->tests.n_items; i++) {
         struct checker_result result;
-        const char *answer = baseline_answer(baseline, e->tests.items[i].messages, err);
+        const char *answer = baseline_answer(e->neighbours, e->tests.items[i].messages, err);
         ok = answer &&
              checker_score(&e->tests.items[i], answer, strlen(answer), e->runner.run ? &e->runner : NULL, &result, err);
-        if (ok && !score_table_add(&e->baseline_scores, &e->tests.items[i], &result))
-            ok = talc_fail(err, "the tests have too many skills");
+        ok = ok && score_table_add(&scores, &e->tests.items[i], &result);
         if (ok && *e->stop) ok = talc_fail(err, "interrupted after %zu tests of the baseline", i);
         progress_update(&progress, (double)i, NULL);
     }
     progress_clear(&progress);
-    baseline_close(baseline);
+    if (ok) e->baseline_scores = scores; /* half of the tests say nothing beside all of them */
     return ok;
 }
 
 /* ---- free text ------------------------------------------------------------------------------- */
 
 static bool begin_sample(struct eval *e, struct attempt *a, struct talc_error *err) {
-    int32_t start = tokenizer_end_of_text_id(e->assistant.tokenizer);
-    if (start < 0) return talc_fail(err, "this model has no token that begins a text");
     a->generation = (struct generation){.max_new_tokens = 150, .sampling = sampling_defaults()};
     a->generation.sampling.seed = (uint64_t)e->seed + a->item;
-    token_list_append(&a->prompt, start);
-    return true;
+    return token_list_append(&a->prompt, tokenizer_end_of_text_id(e->assistant.tokenizer)) ||
+           talc_fail(err, "out of memory");
 }
 
 static bool finish_sample(struct eval *e, struct attempt *a, struct talc_error *err) {
@@ -188,11 +189,7 @@ static bool finish_sample(struct eval *e, struct attempt *a, struct talc_error *
 static bool run_free_text(struct eval *e, struct talc_error *err) {
     if (e->free_text == 0) return true;
     const struct attempts all = {"free text", "sample", (size_t)e->free_text, begin_sample, finish_sample};
-    e->words = word_set_open();
-    bool ok = e->words ? true : talc_fail(err, "out of memory");
-    for (int i = 0; ok && i < e->vocabulary.n; i++)
-        ok = word_set_add_file(e->words, e->vocabulary.items[i], e->stop, err);
-    return ok && run_attempts(e, &all, err);
+    return run_attempts(e, &all, err);
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
@@ -204,7 +201,7 @@ static double overall(const struct score_table *t, size_t *n) {
         passed += (double)t->skills[i].passed;
         *n += t->skills[i].n;
     }
-    return *n ? passed / (double)*n : 0;
+    return *n ? passed / (double)*n : NAN;
 }
 
 static const struct skill_score *baseline_of(const struct eval *e, const char *skill) {
@@ -213,17 +210,27 @@ static const struct skill_score *baseline_of(const struct eval *e, const char *s
     return NULL;
 }
 
+/* In a column of 12; it comes from a file, and a terminal would obey what it may hold. */
+static void print_skill(const char *name) {
+    int width = 0;
+    for (const char *c = name; *c; c++) width += ((unsigned char)*c & 0xc0) != 0x80;
+    cli_print_visible(stdout, name, strlen(name));
+    printf("%*s", width < 12 ? 12 - width : 0, "");
+}
+
 static void print_table(const struct eval *e) {
     const struct free_text *f = &e->samples;
     printf("%-12s %7s %17s %6s%s\n", "skill", "right", "95% interval", "tests",
            e->baseline ? "  nearest neighbour" : "");
     for (int i = 0; i < e->scores.n_skills; i++) {
         const struct skill_score *s = &e->scores.skills[i];
+        if (s->n + s->skipped == 0) continue; /* it was interrupted before them */
+        print_skill(s->name);
         if (s->n == 0) {
-            printf("%-12s skipped: generated code cannot be run safely here\n", s->name);
+            printf(" skipped: generated code cannot be run safely here\n");
             continue;
         }
-        printf("%-12s %6.1f%% %7.1f%% .. %5.1f%% %6zu", s->name, 100.0 * (double)s->passed / (double)s->n, 100 * s->low,
+        printf(" %6.1f%% %7.1f%% .. %5.1f%% %6zu", 100.0 * (double)s->passed / (double)s->n, 100 * s->low,
                100 * s->high, s->n);
         const struct skill_score *b = baseline_of(e, s->name);
         if (b && b->n) printf("  %16.1f%%", 100.0 * (double)b->passed / (double)b->n);
@@ -248,14 +255,16 @@ static bool print_json(const struct eval *e, struct talc_error *err) {
         if (b && b->n) json_object_set_new(baseline, s->name, json_real((double)b->passed / (double)b->n));
         json_object_set_new(intervals, s->name, json_pack("[f,f]", s->low, s->high));
     }
-    json_t *o = json_pack("{s:s,s:f,s:o,s:o,s:I}", "task", e->task, "score", score, "parts", parts, "intervals",
-                          intervals, "n", (json_int_t)n);
-    if (e->baseline) json_object_set(o, "baseline", baseline);
+    json_t *o = json_pack("{s:s,s:o,s:o,s:o,s:I}", "task", e->task, "score", cli_json_number(score), "parts", parts,
+                          "intervals", intervals, "n", (json_int_t)n);
+    if (e->neighbours) json_object_set(o, "baseline", baseline);
     json_decref(baseline);
     if (f->n) {
         json_object_set_new(o, "known_words", json_real(f->n_words ? (double)f->n_known / (double)f->n_words : 0));
         json_object_set_new(o, "repeating_samples", json_integer((json_int_t)f->repeats));
+        json_object_set_new(o, "samples", json_integer((json_int_t)f->n));
     }
+    if (e->interrupted) json_object_set_new(o, "interrupted", json_true());
     return cli_print_json(stdout, o, err);
 }
 
@@ -286,23 +295,57 @@ static bool check_answers(const struct eval *e, struct talc_error *err) {
     return ok;
 }
 
-static bool evaluate(struct eval *e, struct stream *stream, struct talc_error *err) {
-    open_runner(e);
-    if (!check_answers(e, err)) return false;
-    if (!checker_load(&e->tests, e->data, e->stop, err)) return false;
-    if (!assistant_open(&e->assistant, e->model, stream, &(struct engine_options){.n_streams = (int)e->streams}, err))
-        return false;
-    if (e->answers && !atomic_file_open(&e->answers_file, e->answers, err)) return false;
-    bool ok = run_tests(e, err) && (!e->answers || atomic_file_commit(&e->answers_file, err)) &&
-              (!e->baseline || run_baseline(e, err)) && run_free_text(e, err);
-    if (ok && e->json) return print_json(e, err);
-    if (ok) print_table(e);
+static bool open_tests(struct eval *e, struct talc_error *err) {
+    bool ok = checker_load(&e->tests, e->data, NULL, err);
+    for (size_t i = 0; ok && i < e->tests.n_items; i++)
+        ok = score_table_add_skill(&e->scores, e->tests.items[i].skill) ||
+             talc_fail(err, "%s: the tests have more than %d skills", e->data, MAX_SKILLS);
     return ok;
+}
+
+static bool open_free_text(struct eval *e, struct talc_error *err) {
+    if (e->free_text == 0) return true;
+    if (tokenizer_end_of_text_id(e->assistant.tokenizer) < 0)
+        return talc_fail(err, "--free-text: this model has no token that begins a text");
+    e->words = word_set_open();
+    bool ok = e->words ? true : talc_fail(err, "out of memory");
+    for (int i = 0; ok && i < e->vocabulary.n; i++) ok = word_set_add_file(e->words, e->vocabulary.items[i], NULL, err);
+    return ok;
+}
+
+/* All that can fail before the tests are run, so that no result is lost for it. */
+static bool open_all(struct eval *e, struct stream *stream, struct talc_error *err) {
+    const struct engine_options options = {.n_streams = (int)e->streams, .context_length = (int)e->context};
+    open_runner(e);
+    bool ok = check_answers(e, err) && open_tests(e, err) &&
+              assistant_open(&e->assistant, e->model, stream, &options, err) &&
+              (!e->baseline || (e->neighbours = baseline_open(e->baseline, NULL, err))) && open_free_text(e, err);
+    e->stop = cli_catch_interrupt();
+    return ok && (!e->answers || atomic_file_open(&e->answers_file, e->answers, err));
+}
+
+static bool print_results(const struct eval *e, struct talc_error *err) {
+    if (e->json) return print_json(e, err);
+    print_table(e);
+    return true;
+}
+
+/* What was scored until an interrupt is printed; it fails all the same. */
+static bool evaluate(struct eval *e, struct talc_error *err) {
+    struct talc_error why = {0};
+    bool ok = run_tests(e, &why);
+    e->interrupted = !ok && *e->stop;
+    if ((ok || e->interrupted) && e->answers && !atomic_file_commit(&e->answers_file, err)) return false;
+    ok = ok && run_baseline(e, &why) && run_free_text(e, &why);
+    e->interrupted = !ok && *e->stop;
+    if ((ok || e->interrupted) && !print_results(e, err)) return false;
+    return ok || talc_fail(err, "%s", why.message);
 }
 
 static void close_all(struct eval *e) {
     assistant_close(&e->assistant);
     checker_free(&e->tests);
+    baseline_close(e->neighbours);
     if (e->words) word_set_close(e->words);
     atomic_file_abort(&e->answers_file);
 }
@@ -315,7 +358,7 @@ int cmd_eval(int argc, char **argv) {
          .help = "model or run folder"},
         {.name = "task", .kind = OPTION_TEXT, .value = &e.task, .argument = "NAME", .help = "primer"},
         {.name = "data", .kind = OPTION_TEXT, .value = &e.data, .argument = "FILE",
-         .help = "the tests: eval.jsonl of talc primer"},
+         .help = "the tests: eval.jsonl of talc primer, or your own (docs/eval.md)"},
         {.name = "free-text", .kind = OPTION_INT, .value = &e.free_text, .argument = "N",
          .help = "also look at N samples of free text", .min = 0, .max = 1e6},
         {.name = "words", .kind = OPTION_LIST, .value = &e.vocabulary, .argument = "FILE",
@@ -328,6 +371,7 @@ int cmd_eval(int argc, char **argv) {
          .help = "tests at a time (default 16)", .min = 1, .max = 1024},
         {.name = "max-tokens", .kind = OPTION_INT, .value = &e.max_tokens, .argument = "N",
          .help = "longest answer (default 160)", .min = 1, .max = 1e6},
+        OPTION_CONTEXT(e.context),
         {.name = "seed", .kind = OPTION_INT, .value = &e.seed, .argument = "N",
          .help = "of the free text (answers are greedy)", .min = 0, .max = 9e18},
         {.name = "json", .kind = OPTION_FLAG, .value = &e.json, .help = "one JSON object"},
@@ -345,18 +389,20 @@ int cmd_eval(int argc, char **argv) {
     if (code >= 0) return code;
     struct talc_error err = {0};
     struct cli_device device;
-    e.stop = cli_catch_interrupt();
+    cli_end_on_interrupt(); /* while everything is opened */
     if (!e.model || !e.data)
         code = cli_usage("eval", "needs -m DIR and --data FILE");
     else if (strcmp(e.task, "primer") != 0)
         code = cli_usage("eval", "there is no task '%s'; this version has: primer", e.task);
     else if (e.free_text > 0 && e.vocabulary.n == 0)
         code = cli_usage("eval", "--free-text needs the training texts: --words FILE");
+    else if (e.free_text == 0 && e.vocabulary.n > 0)
+        code = cli_usage("eval", "--words goes with --free-text N, which looks for them");
     else if (!cli_device_open(&device, e.device, e.threads, &err))
         code = cli_fail("eval", &err);
     else {
-        code = evaluate(&e, &device.stream, &err) ? EXIT_DONE : cli_fail("eval", &err);
-        if (*e.stop && code != EXIT_DONE) code = EXIT_INTERRUPTED;
+        code = open_all(&e, &device.stream, &err) && evaluate(&e, &err) ? EXIT_DONE : cli_fail("eval", &err);
+        if (e.interrupted) code = EXIT_INTERRUPTED;
         close_all(&e);
         cli_device_close(&device);
     }

@@ -1,4 +1,4 @@
-/* sampling_options.h - the options of every command that draws tokens. */
+/* sampling_options.h - the options of the commands that let a model write. */
 #ifndef TALC_CLI_SAMPLING_OPTIONS_H
 #define TALC_CLI_SAMPLING_OPTIONS_H
 
@@ -44,6 +44,10 @@ static inline struct sampling sampling_from(const struct sampling_values *v) {
      .help = "the same seed gives the same text (default 1)", .min = 0, .max = 9e18},                                \
     {.name = "stop", .kind = OPTION_LIST, .value = &(v).stops, .argument = "TEXT",                                   \
      .help = "end the answer before this text (may be given again)"}
+#define OPTION_CONTEXT(context)                                                                                      \
+    {.name = "context", .letter = 'c', .kind = OPTION_INT, .value = &(context), .argument = "N",                     \
+     .help = "most tokens of prompt and answer; fewer take less memory (default: the model's context)",              \
+     .min = 1, .max = 1e7}
 /* clang-format on */
 
 #endif

@@ -71,6 +71,8 @@ struct score_table {
     struct skill_score skills[MAX_SKILLS];
     int n_skills;
 };
+/* Makes a place for a skill, so that the table has them in this order; false when there are more than it holds. */
+bool score_table_add_skill(struct score_table *table, const char *name);
 /* Counts a result; false when there are more skills than a table holds. */
 bool score_table_add(struct score_table *table, const struct checker_item *item, const struct checker_result *result);
 

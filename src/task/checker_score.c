@@ -25,6 +25,8 @@ static struct skill_score *skill_of(struct score_table *table, const char *name)
     return score;
 }
 
+bool score_table_add_skill(struct score_table *table, const char *name) { return skill_of(table, name) != NULL; }
+
 bool score_table_add(struct score_table *table, const struct checker_item *item, const struct checker_result *result) {
     struct skill_score *score = skill_of(table, item->skill);
     if (!score) return false;
