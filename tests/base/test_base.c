@@ -4,8 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -127,6 +130,60 @@ static void arena_plans_what_it_later_takes(void **state) {
     free(arena.memory);
 }
 
+static void write_text(const char *root, const char *path, const char *text) {
+    char name[256];
+    snprintf(name, sizeof name, "%s%s", root, path);
+    FILE *f = fopen(name, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* In a container its limit counts; what the page cache holds of files can be had again. */
+static void a_control_group_limits_memory(void **state) {
+    (void)state;
+    static const char *const folders[] = {"/proc", "/sys", "/sys/fs", "/sys/fs/cgroup", "/sys/fs/cgroup/memory"};
+    static const char *const files[] = {"/proc/meminfo",
+                                        "/sys/fs/cgroup/memory.max",
+                                        "/sys/fs/cgroup/memory.current",
+                                        "/sys/fs/cgroup/memory.stat",
+                                        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                                        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+                                        "/sys/fs/cgroup/memory/memory.stat"};
+    char root[] = "/tmp/talc-test-memory-XXXXXX", name[256];
+    assert_non_null(mkdtemp(root));
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, "%s%s", root, folders[i]);
+        assert_int_equal(mkdir(name, 0700), 0);
+    }
+    assert_true(memory_available_under(root) == SIZE_MAX);
+    write_text(root, files[0], "MemTotal: 20 kB\nMemFree: 5 kB\nMemAvailable:   10000 kB\n");
+    assert_int_equal(memory_available_under(root), 10240000);
+    write_text(root, files[1], "max\n");
+    write_text(root, files[2], "5000000\n");
+    assert_int_equal(memory_available_under(root), 10240000);
+    write_text(root, files[1], "6000000\n");
+    assert_int_equal(memory_available_under(root), 1000000);
+    write_text(root, files[3], "anon 7\nfile 3000000\ninactive_anon 5\ninactive_file 2000000\nactive_file 1000000\n");
+    assert_int_equal(memory_available_under(root), 3000000);
+    write_text(root, files[4], "7000000\n");
+    write_text(root, files[5], "6500000\n");
+    assert_int_equal(memory_available_under(root), 500000);
+    write_text(root, files[6], "cache 1\ninactive_file 0\ntotal_inactive_file 1500000\n");
+    assert_int_equal(memory_available_under(root), 2000000);
+    write_text(root, files[5], "9000000\n");
+    assert_int_equal(memory_available_under(root), 0); /* above its limit */
+    for (int i = 0; i < 7; i++) {
+        snprintf(name, sizeof name, "%s%s", root, files[i]);
+        unlink(name);
+    }
+    for (int i = 4; i >= 0; i--) {
+        snprintf(name, sizeof name, "%s%s", root, folders[i]);
+        rmdir(name);
+    }
+    rmdir(root);
+}
+
 /* More than the machine has is refused, and what it has is given. */
 static void memory_that_is_not_there_is_refused(void **state) {
     (void)state;
@@ -149,10 +206,10 @@ static void memory_that_is_not_there_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pool_runs_every_task_once),           cmocka_unit_test(philox_matches_published_vectors),
-        cmocka_unit_test(rng_draws_are_uniform_and_normal),    cmocka_unit_test(half_precision_round_trips),
-        cmocka_unit_test(utf8_accepts_exactly_scalar_values),  cmocka_unit_test(arena_plans_what_it_later_takes),
-        cmocka_unit_test(memory_that_is_not_there_is_refused),
+        cmocka_unit_test(pool_runs_every_task_once),          cmocka_unit_test(philox_matches_published_vectors),
+        cmocka_unit_test(rng_draws_are_uniform_and_normal),   cmocka_unit_test(half_precision_round_trips),
+        cmocka_unit_test(utf8_accepts_exactly_scalar_values), cmocka_unit_test(arena_plans_what_it_later_takes),
+        cmocka_unit_test(a_control_group_limits_memory),      cmocka_unit_test(memory_that_is_not_there_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
