@@ -10,8 +10,6 @@
 /* Each returns true and stores the result, or returns false when it does not fit. */
 static inline bool checked_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 static inline bool checked_mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
-static inline bool checked_add_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_add_overflow(a, b, out); }
-static inline bool checked_mul_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_mul_overflow(a, b, out); }
 
 /* realloc for n elements; NULL (and `array` as it was) when there is no memory for them. */
 static inline void *checked_realloc(void *array, size_t n, size_t element_bytes) {

@@ -1,6 +1,7 @@
 /* cmd_info.c - talc info: what a model is and needs, what presets there are, what this machine has. */
 #include <jansson.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,19 +11,26 @@
 #include "file/atomic.h"
 #include "file/json.h"
 #include "file/run_folder.h"
+#include "file/safetensors.h"
+#include "infer/engine.h"
 #include "model/model.h"
 #include "tensor/device.h"
 #include "text/tokenizer.h"
 
 struct info {
     const char *model, *preset;
-    int64_t depth, vocab_size, batch_rows;
+    int64_t depth, vocab_size, batch_rows, context;
     bool cpu, json, paper_attention, recompute;
 };
 
+/* Of a row, and of the KV cache. */
+static int context_of(const struct info *i, const struct arch *a) {
+    return i->context > 0 ? (int)i->context : a->context_length;
+}
+
 /* Of the training batch; a batch cannot have more than an int counts. */
 static int train_tokens(const struct info *i, const struct arch *a) {
-    int64_t tokens = i->batch_rows * a->context_length;
+    int64_t tokens = i->batch_rows * context_of(i, a);
     return tokens > INT_MAX ? INT_MAX : (int)tokens;
 }
 
@@ -34,15 +42,8 @@ static struct memory_table training_memory(const struct info *i, const struct ar
     return model_memory(a, &o);
 }
 
-static struct memory_table serving_memory(const struct arch *a) {
-    int blocks = (a->context_length + 63) / 64;
-    struct run_options o = {.max_tokens = 512,
-                            .max_sequences = 1,
-                            .head_chunk = 1,
-                            .kv_block_tokens = 64,
-                            .kv_blocks = blocks,
-                            .blocks_per_sequence = blocks};
-    return model_memory(a, &o);
+static struct memory_table serving_memory(const struct info *i, const struct arch *a) {
+    return engine_memory(a, &(struct engine_options){.n_streams = 1, .context_length = (int)i->context});
 }
 
 static void print_row(const char *label, size_t training, size_t serving) {
@@ -52,9 +53,9 @@ static void print_row(const char *label, size_t training, size_t serving) {
 }
 
 static void print_memory(const struct info *i, const struct arch *a) {
-    struct memory_table t = training_memory(i, a), s = serving_memory(a);
+    struct memory_table t = training_memory(i, a), s = serving_memory(i, a);
     printf("\nmemory (fp32)       to train    to generate\n");
-    printf("%20lld x %d tokens  %d tokens\n", (long long)i->batch_rows, a->context_length, a->context_length);
+    printf("%20lld x %d tokens  %d tokens\n", (long long)i->batch_rows, context_of(i, a), context_of(i, a));
     print_row("parameters", t.parameters, s.parameters);
     print_row("gradients", t.gradients, 0);
     print_row("optimizer", t.optimizer, 0);
@@ -101,31 +102,136 @@ static json_t *memory_json(struct memory_table t) {
                      "kv_cache", (json_int_t)t.kv_cache, "total", (json_int_t)t.total);
 }
 
-static bool print_json(const struct info *i, const struct arch *a, struct talc_error *err) {
+static bool print_json(const struct info *i, const struct arch *a, json_t *facts, struct talc_error *err) {
     json_t *o =
         json_pack("{s:s,s:I,s:I,s:f,s:o,s:o,s:o}", "family", a->family, "parameters", (json_int_t)arch_parameters(a),
                   "block_parameters", (json_int_t)arch_block_parameters(a), "train_flops_per_token",
                   arch_train_flops(a, a->context_length), "memory_to_train", memory_json(training_memory(i, a)),
-                  "memory_to_generate", memory_json(serving_memory(a)), "config", arch_to_config(a));
+                  "memory_to_generate", memory_json(serving_memory(i, a)), "config", arch_to_config(a));
+    if (o && facts) json_object_update(o, facts);
     return cli_print_json(stdout, o, err);
 }
 
-static bool read_folder(const struct info *i, struct arch *arch, struct talc_error *err) {
+/* ---- a folder --------------------------------------------------------------------------------- */
+
+/* Bytes of the weights by their type, as {"F32": 1000}. */
+static json_t *weights_json(const char *folder, struct talc_error *err) {
+    struct safetensors *st = safetensors_open_folder(folder, err);
+    json_t *o = st ? json_object() : NULL;
+    for (size_t i = 0; o && i < safetensors_count(st); i++) {
+        const struct safetensor *t = safetensors_at(st, i);
+        json_int_t before = json_integer_value(json_object_get(o, t->dtype_text));
+        json_object_set_new(o, t->dtype_text, json_integer(before + (json_int_t)t->n_bytes));
+    }
+    safetensors_close(st);
+    return o;
+}
+
+static json_t *tokenizer_json(const char *folder, struct talc_error *err) {
+    struct tokenizer *tok = tokenizer_load(folder, err);
+    json_t *o = tok ? json_pack("{s:i,s:s,s:b}", "tokens", tokenizer_vocab_size(tok), "kind",
+                                tokenizer_description(tok), "chat_template", tokenizer_chat_template(tok) != NULL)
+                    : NULL;
+    tokenizer_free(tok);
+    return o;
+}
+
+/* How far the run has come whose checkpoint this is. NULL: it is none. */
+static json_t *run_json(const char *folder, struct talc_error *err) {
+    static const char *const numbers[] = {"seconds", "train_loss", "val_loss", "best_loss"}, *const counts[] = {
+                                                                                                 "step", "total_steps",
+                                                                                                 "tokens", "best_step"};
+    char *path = path_join(folder, "trainer.json");
+    json_t *state = path && file_exists(path) ? json_read_file(path, 1 << 20, err) : NULL, *o = NULL;
+    bool ok = state != NULL;
+    if (ok) o = json_object();
+    for (int i = 0; ok && i < 4; i++) {
+        int64_t n;
+        ok = json_get_int(state, counts[i], -1, -1, INT64_MAX, &n, err);
+        if (ok && n >= 0) json_object_set_new(o, counts[i], json_integer(n));
+    }
+    for (int i = 0; ok && i < 4; i++) {
+        double x;
+        ok = json_get_number(state, numbers[i], (double)NAN, &x, err);
+        if (ok) json_object_set_new(o, numbers[i], cli_json_number(x));
+    }
+    if (!ok && state) talc_fail_in(err, "%s", path);
+    if (!ok) json_decref(o);
+    json_decref(state);
+    free(path);
+    return ok ? o : NULL;
+}
+
+static void print_weights(const json_t *weights) {
+    const char *type, *between = "";
+    json_t *n;
+    char bytes[32];
+    json_object_foreach((json_t *)weights, type, n) {
+        printf("%s%s, %s", between, type, format_bytes((double)json_integer_value(n), bytes));
+        between = "; ";
+    }
+    putchar('\n');
+}
+
+static void print_loss(const json_t *run, const char *key, const char *name) {
+    const json_t *x = json_object_get(run, key);
+    if (json_is_real(x)) printf(", %s %.4f", name, json_real_value(x));
+}
+
+static void print_run(const json_t *run) {
+    char tokens[32], time[32];
+    const json_t *best = json_object_get(run, "best_step");
+    printf("%lld of %lld steps, %s tokens, %s", json_integer_value(json_object_get(run, "step")),
+           json_integer_value(json_object_get(run, "total_steps")),
+           format_count((double)json_integer_value(json_object_get(run, "tokens")), tokens),
+           format_seconds(json_number_value(json_object_get(run, "seconds")), time));
+    print_loss(run, "train_loss", "training loss");
+    print_loss(run, "val_loss", "validation loss");
+    print_loss(run, "best_loss", "the best");
+    if (best && json_is_real(json_object_get(run, "best_loss"))) printf(" at step %lld", json_integer_value(best));
+    putchar('\n');
+}
+
+static void print_tokenizer(const json_t *tokenizer) {
+    printf("%lld tokens, %s%s\n", json_integer_value(json_object_get(tokenizer, "tokens")),
+           json_string_value(json_object_get(tokenizer, "kind")),
+           json_is_true(json_object_get(tokenizer, "chat_template")) ? ", with a chat template" : "");
+}
+
+/* What is in the folder besides the shape, into *facts; what cannot be read is said in its place, for the shape can. */
+static void read_facts(const struct info *i, const char *folder, json_t *facts) {
+    static const struct {
+        const char *key, *label;
+        json_t *(*read)(const char *folder, struct talc_error *err);
+        void (*print)(const json_t *value);
+    } parts[] = {{"tokenizer", "tokenizer", tokenizer_json, print_tokenizer},
+                 {"weights", "weights", weights_json, print_weights},
+                 {"run", "trained", run_json, print_run}};
+    if (!i->json) printf("model             %s\n", folder);
+    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
+        struct talc_error err = {0};
+        json_t *value = parts[p].read(folder, &err);
+        bool absent = !value && !*err.message;
+        if (!i->json && !absent) printf("%-17s ", parts[p].label);
+        if (!i->json && value) parts[p].print(value);
+        if (!i->json && !value && !absent) printf("cannot be read: %s\n", err.message);
+        json_object_set_new(facts, parts[p].key, value ? value : json_null());
+    }
+}
+
+static bool read_folder(const struct info *i, struct arch *arch, json_t *facts, struct talc_error *err) {
     char *folder = run_folder_find_model(i->model, false, err),
          *path = folder ? path_join(folder, "config.json") : NULL;
     json_t *config = path ? json_read_file(path, 1 << 20, err) : NULL;
-    bool ok = config && arch_from_config(config, arch, err);
-    if (ok && !i->json) printf("model             %s\n", folder);
-    struct tokenizer *tok = ok && !i->json ? tokenizer_load(folder, NULL) : NULL;
-    if (tok)
-        printf("tokenizer         %d tokens, %s%s\n", tokenizer_vocab_size(tok), tokenizer_description(tok),
-               tokenizer_chat_template(tok) ? ", with a chat template" : "");
-    tokenizer_free(tok);
+    bool ok = config && (arch_from_config(config, arch, err) || talc_fail_in(err, "%s", path));
+    if (ok) read_facts(i, folder, facts);
     json_decref(config);
     free(path);
     free(folder);
     return ok;
 }
+
+/* ---- presets, this machine -------------------------------------------------------------------- */
 
 static bool list_presets(const struct info *i, struct talc_error *err) {
     json_t *list = json_array();
@@ -163,22 +269,29 @@ static bool show(const struct info *i, struct talc_error *err) {
     struct arch arch;
     if (i->cpu) return print_cpu(i, err);
     bool ok = true;
+    json_t *facts = json_object();
     if (i->model) {
-        ok = read_folder(i, &arch, err);
+        ok = read_folder(i, &arch, facts, err);
     } else if (i->preset) {
         ok = arch_preset(i->preset, &arch, err);
     } else if (i->depth > 0) {
         ok = arch_from_depth((int)i->depth, (int)i->vocab_size, &arch, err);
     } else {
+        json_decref(facts);
         return list_presets(i, err);
     }
-    if (!ok) return false;
-    if (i->paper_attention) arch_paper_attention(&arch);
-    if (i->json) return print_json(i, &arch, err);
-    print_arch(&arch);
-    if (i->preset) print_note(i->preset);
-    print_memory(i, &arch);
-    return true;
+    if (ok && i->paper_attention) arch_paper_attention(&arch);
+    if (ok && i->context > arch.context_length)
+        ok = talc_fail(err, "--context %lld is more than the model's %d", (long long)i->context, arch.context_length);
+    if (ok && i->json) {
+        ok = print_json(i, &arch, facts, err);
+    } else if (ok) {
+        print_arch(&arch);
+        if (i->preset) print_note(i->preset);
+        print_memory(i, &arch);
+    }
+    json_decref(facts);
+    return ok;
 }
 
 int cmd_info(int argc, char **argv) {
@@ -195,6 +308,8 @@ int cmd_info(int argc, char **argv) {
          .help = "with --depth (default 8192)", .min = 1, .max = 1e7},
         {.name = "batch", .kind = OPTION_INT, .value = &i.batch_rows, .argument = "ROWS",
          .help = "rows of the training batch in the memory table (default 1)", .min = 1, .max = 1e5},
+        {.name = "context", .letter = 'c', .kind = OPTION_INT, .value = &i.context, .argument = "N",
+         .help = "tokens of a row and of the KV cache in it (default: the model's context)", .min = 1, .max = 1e7},
         {.name = "recompute", .kind = OPTION_FLAG, .value = &i.recompute,
          .help = "the memory table as talc train --recompute takes it"},
         {.name = "paper-attention", .kind = OPTION_FLAG, .value = &i.paper_attention,
@@ -214,6 +329,10 @@ int cmd_info(int argc, char **argv) {
     if ((i.model != NULL) + (i.preset != NULL) + (i.depth > 0) + i.cpu > 1) {
         options_free(&line);
         return cli_usage("info", "one of -m, --preset, --depth and --cpu at a time");
+    }
+    if (i.depth == 0 && option_given(&line, "vocab-size")) {
+        options_free(&line);
+        return cli_usage("info", "--vocab-size goes with --depth; a model and a preset have their own");
     }
     struct talc_error err = {0};
     bool ok = show(&i, &err);

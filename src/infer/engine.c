@@ -36,6 +36,27 @@ const char *finish_reason_name(enum finish_reason reason) {
     return names[reason];
 }
 
+static int context_of(const struct arch *arch, const struct engine_options *options) {
+    return options->context_length > 0 ? options->context_length : arch->context_length;
+}
+
+static struct run_options run_options_of(const struct arch *arch, const struct engine_options *options) {
+    int n_streams = options->n_streams > 0 ? options->n_streams : 1;
+    int tokens = options->batch_tokens > 0 ? options->batch_tokens : 512;
+    int blocks = (context_of(arch, options) + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
+    return (struct run_options){.max_tokens = tokens > n_streams ? tokens : n_streams,
+                                .max_sequences = n_streams,
+                                .head_chunk = n_streams,
+                                .kv_block_tokens = BLOCK_TOKENS,
+                                .kv_blocks = n_streams * blocks,
+                                .blocks_per_sequence = blocks};
+}
+
+struct memory_table engine_memory(const struct arch *arch, const struct engine_options *options) {
+    struct run_options run = run_options_of(arch, options);
+    return model_memory(arch, &run);
+}
+
 static bool take_host_memory(struct engine *e) {
     size_t n = (size_t)e->n_streams, t = (size_t)e->batch_tokens;
     e->slots = calloc(n, sizeof *e->slots);
@@ -66,18 +87,11 @@ struct engine *engine_open(struct model *model, const struct tokenizer *tokenize
     }
     e->model = model;
     e->tokenizer = tokenizer;
-    e->n_streams = options->n_streams > 0 ? options->n_streams : 1;
-    e->context = options->context_length > 0 ? options->context_length : model->arch.context_length;
-    e->batch_tokens = options->batch_tokens > 0 ? options->batch_tokens : 512;
-    if (e->batch_tokens < e->n_streams) e->batch_tokens = e->n_streams;
-    e->blocks_per_stream = (e->context + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
-    struct run_options run = {.max_tokens = e->batch_tokens,
-                              .max_sequences = e->n_streams,
-                              .head_chunk = e->n_streams,
-                              .compute = options->compute,
-                              .kv_block_tokens = BLOCK_TOKENS,
-                              .kv_blocks = e->n_streams * e->blocks_per_stream,
-                              .blocks_per_sequence = e->blocks_per_stream};
+    struct run_options run = run_options_of(&model->arch, options);
+    e->context = context_of(&model->arch, options);
+    e->n_streams = run.max_sequences;
+    e->batch_tokens = run.max_tokens;
+    e->blocks_per_stream = run.blocks_per_sequence;
     if (e->context > model->arch.context_length) {
         talc_fail(err, "a context of %d tokens was asked for; the model has %d", e->context,
                   model->arch.context_length);
@@ -159,6 +173,10 @@ bool engine_submit(struct engine *e, struct generation *g, struct talc_error *er
     g->stream = i;
     g->n_cached = common;
     g->finish = FINISH_NONE;
+    token_list_clear(&g->tokens);
+    buffer_clear(&g->text);
+    buffer_clear(&g->pending);
+    buffer_clear(&g->logprobs);
     g->rng = rng_make(g->sampling.seed, 0x73616d70u);
     return true;
 }

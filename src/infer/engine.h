@@ -18,7 +18,6 @@ struct engine_options {
     int n_streams;      /* requests at a time */
     int context_length; /* tokens a stream can hold; 0: the model's */
     int batch_tokens;   /* most tokens in one step; 0: 512 */
-    enum dtype compute;
 };
 
 enum finish_reason {
@@ -61,6 +60,8 @@ struct generation {
 };
 
 struct engine;
+/* What it takes besides the model; `parameters` of the table are those of the model in fp32. */
+struct memory_table engine_memory(const struct arch *arch, const struct engine_options *options);
 struct engine *engine_open(struct model *model, const struct tokenizer *tokenizer, const struct engine_options *options,
                            struct talc_error *err);
 void engine_close(struct engine *engine);
@@ -70,7 +71,7 @@ int engine_context_length(const struct engine *engine);
 bool engine_check(const struct engine *engine, const struct generation *generation, struct talc_error *err);
 
 /* Begins a request; false when it cannot run (a prompt that is empty, too long for the context, or names unknown
- * tokens; no stream free). */
+ * tokens; no stream free). What a request that was submitted before has of an answer is cleared. */
 bool engine_submit(struct engine *engine, struct generation *generation, struct talc_error *err);
 /* One batch; *n_running is how many requests are unfinished after it. False on an error of the device, weights that are
  * damaged, or without memory for an answer; the cache is then forgotten, and requests that are cancelled can be

@@ -98,6 +98,34 @@ says '^{"perplexity":[0-9.]*,"tokens":[0-9]*,' talc perplexity -m run/ --json bo
 says '^{"text":".*","token_ids":\[.*\],"prompt_tokens":1,"finish_reason":"[a-z]*","logprobs":\[-[0-9.]*' \
     talc generate -m run/ -p '' -n 2 --json --logprobs --ignore-eos
 
+# talc info: what a run has come to, of what type its weights are; what cannot be read is told
+says '^trained  *2 of 2 steps, .* training loss [0-9.]*$' talc info -m sft/
+says '^weights  *F32, [0-9.]* [KM]iB$' talc info -m sft/
+says '^tokenizer  *[0-9]* tokens, .*, with a chat template$' talc info -m sft/
+says '"run":{"step":2,"total_steps":2,"tokens":[0-9]*,"seconds":[0-9.e-]*,"train_loss":[0-9.]*,"val_loss":null,"best_loss":null}}$' \
+    talc info -m sft/ --json
+cp -rL sft/latest copy
+echo '{' >copy/tokenizer.json
+rm copy/model.safetensors copy/trainer.json
+says '^tokenizer  *cannot be read: .*tokenizer.json' talc info -m copy
+says '^weights  *cannot be read: copy: ' talc info -m copy
+grep -q '^trained' out && fail "a model that is no checkpoint of a run is said to be trained"
+refuses '--vocab-size goes with --depth' talc info --preset gpt2-124m --vocab-size 300
+# its memory: 124,439,808 parameters of 4 bytes; keys and values of 12 layers, 1,024 tokens, 768 numbers of 4 bytes
+says '"memory_to_train":{"parameters":497759232,"gradients":497759232,"optimizer":995518464,.*"memory_to_generate":{"parameters":497759232,"gradients":0,"optimizer":0,.*,"kv_cache":75497472' \
+    talc info --preset gpt2-124m --json
+activations() { sed 's/.*"memory_to_train":{[^}]*"activations":\([0-9]*\).*/\1/' out; }
+says . talc info --preset gpt2-124m --json --batch 4
+all=$(activations)
+says '"kv_cache":37748736,"total":[0-9]*},"config"' talc info --preset gpt2-124m --json --batch 4 --context 512
+half=$(activations)
+says . talc info --preset gpt2-124m --json --batch 2
+two=$(activations)
+[ "$half" -lt $((all * 51 / 100)) ] && [ "$half" -gt $((all * 49 / 100)) ] && [ "$two" -lt $((all * 51 / 100)) ] || fail "activations of $all, $half and $two bytes"
+says . talc info --preset gpt2-124m --json --batch 4 --recompute
+[ "$(activations)" -lt $((all / 2)) ] || fail "--recompute: activations of $(activations) of $all bytes"
+refuses '--context 2048 is more than the model' talc info --preset gpt2-124m --context 2048
+
 # the whole validation split in windows of the context: perplexity says the loss that training said
 printf 'The quiet miller sang by the river, and the baker laughed until the market was quiet. %.0s' 1 2 3 4 5 6 7 8 9 >one.txt
 must talc prepare -t tok/ --out one/ --val-fraction 0.5 one.txt

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "infer/engine.h"
+#include "infer/stream_text.h"
 #include "text/tokenizer_train.h"
 
 enum { CONTEXT = 96 };
@@ -254,6 +255,155 @@ static void cancelling_what_does_not_run_stops_nobody_else(void **state) {
     engine_close(e);
 }
 
+/* ---- the text of an answer, and where it ends ------------------------------------------------ */
+
+static bool take_text(void *context, const char *text, size_t n) {
+    buffer_append(context, text, n);
+    return true;
+}
+
+/* The text that these tokens are: special ones say nothing, bytes that are no UTF-8 are U+FFFD. */
+static struct buffer text_of(const struct tokenizer *tok, const struct token_list *tokens) {
+    struct buffer bytes = {0}, text = {0};
+    for (size_t i = 0; i < tokens->count; i++) {
+        size_t n;
+        const char *token = tokenizer_token_bytes(tok, tokens->ids[i], &n);
+        if (!tokenizer_is_special(tok, tokens->ids[i])) buffer_append(&bytes, token, n);
+    }
+    stream_text_append(&text, bytes.data, bytes.length);
+    buffer_free(&bytes);
+    return text;
+}
+
+static void the_text_is_that_of_the_tokens_and_ends_at_a_stop_string(void **state) {
+    struct setup *s = *state;
+    int32_t prompt[8];
+    prompt_of(6, 8, prompt);
+    struct engine *e = open_engine(s, 1, 0);
+    int n_stopped = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct buffer seen = {0};
+        struct generation whole = request(prompt, 8, seed), stopped = whole;
+        whole.on_text = take_text;
+        whole.context = &seen;
+        assert_true(engine_generate(e, &whole, NULL));
+        struct buffer want = text_of(s->tokenizer, &whole.tokens);
+        assert_int_equal(whole.text.length, want.length);
+        assert_memory_equal(whole.text.data, want.data, want.length);
+        assert_int_equal(seen.length, want.length);
+        assert_memory_equal(seen.data, want.data, want.length);
+        /* two letters in a row somewhere behind the beginning: torn between tokens or not, they end it */
+        for (size_t i = 3; i + 1 < want.length && !stopped.n_stops; i++) {
+            char stop[3] = {want.data[i], want.data[i + 1], 0};
+            if ((stop[0] | stop[1]) & 0x80 || !stop[0] || !stop[1]) continue;
+            const char *const stops[] = {"never said", stop};
+            size_t at = (size_t)((char *)memmem(want.data, want.length, stop, 2) - want.data);
+            stopped.stops = stops;
+            stopped.n_stops = 2;
+            stopped.on_text = take_text;
+            buffer_clear(&seen);
+            stopped.context = &seen;
+            assert_true(engine_generate(e, &stopped, NULL));
+            assert_int_equal(stopped.finish, FINISH_STOP);
+            assert_int_equal(stopped.text.length, at);
+            assert_int_equal(seen.length, at);
+            if (at) assert_memory_equal(seen.data, want.data, at);
+            assert_true(stopped.tokens.count <= whole.tokens.count);
+            n_stopped++;
+        }
+        buffer_free(&want);
+        buffer_free(&seen);
+        generation_free(&whole);
+        generation_free(&stopped);
+    }
+    assert_true(n_stopped >= 10);
+    engine_close(e);
+}
+
+static void an_end_token_ends_it_unless_it_is_ignored(void **state) {
+    struct setup *s = *state;
+    int32_t prompt[8], end = tokenizer_end_of_text_id(s->tokenizer);
+    prompt_of(7, 8, prompt);
+    assert_true(end >= 0);
+    struct engine *e = open_engine(s, 1, 0);
+    int n_ended = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct generation on = request(prompt, 8, seed), ended = on;
+        on.max_new_tokens = ended.max_new_tokens = 0;
+        ended.ignore_eos = false;
+        assert_true(engine_generate(e, &on, NULL));
+        assert_true(engine_generate(e, &ended, NULL));
+        assert_int_equal(on.finish, FINISH_CONTEXT);
+        size_t first = 0;
+        while (first < on.tokens.count && !tokenizer_is_end(s->tokenizer, on.tokens.ids[first])) first++;
+        assert_int_equal(ended.finish, first < on.tokens.count ? FINISH_STOP : FINISH_CONTEXT);
+        assert_int_equal(ended.tokens.count, first);
+        assert_memory_equal(ended.tokens.ids, on.tokens.ids, first * sizeof(int32_t));
+        struct buffer want = text_of(s->tokenizer, &ended.tokens);
+        assert_int_equal(ended.text.length, want.length);
+        n_ended += first < on.tokens.count;
+        buffer_free(&want);
+        generation_free(&on);
+        generation_free(&ended);
+    }
+    assert_true(n_ended > 0);
+    engine_close(e);
+}
+
+/* A request that was cancelled, or had its answer, begins anew when it is submitted again. */
+static void a_request_can_be_submitted_again(void **state) {
+    struct setup *s = *state;
+    int32_t prompt[8];
+    int running;
+    prompt_of(8, 8, prompt);
+    struct engine *e = open_engine(s, 1, 0);
+    struct generation g = request(prompt, 8, 3), want = g;
+    assert_true(engine_generate(e, &want, NULL));
+    assert_true(engine_submit(e, &g, NULL));
+    for (int i = 0; i < 5; i++) assert_true(engine_step(e, &running, NULL));
+    engine_cancel(e, &g);
+    assert_int_equal(g.tokens.count, 5);
+    for (int i = 0; i < 2; i++) {
+        assert_true(engine_generate(e, &g, NULL));
+        same_answer(&g, &want);
+        assert_int_equal(g.text.length, want.text.length);
+        assert_int_equal(g.logprobs.length, want.logprobs.length);
+    }
+    generation_free(&g);
+    generation_free(&want);
+    engine_close(e);
+}
+
+/* A smaller context takes a smaller cache, and is full sooner; a larger one than the model's is refused. */
+static void a_context_can_be_asked_for(void **state) {
+    struct setup *s = *state;
+    struct talc_error err = {0};
+    struct engine_options o = {.n_streams = 2, .context_length = 64};
+    int32_t prompt[64];
+    prompt_of(9, 64, prompt);
+    assert_int_equal(2 * engine_memory(&s->model.arch, &o).kv_cache,
+                     engine_memory(&s->model.arch, &(struct engine_options){.n_streams = 2}).kv_cache);
+    struct engine *e = engine_open(&s->model, s->tokenizer, &o, &err), *whole = open_engine(s, 1, 0);
+    assert_non_null(e);
+    assert_int_equal(engine_context_length(e), 64);
+    struct generation g = request(prompt, 50, 1), want = g, too_long = request(prompt, 64, 1);
+    g.max_new_tokens = 0;
+    want.max_new_tokens = 14;
+    assert_true(engine_generate(e, &g, &err));
+    assert_true(engine_generate(whole, &want, &err));
+    assert_int_equal(g.finish, FINISH_CONTEXT);
+    same_answer(&g, &want);
+    assert_false(engine_submit(e, &too_long, &err));
+    assert_non_null(strstr(err.message, "context holds 64"));
+    o.context_length = CONTEXT + 1;
+    assert_null(engine_open(&s->model, s->tokenizer, &o, &err));
+    assert_non_null(strstr(err.message, "a context of 97 tokens was asked for; the model has 96"));
+    generation_free(&g);
+    generation_free(&want);
+    engine_close(e);
+    engine_close(whole);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_does_not_depend_on_its_neighbours),
@@ -263,6 +413,10 @@ int main(void) {
         cmocka_unit_test(a_signal_ends_it_between_steps),
         cmocka_unit_test(what_is_not_finite_is_no_answer),
         cmocka_unit_test(nothing_of_a_failed_step_is_used_again),
+        cmocka_unit_test(the_text_is_that_of_the_tokens_and_ends_at_a_stop_string),
+        cmocka_unit_test(an_end_token_ends_it_unless_it_is_ignored),
+        cmocka_unit_test(a_request_can_be_submitted_again),
+        cmocka_unit_test(a_context_can_be_asked_for),
         cmocka_unit_test(cancelling_what_does_not_run_stops_nobody_else),
     };
     return cmocka_run_group_tests(tests, open_setup, close_setup);

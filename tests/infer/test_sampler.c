@@ -66,6 +66,23 @@ static void cuts_leave_the_right_tokens(void **state) {
     expect_softmax(share, logits, (int[V]){1, 1, 1, 0, 1});
 }
 
+/* Each cut is made of what those before it left: top-p of the probabilities among the k likeliest, min-p of those that
+ * the temperature gives. */
+static void cuts_are_made_in_order(void **state) {
+    (void)state;
+    double share[V];
+    float halved[V];
+    for (int i = 0; i < V; i++) halved[i] = logits[i] / 2;
+    /* .397 .397 of all, but .42 .42 of three: two are enough for 0.8 */
+    count_draws((struct sampling){.temperature = 1, .top_k = 3, .top_p = 0.8f, .repetition_penalty = 1}, NULL, 0,
+                share);
+    expect_softmax(share, logits, (int[V]){0, 1, 0, 0, 1});
+    /* beside the likeliest: exp(-2) = .135 at temperature 1, exp(-1) = .368 at 2 */
+    count_draws((struct sampling){.temperature = 2, .top_p = 1, .min_p = 0.2f, .repetition_penalty = 1}, NULL, 0,
+                share);
+    expect_softmax(share, halved, (int[V]){1, 1, 1, 0, 1});
+}
+
 /* Against a plain sort: with many tokens, some alike, every option leaves the ones it should. */
 static int by_logit(const void *a, const void *b) {
     const float *x = a, *y = b;
@@ -148,6 +165,7 @@ int main(void) {
         cmocka_unit_test(plain_draws_follow_softmax),
         cmocka_unit_test(temperature_divides_logits),
         cmocka_unit_test(cuts_leave_the_right_tokens),
+        cmocka_unit_test(cuts_are_made_in_order),
         cmocka_unit_test(many_tokens_are_cut_as_in_a_sort),
         cmocka_unit_test(repetition_penalty_counts_a_token_once),
         cmocka_unit_test(logp_is_the_models_own),
