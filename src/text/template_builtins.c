@@ -35,9 +35,7 @@ static const struct jinja_string *self_text(struct jinja_run *run, struct jinja_
     return text.kind == JINJA_STRING ? text.string : NULL;
 }
 
-static struct jinja_value literal(struct jinja_run *run, const char *text) {
-    return jinja_new_string(run, text, strlen(text), 0);
-}
+static const struct jinja_string no_text = {.bytes = ""}, one_space = {.bytes = " ", .n_bytes = 1};
 
 /* ---- filters on text ------------------------------------------------------------------------- */
 
@@ -102,7 +100,7 @@ FILTER(filter_indent) {
                        first = jinja_argument(a, 1, "first", jinja_bool(false));
     struct jinja_value blank = jinja_argument(a, 2, "blank", jinja_bool(false));
     struct jinja_value pad =
-        width.kind == JINJA_STRING ? width : jinja_repeat(run, literal(run, " ").string, jinja_as_int(run, width));
+        width.kind == JINJA_STRING ? width : jinja_repeat(run, &one_space, jinja_as_int(run, width));
     struct jinja_list *lines = s ? jinja_split_lines(run, s) : NULL;
     struct jinja_writer w = jinja_writer_make(run);
     bool ends = s && s->n_bytes && s->bytes[s->n_bytes - 1] == '\n'; /* what follows the last line end is a line too */
@@ -126,7 +124,7 @@ FILTER(filter_tojson) {
     if (indent.kind == JINJA_STRING)
         style.indent = indent.string;
     else if (indent.kind != JINJA_NONE)
-        style.indent = jinja_repeat(run, literal(run, " ").string, jinja_as_int(run, indent)).string;
+        style.indent = jinja_repeat(run, &one_space, jinja_as_int(run, indent)).string;
     if (separators.kind == JINJA_LIST && separators.list->n_items == 2 &&
         separators.list->items[0].kind == JINJA_STRING && separators.list->items[1].kind == JINJA_STRING) {
         style.item_end = separators.list->items[0].string;
@@ -146,7 +144,7 @@ FILTER(filter_length) {
 
 FILTER(filter_default) {
     UNUSED_ARGUMENTS;
-    struct jinja_value otherwise = jinja_argument(a, 0, "default_value", literal(run, ""));
+    struct jinja_value otherwise = jinja_argument(a, 0, "default_value", jinja_from_string(&no_text));
     bool falsy_too = jinja_truthy(jinja_argument(a, 1, "boolean", jinja_bool(false)));
     return self.kind == JINJA_UNDEFINED || (falsy_too && !jinja_truthy(self)) ? otherwise : self;
 }
@@ -201,8 +199,7 @@ FILTER(filter_join) {
         struct jinja_value v = attribute ? walk(run, items->items[i], attribute) : items->items[i];
         texts->items[i] = jinja_to_string(run, v);
     }
-    return run->failed ? jinja_undefined(NULL)
-                       : jinja_join(run, separator ? separator : literal(run, "").string, texts);
+    return run->failed ? jinja_undefined(NULL) : jinja_join(run, separator ? separator : &no_text, texts);
 }
 
 FILTER(filter_items) {
@@ -254,11 +251,11 @@ FILTER(filter_dictsort) {
     bool case_sensitive = jinja_truthy(jinja_argument(a, 0, "case_sensitive", jinja_bool(false)));
     const struct jinja_string *by = jinja_text_argument(run, a, 1, "by");
     bool reverse = jinja_truthy(jinja_argument(a, 2, "reverse", jinja_bool(false)));
-    const struct jinja_string *place = literal(run, by && jinja_string_equals(by, "value") ? "1" : "0").string;
+    const struct jinja_string place = {.bytes = by && jinja_string_equals(by, "value") ? "1" : "0", .n_bytes = 1};
     struct jinja_arguments none = {0};
     struct jinja_value pairs = filter_items(run, self, &none);
-    if (run->failed || pairs.kind != JINJA_LIST || !place) return jinja_undefined(NULL);
-    return sort_list(run, pairs.list, place, case_sensitive, reverse);
+    if (run->failed || pairs.kind != JINJA_LIST) return jinja_undefined(NULL);
+    return sort_list(run, pairs.list, &place, case_sensitive, reverse);
 }
 
 FILTER(filter_unique) {
@@ -352,7 +349,8 @@ FILTER(filter_map) {
     struct jinja_arguments rest = rest_of(a, 1);
     if (to && !attribute && !filter && !run->failed) return jinja_fail(run, "map wants a filter or an attribute");
     for (size_t i = 0; to && i < from->n_items && !run->failed; i++) {
-        to->items[i] = attribute ? walk(run, from->items[i], attribute) : filter->call(run, from->items[i], &rest);
+        to->items[i] =
+            attribute ? walk(run, from->items[i], attribute) : jinja_call_builtin(run, filter, from->items[i], &rest);
         if (to->items[i].kind == JINJA_UNDEFINED && attribute) to->items[i] = otherwise;
     }
     return jinja_from_list(to);
@@ -372,7 +370,7 @@ static struct jinja_value choose(struct jinja_run *run, struct jinja_value self,
     to->n_items = 0;
     for (size_t i = 0; i < from->n_items && !run->failed; i++) {
         struct jinja_value v = attribute ? walk(run, from->items[i], attribute) : from->items[i];
-        bool passes = jinja_truthy(test ? test->call(run, v, &rest) : v);
+        bool passes = jinja_truthy(test ? jinja_call_builtin(run, test, v, &rest) : v);
         if (passes == keep) to->items[to->n_items++] = from->items[i];
     }
     return jinja_from_list(to);

@@ -149,12 +149,20 @@ static struct jinja_value call_macro(struct jinja_run *run, const struct jinja_m
     return result;
 }
 
+struct jinja_value jinja_call_builtin(struct jinja_run *run, const struct jinja_builtin *builtin,
+                                      struct jinja_value self, const struct jinja_arguments *a) {
+    if (!jinja_enter(run)) return jinja_undefined(NULL);
+    struct jinja_value result = builtin->call(run, self, a);
+    run->depth--;
+    return result;
+}
+
 struct jinja_value jinja_call_value(struct jinja_run *run, struct jinja_value callee, const struct jinja_arguments *a) {
     struct jinja_value missing = {.kind = JINJA_MISSING};
     switch (callee.kind) {
     case JINJA_MACRO: return call_macro(run, callee.macro, a);
-    case JINJA_FUNCTION: return callee.function->call(run, missing, a);
-    case JINJA_METHOD: return callee.method->builtin->call(run, callee.method->self, a);
+    case JINJA_FUNCTION: return jinja_call_builtin(run, callee.function, missing, a);
+    case JINJA_METHOD: return jinja_call_builtin(run, callee.method->builtin, callee.method->self, a);
     case JINJA_UNDEFINED:
         return jinja_fail(run, "'%.60s' is undefined and cannot be called",
                           callee.missing_name ? callee.missing_name : "it");
@@ -317,7 +325,7 @@ static struct jinja_value apply(struct jinja_run *run, const struct jinja_node *
     if (!node->builtin)
         return jinja_fail(run, "there is no %s '%.*s'", what, (int)node->attribute->n_bytes, node->attribute->bytes);
     struct jinja_arguments a = evaluate_arguments(run, node->call);
-    return run->failed ? jinja_undefined(NULL) : node->builtin->call(run, self, &a);
+    return run->failed ? jinja_undefined(NULL) : jinja_call_builtin(run, node->builtin, self, &a);
 }
 
 static struct jinja_value conditional(struct jinja_run *run, const struct jinja_node *node) {
@@ -419,8 +427,11 @@ static void run_for(struct jinja_run *run, const struct jinja_node *node) {
 /* A body's text through filters, whose innermost has nothing before it. */
 static struct jinja_value filter_text(struct jinja_run *run, const struct jinja_node *filters,
                                       struct jinja_value text) {
-    if (!filters) return text;
-    return apply(run, filters, "filter", filter_text(run, filters->left, text));
+    if (!filters || !jinja_enter(run)) return text;
+    struct jinja_value before = filter_text(run, filters->left, text);
+    struct jinja_value result = run->failed ? text : apply(run, filters, "filter", before);
+    run->depth--;
+    return result;
 }
 
 static void define_macro(struct jinja_run *run, const struct jinja_node *node) {

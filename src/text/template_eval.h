@@ -49,6 +49,9 @@ struct jinja_scope {
 /* ---- template_eval.c ---- */
 void jinja_scope_set(struct jinja_run *run, struct jinja_scope *scope, int name, struct jinja_value value);
 void jinja_run_body(struct jinja_run *run, const struct jinja_node_list *body);
+/* A builtin may call others (map does): one level deeper. */
+struct jinja_value jinja_call_builtin(struct jinja_run *run, const struct jinja_builtin *builtin,
+                                      struct jinja_value self, const struct jinja_arguments *a);
 /* Calls anything that can be called. */
 struct jinja_value jinja_call_value(struct jinja_run *run, struct jinja_value callee, const struct jinja_arguments *a);
 

@@ -85,6 +85,55 @@ static void bad_templates_are_refused_in_one_line(void **state) {
     assert_null(chat_template_parse(deep, 4000, &err));
 }
 
+/* `begin`, `middle` as often as fits into the largest source, `end`. Free it. */
+static char *longest_source(const char *begin, const char *middle, const char *end) {
+    struct buffer b = {0};
+    buffer_append_text(&b, begin);
+    while (b.length + strlen(middle) + strlen(end) <= TEMPLATE_MAX_SOURCE) buffer_append_text(&b, middle);
+    buffer_append_text(&b, end);
+    assert_true(buffer_ok(&b));
+    return b.data;
+}
+
+static void filters_behind_filters_are_bounded(void **state) {
+    (void)state;
+    static const char *const parts[][3] = {
+        {"{% filter e", "|e", "%}x{% endfilter %}"},
+        {"{% set x | e", "|e", "%}x{% endset %}{{ x }}"},
+        {"{{ 'a'", "|e", "}}"},
+        {"{{ 'a' | map('map'", ",'map'", ")|list }}"},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char *source = longest_source(parts[i][0], parts[i][1], parts[i][2]);
+        struct talc_error err = {0};
+        struct buffer out = {0};
+        if (!render(source, NULL, &out, &err)) assert_non_null(strstr(err.message, "chat template, line 1"));
+        buffer_free(&out);
+        free(source);
+    }
+}
+
+/* Wherever the work that a template may do runs out, that is what is said. The shift moves the place. */
+static void running_out_of_steps_is_said(void **state) {
+    (void)state;
+    static const char *const work[] = {"x | indent", "x | tojson(indent=1)", "[x, x] | join"};
+    for (size_t i = 0; i < sizeof work / sizeof *work; i++)
+        for (int shift = 0; shift < 13; shift++) {
+            struct buffer source = {0}, out = {0};
+            struct talc_error err = {0};
+            for (int s = 0; s < shift; s++) buffer_append_text(&source, "{% if n %}{% endif %}");
+            buffer_printf(&source,
+                          "{%% set x = 'x' %%}{%% set big = 'x' * 1048576 %%}{%% for i in range(1485) %%}{%% if big == "
+                          "big %%}{%% endif %%}{%% endfor %%}"
+                          "{%% for i in range(99999) %%}{%% set y = %s %%}{%% endfor %%}",
+                          work[i]);
+            assert_false(render(source.data, NULL, &out, &err));
+            assert_non_null(strstr(err.message, "works too long"));
+            buffer_free(&source);
+            buffer_free(&out);
+        }
+}
+
 static struct tokenizer *make_tokenizer_with(const char *const *special_tokens, size_t n) {
     struct tokenizer_train_options o = tokenizer_train_defaults(false);
     o.vocab_size = 270;
@@ -184,6 +233,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(templates_render_as_jinja2_does),
         cmocka_unit_test(bad_templates_are_refused_in_one_line),
+        cmocka_unit_test(filters_behind_filters_are_bounded),
+        cmocka_unit_test(running_out_of_steps_is_said),
         cmocka_unit_test(the_assistants_words_are_learnt),
         cmocka_unit_test(the_template_follows_the_special_tokens),
         cmocka_unit_test(special_tokens_never_come_out_of_user_text),
