@@ -129,15 +129,15 @@ static struct tensor branch_gradient(struct run *run, const struct workspace *w,
 static void mlp_backward(struct run *run, int layer, const struct layer_activations *a, const struct workspace *w) {
     const struct block *b = &run->model->blocks[layer];
     struct tensor d_down = branch_gradient(run, w, dropout_site(layer, DROPOUT_DOWN));
-    linear_backward(run, &b->down, w->d_activated, d_down, a->activated);
+    linear_backward(run, &b->down, w->d_activated, d_down, a->activated, run->fresh);
     run->stream->ops->activation_backward(run->stream, run->model->arch.activation, w->d_up, w->d_activated, a->up);
-    linear_backward(run, &b->up, w->d_hidden, w->d_up, a->mlp_normed);
+    linear_backward(run, &b->up, w->d_hidden, w->d_up, a->mlp_normed, run->fresh);
     norm_backward(run, &b->mlp_norm, w->d_residual, w->d_hidden, a->middle, a->mlp_stats);
 }
 
 static void out_backward(struct run *run, int layer, const struct layer_activations *a, const struct workspace *w) {
     struct tensor d_out = branch_gradient(run, w, dropout_site(layer, DROPOUT_OUT));
-    linear_backward(run, &run->model->blocks[layer].out, w->d_attended, d_out, a->out_attended);
+    linear_backward(run, &run->model->blocks[layer].out, w->d_attended, d_out, a->out_attended, run->fresh);
 }
 
 /* The gradients of the picked rows go back to their places; the other rows have none yet. `all` is the workspace of all
@@ -164,7 +164,7 @@ static void attention_backward(struct run *run, int layer, const struct layer_ac
     struct qkv_tensors heads = qkv_tensors(run, layer, a);
     run->stream->ops->qkv_backward(run->stream, &qkv, &heads, w->qkv, gradient_of(b->q_norm), gradient_of(b->k_norm),
                                    w->d_q, w->d_k, w->d_v);
-    linear_backward(run, &b->qkv, w->d_hidden, w->qkv, a->normed);
+    linear_backward(run, &b->qkv, w->d_hidden, w->qkv, a->normed, run->fresh);
     norm_backward(run, &b->attention_norm, w->d_residual, w->d_hidden, a->input, a->attention_stats);
 }
 

@@ -57,6 +57,17 @@ bool run_stats(struct run *run, float inverse_temperature, float *stats, struct 
     return copy_stats(run, inverse_temperature, stats, err);
 }
 
+/* Of a pass that overwrites gradients: 0 where the passes below only add. The weights of a linear layer are overwritten
+ * by the product that makes their gradient, which no memory is read or written for beforehand. */
+static void begin_gradients(struct run *run) {
+    const struct model *m = run->model;
+    for (int i = 0; run->fresh && i < m->n_parameters; i++) {
+        const struct parameter *p = &m->parameters[i];
+        bool by_product = p->role == ROLE_MATRIX || (p == m->head.weight && run->pass->n_head_rows > 0);
+        if (!by_product) run->stream->ops->zero(run->stream, p->gradient);
+    }
+}
+
 /* Every chunk: logits, statistics where they are not known yet, then the gradients of logits, hidden
  * states and head. */
 static bool head_backward(struct run *run, float inverse_temperature, const float *stat_grads, bool with_stats,
@@ -64,6 +75,7 @@ static bool head_backward(struct run *run, float inverse_temperature, const floa
     const struct ops *ops = run->stream->ops;
     if (!check_pass(run, true, err)) return false;
     if (!run->options.training) return talc_fail(err, "this run keeps no activations: it cannot go backward");
+    begin_gradients(run);
     run->stream->backend->copy_in(run->stream, run->stat_grads.data, stat_grads,
                                   (size_t)run->pass->n_head_rows * TOKEN_STATS * sizeof *stat_grads);
     for (struct chunk c = {0}; c.first + c.n < run->pass->n_head_rows;) {
@@ -71,7 +83,7 @@ static bool head_backward(struct run *run, float inverse_temperature, const floa
         linear_forward(run, &run->model->head, c.logits, c.hidden);
         if (with_stats) ops->stats_forward(run->stream, c.stats, c.logits, c.targets, inverse_temperature);
         ops->stats_backward(run->stream, c.logits, c.stats, c.grads, c.targets, inverse_temperature);
-        linear_backward(run, &run->model->head, c.d_hidden, c.logits, c.hidden);
+        linear_backward(run, &run->model->head, c.d_hidden, c.logits, c.hidden, run->fresh && c.first == 0);
     }
     return true;
 }

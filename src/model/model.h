@@ -129,6 +129,7 @@ struct run {
     struct run_options options;
     bool dropout;           /* apply the model's dropout (training passes; not validation) */
     uint64_t seed, counter; /* of the dropout masks: counter is raised by whoever runs the steps */
+    bool fresh;             /* backward overwrites the parameters' gradients; else it adds to them */
     /* Called with the layer's number: before a layer's forward and before its backward, where parameters are fetched;
      * after its backward, where gradients are sent. May be NULL. */
     void (*before_layer)(void *context, int layer);
@@ -160,8 +161,9 @@ bool run_forward(struct run *run, const struct batch *batch, struct talc_error *
 bool run_logits(struct run *run, float *logits, struct talc_error *err);
 
 /* Training, general: statistics of the head rows to host memory ([n_head_rows, TOKEN_STATS]); then, at the same inverse
- * temperature, backward from the gradients of the statistics, adding to the parameters' gradients. Logits are computed
- * again in chunks; never stored whole. run_stats alone also serves runs that are not for training. */
+ * temperature, backward from the gradients of the statistics, adding to the parameters' gradients (or see `fresh`).
+ * Logits are computed again in chunks; never stored whole. run_stats alone also serves runs that are not for training.
+ */
 bool run_stats(struct run *run, float inverse_temperature, float *stats, struct talc_error *err);
 bool run_backward(struct run *run, float inverse_temperature, const float *stat_grads, struct talc_error *err);
 

@@ -79,9 +79,9 @@ void block_recompute(struct run *run, int layer);
 void body_backward(struct run *run);
 
 void linear_forward(struct run *run, const struct linear *linear, struct tensor out, struct tensor x);
-/* d_x =; the parameters' gradients +=. */
+/* d_x =; the bias's gradient +=; the weight's = where `fresh`, else +=. */
 void linear_backward(struct run *run, const struct linear *linear, struct tensor d_x, struct tensor d_out,
-                     struct tensor x);
+                     struct tensor x, bool fresh);
 
 /* out = norm(residual), residual = x + delta; its backward adds to d_x and to the gradients of the parameters. */
 void norm_forward(struct run *run, const struct norm *norm, struct tensor out, struct tensor residual, struct tensor x,

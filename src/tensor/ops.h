@@ -202,7 +202,7 @@ struct ops {
     /* ---- optimizer ------------------------------------------------------------------------------------------- */
     /* sum F64 [1,1] += sum of x^2, squared and summed in double, in a fixed order; not finite if any element is not. */
     void (*sum_of_squares)(struct stream *s, struct tensor sum, struct tensor x);
-    /* One pass over all parts, which do not overlap; a gradient is multiplied by the step's scale and then set to 0. */
+    /* One pass over all parts, which do not overlap; a gradient is multiplied by the step's scale as it is read. */
     void (*adamw)(struct stream *s, const struct adamw_part *parts, int n_parts);
     /* dst = src, BF16 from F32, rounded stochastically with the low half of each element's random word. */
     void (*copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site);

@@ -63,7 +63,8 @@ struct trainer {
      * with zeros for the others. */
     float *stats, *stat_grads, *head_stats;
     struct micro_batch micro;
-    double loss_sum, weight_sum;       /* of what was accumulated since the last update */
+    double loss_sum, weight_sum; /* of what was accumulated since the last update */
+    bool accumulated; /* something was: else the gradients are an earlier update's, and the next pass overwrites them */
     const volatile sig_atomic_t *stop; /* looked at before every micro-batch; may be NULL */
     bool interrupted;                  /* the last accumulate or evaluate failed because *stop was set */
 };
@@ -79,13 +80,14 @@ bool trainer_open(struct trainer *trainer, struct model *model, const struct tra
                   struct talc_error *err);
 void trainer_close(struct trainer *trainer);
 
-/* Adds the gradient of the objective's mean over `batch` (cut into micro-batches here). Interrupted, it drops all that
- * was accumulated since the last update; the caller puts run.counter back to where it was then. */
+/* Adds the gradient of the objective's mean over `batch` (cut into micro-batches here). Failing, it drops all that
+ * was accumulated since the last update; interrupted, the caller puts run.counter back to where it was then. */
 bool trainer_accumulate(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
                         struct talc_error *err);
 
-/* Clips, steps the optimizer at learning_rate_factor of each group's peak, unless the update is an outlier; gradients
- * are then 0. A loss or gradient that is not finite fails and names the tensor; nothing is changed then. */
+/* Clips, steps the optimizer at learning_rate_factor of each group's peak, unless the update is an outlier; what is
+ * accumulated next begins from 0. A loss or gradient that is not finite fails and names the tensor; nothing is changed
+ * then. */
 bool trainer_update(struct trainer *trainer, double learning_rate_factor, struct update_report *report,
                     struct talc_error *err);
 

@@ -160,6 +160,56 @@ static void rows_together_are_rows_accumulated(void **state) {
     device_case_close(&device);
 }
 
+static void fill_gradients(struct model *m, float x) {
+    for (int i = 0; i < m->n_parameters; i++) {
+        struct tensor g = m->parameters[i].gradient;
+        for (int64_t j = 0; j < g.rows * g.cols; j++) ((float *)g.data)[j] = x;
+    }
+}
+
+/* What gradients held before a pass that overwrites them does not matter, with several chunks of logits, head rows
+ * among others, or none; a second pass adds. */
+static void a_fresh_pass_overwrites_gradients(void **state) {
+    (void)state;
+    static const int lengths[3] = {17, 1, 40};
+    static const int32_t rows[3] = {3, 17, 50};
+    float stats[58 * TOKEN_STATS], grads[58 * TOKEN_STATS] = {0};
+    for (int i = 0; i < 58; i++) grads[i * TOKEN_STATS + STAT_LOGP] = -1.0f / (float)(i + 1);
+    for (int k = 0; k < 2 * N_ARCHS * 3; k++) {
+        struct device_case device;
+        struct arch a = small_arch(k % N_ARCHS);
+        struct model m;
+        struct text_case t;
+        struct run run;
+        struct talc_error err = {0};
+        device_case_open(&device, k / N_ARCHS % 2 ? "ref" : "cpu");
+        open_model(&m, &a, &device.stream);
+        text_case_random(&t, a.vocab_size, 3, lengths, 9);
+        run_case_open(&run, &m, &t, true);
+        if (k / N_ARCHS / 2 > 0) {
+            t.batch.head_rows = rows;
+            t.batch.n_head_rows = k / N_ARCHS / 2 == 1 ? 3 : 0;
+        }
+        assert_true(run_forward(&run, &t.batch, &err) && run_stats_backward(&run, 1, grads, stats, &err));
+        float *added = tensor_case_read(m.stream, m.gradients);
+        fill_gradients(&m, NAN);
+        run.fresh = true;
+        assert_true(run_forward(&run, &t.batch, &err) && run_stats_backward(&run, 1, grads, stats, &err));
+        float *fresh = tensor_case_read(m.stream, m.gradients);
+        assert_true(relative_error(fresh, added, (size_t)m.gradients.cols) == 0);
+        run.fresh = false;
+        assert_true(run_forward(&run, &t.batch, &err) && run_stats_backward(&run, 1, grads, stats, &err));
+        for (int64_t i = 0; i < m.gradients.cols; i++) added[i] *= 2;
+        float *twice = tensor_case_read(m.stream, m.gradients);
+        assert_true(relative_error(twice, added, (size_t)m.gradients.cols) < 1e-6);
+        free(added), free(fresh), free(twice);
+        run_close(&run);
+        text_case_free(&t);
+        model_close(&m);
+        device_case_close(&device);
+    }
+}
+
 /* Tokens that nothing is asked of need not go through the second half of the last block: the others get the same bits,
  * and the gradients are those of all tokens with zeros for them. */
 static void picked_rows_are_as_among_all(void **state) {
@@ -563,6 +613,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_at_a_time_gives_the_bits_of_all_at_once),
         cmocka_unit_test(rows_together_are_rows_accumulated),
+        cmocka_unit_test(a_fresh_pass_overwrites_gradients),
         cmocka_unit_test(picked_rows_are_as_among_all),
         cmocka_unit_test(the_gradient_is_the_slope_of_the_loss_with_dropout),
         cmocka_unit_test(dropout_is_the_counters_and_off_when_not_asked_for),

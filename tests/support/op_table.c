@@ -434,7 +434,7 @@ static void make_adamw(struct op_case *c) {
     const enum dtype *dtypes = kept[c->smooth ? 0 : op_case_below(c, 4)];
     bool rounded = dtypes[0] == DTYPE_BF16 || dtypes[1] == DTYPE_BF16;
     operand_numbers(c, ADAM_PARAMETER, "parameter", OPERAND_INOUT, dtypes[0], rows, cols);
-    operand_numbers(c, ADAM_GRADIENT, "gradient", OPERAND_INOUT, DTYPE_F32, rows, cols);
+    operand_numbers(c, ADAM_GRADIENT, "gradient", OPERAND_IN, DTYPE_F32, rows, cols);
     operand_numbers(c, ADAM_M, "m", OPERAND_INOUT, dtypes[1], rows, cols);
     struct tensor v = operand_numbers(c, ADAM_V, "v", OPERAND_INOUT, dtypes[2], rows, cols)->view;
     if (rounded) operand_rng(c, ADAM_RNG);

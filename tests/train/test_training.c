@@ -58,6 +58,51 @@ static void accumulation_is_a_large_batch(void **state) {
     tiny_training_close(&pieces);
 }
 
+static void read_gradients(struct tiny_training *t, float *out) {
+    memcpy(out, t->model.gradients.data, (size_t)t->model.gradients.cols * sizeof *out);
+}
+
+/* After an update that was made, or skipped, or measured, gradients are those of what is accumulated next, even where
+ * the first rows have nothing to learn from. */
+static void gradients_begin_anew_after_an_update(void **state) {
+    (void)state;
+    struct tiny_training t;
+    struct objective o = objective_cross_entropy("test");
+    struct update_report report;
+    double seconds;
+    for (int variant = 0; variant < 4; variant++) {
+        struct trainer_options options = tiny_training_options();
+        options.micro_batch_rows = 1;
+        for (int i = 0; i < PARAMETER_ROLES; i++)
+            options.groups[i].learning_rate = 0; /* the next pass sees the same weights */
+        options.use_muon = variant == 1;
+        tiny_training_open_as(&t, 2, &options);
+        size_t n = (size_t)t.model.gradients.cols;
+        float *first = malloc(n * sizeof *first), *next = malloc(n * sizeof *next);
+        tiny_training_fill(&t.batch, &t.rng);
+        for (int i = 0; i < TINY_CONTEXT; i++) t.batch.weights[i] = 0;
+        assert_true(trainer_accumulate(&t.trainer, &t.batch, &o, NULL));
+        read_gradients(&t, first);
+        if (variant == 2) {
+            t.trainer.options.skip_outliers = 1;
+            for (int i = 0; i < OUTLIER_WINDOW; i++) outlier_score(&t.trainer.losses, i % 2 * 1e-3);
+        }
+        assert_true(trainer_update(&t.trainer, 1, &report, NULL));
+        assert_true(report.skipped == (variant == 2));
+        if (variant == 3) assert_true(trainer_measure(&t.trainer, &t.batch, &o, &seconds, NULL));
+        assert_true(trainer_accumulate(&t.trainer, &t.batch, &o, NULL));
+        read_gradients(&t, next);
+        assert_memory_equal(first, next, n * sizeof *first);
+        memset(t.batch.weights, 0, TINY_ROWS * TINY_CONTEXT * sizeof(float));
+        assert_true(trainer_update(&t.trainer, 1, &report, NULL));
+        assert_true(trainer_accumulate(&t.trainer, &t.batch, &o, NULL)); /* nothing: no gradient of before is used */
+        t.trainer.options.skip_outliers = 0;
+        assert_true(trainer_update(&t.trainer, 1, &report, NULL) && report.gradient_norm == 0);
+        free(first), free(next);
+        tiny_training_close(&t);
+    }
+}
+
 static void a_masked_batch_changes_nothing_but_decay(void **state) {
     (void)state;
     struct tiny_training s;
@@ -170,6 +215,7 @@ int main(void) {
         cmocka_unit_test(it_learns),
         cmocka_unit_test(threads_give_the_same_bits),
         cmocka_unit_test(accumulation_is_a_large_batch),
+        cmocka_unit_test(gradients_begin_anew_after_an_update),
         cmocka_unit_test(a_masked_batch_changes_nothing_but_decay),
         cmocka_unit_test(what_comes_after_the_last_target_is_not_computed),
         cmocka_unit_test(what_is_not_finite_is_named),

@@ -35,7 +35,6 @@ static void step_element(const struct adamw_part *a, int64_t r, int64_t c) {
     store_rounded(a->parameter, r, c, p - learning_rate * update, words[at]);
     store_rounded(a->m, r, c, mean, words[at] >> 16);
     store_rounded(a->v, r, c, square, words[at] >> 16);
-    ref_store(a->gradient, r, c, 0);
 }
 
 void ref_adamw(struct stream *s, const struct adamw_part *parts, int n_parts) {

@@ -26,7 +26,7 @@ static struct adamw_part as_long_rows(const struct adamw_part *part) {
 
 static int64_t pieces_of_row(const struct adamw_part *p) { return (p->parameter.cols + PIECE - 1) / PIECE; }
 
-static void step_floats(const struct adamw_part *part, float *p, float *g, float *m, float *v, int64_t n) {
+static void step_floats(const struct adamw_part *part, float *p, const float *g, float *m, float *v, int64_t n) {
     const float *step = part->step.data;
     float rate = step[STEP_LEARNING_RATE], c1 = step[STEP_CORRECTION1], c2 = step[STEP_CORRECTION2];
     float scale = step[STEP_GRAD_SCALE], b1 = part->options.beta1, b2 = part->options.beta2;
@@ -36,7 +36,6 @@ static void step_floats(const struct adamw_part *part, float *p, float *g, float
         m[c] = first_moment;
         v[c] = second;
         p[c] -= rate * (first_moment * c1 / (sqrtf(second * c2) + epsilon) + decay * p[c]);
-        g[c] = 0;
     }
 }
 
