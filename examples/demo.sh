@@ -40,13 +40,13 @@ run tokenizer train --vocab-size 1024 --out "$out/tok" "$out/primer/pretrain.jso
 run prepare -t "$out/tok" --out "$out/data" --val-fraction 0.01 "$out/primer/pretrain.jsonl"
 
 say "3. Pretraining: learn to predict the next token of the text ($pretrain minutes)"
-run train --data "$out/data" --out "$out/base" --depth 4 --batch 1 --minutes "$pretrain" --eval-every 0
+run train --data "$out/data" --out "$out/base" --depth 4 --batch 1 --minutes "$pretrain" --eval-every 0 --save-every 0
 
 sft=$(sft_minutes)
 say "4. SFT: learn to answer, while text is replayed so that it is not forgotten ($sft minutes)"
 run sft --show-mask -m "$out/base" --data "$out/primer/chats.jsonl"
 run sft -m "$out/base" --data "$out/primer/chats.jsonl" --replay "$out/primer/replay.jsonl" --out "$out/sft" \
-    --batch 1 --learning-rate 1.6e-3 --minutes "$sft" --eval-every 0
+    --batch 1 --learning-rate 1.6e-3 --minutes "$sft" --eval-every 0 --save-every 0
 
 say "5. Tests: wordings, topics, names and functions that never occurred in training"
 run eval -m "$out/sft" --task primer --data "$out/primer/eval.jsonl" --baseline "$out/primer/chats.jsonl" \

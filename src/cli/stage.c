@@ -303,20 +303,12 @@ static bool say_estimate(const struct stage *stage, struct trainer *trainer, con
         return true;
     }
     double grown = batch_ramp_mean(&o->ramp, stage->data.rows_per_step, state->step, steps);
-    double left = (double)(steps - state->step),
-           validations = o->eval_every > 0 ? ceil(left / (double)o->eval_every) : 1;
+    struct training_intervals every;
+    if (!training_plan_intervals(o, &stage->data, steps, &every, err)) return false;
+    double left = (double)(steps - state->step), validations = every.eval > 0 ? ceil(left / (double)every.eval) : 1;
     cli_say(quiet, "an update takes %s here: about %s in all\n", each,
             format_seconds(left * update * grown + validations * validation, time));
     return true;
-}
-
-static void set_intervals(const struct stage *stage, const struct train_state *state, struct training_options *o) {
-    const struct stage_values *v = stage->values;
-    int64_t steps = state->total_steps > 0 ? state->total_steps : stage->recipe.schedule.total_steps;
-    int64_t tenth = steps / 10 > 0 ? steps / 10 : steps > 0 ? 1 : 1000;
-    o->eval_every = v->eval_every >= 0 ? v->eval_every : tenth;
-    o->save_every = v->save_every >= 0 ? v->save_every : tenth;
-    o->sample_every = v->sample_every;
 }
 
 int stage_run(struct stage *stage, struct talc_error *err) {
@@ -332,6 +324,9 @@ int stage_run(struct stage *stage, struct talc_error *err) {
                                  .warmup_share = v->warmup >= 0 ? 0 : 0.1,
                                  .ramp = stage->recipe.ramp,
                                  .minutes = v->minutes,
+                                 .eval_every = v->eval_every,
+                                 .save_every = v->save_every,
+                                 .sample_every = v->sample_every,
                                  .keep = (int)v->keep,
                                  .stop = stage->stop,
                                  .on_step = on_step,
@@ -339,7 +334,6 @@ int stage_run(struct stage *stage, struct talc_error *err) {
                                  .on_sample = on_sample,
                                  .context = stage};
     bool ok = !v->resume || checkpoint_resume(v->out, &trainer, &state, err);
-    set_intervals(stage, &state, &o);
     ok = ok && say_estimate(stage, &trainer, &state, &o, err);
     progress_start(&stage->progress, stage->command, "step", (double)state.step, (double)state.total_steps, v->quiet);
     ok = ok && training_run(&trainer, &stage->objective, &stage->data, stage->tokenizer, &o, &state, &stopped, err);

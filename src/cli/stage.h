@@ -49,7 +49,8 @@ struct stage_values stage_values_defaults(void);
     {.name = "decay-fraction", .kind = OPTION_NUMBER, .value = &(v).decay_fraction, .argument = "X",                   \
      .help = "wsd: share of the steps in which the rate falls (default: by shape)", .min = 0, .max = 1},               \
     {.name = "eval-every", .kind = OPTION_INT, .value = &(v).eval_every, .argument = "N",                              \
-     .help = "steps between validations; 0: at the end only (default: a tenth of the run)", .min = 0, .max = 1e12},    \
+     .help = "steps between validations; 0: at the end only (default: a tenth of the run, or so that they take no more than 5% of it)", \
+     .min = 0, .max = 1e12},                                                                                           \
     {.name = "save-every", .kind = OPTION_INT, .value = &(v).save_every, .argument = "N",                              \
      .help = "steps between checkpoints; 0: at the end only (default: a tenth of the run)", .min = 0, .max = 1e12},    \
     {.name = "sample-every", .kind = OPTION_INT, .value = &(v).sample_every, .argument = "N",                          \

@@ -24,6 +24,8 @@ struct loop {
     double measure_from; /* clock after its SLOW_STEPS */
     int64_t measured_steps;
     bool planned; /* by the clock, in this process */
+    struct training_intervals every;
+    int64_t last_eval, last_save; /* steps */
 };
 
 struct train_state training_state_new(void) {
@@ -55,6 +57,11 @@ bool training_validate(struct trainer *trainer, const struct objective *objectiv
     return true;
 }
 
+/* Updates that take as long as a validation: a forward pass is a third of forward and backward. */
+static double validation_updates(const struct training_data *data, uint64_t validation_rows) {
+    return (double)validation_rows / 3 / data->rows_per_step;
+}
+
 bool training_estimate(struct trainer *trainer, const struct objective *objective, const struct training_data *data,
                        const struct train_state *state, double *update_seconds, double *validation_seconds,
                        struct talc_error *err) {
@@ -65,15 +72,27 @@ bool training_estimate(struct trainer *trainer, const struct objective *objectiv
               loader_next(data->train, &at, &batch, err) &&
               trainer_measure(trainer, &batch, objective, update_seconds, err) &&
               (!data->validation || loader_count_rows(data->validation, 0, &rows, err));
-    /* A forward pass is a third of forward and backward. */
-    *validation_seconds = ok ? *update_seconds / data->rows_per_step * (double)rows / 3 : 0;
+    *validation_seconds = ok ? *update_seconds * validation_updates(data, rows) : 0;
     row_batch_close(&batch);
     return ok;
+}
+
+bool training_plan_intervals(const struct training_options *o, const struct training_data *data, int64_t total_steps,
+                             struct training_intervals *out, struct talc_error *err) {
+    const double most = 10, share = 0.05;
+    uint64_t rows = 0;
+    if (data->validation && !loader_count_rows(data->validation, 0, &rows, err)) return false;
+    double steps = (double)total_steps, grown = batch_ramp_mean(&o->ramp, data->rows_per_step, 0, total_steps);
+    double n = rows ? fmin(most, floor(share * steps * grown / validation_updates(data, rows))) : most;
+    out->eval = o->eval_every >= 0 ? o->eval_every : n >= 1 ? (int64_t)ceil(steps / n) : 0;
+    out->save = o->save_every >= 0 ? o->save_every : (int64_t)ceil(steps / most);
+    return true;
 }
 
 /* Interrupted by a stop, it leaves the validation due. */
 static bool evaluate(struct loop *l, struct metrics_line *line, struct talc_error *err) {
     struct train_state *s = l->state;
+    l->last_eval = s->step;
     if (!l->data->validation) return true;
     double bits;
     s->validation_due = true;
@@ -91,6 +110,7 @@ static bool evaluate(struct loop *l, struct metrics_line *line, struct talc_erro
 
 static bool save(struct loop *l, struct talc_error *err) {
     l->state->seconds = clock_seconds() - l->start;
+    l->last_save = l->state->step;
     return checkpoint_save(l->options->out, l->trainer, l->tokenizer, l->state, l->options->keep, err);
 }
 
@@ -155,25 +175,38 @@ static void choose_warmup(struct loop *l) {
 /* When only a time was given: how many steps fit into what is left of it, at the pace so far. Said anew after each
  * step, so that a machine that was busy for a while spoils neither the plan nor what is left of the time. Where that
  * does not last for the steps that are measured otherwise, those that there are must do. */
-static void plan_by_clock(struct loop *l) {
+static bool plan_by_clock(struct loop *l, struct talc_error *err) {
     struct train_state *s = l->state;
-    if (l->options->schedule.total_steps > 0) return;
+    if (l->options->schedule.total_steps > 0) return true;
     double now = clock_seconds(), left = l->options->minutes * 60 - (now - l->start), pace;
     if (++l->measured_steps == SLOW_STEPS) l->measure_from = now;
     int64_t missing = STEPS_TO_MEASURE - l->measured_steps;
     pace = missing > 0 ? (now - l->begin) / (double)l->measured_steps
                        : (now - l->measure_from) / (double)(l->measured_steps - SLOW_STEPS);
+    if (l->planned && s->step >= s->total_steps) return true; /* what time is left makes no step at a rate above 0 */
     l->planned = l->planned || left < (double)missing * pace || missing <= 0;
-    if (!l->planned) return;
+    if (!l->planned) return true;
     int64_t more = left > pace ? (int64_t)(left / pace) : 0;
     schedule_replan(&l->schedule, s->step, s->step + more);
     s->total_steps = l->schedule.total_steps;
     s->turn_step = l->schedule.turn_step;
     s->turn_factor = l->schedule.turn_factor;
     choose_warmup(l);
+    return training_plan_intervals(l->options, l->data, s->total_steps, &l->every, err);
 }
 
-static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+/* At multiples of an interval, so that a resumed run does what another would; of one that changes all the time, counted
+ * from the last. */
+static bool due(const struct loop *l, int64_t asked, int64_t every, int64_t last) {
+    bool moves = asked < 0 && l->options->schedule.total_steps == 0;
+    return every > 0 && (moves ? l->state->step - last >= every : l->state->step % every == 0);
+}
+static bool eval_due(const struct loop *l) { return due(l, l->options->eval_every, l->every.eval, l->last_eval); }
+static bool save_due(const struct loop *l) { return due(l, l->options->save_every, l->every.save, l->last_save); }
+static bool sample_due(const struct loop *l) {
+    int64_t every = l->options->sample_every;
+    return every > 0 && l->state->step % every == 0;
+}
 
 /* The validation that a stop has put off: a line of its own, for a step that has one already. */
 static bool catch_up(struct loop *l, bool *stopped, struct talc_error *err) {
@@ -195,17 +228,16 @@ static bool run_steps(struct loop *l, bool *stopped, struct talc_error *err) {
             *stopped = l->trainer->interrupted;
             return *stopped && (s->step == 0 || save(l, err)); /* nothing was learnt, or the time that was spent */
         }
-        plan_by_clock(l);
+        if (!plan_by_clock(l, err)) return false;
         bool last = s->total_steps > 0 && s->step >= s->total_steps;
-        if ((last || due(o->eval_every, s->step)) && !evaluate(l, &line, err)) return false;
+        if ((last || eval_due(l)) && !evaluate(l, &line, err)) return false;
         *stopped = o->stop && *o->stop && (!last || s->validation_due);
         if (!metrics_append(&l->metrics, &line, err)) return false;
         if (o->on_step) o->on_step(o->context, s, &line);
         /* The best weights are worth a checkpoint of their own: `best` must name what had that loss. */
         bool best = s->best_step == s->step;
-        if ((last || *stopped || best || due(o->save_every, s->step)) && !save(l, err)) return false;
-        if (o->on_sample && !*stopped && (last || due(o->sample_every, s->step)) && !o->on_sample(o->context, s, err))
-            return false;
+        if ((last || *stopped || best || save_due(l)) && !save(l, err)) return false;
+        if (o->on_sample && !*stopped && (last || sample_due(l)) && !o->on_sample(o->context, s, err)) return false;
     }
     return true;
 }
@@ -233,7 +265,9 @@ bool training_run(struct trainer *trainer, const struct objective *objective, co
                      .options = options,
                      .state = state,
                      .schedule = options->schedule,
-                     .begin = clock_seconds()};
+                     .begin = clock_seconds(),
+                     .last_eval = state->step,
+                     .last_save = state->step};
     l.start = l.begin - state->seconds;
     trainer->stop = options->stop;
     *stopped = false;
@@ -242,7 +276,9 @@ bool training_run(struct trainer *trainer, const struct objective *objective, co
     l.schedule.turn_step = state->turn_step;
     l.schedule.turn_factor = state->turn_factor;
     choose_warmup(&l);
-    if (!row_batch_open(&l.batch, data->rows_per_step, trainer->options.row_tokens, err)) return false;
+    if (!training_plan_intervals(options, data, state->total_steps, &l.every, err) ||
+        !row_batch_open(&l.batch, data->rows_per_step, trainer->options.row_tokens, err))
+        return false;
     bool ok = checkpoint_point_best(options->out, state, err) &&
               metrics_open(&l.metrics, options->out, state->step, err) && run_steps(&l, stopped, err) &&
               metrics_plot(&l.metrics, err);

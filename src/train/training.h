@@ -24,8 +24,8 @@ struct training_options {
     double warmup_share;      /* of the steps, as they are planned first: the warmup takes no more; 0: it is as given */
     struct batch_ramp ramp;
     double minutes;       /* time to fill when total_steps is 0; the number of steps is planned anew after each */
-    int64_t eval_every;   /* full validation every so many steps; 0: at the end only */
-    int64_t save_every;   /* 0: at the end only */
+    int64_t eval_every;   /* full validation every so many steps; 0: at the end only; -1: as planned (see below) */
+    int64_t save_every;   /* likewise */
     int64_t sample_every; /* 0: never */
     int keep;             /* checkpoints to keep besides the best */
     const volatile sig_atomic_t *stop; /* set by a signal: save and end, also in the middle of an update (which is then
@@ -37,6 +37,15 @@ struct training_options {
     bool (*on_sample)(void *context, const struct train_state *state, struct talc_error *err);
     void *context;
 };
+
+/* Steps between validations and between checkpoints; 0: at the end only. What the options leave open is a tenth of the
+ * run; but validations are fewer where they would together take more than a twentieth of its time. A function of
+ * numbers of rows alone: the same on every machine. With total_steps 0 (not known yet): 0. */
+struct training_intervals {
+    int64_t eval, save;
+};
+bool training_plan_intervals(const struct training_options *options, const struct training_data *data,
+                             int64_t total_steps, struct training_intervals *out, struct talc_error *err);
 
 /* Trains from `state` (zeroed with training_state_new, or resumed) to its last step or a stop. *stopped tells which. */
 bool training_run(struct trainer *trainer, const struct objective *objective, const struct training_data *data,

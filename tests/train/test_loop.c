@@ -77,6 +77,7 @@ struct test_run {
     struct train_state state;
     volatile sig_atomic_t stop;
     bool stopped;
+    int n_saves;
 };
 
 static struct tokenizer *make_tokenizer(void) {
@@ -332,6 +333,78 @@ static void a_stop_in_a_validation_puts_it_off(void **state) {
     }
 }
 
+/* ---- how often ------------------------------------------------------------------------------- */
+
+static int64_t every_validation(struct test_run *r, uint64_t rows, int64_t total) {
+    struct training_intervals every;
+    r->validation_rows.n = rows;
+    assert_true(training_plan_intervals(&r->options, &r->data, total, &every, NULL));
+    assert_int_equal(every.save, (total + 9) / 10);
+    return every.eval;
+}
+
+/* A tenth of the run, but that validations of many rows, each a third of the work of training on it, take 5% at most.
+ */
+static void validations_take_a_twentieth_at_most(void **state) {
+    (void)state;
+    struct test_run r;
+    open_run(&r, "intervals");
+    r.options.eval_every = r.options.save_every = -1;
+    r.data.validation = &r.validation;
+    r.data.rows_per_step = 12;
+    assert_int_equal(every_validation(&r, 3, 2000), 200);
+    assert_int_equal(every_validation(&r, 146 * 12, 2000), 1000); /* 48.7 updates' worth each: two of them in 100 */
+    assert_int_equal(every_validation(&r, 146 * 12, 100), 0);     /* at the end only */
+    assert_int_equal(every_validation(&r, 146 * 12, 10000), 1000);
+    assert_int_equal(every_validation(&r, 3, 11), 2);
+    assert_int_equal(every_validation(&r, 3, 0), 0);                   /* not known yet */
+    r.options.ramp = (struct batch_ramp){.first_rows = 2, .share = 1}; /* less work in all */
+    assert_int_equal(every_validation(&r, 146 * 12, 2000), 2000);
+    r.data.validation = NULL;
+    every_validation(&r, 3, 100);
+    close_run(&r);
+}
+
+static void count_saves(void *context, const struct train_state *s, const struct metrics_line *line) {
+    struct test_run *r = context;
+    char path[320];
+    (void)line;
+    snprintf(path, sizeof path, "%s/checkpoints/step-%d", r->options.out, (int)s->step - 1);
+    if (s->step > 1 && folder_exists(path)) r->n_saves++;
+}
+
+/* About ten of each, in a run by the clock too, whose length is planned anew all the time; and in one that is made
+ * longer as many as its new length asks for. */
+static void a_run_by_the_clock_saves_ten_times(void **state) {
+    (void)state;
+    struct test_run r;
+    open_run(&r, "saves");
+    r.rows.seconds = 0.003;
+    r.options.minutes = 2.0 / 60;
+    r.options.schedule = (struct schedule){.kind = SCHEDULE_LINEAR};
+    r.options.eval_every = r.options.save_every = -1;
+    r.options.keep = 1000;
+    r.options.on_step = count_saves;
+    r.options.context = &r;
+    run(&r);
+    if (r.n_saves < 5 || r.n_saves > 10) print_error("%d saves in %d steps\n", r.n_saves, (int)r.state.step);
+    assert_true(r.n_saves >= 5 && r.n_saves <= 10);
+    close_run(&r);
+    open_run(&r, "longer");
+    run(&r);
+    close_run(&r);
+    open_run(&r, "longer");
+    r.options.schedule.total_steps = 100;
+    r.options.eval_every = r.options.save_every = -1;
+    r.options.keep = 1000;
+    r.options.on_step = count_saves;
+    r.options.context = &r;
+    resume(&r);
+    run(&r);
+    assert_int_equal(r.n_saves, 9); /* 10, 20 .. 90; 100 is seen by no step after it */
+    close_run(&r);
+}
+
 /* ---- links ----------------------------------------------------------------------------------- */
 
 /* Where RUN/best points; "" when it is no link. */
@@ -390,6 +463,8 @@ int main(void) {
         cmocka_unit_test(a_stop_in_an_update_drops_it),
         cmocka_unit_test(a_stop_in_the_first_update_saves_nothing),
         cmocka_unit_test(a_stop_in_a_validation_puts_it_off),
+        cmocka_unit_test(validations_take_a_twentieth_at_most),
+        cmocka_unit_test(a_run_by_the_clock_saves_ten_times),
         cmocka_unit_test(best_is_pointed_anew),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
