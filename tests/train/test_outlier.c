@@ -31,6 +31,16 @@ static void a_new_level_stops_standing_out(void **state) {
     assert_true(outlier_score(&w, 6) == 0); /* no deviation to count in */
 }
 
+/* A resumed run is given the last values again, the oldest first: its scores are the same to the last bit. */
+static void a_window_filled_anew_gives_the_same_bits(void **state) {
+    (void)state;
+    struct outlier_window w = {0}, again = {0};
+    double values[OUTLIER_WINDOW + 77];
+    for (int i = 0; i < OUTLIER_WINDOW + 77; i++) outlier_score(&w, values[i] = sin(i * 12.9898) * exp(cos(i * 3.7)));
+    for (int i = 77; i < OUTLIER_WINDOW + 77; i++) outlier_score(&again, values[i]);
+    for (int i = 0; i < 500; i++) assert_true(outlier_score(&w, sin(i * 7.1)) == outlier_score(&again, sin(i * 7.1)));
+}
+
 /* An update with a gradient many times as long as all before it. */
 static void an_update_that_stands_out_changes_nothing(void **state) {
     (void)state;
@@ -74,6 +84,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_score_counts_standard_deviations_of_a_full_window),
         cmocka_unit_test(a_new_level_stops_standing_out),
+        cmocka_unit_test(a_window_filled_anew_gives_the_same_bits),
         cmocka_unit_test(an_update_that_stands_out_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
