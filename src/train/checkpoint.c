@@ -329,11 +329,20 @@ static bool check_state(const struct train_state *s, int64_t updates, int64_t sk
     return s->seconds >= 0 || talc_fail(err, "\"seconds\" is %g, but no time is negative", s->seconds);
 }
 
+/* What a run cannot go on without. */
+static bool check_keys(const json_t *o, struct talc_error *err) {
+    static const char *const needed[] = {"step", "total_steps", "data_epoch", "data_next", "optimizer_steps"};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (!json_is_number(json_object_get(o, needed[i])))
+            return talc_fail(err, "has no \"%s\"; the file is damaged, take another checkpoint", needed[i]);
+    return true;
+}
+
 static bool read_state(const char *folder, struct trainer *t, struct train_state *s, struct talc_error *err) {
     char *path = path_join(folder, "trainer.json");
     json_t *o = path ? json_read_file(path, 1 << 20, err) : NULL;
     int64_t epoch, next, counter, updates;
-    bool ok = o && json_get_int(o, "step", -1, 0, TRAIN_MAX_STEPS, &s->step, err) &&
+    bool ok = o && check_keys(o, err) && json_get_int(o, "step", -1, 0, TRAIN_MAX_STEPS, &s->step, err) &&
               json_get_int(o, "total_steps", -1, 0, TRAIN_MAX_STEPS, &s->total_steps, err) &&
               json_get_int(o, "warmup_steps", -1, -1, TRAIN_MAX_STEPS, &s->warmup_steps, err) &&
               json_get_int(o, "turn_step", 0, 0, TRAIN_MAX_STEPS, &s->turn_step, err) &&

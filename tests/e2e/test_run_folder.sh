@@ -145,6 +145,11 @@ says_step 1000000000000000000 'must be between 0 and 1000000000000'
 says_step 1e+18 'must be between 0 and 1000000000000'
 says_step 41 'the run was planned to end at 40'
 says_step 39 'updates made and skipped are 40'
+for key in step total_steps data_epoch data_next optimizer_steps; do # which have no value to go on with in their place
+    sed "/\"$key\"/d" "$work/keep/latest/trainer.json" >"$work/broken/latest/trainer.json"
+    [ $key != step ] || sed -i '/"optimizer_steps"/d' "$work/broken/latest/trainer.json"
+    refuses "latest/trainer.json: has no \"$key\"" "$TALC" train --resume --out "$work/broken" --steps 50 --quiet
+done
 rm "$work/broken/latest/trainer.json"
 refuses 'latest/trainer.json: cannot be read' "$TALC" train --resume --out "$work/broken" --steps 41 --quiet
 rm "$work/broken/latest/config.json"
