@@ -231,6 +231,9 @@ static bool norm_of(struct trainer *t, struct tensor x, double *norm, struct tal
     return stream_synchronize(s, err);
 }
 
+/* The step of the run that is being made: those before it made an update or skipped it. */
+static long long step_of(const struct trainer *t) { return (long long)(t->updates + t->skipped + 1); }
+
 /* Of a weight kept in bf16, on the host: a run that has failed has time. */
 static bool bf16_is_finite(struct trainer *t, struct tensor x, bool *finite, struct talc_error *err) {
     struct stream *s = t->model->stream;
@@ -256,7 +259,7 @@ static bool check_finite(struct trainer *t, const char *what, const char *name, 
         finite = isfinite(norm);
     }
     return finite || talc_fail(err, "step %lld: the %s of %s is not finite; lower the learning rate or check the data",
-                               (long long)t->updates + 1, what, name);
+                               step_of(t), what, name);
 }
 
 /* A loss or a gradient was not finite. Says where that comes from: a weight, else the first thing computed from the
@@ -271,8 +274,7 @@ static bool fail_not_finite(struct trainer *t, struct talc_error *err) {
         if (!check_finite(t, "output", name, x, err)) return false;
     for (const struct parameter *i = p; i < end; i++)
         if (!check_finite(t, "gradient", i->name, i->gradient, err)) return false;
-    return talc_fail(err, "step %lld: the loss is not finite; lower the learning rate or check the data",
-                     (long long)t->updates + 1);
+    return talc_fail(err, "step %lld: the loss is not finite; lower the learning rate or check the data", step_of(t));
 }
 
 /* A micro-batch; t->run.counter is not raised, so the next step has the dropout masks that it would have had. */

@@ -50,7 +50,7 @@ struct trainer {
     struct model *model;
     struct trainer_options options;
     struct run run;
-    struct tensor m, v; /* [1, n]: AdamW's moments, laid out like model->values (of Muon's matrices v is not used) */
+    struct tensor m, v; /* [1, n]: AdamW's moments, laid out like model->gradients (of Muon's matrices v is not used) */
     struct muon_workspace muon;
     struct tensor steps, norm; /* small device tensors; steps: a row of update_step numbers for each role */
     struct tensor rng;         /* I64 [1, 2]: seed and number of the update, of stochastic rounding */
