@@ -46,14 +46,16 @@ struct preparation {
 
     /* What the first pass over the files found. */
     struct text_count *counts; /* of each file */
-    uint64_t n_documents, n_total;
+    uint64_t n_documents;
+    uint64_t n_text;          /* bytes of text (of JSON for .jsonl), unpacked */
+    uint64_t n_total;         /* bytes of the files, for progress */
     bool divide_documents;    /* the last part of each is for validation */
     struct permutation order; /* of the documents; the first n_val_documents of it are for validation */
     uint64_t n_val_documents;
 
     /* Where reading is. */
     size_t file;
-    uint64_t document, offset; /* number of the document, bytes of it seen */
+    uint64_t document, offset; /* number of the document, bytes of it read, before any repair */
     bool inside_train;         /* of a divided document: its training part has begun and not ended */
     uint64_t n_done;           /* bytes of the files before this one */
 
@@ -67,7 +69,7 @@ struct preparation {
 /* What is set apart: whole documents, unless there are only a few long ones. */
 static void choose_validation(struct preparation *p) {
     double expected = (double)p->n_documents * p->options->val_fraction;
-    bool are_long = p->n_total >= p->n_documents * LONG_DOCUMENT_BYTES;
+    bool are_long = p->n_text >= p->n_documents * LONG_DOCUMENT_BYTES;
     p->divide_documents = p->n_documents < MIN_DOCUMENTS || (expected < MIN_VAL_DOCUMENTS && are_long);
     if (p->divide_documents || expected == 0) return;
     p->order = permutation_make(p->n_documents, p->options->seed, 0);
@@ -90,6 +92,7 @@ static bool survey(struct preparation *p, struct talc_error *err) {
                              o->paths[i]);
         if (!text_file_count(o->paths[i], o->stop, &p->counts[i], err)) return false;
         p->n_documents += p->counts[i].n_documents;
+        p->n_text += p->counts[i].n_bytes;
         p->n_total += p->counts[i].version.n_bytes;
     }
     choose_validation(p);
@@ -189,13 +192,17 @@ static bool is_for_validation(const struct preparation *p, uint64_t document) {
     return p->n_val_documents > 0 && permutation_at(&p->order, document) < p->n_val_documents;
 }
 
-/* Takes a piece of a document of n_document bytes whose last part is for validation. */
+/* Takes a piece of a document of n_document bytes (as they were read) whose last part is for validation. In a piece
+ * that was repaired the cut lies at the same share of it. */
 static bool take_divided(struct preparation *p, const struct text_piece *piece, uint64_t n_document,
                          struct talc_error *err) {
     double fraction = p->options->val_fraction;
     uint64_t cut = fraction > 0 ? (uint64_t)((double)n_document * (1.0 - fraction)) : UINT64_MAX;
     size_t n = piece->n_bytes, n_train = 0;
-    if (cut > p->offset) n_train = cut - p->offset < n ? (size_t)(cut - p->offset) : n;
+    if (cut > p->offset) {
+        uint64_t n_read = cut - p->offset;
+        n_train = n_read < piece->n_read ? (size_t)(n_read * n / piece->n_read) : n;
+    }
     while (n_train > 0 && n_train < n && (piece->text[n_train] & 0xc0) == 0x80) n_train--; /* a whole character */
     bool train_ends = piece->ends_document || n_train < n;
     if (n_train || (train_ends && p->inside_train)) {
@@ -214,12 +221,12 @@ static bool take_piece(struct preparation *p, const struct text_piece *piece, st
     bool ok;
     if (p->divide_documents) {
         bool is_whole = piece->starts_document && piece->ends_document;
-        ok = take_divided(p, piece, is_whole ? piece->n_bytes : p->counts[p->file].n_bytes, err);
+        ok = take_divided(p, piece, is_whole ? piece->n_read : p->counts[p->file].n_bytes, err);
     } else {
         struct split_writer *split = is_for_validation(p, p->document) ? &p->val : &p->train;
         ok = gather(p, piece->text, piece->n_bytes, piece->starts_document, piece->ends_document, split, err);
     }
-    p->offset += piece->n_bytes;
+    p->offset += piece->n_read;
     p->document += piece->ends_document;
     return ok;
 }

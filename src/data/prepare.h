@@ -13,10 +13,11 @@
 #include "data/data_info.h"
 #include "text/tokenizer.h"
 
-/* How text is divided: by document, chosen by a hash of (seed, number of the document), where that gives validation ten
- * documents or more; else the last part of every document is for validation (for one file: its first
- * int(n_bytes * (1 - val_fraction)) bytes train, as in nanoGPT). Where there is more than one document, the tokenizer's
- * end-of-text token (if it has one) follows each, also where one was divided. */
+/* How text is divided: by document, chosen by a hash of (seed, number of the document), where there are twenty
+ * documents or more and that gives validation ten of them, or they are short (32 KiB on average); else the last part of
+ * every document is for validation (for one file: its first int(n_bytes * (1 - val_fraction)) bytes train, as in
+ * nanoGPT). Where there is more than one document, the tokenizer's end-of-text token (if it has one) follows each, also
+ * where one was divided. */
 struct prepare_options {
     const char *const *paths; /* what text_reader.h reads */
     size_t n_paths;

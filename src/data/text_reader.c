@@ -147,8 +147,8 @@ static bool next_of_text(struct text_reader *r, struct text_piece *piece, struct
     *piece = (struct text_piece){.starts_document = !r->found_any, .ends_document = r->at_end};
     if (r->end == 0) return r->found_any || talc_fail(err, "%s: is empty", r->path);
     piece->text = r->bytes;
-    piece->n_bytes = n_bytes; /* never all of it while there may be more */
-    r->begin = piece->n_bytes;
+    piece->n_bytes = piece->n_read = n_bytes; /* never all of it while there may be more */
+    r->begin = n_bytes;
     r->found_any = true;
     size_t n_valid = utf8_valid_prefix(piece->text, piece->n_bytes);
     if (n_valid == piece->n_bytes) return true;
@@ -172,7 +172,8 @@ static bool read_record(struct text_reader *r, const char *line, size_t n, struc
                              ? "%s:%zu: this is a chat; chats are for talc sft, documents are {\"text\": ...}"
                              : "%s:%zu: has no \"text\" that is a string; documents are {\"text\": ...}",
                          r->path, r->lines.line);
-    *piece = (struct text_piece){json_string_value(text), json_string_length(text), true, true};
+    size_t n_bytes = json_string_length(text);
+    *piece = (struct text_piece){json_string_value(text), n_bytes, n_bytes, true, true};
     return true;
 }
 

@@ -20,6 +20,7 @@
 struct text_piece {
     const char *text; /* valid UTF-8, may hold NUL; good until the next call; NULL: no more documents */
     size_t n_bytes;
+    size_t n_read; /* bytes of the file's text that it was made from: fewer where some had to be repaired */
     bool starts_document, ends_document;
 };
 

@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#ifdef HAVE_ZSTD
+#include <zstd.h>
+#endif
 
 #include "base/utf8.h"
 #include "data/prepare.h"
@@ -398,6 +401,58 @@ static void folders_of_others_are_not_replaced(void **state) {
     free(path);
 }
 
+/* A text of several pieces in another encoding, four of ten bytes of which become three each: its last part is a tenth
+ * of what there is all the same. */
+static void text_that_is_repaired_is_divided_where_it_should_be(void **state) {
+    (void)state;
+    enum { N = 5 << 20 };
+    char *text = malloc(N);
+    static const char line[] = "a\xe9"
+                               "a\xe9"
+                               "a\xe9"
+                               "a\xe9"
+                               "a\n";
+    for (size_t i = 0; i < N; i++) text[i] = line[i % 10];
+    char *path = write_file("a.txt", text, N);
+    struct prepare_options o = {.paths = (const char *const[]){path},
+                                .n_paths = 1,
+                                .tokenizer = tokenizer,
+                                .out = out,
+                                .val_fraction = 0.1,
+                                .allow_invalid = true};
+    struct talc_error err = {0};
+    struct data_info info;
+    if (!prepare_data(&o, &info, &err)) fail_msg("%s", err.message);
+    assert_int_equal(info.train.n_tokens + info.val.n_tokens, N / 10 * 18);
+    double share = (double)info.val.n_tokens / (N / 10 * 18);
+    if (share < 0.0999 || share > 0.1001) print_error("%g\n", share);
+    assert_true(share > 0.0999 && share < 0.1001);
+    free(text);
+    free(path);
+}
+
+#ifdef HAVE_ZSTD
+/* Whether documents are long is a matter of their text, not of how well it is packed. */
+static void packed_documents_are_divided_like_plain_ones(void **state) {
+    (void)state;
+    enum { N = 40, LENGTH = 40000 };
+    char *plain = write_documents("a.jsonl", N, LENGTH);
+    size_t n = 0, n_packed;
+    char *text = file_read(plain, 1 << 30, &n, NULL), *packed = malloc(ZSTD_compressBound(n));
+    n_packed = ZSTD_compress(packed, ZSTD_compressBound(n), text, n, 1);
+    char *path = write_file("b.jsonl.zst", packed, n_packed);
+    struct data_info a = prepare((const char *const[]){plain}, 1, 0.1, 0),
+                     b = prepare((const char *const[]){path}, 1, 0.1, 0);
+    assert_int_equal(a.val.n_documents, N); /* of each its end */
+    assert_int_equal(b.val.n_documents, N);
+    assert_int_equal(a.val.n_tokens, b.val.n_tokens);
+    free(text);
+    free(packed);
+    free(plain);
+    free(path);
+}
+#endif
+
 static void broken_data_json_is_refused(void **state) {
     (void)state;
     static const char *const cases[][2] = {
@@ -436,6 +491,10 @@ int main(void) {
         TEST(failure_makes_no_folder),
         TEST(a_file_that_changes_is_refused),
         TEST(folders_of_others_are_not_replaced),
+        TEST(text_that_is_repaired_is_divided_where_it_should_be),
+#ifdef HAVE_ZSTD
+        TEST(packed_documents_are_divided_like_plain_ones),
+#endif
         TEST(broken_data_json_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
