@@ -91,6 +91,7 @@ static bool show_mask(struct sft *s, struct talc_error *err) {
         struct chat_record record;
         struct chat_document document = {0};
         bool ok = reader && chat_reader_next(reader, &record, err) &&
+                  (record.where || talc_fail(err, "%s: every text in it is empty", s->data.items[i])) &&
                   chat_document_encode(&s->documents, &record, &document, err);
         if (ok) {
             printf("--- %s (%s), %zu tokens\n", record.where, chat_format_name(record.format), document.ids.count);

@@ -228,8 +228,8 @@ static bool fail_unknown(const struct chat_reader *r, struct talc_error *err) {
     if (json_object_get(r->root, "chosen"))
         return fail_here(r, err, "is a preference pair (\"chosen\", \"rejected\"), not a chat");
     return fail_here(r, err,
-                     "is no chat: needs \"messages\", \"prompt\" and \"completion\", \"instruction\" and "
-                     "\"output\", \"conversations\" or \"text\"");
+                     "is no chat: needs \"messages\", \"prompt\" and \"completion\", \"question\" and \"answer\", "
+                     "\"instruction\" and \"output\", \"conversations\" or \"text\"");
 }
 
 static bool convert(struct chat_reader *r, enum chat_format format, struct chat_record *record,
@@ -239,7 +239,6 @@ static bool convert(struct chat_reader *r, enum chat_format format, struct chat_
     if (format == CHAT_TEXT) {
         const json_t *text = json_object_get(r->root, "text");
         if (!json_is_string(text)) return fail_here(r, err, "\"text\" is not a string");
-        if (!json_string_length(text)) return fail_here(r, err, "\"text\" is empty");
         record->text = json_string_value(text);
         record->n_bytes = json_string_length(text);
         return true;
@@ -251,15 +250,29 @@ static bool convert(struct chat_reader *r, enum chat_format format, struct chat_
     if (json_array_size(r->messages) == 0) return fail_here(r, err, "holds no message");
     record->messages = r->messages;
     json_t *tools = json_object_get(r->root, "tools");
-    if (json_is_array(tools)) record->tools = tools;
-    return true;
+    if (!tools || json_is_null(tools)) return true;
+    record->tools = tools;
+    return json_is_array(tools) || fail_here(r, err, "\"tools\" is not a list");
+}
+
+/* CHAT_FORMATS: none. */
+static enum chat_format format_of(const json_t *root) {
+    int format = 0;
+    while (format < CHAT_FORMATS && !json_object_get(root, formats[format].key)) format++;
+    return (enum chat_format)format;
+}
+
+static bool is_empty_text(const json_t *root) {
+    const json_t *text = json_object_get(root, "text");
+    return format_of(root) == CHAT_TEXT && json_is_string(text) && json_string_length(text) == 0;
 }
 
 bool chat_reader_next(struct chat_reader *r, struct chat_record *record, struct talc_error *err) {
     *record = (struct chat_record){0};
-    if (!next_root(r, err)) return false;
+    do {
+        if (!next_root(r, err)) return false;
+    } while (is_empty_text(r->root));
     if (!r->root) return r->where.length || talc_fail(err, "%s: holds no chats", r->path);
-    for (int format = 0; format < CHAT_FORMATS; format++)
-        if (json_object_get(r->root, formats[format].key)) return convert(r, (enum chat_format)format, record, err);
-    return fail_unknown(r, err);
+    enum chat_format format = format_of(r->root);
+    return format == CHAT_FORMATS ? fail_unknown(r, err) : convert(r, format, record, err);
 }

@@ -38,7 +38,8 @@ struct chat_reader;
 struct chat_reader *chat_reader_open(const char *path, const volatile sig_atomic_t *stop, struct talc_error *err);
 void chat_reader_close(struct chat_reader *r); /* NULL is fine */
 
-/* The next record. What is in none of the formats fails, naming file and line; so does a file without any record. */
+/* The next record; texts that are empty are passed over. What is in none of the formats fails, naming file and line; so
+ * does a file without any record. */
 bool chat_reader_next(struct chat_reader *r, struct chat_record *record, struct talc_error *err);
 
 uint64_t chat_reader_position(const struct chat_reader *r); /* bytes of the file read so far, for progress */

@@ -84,6 +84,8 @@ static void every_format_becomes_messages(void **state) {
                                        "\"value\":\"q\"},{\"from\":\"gpt\",\"value\":\"a\"}]}"),
                  CHAT_SHAREGPT, "system: s|user: q|assistant: a|;");
     assert_reads(write_text("a.jsonl", "{\"text\":\"plain\"}\n\n"), CHAT_TEXT, "plain|;");
+    assert_reads(write_text("a.jsonl", "{\"id\":2,\"text\":\"\"}\n{\"text\":\"one\"}\n{\"text\":\"\"}\n"), CHAT_TEXT,
+                 "one|;"); /* an empty one is none, as for talc prepare */
 }
 
 static void array_file_is_read_by_element(void **state) {
@@ -130,6 +132,8 @@ static void what_is_no_chat_names_file_and_line(void **state) {
         {"{\"text\":7}", "\"text\" is not a string"},
         {"{\"chosen\":\"a\",\"rejected\":\"b\"}", "preference pair"},
         {"{\"a\":1}", "is no chat"},
+        {"{\"a\":1}", "\"question\" and \"answer\""},
+        {"{\"prompt\":\"q\",\"completion\":\"a\",\"tools\":\"[]\"}", "a.jsonl:1: \"tools\" is not a list"},
         {"{\"text\":\"a\"", "a.jsonl:1: not valid JSON"},
         {"{\"text\":\"\xff\"}", "a.jsonl:1: not valid JSON"},
         {"", "holds no chats"},
