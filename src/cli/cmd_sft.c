@@ -2,8 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "cli/chat_documents.h"
+#include "data/chat_documents.h"
 #include "cli/stage.h"
 #include "file/atomic.h"
 #include "file/run_folder.h"
@@ -46,6 +47,9 @@ static bool open_template(struct sft *s, struct talc_error *err) {
 }
 
 static bool open_model(struct sft *s, struct stream *stream, struct talc_error *err) {
+    if (!s->model && !s->stage.resume)
+        return talc_fail(err, "%s: has no checkpoint yet and its settings name no model to begin with; give -m MODEL",
+                         s->stage.out);
     char *folder = run_folder_find_model(s->stage.resume ? s->stage.out : s->model, s->stage.resume, err);
     struct model_options options;
     bool ok = folder && stage_model_options(&s->stage, &options, err) && (s->tokenizer = tokenizer_load(folder, err)) &&
@@ -108,11 +112,14 @@ static bool show_mask(struct sft *s, struct talc_error *err) {
 
 static void on_bytes(void *context, double bytes) { progress_update(context, bytes, NULL); }
 
-static bool read_files(struct sft *s, const struct option_list *files, const char *label, struct talc_error *err) {
+static bool read_files(struct sft *s, const struct option_list *files, const char *label, double validation_share,
+                       struct talc_error *err) {
     for (int i = 0; i < files->n; i++) {
         struct progress progress;
-        progress_start(&progress, label, "byte", 0, 0, s->stage.quiet);
-        bool ok = chat_documents_read(&s->documents, files->items[i], on_bytes, &progress, err);
+        struct stat st; /* of a packed file as much of it is read */
+        double size = stat(files->items[i], &st) == 0 && S_ISREG(st.st_mode) ? (double)st.st_size : 0;
+        progress_start(&progress, label, "byte", 0, size, s->stage.quiet);
+        bool ok = chat_documents_read(&s->documents, files->items[i], validation_share, on_bytes, &progress, err);
         progress_clear(&progress);
         if (!ok) return false;
     }
@@ -126,7 +133,7 @@ static void say_counts(const struct sft *s) {
         if (d->n_records[f])
             cli_say(s->stage.quiet, "%zu records of %s\n", d->n_records[f], chat_format_name((enum chat_format)f));
     if (d->n_too_long)
-        cli_say(false, "talc sft: %zu records do not fit in a row of %d tokens and are left out\n", d->n_too_long,
+        cli_say(false, "talc sft: %zu chats do not fit in a row of %d tokens and are left out\n", d->n_too_long,
                 d->row_tokens);
     if (d->n_nothing_to_learn)
         cli_say(false, "talc sft: %zu records hold nothing to learn and are left out\n", d->n_nothing_to_learn);
@@ -134,7 +141,9 @@ static void say_counts(const struct sft *s) {
 
 static bool open_rows(struct sft *s, struct talc_error *err) {
     struct pack_options o = {.row_tokens = s->documents.row_tokens, .seed = (uint64_t)s->stage.seed, .skip_long = true};
-    if (!read_files(s, &s->data, "reading chats", err) || !read_files(s, &s->replay, "reading replay", err))
+    /* Validation is of chats alone: what is replayed would only blur it. */
+    if (!read_files(s, &s->data, "reading chats", s->validation_share, err) ||
+        !read_files(s, &s->replay, "reading replay", 0, err))
         return false;
     say_counts(s);
     const struct chat_documents *d = &s->documents;
@@ -169,8 +178,7 @@ static int sft(struct sft *s, struct cli_device *device, struct command_line *li
                                            .chat_template = s->chat_template,
                                            .pool = device->pool,
                                            .stop = s->stop,
-                                           .row_tokens = s->weights.arch.context_length,
-                                           .validation_share = s->validation_share};
+                                           .row_tokens = s->weights.arch.context_length};
     if (s->show_mask) return show_mask(s, err) ? EXIT_DONE : cli_fail("sft", err);
     if (!open_rows(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) ||
         !stage_goes_on(s->stop, err) || !stage_save_settings(line, v->out, err))

@@ -1,5 +1,5 @@
 /* chat_documents.c - reads records one after the other, encodes many at once; see chat_documents.h. */
-#include "cli/chat_documents.h"
+#include "data/chat_documents.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,13 +94,26 @@ static bool learns_something(const struct chat_document *document) {
 }
 
 /* The record's own number decides: a longer file keeps its beginning where it was. */
-static bool is_validation(const struct chat_documents *d, size_t n) {
+static bool is_validation(double share, size_t n) {
     struct rng rng = rng_make(n, 0x76616c);
-    return rng_uniform(&rng) < d->validation_share;
+    return rng_uniform(&rng) < share;
 }
 
-/* Record number n of its file. */
-static bool add(struct chat_documents *d, const struct held_record *h, size_t n, struct talc_error *err) {
+/* A text as long as it is: of a piece the last token is only a target, and the first one of the next. */
+static bool add_text(struct token_documents *to, const struct chat_document *document, size_t row_tokens,
+                     struct talc_error *err) {
+    size_t n = document->ids.count;
+    for (size_t begin = 0; begin + 1 < n; begin += row_tokens) {
+        size_t left = n - begin, piece = left < row_tokens + 1 ? left : row_tokens + 1;
+        if (!token_documents_add(to, document->ids.ids + begin, (const uint8_t *)document->learn.data + begin, piece,
+                                 err))
+            return false;
+    }
+    return true;
+}
+
+static bool add(struct chat_documents *d, const struct held_record *h, struct token_documents *to,
+                struct talc_error *err) {
     const struct chat_document *document = &h->document;
     if (!h->encoded) return talc_fail(err, "%s: %s", h->record.where, h->error.message);
     d->n_records[h->record.format]++;
@@ -108,11 +121,11 @@ static bool add(struct chat_documents *d, const struct held_record *h, size_t n,
         d->n_nothing_to_learn++;
         return true;
     }
+    if (h->record.format == CHAT_TEXT) return add_text(to, document, (size_t)d->row_tokens, err);
     if (document->ids.count - 1 > (size_t)d->row_tokens) {
         d->n_too_long++;
         return true;
     }
-    struct token_documents *to = is_validation(d, n) ? &d->validation : &d->train;
     return token_documents_add(to, document->ids.ids, (const uint8_t *)document->learn.data, document->ids.count, err);
 }
 
@@ -124,8 +137,8 @@ static bool read_some(struct held_records *held, struct chat_reader *reader, str
     return true;
 }
 
-bool chat_documents_read(struct chat_documents *d, const char *path, void (*progress)(void *, double), void *context,
-                         struct talc_error *err) {
+bool chat_documents_read(struct chat_documents *d, const char *path, double validation_share,
+                         void (*progress)(void *, double), void *context, struct talc_error *err) {
     struct chat_reader *reader = chat_reader_open(path, d->stop, err);
     struct held_records *held = calloc(1, sizeof *held);
     bool ok = reader && (held || talc_fail(err, "out of memory")), more = ok;
@@ -135,7 +148,8 @@ bool chat_documents_read(struct chat_documents *d, const char *path, void (*prog
         bool read = read_some(held, reader, &of_reading);
         more = held->n == RECORDS_AT_ONCE;
         thread_pool_run(d->pool, held->n, encode_held, held);
-        for (int i = 0; ok && i < held->n; i++) ok = add(d, &held->items[i], n++, err);
+        for (int i = 0; ok && i < held->n; i++)
+            ok = add(d, &held->items[i], is_validation(validation_share, n++) ? &d->validation : &d->train, err);
         if (ok && !read) ok = talc_fail(err, "%s", of_reading.message);
         let_go(held);
         if (ok && d->stop && *d->stop) ok = talc_fail(err, "%s: reading was stopped", path);
