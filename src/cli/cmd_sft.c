@@ -14,6 +14,7 @@ struct sft {
     const char *model, *template_path;
     struct option_list data, replay;
     double validation_share;
+    int64_t context;
     bool show_mask;
     const volatile sig_atomic_t *stop;
     /* opened */
@@ -58,8 +59,14 @@ static bool open_model(struct sft *s, struct stream *stream, struct talc_error *
         ok = talc_fail(err, "%s: the tokenizer has %d tokens and the model only %d", folder,
                        tokenizer_vocab_size(s->tokenizer), s->weights.arch.vocab_size);
     free(folder);
-    if (ok) s->recipe = recipe_for(&s->weights.arch, NULL);
-    return ok;
+    if (!ok) return false;
+    struct arch arch = s->weights.arch; /* as it is trained; what is saved keeps the length that it can read */
+    if (s->context > arch.context_length)
+        return talc_fail(err, "--context %lld is more than the %d tokens that the model can read",
+                         (long long)s->context, arch.context_length);
+    if (s->context > 0) arch.context_length = (int)s->context;
+    s->recipe = recipe_for(&arch, NULL);
+    return true;
 }
 
 /* ---- what is learnt, in colours -------------------------------------------------------------- */
@@ -165,7 +172,7 @@ static bool encode_greeting(struct sft *s, struct talc_error *err) {
     bool ok = messages ? chat_encode(s->tokenizer, s->chat_template, messages, &options, &s->sample_prompt, NULL, err)
                        : talc_fail(err, "out of memory");
     json_decref(messages);
-    if (s->sample_prompt.count >= (size_t)s->weights.arch.context_length)
+    if (s->sample_prompt.count >= (size_t)s->recipe.trainer.row_tokens)
         s->sample_prompt.count = 0; /* no room for any */
     return ok;
 }
@@ -178,7 +185,7 @@ static int sft(struct sft *s, struct cli_device *device, struct command_line *li
                                            .chat_template = s->chat_template,
                                            .pool = device->pool,
                                            .stop = s->stop,
-                                           .row_tokens = s->weights.arch.context_length};
+                                           .row_tokens = s->recipe.trainer.row_tokens};
     if (s->show_mask) return show_mask(s, err) ? EXIT_DONE : cli_fail("sft", err);
     if (!open_rows(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) ||
         !stage_goes_on(s->stop, err) || !stage_save_settings(line, v->out, err))
@@ -222,6 +229,9 @@ int cmd_sft(int argc, char **argv) {
          .help = "chat template (Jinja); default: the model's, else by its special tokens"},
         {.name = "val-fraction", .kind = OPTION_NUMBER, .value = &s.validation_share, .argument = "X",
          .help = "share of the chats to validate on (default 0.01)", .min = 0, .max = 0.9},
+        {.name = "context", .kind = OPTION_INT, .value = &s.context, .argument = "N",
+         .help = "tokens in a row; fewer take less memory, longer chats are left out (default: the model's)",
+         .min = 1, .max = 1e7},
         {.name = "show-mask", .kind = OPTION_FLAG, .value = &s.show_mask,
          .help = "print the first chat of each file, learnt tokens marked, and end"},
         OPTIONS_STAGE(s.stage),

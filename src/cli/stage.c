@@ -220,8 +220,8 @@ static bool on_sample(void *context, const struct train_state *s, struct talc_er
     struct stage *stage = context;
     if (stage->values->quiet || stage->sample_prompt.count == 0) return true;
     struct talc_error no_sample = {0}; /* no reason to end a run */
-    struct engine *engine =
-        engine_open(stage->model, stage->tokenizer, &(struct engine_options){.n_streams = 1}, &no_sample);
+    struct engine_options options = {.n_streams = 1, .context_length = stage->recipe.trainer.row_tokens};
+    struct engine *engine = engine_open(stage->model, stage->tokenizer, &options, &no_sample);
     if (!engine) {
         progress_clear(&stage->progress);
         cli_say(false, "no sample after step %lld: %s\n", (long long)s->step, no_sample.message);

@@ -86,8 +86,10 @@ static void a_long_text_is_cut_and_a_long_chat_left_out(void **state) {
     (void)state;
     struct thread_pool *pool = thread_pool_open(1, NULL);
     struct chat_documents d = documents(pool);
-    read_lines(&d, 1, "{\"prompt\":\"who sang and who slept and who sang %d\",\"completion\":"
-                      "\"xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz\"}", 0);
+    read_lines(&d, 1,
+               "{\"prompt\":\"who sang and who slept and who sang %d\",\"completion\":"
+               "\"xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz xyz\"}",
+               0);
     assert_int_equal(d.n_too_long, 1);
     assert_int_equal(d.train.n_documents, 0);
     char text[512] = "{\"text\":\"";

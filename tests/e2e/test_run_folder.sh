@@ -132,6 +132,16 @@ for i in 1 2 3 4 5 6 7 8 9 10; do echo '{"text": "The weaver sang by the river."
 must "$TALC" sft -m "$work/base" --out "$work/replayed" --data "$work/a.jsonl" --replay "$work/replay.jsonl" --val-fraction 0.5 --steps 2 --quiet
 grep -q val_loss "$work/replayed/metrics.jsonl" && fail "replayed text is validated on"
 
+# Rows shorter than the model's context: less memory, and a model that can read as much as before.
+printf '{"prompt": "Who sang by the river, and who slept by the hill until the market was quiet?", "completion": "The miller."}\n' >"$work/c.jsonl"
+must "$TALC" sft -m "$work/base" --out "$work/short" --data "$work/a.jsonl" --data "$work/c.jsonl" --val-fraction 0 --context 24 --batch 2 --steps 2 --quiet
+grep -q '1 chats do not fit in a row of 24 tokens' "$work/err" || fail "a chat that does not fit is not told: $(cat "$work/err")"
+head -1 "$work/short/metrics.jsonl" | grep -q '"tokens": 48,' || fail "rows are not of 24 tokens"
+must "$TALC" sft --resume --out "$work/short" --steps 4 --quiet
+tail -1 "$work/short/metrics.jsonl" | grep -q '"tokens": 192,' || fail "rows are not of 24 tokens after a resume"
+grep -q '"max_position_embeddings": 128' "$work/short/latest/config.json" || fail "the model is made shorter"
+refuses 'more than the 128 tokens' "$TALC" sft -m "$work/base" --out "$work/never" --data "$work/a.jsonl" --context 129 --steps 2 --quiet
+
 # Settings that name no model to begin with, and no checkpoint to go on with.
 mkdir "$work/unnamed" && printf '{\n  "batch-ramp": 0.5\n}\n' >"$work/unnamed/settings.json"
 refuses 'give -m MODEL' "$TALC" sft --resume --out "$work/unnamed" --data "$work/a.jsonl" --quiet
