@@ -32,6 +32,11 @@ static bool open_data(struct train *t, struct talc_error *err) {
     if (t->info.vocab_size != tokenizer_vocab_size(t->tokenizer))
         return talc_fail(err, "%s: the shards were made with %lld tokens, the tokenizer there has %d", t->data,
                          (long long)t->info.vocab_size, tokenizer_vocab_size(t->tokenizer));
+    char hash[sizeof t->info.tokenizer_hash];
+    snprintf(hash, sizeof hash, "%016" PRIx64, tokenizer_hash(t->tokenizer));
+    if (*t->info.tokenizer_hash && strcmp(hash, t->info.tokenizer_hash) != 0)
+        return talc_fail(err, "%s: the shards were made with another tokenizer than the one there; prepare it again",
+                         t->data);
     return t->info.val.n_tokens < 2 || token_source_open(&t->validation_tokens, t->data, "val", &t->info, err);
 }
 

@@ -150,6 +150,10 @@ refuses 'give -m MODEL' "$TALC" sft --resume --out "$work/unnamed" --data "$work
 must "$TALC" tokenizer train --vocab-size 290 --out "$work/tok2" "$work/text.txt"
 must "$TALC" prepare -t "$work/tok2" --out "$work/data2" "$work/text.txt"
 refuses 'another tokenizer' "$TALC" train --resume --out "$work/keep" --data "$work/data2" --steps 41 --quiet
+cp -r "$work/data" "$work/swapped" # as many tokens, others
+must "$TALC" tokenizer train --vocab-size 300 --special '<|other|>' --out "$work/tok3" "$work/text.txt"
+cp "$work/tok3/"* "$work/swapped/"
+refuses 'made with another tokenizer than the one there' "$TALC" train --data "$work/swapped" --out "$work/never" --depth 1 --steps 1 --quiet
 refuses 'keeps its shape' "$TALC" train --resume --out "$work/keep" --depth 2 --steps 41 --quiet
 cp -r "$work/keep" "$work/broken"
 truncate -s -9 "$work/broken/latest/optimizer.safetensors"
