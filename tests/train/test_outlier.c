@@ -71,10 +71,9 @@ static void an_update_that_stands_out_changes_nothing(void **state) {
     assert_true(report.skipped && t.trainer.skipped == 1 && t.trainer.updates == updates);
     assert_memory_equal(values, t.model.values.data, n);
     assert_memory_equal(m, t.trainer.m.data, n);
-    for (int64_t i = 0; i < t.model.gradients.cols; i++) assert_true(((float *)t.model.gradients.data)[i] == 0);
-    tiny_training_accumulate(&t);
+    tiny_training_accumulate(&t); /* nothing of that gradient is left in this one */
     assert_true(trainer_update(&t.trainer, 0.01, &report, &err));
-    assert_true(!report.skipped && t.trainer.updates == updates + 1);
+    assert_true(!report.skipped && t.trainer.updates == updates + 1 && report.gradient_norm < 1e3);
     free(values);
     free(m);
     tiny_training_close(&t);
