@@ -169,7 +169,7 @@ static bool run_baseline(struct eval *e, struct talc_error *err) {
 static bool begin_sample(struct eval *e, struct attempt *a, struct talc_error *err) {
     a->generation = (struct generation){.max_new_tokens = 150, .sampling = sampling_defaults()};
     a->generation.sampling.seed = (uint64_t)e->seed + a->item;
-    return token_list_append(&a->prompt, tokenizer_end_of_text_id(e->assistant.tokenizer)) ||
+    return token_list_append(&a->prompt, tokenizer_text_start_id(e->assistant.tokenizer)) ||
            talc_fail(err, "out of memory");
 }
 
@@ -305,7 +305,7 @@ static bool open_tests(struct eval *e, struct talc_error *err) {
 
 static bool open_free_text(struct eval *e, struct talc_error *err) {
     if (e->free_text == 0) return true;
-    if (tokenizer_end_of_text_id(e->assistant.tokenizer) < 0)
+    if (tokenizer_text_start_id(e->assistant.tokenizer) < 0)
         return talc_fail(err, "--free-text: this model has no token that begins a text");
     e->words = word_set_open();
     bool ok = e->words ? true : talc_fail(err, "out of memory");

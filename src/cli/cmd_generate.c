@@ -26,13 +26,12 @@ static bool print_piece(void *context, const char *text, size_t n_bytes) {
     return !*g->interrupted && !ferror(stdout);
 }
 
-/* '' starts from the token that stands between documents. */
+/* '' is a text that has only begun. */
 static bool encode_prompt(const struct assistant *a, const char *prompt, struct token_list *ids,
                           struct talc_error *err) {
     if (!cli_check_text("the prompt", prompt, err)) return false;
     if (*prompt) return tokenizer_encode_prompt(a->tokenizer, prompt, strlen(prompt), false, ids, err);
-    int32_t first = tokenizer_bos_id(a->tokenizer);
-    if (first < 0) first = tokenizer_end_of_text_id(a->tokenizer);
+    int32_t first = tokenizer_text_start_id(a->tokenizer);
     if (first < 0) return talc_fail(err, "this model has no token that begins a text; give a prompt with -p");
     return token_list_append(ids, first) ? true : talc_fail(err, "out of memory");
 }

@@ -123,9 +123,9 @@ static bool open_model(struct train *t, struct stream *stream, struct talc_error
 static bool open_rows(struct train *t, struct talc_error *err) {
     struct window_options w = {.row_tokens = t->model.arch.context_length,
                                .seed = (uint64_t)t->stage.seed,
-                               .end_of_text = (int32_t)t->info.end_of_text,
+                               .text_start = (int32_t)t->info.text_start,
                                .document_mask =
-                                   t->info.end_of_text >= 0 && t->info.train.n_documents > 1 && !t->no_document_mask};
+                                   t->info.text_start >= 0 && t->info.train.n_documents > 1 && !t->no_document_mask};
     if (!windows_open(&t->train_rows, &t->tokens, &w, err)) return false;
     w.in_order = true;
     return t->validation_tokens.n_tokens == 0 || windows_open(&t->validation_rows, &t->validation_tokens, &w, err);
@@ -134,12 +134,12 @@ static bool open_rows(struct train *t, struct talc_error *err) {
 /* '' begins a new text, as in talc generate; so does no prompt, or a line where no token begins a text. */
 static bool encode_prompt(struct train *t, struct talc_error *err) {
     struct token_list *ids = &t->sample_prompt;
-    int32_t end = tokenizer_end_of_text_id(t->tokenizer);
+    int32_t start = tokenizer_text_start_id(t->tokenizer);
     if (t->prompt && !cli_check_text("--sample-prompt", t->prompt, err)) return false;
-    if ((!t->prompt || !*t->prompt) && end >= 0)
-        return token_list_append(ids, end) ? true : talc_fail(err, "out of memory");
+    if ((!t->prompt || !*t->prompt) && start >= 0)
+        return token_list_append(ids, start) ? true : talc_fail(err, "out of memory");
     if (!t->prompt && !tokenizer_encode(t->tokenizer, "\n", 1, false, ids, NULL)) return true; /* then no samples */
-    if (t->prompt && !tokenizer_encode(t->tokenizer, t->prompt, strlen(t->prompt), false, ids, err))
+    if (t->prompt && !tokenizer_encode_prompt(t->tokenizer, t->prompt, strlen(t->prompt), false, ids, err))
         return talc_fail_in(err, "--sample-prompt");
     if ((int64_t)ids->count < t->model.arch.context_length) return true;
     return talc_fail(err, "--sample-prompt has %zu tokens and the context holds %d", ids->count,

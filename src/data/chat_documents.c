@@ -10,8 +10,8 @@
 
 static bool encode_text(const struct chat_documents *d, const struct chat_record *r, struct chat_document *out,
                         struct talc_error *err) {
-    int32_t end = tokenizer_end_of_text_id(d->tokenizer);
-    if (end >= 0 && !token_list_append(&out->ids, end)) return talc_fail(err, "out of memory");
+    int32_t start = tokenizer_text_start_id(d->tokenizer), end = tokenizer_end_of_text_id(d->tokenizer);
+    if (start >= 0 && !token_list_append(&out->ids, start)) return talc_fail(err, "out of memory");
     if (!tokenizer_encode(d->tokenizer, r->text, r->n_bytes, false, &out->ids, err)) return false;
     if (end >= 0 && !token_list_append(&out->ids, end)) return talc_fail(err, "out of memory");
     if (!buffer_reserve(&out->learn, out->ids.count)) return talc_fail(err, "out of memory");

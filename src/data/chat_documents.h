@@ -18,8 +18,8 @@ struct chat_documents {
 };
 
 /* Adds every record of a file; `validation_share` of them, by a hash of their number, to validation. Chats teach what
- * the assistant says; texts ({"text"}) are learnt whole, from the end-of-text token that begins them to the one that
- * ends them, a row at a time. `progress` (may be NULL) gets the bytes read. */
+ * the assistant says; texts ({"text"}) are learnt whole, from the token that begins a text to the one that ends it, a
+ * row at a time. `progress` (may be NULL) gets the bytes read. */
 bool chat_documents_read(struct chat_documents *d, const char *path, double validation_share,
                          void (*progress)(void *, double), void *context, struct talc_error *err);
 void chat_documents_free(struct chat_documents *d);

@@ -19,6 +19,7 @@ static bool read_fields(struct data_info *info, const json_t *root, struct talc_
     if (!json_object_get(root, "vocab_size")) return talc_fail(err, "has no \"vocab_size\"");
     if (!json_get_int(root, "vocab_size", 0, 1, INT32_MAX, &info->vocab_size, err) ||
         !json_get_int(root, "end_of_text", -1, -1, info->vocab_size - 1, &info->end_of_text, err) ||
+        !json_get_int(root, "text_start", info->end_of_text, -1, info->vocab_size - 1, &info->text_start, err) ||
         !json_get_string(root, "tokenizer_hash", "", &hash, err))
         return false;
     snprintf(info->tokenizer_hash, sizeof info->tokenizer_hash, "%s", hash);
@@ -48,9 +49,10 @@ static json_t *split_json(const struct split_info *split) {
 
 bool data_info_write(const struct data_info *info, const char *folder, const json_t *extra, struct talc_error *err) {
     char *path = path_join(folder, DATA_INFO_NAME);
-    json_t *root = json_pack("{s:s, s:I, s:I, s:o, s:o}", "tokenizer_hash", info->tokenizer_hash, "vocab_size",
-                             (json_int_t)info->vocab_size, "end_of_text", (json_int_t)info->end_of_text, "train",
-                             split_json(&info->train), "val", split_json(&info->val));
+    json_t *root =
+        json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "tokenizer_hash", info->tokenizer_hash, "vocab_size",
+                  (json_int_t)info->vocab_size, "end_of_text", (json_int_t)info->end_of_text, "text_start",
+                  (json_int_t)info->text_start, "train", split_json(&info->train), "val", split_json(&info->val));
     bool ok = path && root && (!extra || json_object_update((json_t *)root, (json_t *)extra) == 0);
     ok = ok ? json_write_file(path, root, err) : talc_fail(err, "%s/" DATA_INFO_NAME ": out of memory", folder);
     json_decref(root);

@@ -18,7 +18,8 @@ struct split_info {
 
 struct data_info {
     int64_t vocab_size;
-    int64_t end_of_text;     /* the token between documents; -1: there is none */
+    int64_t end_of_text;     /* the token behind each document; -1: there is none */
+    int64_t text_start;      /* tokenizer_text_start_id: before each, if it is another; else end_of_text */
     char tokenizer_hash[32]; /* tokenizer_hash() in hexadecimal: a model must go with the same tokenizer */
     struct split_info train, val;
 };

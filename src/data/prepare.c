@@ -149,8 +149,10 @@ static void encode_piece(void *context, int i, int worker) {
 
 static bool write_piece(struct preparation *p, const struct piece *piece, struct talc_error *err) {
     struct split_writer *s = piece->split;
-    int32_t end_of_text = (int32_t)p->info.end_of_text;
+    int32_t end_of_text = (int32_t)p->info.end_of_text, start = (int32_t)p->info.text_start;
+    bool begins = piece->starts_document && p->n_documents > 1 && start != end_of_text;
     s->info.n_bytes += (int64_t)piece->n_bytes;
+    if (begins && !append_tokens(p, s, &start, 1, err)) return false;
     if (!append_tokens(p, s, piece->tokens.ids, piece->tokens.count, err)) return false;
     if (!piece->ends_document) return true;
     s->info.n_documents++;
@@ -307,6 +309,7 @@ bool prepare_data(const struct prepare_options *options, struct data_info *info,
     if (!check_options(options, err)) return false;
     p.info.vocab_size = tokenizer_vocab_size(options->tokenizer);
     p.info.end_of_text = tokenizer_end_of_text_id(options->tokenizer);
+    p.info.text_start = tokenizer_text_start_id(options->tokenizer);
     snprintf(p.info.tokenizer_hash, sizeof p.info.tokenizer_hash, "%016" PRIx64, tokenizer_hash(options->tokenizer));
     bool ok = survey(&p, err) && atomic_folder_open(&p.folder, options->out, &data_kind, err);
     if (ok) {

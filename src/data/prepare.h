@@ -17,7 +17,7 @@
  * documents or more and that gives validation ten of them, or they are short (32 KiB on average); else the last part of
  * every document is for validation (for one file: its first int(n_bytes * (1 - val_fraction)) bytes train, as in
  * nanoGPT). Where there is more than one document, the tokenizer's end-of-text token (if it has one) follows each, also
- * where one was divided. */
+ * where one was divided, and the token that begins a text (if it is another) comes before each. */
 struct prepare_options {
     const char *const *paths; /* what text_reader.h reads */
     size_t n_paths;

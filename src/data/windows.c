@@ -39,7 +39,7 @@ static void add_sequences(const struct window_options *o, struct row_batch *batc
     const int32_t *tokens = batch->tokens + (size_t)row * (size_t)batch->row_tokens;
     int begin = 0;
     for (int i = 1; o->document_mask && i < n; i++) {
-        if (tokens[i] != o->end_of_text) continue;
+        if (tokens[i] != o->text_start) continue;
         row_batch_add_sequence(batch, row, begin, i - begin);
         begin = i;
     }

@@ -11,9 +11,9 @@ struct window_options {
     int row_tokens;
     uint64_t seed;
     bool document_mask; /* each document is a sequence of its own, so that it does not attend to the one before */
-    /* Between documents; -1: the stream is one document. The one before is to predict it; with a mask it then begins
-     * the next one's sequence, since a new text is generated from it. */
-    int32_t end_of_text;
+    /* Begins a text (tokenizer_text_start_id); -1: the stream is one document. With a mask it begins the document's
+     * sequence, since a new text is generated from it; the end of the one before predicts it all the same. */
+    int32_t text_start;
     bool in_order; /* windows from the first token on in their order, the last one padded: every target once */
 };
 

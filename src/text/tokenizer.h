@@ -131,6 +131,12 @@ int32_t tokenizer_bos_id(const struct tokenizer *tok);
 int32_t tokenizer_eos_id(const struct tokenizer *tok);
 int32_t tokenizer_end_of_text_id(const struct tokenizer *tok);
 int32_t tokenizer_pad_id(const struct tokenizer *tok);
+/* The token that begins a text, in training data (prepare, sft) as in prompts and samples: BOS where the tokenizer's
+ * file puts one before a text (Llama), else the end of the text before (GPT-2, Qwen, tokenizers made here); -1: none.
+ */
+static inline int32_t tokenizer_text_start_id(const struct tokenizer *tok) {
+    return tokenizer_adds_bos(tok) ? tokenizer_bos_id(tok) : tokenizer_end_of_text_id(tok);
+}
 /* True for a token that ends an answer: eos or end of text. */
 static inline bool tokenizer_is_end(const struct tokenizer *tok, int32_t id) {
     return id >= 0 && (id == tokenizer_eos_id(tok) || id == tokenizer_end_of_text_id(tok));

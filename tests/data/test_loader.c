@@ -149,7 +149,7 @@ static void take(struct loader *loader, struct loader_state *at, int n_batches, 
 
 static struct loader open_windows(const struct token_source *source, bool in_order) {
     struct loader loader;
-    struct window_options o = {.row_tokens = ROW, .seed = 5, .end_of_text = -1, .in_order = in_order};
+    struct window_options o = {.row_tokens = ROW, .seed = 5, .text_start = -1, .in_order = in_order};
     assert_true(windows_open(&loader, source, &o, NULL));
     return loader;
 }
@@ -248,7 +248,7 @@ static void document_mask_starts_a_sequence_at_each_end_of_text(void **state) {
     (void)state;
     write_shards("train", (int[]){41}, 1, 7, 100); /* 0 .. 6, 0 .. 6, ...: 6 between documents */
     struct token_source source = open_source(41, 100);
-    struct window_options o = {.row_tokens = 20, .document_mask = true, .end_of_text = 6, .in_order = true};
+    struct window_options o = {.row_tokens = 20, .document_mask = true, .text_start = 6, .in_order = true};
     struct loader loader;
     struct row_batch batch;
     struct loader_state at = {0};
@@ -269,7 +269,7 @@ static void too_little_data_is_refused(void **state) {
     write_shards("train", (int[]){10}, 1, 100, 100);
     struct token_source source = open_source(10, 100);
     struct loader loader;
-    struct window_options o = {.row_tokens = 10, .end_of_text = -1};
+    struct window_options o = {.row_tokens = 10, .text_start = -1};
     assert_false(windows_open(&loader, &source, &o, &err));
     assert_non_null(strstr(err.message, "has 10 tokens, but 11 are needed for one row"));
     o.row_tokens = 9;

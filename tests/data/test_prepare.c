@@ -20,21 +20,33 @@
 #include "data/token_source.h"
 #include "file/atomic.h"
 
-enum { END_OF_TEXT = 256, VOCAB = 257 };
+enum { END_OF_TEXT = 256, BEGIN = 257, VOCAB = 257 };
 
 static char folder[64], out[80];
 static struct tokenizer *tokenizer;
 
-/* A tokenizer with a token a byte (in byte order) and an end of text. */
-static struct tokenizer *byte_tokenizer(void) {
+/* A tokenizer with a token a byte (in byte order) and an end of text; also one with a token that it puts before texts.
+ */
+static struct tokenizer *byte_tokenizer(bool with_begin) {
     struct buffer b = {0};
     char path[128];
     buffer_append_text(&b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,"
                            "\"added_tokens\":[{\"id\":256,\"content\":"
                            "\"<|endoftext|>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
-                           "\"normalized\":false,\"special\":true}],\"normalizer\":null,"
+                           "\"normalized\":false,\"special\":true}");
+    if (with_begin)
+        buffer_append_text(&b, ",{\"id\":257,\"content\":\"<|begin|>\",\"single_word\":false,\"lstrip\":false,"
+                               "\"rstrip\":false,\"normalized\":false,\"special\":true}");
+    buffer_append_text(&b, "],\"normalizer\":null,"
                            "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-                           "\"trim_offsets\":true,\"use_regex\":true},\"post_processor\":null,"
+                           "\"trim_offsets\":true,\"use_regex\":true},\"post_processor\":");
+    buffer_append_text(&b, with_begin
+                               ? "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<|begin|>\","
+                                 "\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"
+                                 "\"special_tokens\":{\"<|begin|>\":{\"id\":\"<|begin|>\",\"ids\":[257],\"tokens\":"
+                                 "[\"<|begin|>\"]}}}"
+                               : "null");
+    buffer_append_text(&b, ","
                            "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
                            "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
                            "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,"
@@ -61,7 +73,7 @@ static int setup(void **state) {
     strcpy(folder, "/tmp/talc-prepare-XXXXXX");
     if (!mkdtemp(folder)) return -1;
     snprintf(out, sizeof out, "%s/data", folder);
-    tokenizer = byte_tokenizer();
+    tokenizer = byte_tokenizer(false);
     return 0;
 }
 
@@ -78,7 +90,7 @@ static char *write_file(const char *name, const char *data, size_t n) {
     return path;
 }
 
-/* The tokens of a split, as bytes with '|' for the end of text; the caller frees. */
+/* The tokens of a split, as bytes with '|' for the end of text and '<' for its begin; the caller frees. */
 static char *read_split(const char *split, size_t *n) {
     struct data_info info;
     struct token_source source;
@@ -89,7 +101,8 @@ static char *read_split(const char *split, size_t *n) {
     int32_t *tokens = malloc((*n + 1) * sizeof *tokens);
     char *text = malloc(*n + 1);
     assert_true(token_source_read(&source, 0, *n, tokens, NULL));
-    for (size_t i = 0; i < *n; i++) text[i] = tokens[i] == END_OF_TEXT ? '|' : (char)tokens[i];
+    for (size_t i = 0; i < *n; i++)
+        text[i] = tokens[i] == END_OF_TEXT ? '|' : tokens[i] == BEGIN ? '<' : (char)tokens[i];
     text[*n] = 0;
     free(tokens);
     token_source_close(&source);
@@ -137,6 +150,33 @@ static void a_character_is_never_divided(void **state) {
     assert_split("train", "aaaaaaa");
     assert_split("val", "\xe4\xb8\xad\xe6\x96\x87");
     free(path);
+}
+
+/* What begins a prompt begins a document: BOS where the tokenizer adds one, else the end of the one before. */
+static void documents_begin_as_prompts_do(void **state) {
+    (void)state;
+    static const char text[] = "{\"text\":\"abcd\"}\n{\"text\":\"efgh\"}";
+    char *path = write_file("a.jsonl", text, sizeof text - 1), *one = write_file("a.txt", "abcd", 4);
+    struct data_info info = prepare((const char *const[]){path}, 1, 0.5, 0);
+    assert_split("train", "ab|ef|");
+    assert_int_equal(info.text_start, END_OF_TEXT);
+    tokenizer_free(tokenizer);
+    tokenizer = byte_tokenizer(true);
+    struct token_list ids = {0};
+    assert_true(tokenizer_encode_prompt(tokenizer, "a", 1, false, &ids, NULL));
+    assert_true(ids.count == 2 && ids.ids[0] == BEGIN);
+    token_list_free(&ids);
+    prepare((const char *const[]){path}, 1, 0.5, 0);
+    assert_split("train", "<ab|<ef|");
+    assert_split("val", "<cd|<gh|");
+    assert_true(data_info_read(&info, out, NULL));
+    assert_int_equal(info.text_start, BEGIN);
+    assert_int_equal(info.end_of_text, END_OF_TEXT);
+    assert_int_equal(info.train.n_bytes, 4);
+    prepare((const char *const[]){one}, 1, 0.5, 0);
+    assert_split("train", "ab");
+    free(path);
+    free(one);
 }
 
 static void few_documents_are_each_divided(void **state) {
@@ -479,6 +519,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(one_document_is_divided_at_its_end),
         TEST(a_character_is_never_divided),
+        TEST(documents_begin_as_prompts_do),
         TEST(few_documents_are_each_divided),
         TEST(long_documents_are_divided_where_few_are_for_validation),
         TEST(short_documents_stay_whole),
