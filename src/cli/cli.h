@@ -37,9 +37,10 @@ struct option {
     void *value;
     const char *argument; /* "N" in the help; NULL for flags */
     const char *help;
-    double min, max; /* ints and numbers; min > max: no bounds */
-    bool given;      /* set by options_parse */
-    int source;      /* options_parse's own: where the value came from last */
+    const char *choices; /* of a text that must be one of these: "f32|bf16"; NULL: any */
+    double min, max;     /* ints and numbers; unless min < max there are no bounds */
+    bool given;          /* set by options_parse */
+    int source;          /* options_parse's own: where the value came from last */
 };
 
 struct command_line {
@@ -55,13 +56,17 @@ struct command_line {
 };
 
 /* Fills the values: settings < configuration file < environment (TALC_VOCAB_SIZE) < command line. A list replaces the
- * list of a weaker source. Returns -1 to go on, or the exit code (help was shown: 0; a mistake was reported: 2). */
+ * list of a weaker source, an empty one too. Returns -1 to go on, or the exit code (help was shown: 0; a mistake was
+ * reported: 2). */
 int options_parse(struct command_line *line, int argc, char **argv);
 void options_free(struct command_line *line);
 /* clang-format off */
 #define OPTIONS_COUNT(options) ((int)(sizeof(options) / sizeof *(options)))
 /* clang-format on */
 bool option_given(const struct command_line *line, const char *name);
+/* Whether two options that exclude each other were given by one source; where each has its own, the stronger one holds.
+ * Not so in the settings of a run, which name all options. */
+bool options_contradict(const struct command_line *line, const char *a, const char *b);
 bool option_in_bounds(const struct option *o, double x); /* of an int or a number */
 
 /* ---- messages -------------------------------------------------------------------------------- */

@@ -356,7 +356,8 @@ int cmd_eval(int argc, char **argv) {
     struct option options[] = {
         {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &e.model, .argument = "DIR",
          .help = "model or run folder"},
-        {.name = "task", .kind = OPTION_TEXT, .value = &e.task, .argument = "NAME", .help = "primer"},
+        {.name = "task", .kind = OPTION_TEXT, .value = &e.task, .argument = "NAME", .choices = "primer",
+         .help = "primer"},
         {.name = "data", .kind = OPTION_TEXT, .value = &e.data, .argument = "FILE",
          .help = "the tests: eval.jsonl of talc primer, or your own (docs/eval.md)"},
         {.name = "free-text", .kind = OPTION_INT, .value = &e.free_text, .argument = "N",
@@ -392,8 +393,6 @@ int cmd_eval(int argc, char **argv) {
     cli_end_on_interrupt(); /* while everything is opened */
     if (!e.model || !e.data)
         code = cli_usage("eval", "needs -m DIR and --data FILE");
-    else if (strcmp(e.task, "primer") != 0)
-        code = cli_usage("eval", "there is no task '%s'; this version has: primer", e.task);
     else if (e.free_text > 0 && e.vocabulary.n == 0)
         code = cli_usage("eval", "--free-text needs the training texts: --words FILE");
     else if (e.free_text == 0 && e.vocabulary.n > 0)

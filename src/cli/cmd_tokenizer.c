@@ -205,7 +205,6 @@ static int train(struct training *t, const struct command_line *line) {
     bool characters = strcmp(t->type, "char") == 0;
     struct tokenizer_train_options options = tokenizer_train_defaults(characters);
     if (!t->out) return cli_usage("tokenizer train", "needs --out DIR");
-    if (!characters && strcmp(t->type, "bpe") != 0) return cli_usage("tokenizer train", "--type is bpe or char");
     if (!pretokenizer_from_name(t->pattern, &options.pretokenizer))
         return cli_usage("tokenizer train",
                          "--pattern is qwen2, gpt2, cl100k, llama3, o200k, tekken, qwen35 or nanochat, not '%s'",
@@ -245,6 +244,7 @@ static int run_train(int argc, char **argv) {
          .kind = OPTION_TEXT,
          .value = &t.type,
          .argument = "TYPE",
+         .choices = "bpe|char",
          .help = "bpe (default), or char: one token a character"},
         {.name = "pattern",
          .kind = OPTION_TEXT,

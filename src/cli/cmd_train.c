@@ -88,6 +88,12 @@ static bool check_same_tokenizer(const struct train *t, const char *folder, stru
     return ok;
 }
 
+static bool has_same_windows(const struct arch *a, const struct arch *b) {
+    for (int l = 0; l < a->n_layers; l++)
+        if (a->layers[l].window != b->layers[l].window) return false;
+    return true;
+}
+
 /* The options of a resumed run are those it began with; one that says otherwise would be passed over in silence. */
 static bool check_same_shape(const struct train *t, struct talc_error *err) {
     const struct arch *own = &t->model.arch;
@@ -95,10 +101,11 @@ static bool check_same_shape(const struct train *t, struct talc_error *err) {
     if (!choose_arch(t, &asked, err)) return false;
     if (asked.n_layers == own->n_layers && asked.hidden_size == own->hidden_size && asked.n_heads == own->n_heads &&
         asked.n_kv_heads == own->n_kv_heads && asked.intermediate_size == own->intermediate_size &&
-        asked.context_length == own->context_length)
+        asked.context_length == own->context_length && has_same_windows(&asked, own))
         return true;
-    return talc_fail(err, "%s has %d layers of width %d and rows of %d tokens; a run that goes on keeps its shape",
-                     t->stage.out, own->n_layers, own->hidden_size, own->context_length);
+    bool banded = !has_same_windows(own, &(struct arch){0});
+    return talc_fail(err, "%s has %d layers of width %d%s and rows of %d tokens; a run that goes on keeps its shape",
+                     t->stage.out, own->n_layers, own->hidden_size, banded ? ", banded," : "", own->context_length);
 }
 
 static bool open_model(struct train *t, struct stream *stream, struct talc_error *err) {
@@ -217,6 +224,10 @@ int cmd_train(int argc, char **argv) {
                                 .n_options = OPTIONS_COUNT(options)};
     int code = stage_parse(&line, &t.stage, argc, argv);
     if (code >= 0) return code;
+    if (options_contradict(&line, "preset", "depth")) {
+        options_free(&line);
+        return cli_usage("train", "--preset has a depth of its own; give one of --preset and --depth");
+    }
     struct talc_error err = {0};
     struct cli_device device;
     t.stop = cli_catch_interrupt();

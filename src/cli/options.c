@@ -9,10 +9,23 @@
 #include "cli/cli.h"
 #include "file/json.h"
 
-bool option_given(const struct command_line *line, const char *name) {
+/* In rising order: a later source overrules an earlier one. */
+enum source { SOURCE_NONE, SOURCE_SETTINGS, SOURCE_CONFIG, SOURCE_ENVIRONMENT, SOURCE_ARGUMENTS };
+
+static const struct option *option_of(const struct command_line *line, const char *name) {
     for (int i = 0; i < line->n_options; i++)
-        if (strcmp(line->options[i].name, name) == 0) return line->options[i].given;
-    return false;
+        if (strcmp(line->options[i].name, name) == 0) return &line->options[i];
+    return NULL;
+}
+
+bool option_given(const struct command_line *line, const char *name) {
+    const struct option *o = option_of(line, name);
+    return o && o->given;
+}
+
+bool options_contradict(const struct command_line *line, const char *a, const char *b) {
+    const struct option *x = option_of(line, a), *y = option_of(line, b);
+    return x && y && x->source == y->source && x->source > SOURCE_SETTINGS;
 }
 
 void options_free(struct command_line *line) {
@@ -50,6 +63,7 @@ static void common_open(struct common *c) {
                                                .kind = OPTION_TEXT,
                                                .value = &c->color,
                                                .argument = "WHEN",
+                                               .choices = "always|never|auto",
                                                .help = "always, never or auto (default: on a terminal)"};
     c->options[COMMON_HELP] =
         (struct option){.name = "help", .letter = 'h', .kind = OPTION_FLAG, .value = &c->help, .help = "this text"};
@@ -58,8 +72,6 @@ static void common_open(struct common *c) {
 /* Messages ask for the colour without knowing the command: it travels in the environment. */
 static bool apply_color(const struct common *c, struct talc_error *err) {
     if (!c->color) return true;
-    if (strcmp(c->color, "always") != 0 && strcmp(c->color, "never") != 0 && strcmp(c->color, "auto") != 0)
-        return talc_fail(err, "--color must be always, never or auto, not '%s'", c->color);
     return setenv("TALC_COLOR", c->color, 1) == 0 ? true : talc_fail(err, "out of memory for options");
 }
 
@@ -130,9 +142,31 @@ static bool fail_empty(const struct option *o, struct talc_error *err) {
     return talc_fail(err, "--%s is empty; it wants %s", o->name, o->argument);
 }
 
+static bool is_choice(const struct option *o, const char *text) {
+    size_t n = strlen(text), length;
+    for (const char *c = o->choices; *c; c += length + (c[length] == '|')) {
+        length = strcspn(c, "|");
+        if (length == n && memcmp(c, text, n) == 0) return true;
+    }
+    return false;
+}
+
+/* "--type must be a, b or c, not 'd'" */
+static bool fail_choice(const struct option *o, const char *text, struct talc_error *err) {
+    char all[256];
+    size_t n = 0;
+    for (const char *c = o->choices; *c && n + 6 < sizeof all; c++)
+        if (*c != '|')
+            all[n++] = *c;
+        else
+            n += (size_t)sprintf(all + n, "%s", strchr(c + 1, '|') ? ", " : " or ");
+    return talc_fail(err, "--%s must be %.*s, not '%s'", o->name, (int)n, all, text);
+}
+
 /* Text to read may be empty; names of files and of choices not. */
 static bool set_text(const struct option *o, const char *text, struct talc_error *err) {
     if (!*text && strcmp(o->argument, "TEXT") != 0) return fail_empty(o, err);
+    if (o->choices && !is_choice(o, text)) return fail_choice(o, text, err);
     *(const char **)o->value = text;
     return true;
 }
@@ -158,13 +192,15 @@ static bool parse_flag(struct option *o, const char *text, struct talc_error *er
     return talc_fail(err, "--%s is true or false, not '%s'", o->name, text);
 }
 
-/* In rising order: a later source overrules an earlier one. */
-enum source { SOURCE_NONE, SOURCE_SETTINGS, SOURCE_CONFIG, SOURCE_ENVIRONMENT, SOURCE_ARGUMENTS };
-
-static bool set_option(struct option *o, const char *text, enum source source, struct talc_error *err) {
+/* The first value of a list from a stronger source drops those of the weaker one. */
+static void note_source(struct option *o, enum source source) {
     if (o->kind == OPTION_LIST && o->source != (int)source) ((struct option_list *)o->value)->n = 0;
     o->given = true;
     o->source = (int)source;
+}
+
+static bool set_option(struct option *o, const char *text, enum source source, struct talc_error *err) {
+    note_source(o, source);
     switch (o->kind) {
     case OPTION_FLAG: return parse_flag(o, text, err);
     case OPTION_INT: return parse_int(o, text, err);
@@ -204,6 +240,7 @@ static bool set_from_json(struct option *o, const json_t *value, enum source sou
 static bool set_list_from_json(struct option *o, const json_t *list, enum source source, struct talc_error *err) {
     size_t i;
     json_t *item;
+    note_source(o, source); /* an empty one too */
     json_array_foreach(list, i, item) {
         if (!json_is_string(item)) return talc_fail(err, "\"%s\" must be a list of texts", o->name);
         if (!set_from_json(o, item, source, err)) return false;

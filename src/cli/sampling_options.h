@@ -35,7 +35,7 @@ static inline struct sampling sampling_from(const struct sampling_values *v) {
     {.name = "top-k", .kind = OPTION_INT, .value = &(v).top_k, .argument = "K",                                      \
      .help = "only the K likeliest tokens; 0: all", .min = 0, .max = 1e9},                                           \
     {.name = "top-p", .kind = OPTION_NUMBER, .value = &(v).top_p, .argument = "P",                                   \
-     .help = "the likeliest tokens that make up P (default 0.95)", .min = 0, .max = 1},                              \
+     .help = "the likeliest tokens that make up P (default 0.95)", .min = 1e-6, .max = 1},                            \
     {.name = "min-p", .kind = OPTION_NUMBER, .value = &(v).min_p, .argument = "P",                                   \
      .help = "tokens at least P times as likely as the likeliest", .min = 0, .max = 1},                              \
     {.name = "repetition-penalty", .kind = OPTION_NUMBER, .value = &(v).repetition_penalty, .argument = "X",         \

@@ -63,6 +63,10 @@ static int parse(struct command_line *line, int argc, char **argv) {
 
 int stage_parse(struct command_line *line, struct stage_values *values, int argc, char **argv) {
     int code = parse(line, argc, argv);
+    if (code < 0 && options_contradict(line, "steps", "minutes")) {
+        options_free(line);
+        return cli_usage(line->command, "a run ends by its updates or by the clock; give one of --steps and --minutes");
+    }
     if (code >= 0 || !values->resume) return code;
     if (!values->out) {
         options_free(line);

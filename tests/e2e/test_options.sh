@@ -49,7 +49,30 @@ printf '{"colour": 1}' >bad.json
 refuses "bad.json: talc generate has no option 'colour'" talc generate -m run/ --config bad.json
 refuses '--config wants FILE' talc generate -m run/ --config
 refuses '--json is true or false' talc generate -m run/ --json=maybe
-refuses '--color must be' talc generate -m run/ --color sometimes
+refuses '--color must be always, never or auto, not .sometimes' talc generate -m run/ --color sometimes
+misused() { # WORDS COMMAND...: refused, before anything is opened, as a mistake of the user's
+    refuses "$@"
+    [ "$status" = 2 ] || fail "exit $status, not 2: $*"
+}
+misused '--top-p must be' talc chat -m sft/ --top-p 0
+misused '--top-p must be' talc generate -m run/ --top-p 0
+misused "--task must be primer, not 'prime'" talc eval -m nowhere --data nowhere --task prime
+misused "--type must be bpe or char, not 'words'" talc tokenizer train --type words --out none nowhere
+misused '--preset has a depth of its own' talc train --data data/ --out none --preset gpt2-124m --depth 2
+misused 'one of --steps and --minutes' talc train --data data/ --out none --steps 3 --minutes 1
+misused 'one of --steps and --minutes' talc sft -m run/ --data nowhere --out none --steps 3 --minutes 1
+must talc train --data data/ --out plain --depth 2 --context 64 --batch 1 --steps 1 --quiet
+refuses 'keeps its shape' talc train --resume --out plain --steps 2 --paper-attention --quiet
+must talc train --data data/ --out banded --depth 2 --context 64 --batch 1 --steps 1 --paper-attention --quiet
+must talc train --resume --out banded --steps 2 --quiet
+# an empty list takes the place of a weaker one
+printf '{"stop": []}' >none.json
+TALC_STOP='' says '"finish_reason":"length"' talc generate -m run/ --config none.json --json -p 'The miller ' -n 3
+cp -r sft replayed
+sed -i 's/"replay": \[\]/"replay": ["gone.jsonl"]/' replayed/settings.json
+refuses 'gone.jsonl' talc sft --resume --out replayed --steps 3 --quiet
+printf '{"replay": []}' >none.json
+must talc sft --resume --out replayed --steps 3 --quiet --config none.json
 refuses 'one of' talc info --depth 4 --preset gpt2-124m
 refuses 'with --json only' talc generate -m run/ --logprobs
 refuses '--stop is empty' talc generate -m run/ --stop ''
@@ -136,6 +159,25 @@ want=$(sed -n '$s/.*"val_loss": \([0-9.]*\).*/\1/p' one_run/metrics.jsonl)
 says "\"loss\":" talc perplexity -m one_run --json val.txt
 awk -v want="$want" -v got="$(sed 's/.*"loss":\([0-9.]*\).*/\1/' out)" 'BEGIN { exit !(got - want < 1e-5 && want - got < 1e-5) }' ||
     fail "perplexity $(cat out), training $want"
+
+# what the options of sampling do: each cut alone leaves the likeliest, whatever the temperature
+ids() { talc generate -m run/ -p 'The miller ' -n 24 --ignore-eos --json "$@" | sed 's/.*"token_ids":\(\[[^]]*\]\).*/\1/'; }
+greedy=$(ids --temp 0)
+for c in '--top-k 1' '--min-p 1' '--top-p 0.000001'; do
+    # shellcheck disable=SC2086
+    [ "$(ids --temp 50 --top-p 1 --min-p 0 $c)" = "$greedy" ] || fail "$c is not greedy"
+done
+one=$(ids --temp 5 --seed 1 --top-p 1 --min-p 0)
+[ "$one" = "$(ids --temp 5 --top-p 1 --min-p 0)" ] || fail "the default seed is not 1"
+[ "$one" != "$(ids --temp 5 --seed 2 --top-p 1 --min-p 0)" ] || fail "--seed 2 draws as --seed 1"
+[ "$one" != "$greedy" ] || fail "--temp 5 draws the likeliest"
+[ "$(ids --temp 0 --repetition-penalty 100)" != "$greedy" ] || fail "--repetition-penalty 100 changes nothing"
+text=$(talc generate -m run/ -p 'The miller ' -n 24 --temp 0 --ignore-eos)
+text=${text#The miller }
+stop=$(printf %s "$text" | head -1 | cut -c 4-6)
+says '"finish_reason":"stop"' talc generate -m run/ -p 'The miller ' -n 24 --temp 0 --ignore-eos --json --stop zzz --stop "$stop"
+[ "$(talc generate -m run/ -p 'The miller ' -n 24 --temp 0 --ignore-eos --stop "$stop")" = "The miller ${text%%"$stop"*}" ] ||
+    fail "--stop '$stop' ends '$text' elsewhere: $(cat out)"
 
 # a test that leaves no room for an answer is a wrong one, and is said
 awk 'BEGIN {
