@@ -118,7 +118,7 @@ void cli_device_close(struct cli_device *device);
 /* clang-format off */
 #define OPTION_DEVICE(device_value, threads_value)                                                                  \
     {.name = "device", .kind = OPTION_TEXT, .value = &(device_value), .argument = "NAME",                           \
-     .help = "cpu (default), cpu:avx2, cpu:neon, cpu:portable, ref"},                                                         \
+     .help = "cpu (default), cpu:avx2, cpu:avx512, cpu:avx512bf16, cpu:neon, cpu:portable, ref"},                    \
     {.name = "threads", .kind = OPTION_INT, .value = &(threads_value), .argument = "N",                             \
      .help = "threads to use (default: one per core)", .min = 1, .max = 4096}
 /* clang-format on */

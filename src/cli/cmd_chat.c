@@ -15,25 +15,30 @@
 #include "infer/assistant.h"
 
 struct chat {
-    const char *model, *device, *system;
+    const char *model, *device, *system, *prompt;
     char *own_system; /* what /system set */
-    int64_t threads, max_tokens;
+    int64_t threads, max_tokens, context;
     bool verbose;
     struct sampling_values sampling;
     const volatile sig_atomic_t *interrupted;
     struct assistant assistant;
-    json_t *messages;
+    json_t *messages;   /* all of the conversation */
+    size_t n_forgotten; /* of them, behind the instructions, that are no longer read */
+    bool colour, begun; /* colours are wanted; the answer has begun, in its colour */
 };
 
 static const char help_text[] =
     "  /clear          forget the conversation\n"
-    "  /system TEXT    set the instructions that stand before it (and forget it)\n"
+    "  /system TEXT    forget it, and set the instructions that stand before the next\n"
     "  /save FILE      write the conversation as a line of JSON that talc sft can learn from\n"
     "  /exit           leave (Ctrl-D too)\n"
     "Ctrl-C stops an answer. A line of \"\"\" begins and ends a message of several lines.\n";
 
 static bool print_piece(void *context, const char *text, size_t n_bytes) {
-    const struct chat *c = context;
+    struct chat *c = context;
+    if (c->colour && !c->begun)
+        fputs("\033[36m", stdout); /* not before: a prompt that is slow to read may be given up */
+    c->begun = true;
     cli_print_text(stdout, text, n_bytes);
     fflush(stdout);
     return !*c->interrupted && !ferror(stdout);
@@ -45,19 +50,62 @@ static void add_message(struct chat *c, const char *role, const char *text, size
 
 static void clear_messages(struct chat *c) {
     json_array_clear(c->messages);
+    c->n_forgotten = 0;
     if (c->system && *c->system) add_message(c, "system", c->system, strlen(c->system));
 }
 
 static void report(const struct chat *c, const struct generation *answer, double seconds) {
     int context = engine_context_length(c->assistant.engine), used = answer->n_prompt + (int)answer->tokens.count;
     if (answer->finish == FINISH_CONTEXT)
-        fprintf(stderr, "(the context of %d tokens is full and the answer ends here; /clear begins anew)\n", context);
+        fprintf(stderr, "(the context of %d tokens is full and the answer ends here)\n", context);
     else if (answer->finish == FINISH_LENGTH)
         fprintf(stderr, "(stopped after %lld tokens, as --max-tokens says)\n", (long long)c->max_tokens);
     if (c->verbose)
         fprintf(stderr, "(%zu tokens, %.0f tokens/s, context %d of %d, %d from the cache)\n", answer->tokens.count,
                 (double)answer->tokens.count / (seconds > 0 ? seconds : 1), used, context, answer->n_cached);
 }
+
+/* ---- what fits in the context ----------------------------------------------------------------- */
+
+/* The conversation without what is forgotten, as tokens. */
+static bool encode_messages(const struct chat *c, struct token_list *ids, struct talc_error *err) {
+    json_t *kept = json_array(), *message;
+    bool has_system = c->system && *c->system;
+    size_t i;
+    json_array_foreach(c->messages, i, message) {
+        if ((i == 0 && has_system) || i >= c->n_forgotten + has_system) json_array_append(kept, message);
+    }
+    token_list_clear(ids);
+    bool ok = assistant_encode_chat(&c->assistant, kept, ids, err);
+    json_decref(kept);
+    return ok;
+}
+
+/* Forgets the oldest questions, with their answers, until there is room for an answer: for as many tokens as it may
+ * have, a quarter of the context at most. */
+static bool fit_conversation(struct chat *c, struct token_list *ids, struct talc_error *err) {
+    int context = engine_context_length(c->assistant.engine), room = context / 4, n_pairs = 0;
+    size_t n_system = c->system && *c->system;
+    if (c->max_tokens > 0 && c->max_tokens < room) room = (int)c->max_tokens;
+    if (!encode_messages(c, ids, err)) return false;
+    while ((int64_t)ids->count + room > context && n_system + c->n_forgotten + 2 < json_array_size(c->messages)) {
+        c->n_forgotten += 2;
+        n_pairs++;
+        if (!encode_messages(c, ids, err)) return false;
+    }
+    if ((int64_t)ids->count >= context)
+        return talc_fail(
+            err, "the message has %zu tokens, with what must stand before it, and the context holds %d; shorten it",
+            ids->count, context);
+    if (n_pairs == 1)
+        fprintf(stderr, "(the context of %d tokens is full: one question and its answer are forgotten)\n", context);
+    else if (n_pairs > 1)
+        fprintf(stderr, "(the context of %d tokens is full: %d questions and their answers are forgotten)\n", context,
+                n_pairs);
+    return true;
+}
+
+/* ---- a turn ----------------------------------------------------------------------------------- */
 
 /* Answers the conversation so far and adds the answer to it. A turn that fails is taken back. */
 static bool answer_turn(struct chat *c, struct talc_error *err) {
@@ -70,15 +118,16 @@ static bool answer_turn(struct chat *c, struct talc_error *err) {
                                 .context = c,
                                 .stop = c->interrupted};
     double start = clock_seconds();
-    bool ok = assistant_encode_chat(&c->assistant, c->messages, &ids, err);
-    if (ok && (int)ids.count >= engine_context_length(c->assistant.engine))
-        ok = talc_fail(err, "the conversation has %zu tokens and the context holds %d; /clear begins anew", ids.count,
-                       engine_context_length(c->assistant.engine));
+    size_t n_forgotten = c->n_forgotten;
+    c->begun = false;
+    bool ok = fit_conversation(c, &ids, err);
     answer.prompt = ids.ids;
     answer.n_prompt = (int)ids.count;
     ok = ok && engine_generate(c->assistant.engine, &answer, err);
+    if (c->begun && c->colour) fputs("\033[0m", stdout);
     if (ok) {
         putchar('\n');
+        fflush(stdout);
         /* A turn that was stopped before a word of it is as if it had not been. */
         if (answer.text.length > 0 || answer.finish != FINISH_CANCELLED)
             add_message(c, "assistant", answer.text.data, answer.text.length);
@@ -87,6 +136,7 @@ static bool answer_turn(struct chat *c, struct talc_error *err) {
         report(c, &answer, clock_seconds() - start);
     } else {
         json_array_remove(c->messages, json_array_size(c->messages) - 1);
+        c->n_forgotten = n_forgotten;
     }
     generation_free(&answer);
     token_list_free(&ids);
@@ -135,6 +185,8 @@ static void set_system(struct chat *c, const char *text) {
     free(c->own_system);
     c->system = c->own_system = own;
     clear_messages(c);
+    fprintf(stderr, "(the conversation is forgotten; %s)\n",
+            *own ? "the next has these instructions" : "the next has no instructions");
 }
 
 /* What follows the name of a command, or NULL if `text` is another command. */
@@ -144,19 +196,26 @@ static const char *argument_of(const char *text, const char *command) {
     return text[n] ? text + n + 1 : text + n;
 }
 
-/* A line that begins with '/'. False: leave. */
-static bool run_command(struct chat *c, const char *text) {
+/* A line that begins with '/'. False: there is no such command. */
+static bool run_command(struct chat *c, const char *text, bool *leave, struct talc_error *err) {
     const char *argument;
-    if (argument_of(text, "/exit") || argument_of(text, "/bye")) return false;
-    if (argument_of(text, "/clear")) {
+    *leave = false;
+    if (argument_of(text, "/exit") || argument_of(text, "/bye")) {
+        *leave = true;
+    } else if (argument_of(text, "/clear")) {
         clear_messages(c);
         fputs("(forgotten)\n", stderr);
     } else if ((argument = argument_of(text, "/system"))) {
         set_system(c, argument);
     } else if ((argument = argument_of(text, "/save"))) {
         save_conversation(c, argument);
-    } else {
+    } else if (argument_of(text, "/help")) {
         fputs(help_text, stderr);
+    } else {
+        return talc_fail(err,
+                         "there is no command '%.*s'; /help lists them; a message may begin with / between two lines "
+                         "of \"\"\"",
+                         (int)strcspn(text, " "), text);
     }
     return true;
 }
@@ -180,25 +239,12 @@ static enum line_result read_message(struct line_input *input, struct buffer *li
     return result == LINE_END && message->length ? LINE_READ : result;
 }
 
-/* Sends one message (NULL: one that was too long to read) and shows the answer. On a terminal what goes wrong is said
- * and the conversation goes on. */
-static bool say(struct chat *c, const struct buffer *message, bool terminal, struct talc_error *err) {
-    struct talc_error turn = {0};
-    bool ok = true;
-    if (!message)
-        ok = talc_fail(&turn, "a line is longer than %zu bytes; nothing was sent", LINE_INPUT_BYTES);
-    else if (utf8_valid_prefix(message->data, message->length) != message->length)
-        ok = talc_fail(&turn, "that is not valid UTF-8 text; nothing was sent");
-    if (ok) {
-        bool colour = cli_colour(1);
-        add_message(c, "user", message->data, message->length);
-        if (colour) fputs("\033[36m", stdout);
-        ok = answer_turn(c, &turn);
-        if (colour) fputs("\033[0m", stdout);
-        fflush(stdout);
-    }
-    if (!ok && terminal) fprintf(stderr, "%s\n", turn.message);
-    return ok || terminal ? true : talc_fail(err, "%s", turn.message);
+/* Sends one message and shows the answer. */
+static bool say(struct chat *c, const char *message, size_t n_bytes, struct talc_error *err) {
+    if (utf8_valid_prefix(message, n_bytes) != n_bytes)
+        return talc_fail(err, "that is not valid UTF-8 text; nothing was sent");
+    add_message(c, "user", message, n_bytes);
+    return answer_turn(c, err);
 }
 
 /* An interrupt ends a line or an answer; where nobody is there to type something else, the conversation too. */
@@ -213,18 +259,23 @@ static bool converse(struct chat *c, struct talc_error *err) {
     bool ok = input ? true : talc_fail(err, "out of memory");
     if (terminal) fprintf(stderr, "Talk to %s. /help lists commands, Ctrl-D leaves.\n", c->model);
     while (ok && !ferror(stdout) && !is_ended(c, terminal)) {
-        bool is_command;
+        bool is_command, leave = false;
         enum line_result result = read_message(input, &line, &message, &is_command);
         if (result == LINE_FAILED) ok = talc_fail_errno(err, "standard input cannot be read");
         if (result == LINE_FAILED || result == LINE_END || is_ended(c, terminal)) break;
         if (result == LINE_INTERRUPTED)
             fputc('\n', stderr);
         else if (result == LINE_TOO_LONG)
-            ok = say(c, NULL, terminal, err);
-        else if (message.length > 0 && !is_command)
-            ok = say(c, &message, terminal, err);
-        else if (message.length > 0 && !run_command(c, message.data))
-            break;
+            ok = talc_fail(err, "a line is longer than %zu bytes; nothing was sent", LINE_INPUT_BYTES);
+        else if (message.length > 0 && is_command)
+            ok = run_command(c, message.data, &leave, err);
+        else if (message.length > 0)
+            ok = say(c, message.data, message.length, err);
+        if (leave) break;
+        if (!ok && terminal) { /* it is said, and the conversation goes on */
+            fprintf(stderr, "%s\n", err->message);
+            ok = true;
+        }
         if (terminal) cli_clear_interrupt(); /* it ended the line or the answer, and nothing after */
     }
     if (terminal) fputc('\n', stderr);
@@ -236,10 +287,17 @@ static bool converse(struct chat *c, struct talc_error *err) {
 
 /* Before anything is read: a conversation that could not be had is not begun. */
 static bool check_chat(const struct chat *c, struct talc_error *err) {
-    if (!c->assistant.chat_template)
-        return talc_fail(err, "%s: the model has no chat template; continue text with talc generate instead",
-                         c->assistant.folder);
-    return !c->system || cli_check_text("--system", c->system, err);
+    return assistant_can_chat(&c->assistant, err) && (!c->system || cli_check_text("--system", c->system, err)) &&
+           (!c->prompt || cli_check_text("--prompt", c->prompt, err));
+}
+
+static bool chat(struct chat *c, struct stream *stream, struct talc_error *err) {
+    const struct engine_options options = {.n_streams = 1, .context_length = (int)c->context};
+    cli_end_on_interrupt(); /* while the model is loaded */
+    if (!assistant_open(&c->assistant, c->model, stream, &options, err) || !check_chat(c, err)) return false;
+    c->interrupted = cli_catch_interrupt();
+    clear_messages(c);
+    return c->prompt ? say(c, c->prompt, strlen(c->prompt), err) : converse(c, err);
 }
 
 int cmd_chat(int argc, char **argv) {
@@ -248,9 +306,12 @@ int cmd_chat(int argc, char **argv) {
     struct option options[] = {
         {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &c.model, .argument = "DIR",
          .help = "model or run folder"},
+        {.name = "prompt", .letter = 'p', .kind = OPTION_TEXT, .value = &c.prompt, .argument = "TEXT",
+         .help = "answer this one message and end"},
         {.name = "system", .kind = OPTION_TEXT, .value = &c.system, .argument = "TEXT",
          .help = "instructions before the conversation"},
-        {.name = "max-tokens", .kind = OPTION_INT, .value = &c.max_tokens, .argument = "N",
+        OPTION_CONTEXT(c.context),
+        {.name = "max-tokens", .letter = 'n', .kind = OPTION_INT, .value = &c.max_tokens, .argument = "N",
          .help = "longest answer; 0: to the end of the context", .min = 0, .max = 1e9},
         OPTIONS_SAMPLING(c.sampling),
         {.name = "verbose", .kind = OPTION_FLAG, .value = &c.verbose,
@@ -270,17 +331,17 @@ int cmd_chat(int argc, char **argv) {
         options_free(&line);
         return cli_usage("chat", "which model? give -m DIR");
     }
+    if (c.prompt && !*c.prompt) {
+        options_free(&line);
+        return cli_usage("chat", "--prompt is empty; give a message, or leave it out to talk");
+    }
     struct talc_error err = {0};
     struct cli_device device;
-    cli_end_on_interrupt(); /* while the model is loaded */
     c.messages = json_array();
-    clear_messages(&c);
+    c.colour = cli_colour(1);
     bool ok = cli_device_open(&device, c.device, c.threads, &err);
     if (ok) {
-        ok = assistant_open(&c.assistant, c.model, &device.stream, &(struct engine_options){.n_streams = 1}, &err) &&
-             check_chat(&c, &err);
-        c.interrupted = cli_catch_interrupt();
-        ok = ok && converse(&c, &err);
+        ok = chat(&c, &device.stream, &err);
         assistant_close(&c.assistant);
         cli_device_close(&device);
     }

@@ -319,6 +319,7 @@ static bool open_all(struct eval *e, struct stream *stream, struct talc_error *e
     open_runner(e);
     bool ok = check_answers(e, err) && open_tests(e, err) &&
               assistant_open(&e->assistant, e->model, stream, &options, err) &&
+              assistant_can_chat(&e->assistant, err) &&
               (!e->baseline || (e->neighbours = baseline_open(e->baseline, NULL, err))) && open_free_text(e, err);
     e->stop = cli_catch_interrupt();
     return ok && (!e->answers || atomic_file_open(&e->answers_file, e->answers, err));
@@ -363,14 +364,14 @@ int cmd_eval(int argc, char **argv) {
         {.name = "free-text", .kind = OPTION_INT, .value = &e.free_text, .argument = "N",
          .help = "also look at N samples of free text", .min = 0, .max = 1e6},
         {.name = "words", .kind = OPTION_LIST, .value = &e.vocabulary, .argument = "FILE",
-         .help = "training texts: which words are known (may be given again)"},
+         .help = "training texts, as JSON lines: which words are known (may be given again)"},
         {.name = "baseline", .kind = OPTION_TEXT, .value = &e.baseline, .argument = "FILE",
          .help = "training chats: also score the answer of the most similar prompt in them"},
         {.name = "answers", .kind = OPTION_TEXT, .value = &e.answers, .argument = "FILE",
          .help = "write every answer and its verdict here"},
         {.name = "streams", .kind = OPTION_INT, .value = &e.streams, .argument = "N",
          .help = "tests at a time (default 16)", .min = 1, .max = 1024},
-        {.name = "max-tokens", .kind = OPTION_INT, .value = &e.max_tokens, .argument = "N",
+        {.name = "max-tokens", .letter = 'n', .kind = OPTION_INT, .value = &e.max_tokens, .argument = "N",
          .help = "longest answer (default 160)", .min = 1, .max = 1e6},
         OPTION_CONTEXT(e.context),
         {.name = "seed", .kind = OPTION_INT, .value = &e.seed, .argument = "N",

@@ -10,8 +10,8 @@
 
 struct generate {
     const char *model, *prompt, *device;
-    int64_t n, threads;
-    bool ignore_eos, logprobs, json, bf16;
+    int64_t n, context, threads;
+    bool ignore_eos, logprobs, json;
     struct sampling_values sampling;
     const volatile sig_atomic_t *interrupted;
 };
@@ -41,7 +41,7 @@ static bool print_json(const struct generation *answer, bool logprobs, struct ta
     const float *logp = (const float *)(const void *)answer->logprobs.data;
     for (size_t i = 0; i < answer->tokens.count; i++) {
         json_array_append_new(ids, json_integer(answer->tokens.ids[i]));
-        if (logprobs) json_array_append_new(probabilities, json_real((double)logp[i]));
+        if (logprobs) json_array_append_new(probabilities, cli_json_number((double)logp[i]));
     }
     json_t *o = json_pack("{s:s%, s:o, s:i, s:s}", "text", answer->text.data ? answer->text.data : "",
                           answer->text.length, "token_ids", ids, "prompt_tokens", answer->n_prompt, "finish_reason",
@@ -85,8 +85,9 @@ int cmd_generate(int argc, char **argv) {
          .help = "model or run folder"},
         {.name = "prompt", .letter = 'p', .kind = OPTION_TEXT, .value = &g.prompt, .argument = "TEXT",
          .help = "the beginning; '' starts a new text"},
-        {.name = "tokens", .letter = 'n', .kind = OPTION_INT, .value = &g.n, .argument = "N",
+        {.name = "max-tokens", .letter = 'n', .kind = OPTION_INT, .value = &g.n, .argument = "N",
          .help = "at most N new tokens (default 256)", .min = 1, .max = 1e9},
+        OPTION_CONTEXT(g.context),
         OPTIONS_SAMPLING(g.sampling),
         {.name = "ignore-eos", .kind = OPTION_FLAG, .value = &g.ignore_eos, .help = "go on past the end of a text"},
         {.name = "json", .kind = OPTION_FLAG, .value = &g.json, .help = "one JSON object instead of text"},
@@ -117,7 +118,8 @@ int cmd_generate(int argc, char **argv) {
     cli_end_on_interrupt(); /* while the model is loaded */
     bool ok = cli_device_open(&device, g.device, g.threads, &err);
     if (ok) {
-        ok = assistant_open(&a, g.model, &device.stream, &(struct engine_options){.n_streams = 1}, &err);
+        const struct engine_options engine = {.n_streams = 1, .context_length = (int)g.context};
+        ok = assistant_open(&a, g.model, &device.stream, &engine, &err);
         g.interrupted = cli_catch_interrupt();
         ok = ok && generate(&g, &a, &err);
         assistant_close(&a);

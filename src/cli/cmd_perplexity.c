@@ -22,11 +22,12 @@ struct perplexity {
     struct run run;
     double loss; /* sum of -log p */
     int64_t scored, n_bytes;
-    const volatile sig_atomic_t *stop;
+    const volatile sig_atomic_t *stop; /* NULL while there is nothing to say of it */
+    bool interrupted;
 };
 
 static bool read_tokens(struct perplexity *p, const char *path, struct token_list *ids, struct talc_error *err) {
-    struct text_reader *r = text_reader_open(path, false, p->stop, err);
+    struct text_reader *r = text_reader_open(path, false, NULL, err);
     struct text_piece piece;
     bool ok = r != NULL;
     if (ok && tokenizer_adds_bos(p->tokenizer)) /* once, as before a prompt */
@@ -71,11 +72,15 @@ static bool score(struct perplexity *p, const struct token_list *ids, struct tal
         ok = talc_fail(err, "--context %d is more than the model's %d", window, p->weights.arch.context_length);
     if (ids->count < 2) ok = talc_fail(err, "the text has %zu tokens; two at least are needed", ids->count);
     ok = ok && run_open(&p->run, &p->weights, &o, err);
+    p->stop = cli_catch_interrupt();
     progress_start(&progress, "perplexity", "token", 0, (double)ids->count, p->quiet);
     for (size_t at = 0; ok && at + 1 < ids->count; at += (size_t)window) {
         size_t left = ids->count - 1 - at;
         ok = score_window(p, ids->ids + at, left < (size_t)window ? (int)left : window, stats, positions, err);
-        if (ok && *p->stop) ok = talc_fail(err, "interrupted after %zu tokens", at);
+        if (ok && *p->stop && left > (size_t)window) { /* the last window makes it whole */
+            p->interrupted = true;
+            ok = talc_fail(err, "interrupted after %lld of %zu tokens", (long long)p->scored, ids->count - 1);
+        }
         progress_update(&progress, (double)at, NULL);
     }
     progress_clear(&progress);
@@ -137,7 +142,7 @@ int cmd_perplexity(int argc, char **argv) {
     if (code >= 0) return code;
     struct talc_error err = {0};
     struct cli_device device;
-    p.stop = cli_catch_interrupt();
+    cli_end_on_interrupt(); /* while model and text are read */
     if (!p.model)
         code = cli_usage("perplexity", "which model? give -m DIR");
     else {
@@ -147,7 +152,7 @@ int cmd_perplexity(int argc, char **argv) {
             cli_device_close(&device);
         }
         code = ok ? EXIT_DONE : cli_fail("perplexity", &err);
-        if (*p.stop) code = EXIT_INTERRUPTED;
+        if (p.interrupted) code = EXIT_INTERRUPTED;
     }
     options_free(&line);
     return code;

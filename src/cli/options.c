@@ -89,7 +89,10 @@ static void print_help(const struct command_line *line, const struct common *com
            *line->arguments ? " " : "", line->arguments);
     for (int i = 0; i < line->n_options; i++) print_option(&line->options[i]);
     for (int i = 0; i < N_COMMON; i++) print_option(&common->options[i]);
-    printf("\nExample:\n  %s\n", line->example);
+    printf("\nA file of --config holds them as JSON ({\"threads\": 2}); the environment as TALC_THREADS=2. The command "
+           "line is\n"
+           "stronger than the environment, and that than the file.\n\nExample:\n  %s\n",
+           line->example);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */

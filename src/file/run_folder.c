@@ -6,6 +6,14 @@
 
 #include "file/atomic.h"
 
+static void fail_file(const char *path, struct talc_error *err) {
+    char head[4];
+    size_t n = 0;
+    bool gguf = file_read_head(path, head, sizeof head, &n, NULL) && n == 4 && memcmp(head, "GGUF", 4) == 0;
+    talc_fail(err, "%s: is a %s; a model is a folder as Hugging Face has them, with config.json and safetensors", path,
+              gguf ? "GGUF file, whose weights are not read" : "file");
+}
+
 char *run_folder_find_model(const char *path, bool latest_first, struct talc_error *err) {
     static const char *const orders[2][3] = {{".", "best", "latest"}, {"latest", "best", "."}};
     for (int i = 0; i < 3; i++) {
@@ -22,7 +30,9 @@ char *run_folder_find_model(const char *path, bool latest_first, struct talc_err
             return NULL;
         }
     }
-    if (!folder_exists(path))
+    if (file_exists(path))
+        fail_file(path, err);
+    else if (!folder_exists(path))
         talc_fail(err, "%s: there is no such folder", path);
     else
         talc_fail(err, "%s: no model here: neither config.json, nor best/, nor latest/", path);

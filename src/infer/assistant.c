@@ -37,11 +37,14 @@ void assistant_close(struct assistant *a) {
     *a = (struct assistant){0};
 }
 
+bool assistant_can_chat(const struct assistant *a, struct talc_error *err) {
+    return a->chat_template ||
+           talc_fail(err, "%s: the model has no chat template; continue text with talc generate instead", a->folder);
+}
+
 bool assistant_encode_chat(const struct assistant *a, const json_t *messages, struct token_list *ids,
                            struct talc_error *err) {
-    if (!a->chat_template)
-        return talc_fail(err, "%s: the model has no chat template; continue text with talc generate instead",
-                         a->folder);
+    if (!assistant_can_chat(a, err)) return false;
     struct chat_options options = {.add_generation_prompt = true};
     return chat_encode(a->tokenizer, a->chat_template, messages, &options, ids, NULL, err);
 }

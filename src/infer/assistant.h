@@ -18,6 +18,9 @@ bool assistant_open(struct assistant *a, const char *path, struct stream *stream
                     struct talc_error *err);
 void assistant_close(struct assistant *a);
 
+/* Whether it has a chat template. */
+bool assistant_can_chat(const struct assistant *a, struct talc_error *err);
+
 /* Ids of a conversation (array of {role, content}), with the opening of the assistant's answer at its end. */
 bool assistant_encode_chat(const struct assistant *a, const json_t *messages, struct token_list *ids,
                            struct talc_error *err);

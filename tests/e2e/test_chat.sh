@@ -52,7 +52,7 @@ if [ $terminal = yes ]; then
 on_terminal "-m $work/long --temp 0 --threads 1 --verbose" <<LINES
 ^> |Who sang?\n
 miller|\003
-tokens/s|/nonsense\n
+tokens/s|/help\n
 clear *forget|
 ^> |half a line\003
 ^> |\003
@@ -69,12 +69,16 @@ grep -q 'Grüße' "$work/greeting.jsonl" || fail "what is typed is not UTF-8 tex
 
 on_terminal "-m $work/short --temp 0" <<'LINES'
 ^> |Who sang?\n
-the context of 256 tokens is full|And then?\n
-the conversation has|\004
+the context of 256 tokens is full and|And then?\n
+one question and its answer are forgotten|\003
+> $|/system Be kind.\n
+conversation is forgotten|/nonsense\n
+no command|\004
 LINES
 [ "$status" = 0 ] || fail "exit $status after Ctrl-D"
 seen 'the context of 256 tokens is full and the answer ends here'
-seen 'the conversation has [0-9]* tokens and the context holds 256'
+seen 'the context of 256 tokens is full: one question and its answer are forgotten'
+seen "there is no command '/nonsense'; /help lists them"
 
 # A Ctrl-C that meets talc in the middle of a write loses nothing: one in a few does. Answers of thousands of tokens would fill the context.
 {
@@ -110,7 +114,7 @@ fi
 
 # Without a terminal.
 chat() { "$TALC" chat -m "$work/sft" --temp 0 --max-tokens 4 "$@"; }
-printf '/save %s/saved.jsonl\nWho sang?\n/save %s/saved.jsonl\n/saved nothing\n' "$work" "$work" | chat --system 'Be kind.' >"$work/out" 2>"$work/err" ||
+printf '/save %s/saved.jsonl\nWho sang?\n/save %s/saved.jsonl\n' "$work" "$work" | chat --system 'Be kind.' >"$work/out" 2>"$work/err" ||
     fail "a conversation through a pipe"
 [ "$(wc -l <"$work/saved.jsonl")" = 2 ] || fail "each /save is a line; $(wc -l <"$work/saved.jsonl") are there"
 must "$TALC" sft -m "$work/base" --data "$work/saved.jsonl" --show-mask
@@ -130,6 +134,29 @@ grep -q 'UTF-8' "$work/err" || fail "/system with text that is not UTF-8 is pass
 refuses 'UTF-8' sh -c "echo '$bad' | $TALC chat -m $work/sft"
 refuses 'UTF-8' "$TALC" chat -m "$work/sft" --system "$bad"
 refuses 'longer than 1048576 bytes; nothing was sent' sh -c "head -c 1100000 /dev/zero | tr '\\0' a | $TALC chat -m $work/sft"
+# One question: the answer and nothing else.
+"$TALC" chat -m "$work/long" --temp 0 -p 'Who sang?' --stop ' sang' >"$work/out" 2>"$work/err" </dev/null || fail "a question by -p"
+[ "$(cat "$work/out")" = 'The miller' ] && [ ! -s "$work/err" ] || fail "a question by -p: $(cat "$work/out" "$work/err")"
+"$TALC" chat -m "$work/long" --temp 0 --prompt 'Who sang?' --stop ' sang' --color always >"$work/out"
+printf '\033[36mThe miller\033[0m\n' | cmp -s - "$work/out" || fail "the colour of an answer: $(cat "$work/out")"
+refuses '--prompt is empty' "$TALC" chat -m "$work/long" -p ''
+refuses '--prompt is not valid UTF-8' "$TALC" chat -m "$work/long" -p "$bad"
+refuses "there is no command '/etc/passwd'; /help lists them; a message may begin with / between two lines of" \
+    sh -c "echo '/etc/passwd is what?' | $TALC chat -m $work/sft"
+
+# A smaller context: what does not fit is forgotten, the oldest first, but for the instructions; all of it is saved.
+{ for i in 1 2 3 4 5 6; do echo "Who sang $i?"; done; echo "/save $work/all.jsonl"; } |
+    "$TALC" chat -m "$work/long" --temp 0 --max-tokens 8 --context 64 --system 'Be kind.' --verbose >"$work/out" 2>"$work/err" ||
+    fail "a conversation longer than its context: $(cat "$work/err")"
+[ "$(grep -c 'tokens/s, context [0-9]* of 64' "$work/err")" = 6 ] || fail "six answers in a context of 64: $(cat "$work/err")"
+grep -q 'the context of 64 tokens is full: .* forgotten' "$work/err" || fail "nothing is said of what is forgotten: $(cat "$work/err")"
+[ "$(grep -o '"role"' "$work/all.jsonl" | wc -l)" = 13 ] || fail "a conversation is not saved whole: $(cat "$work/all.jsonl")"
+used=$(sed -n 's/.*context \([0-9]*\) of 64.*/\1/p' "$work/err" | sort -n | tail -1)
+[ "$used" -gt 32 ] && [ "$used" -le 64 ] || fail "a context of 64 holds $used tokens at most"
+refuses 'a context of 65 tokens was asked for; the model has 64' "$TALC" chat -m "$work/sft" --context 65
+"$TALC" generate -m "$work/long_base" -p 'The' --ignore-eos --context 16 --json >"$work/out" 2>"$work/err" || fail "generate --context"
+grep -q '"finish_reason":"context"' "$work/out" && grep -q 'the context of 16 tokens is full' "$work/err" || fail "generate --context 16: $(cat "$work/out")"
+
 refuses 'no chat template' "$TALC" chat -m "$work/base"
 refuses 'UTF-8' "$TALC" generate -m "$work/base" -p "$bad"
 refuses 'the context holds 64' "$TALC" generate -m "$work/base" -p "$(head -c 1000 "$work/text.txt")"

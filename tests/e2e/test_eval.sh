@@ -85,6 +85,7 @@ grep -q '"score":0.0,' out && grep -q '7 tests do not fit in the context of 4 to
 refuses 'a context of 129 tokens was asked for; the model has 128' "$TALC" eval -m sft --data eval.jsonl --context 129 --quiet
 
 refuses 'words goes with --free-text' "$TALC" eval -m sft --data eval.jsonl --words text.jsonl
+refuses 'base/best: the model has no chat template' "$TALC" eval -m base --data eval.jsonl --quiet
 i=0
 while [ $i -lt 17 ]; do i=$((i + 1)); a_test "skill $i" 'Who sang?' 'The miller sang.' '{"type": "fact"}'; done >skills.jsonl
 refuses 'more than 16 skills' "$TALC" eval -m sft --data skills.jsonl --quiet

@@ -27,24 +27,24 @@ printf '%s\n' '{"messages": [{"role": "user", "content": "Who slept?"}, {"role":
 must talc sft -m run/ --data chats.jsonl --out sft/ --steps 2 --val-fraction 0 --quiet
 
 # file < environment < option; a list replaces a weaker one
-printf '{"temp": 0, "tokens": 9, "json": true, "stop": ["zz", "the"], "prompt": "The miller "}\n' >c.json
+printf '{"temp": 0, "max-tokens": 9, "json": true, "stop": ["zz", "the"], "prompt": "The miller "}\n' >c.json
 generate() { talc generate -m run/ --config c.json "$@"; }
 count() { sed 's/.*"token_ids":\[\([^]]*\)\].*/\1/' out | tr ',' '\n' | grep -c .; }
 says '"finish_reason"' generate
-says '"finish_reason":"length"' generate --stop zz --tokens 3
-[ "$(count)" = 3 ] || fail "--tokens 3 over a file's 9 gave $(count)"
-TALC_TOKENS=5 TALC_STOP=zz
-export TALC_TOKENS TALC_STOP
+says '"finish_reason":"length"' generate --stop zz --max-tokens 3
+[ "$(count)" = 3 ] || fail "--max-tokens 3 over a file's 9 gave $(count)"
+TALC_MAX_TOKENS=5 TALC_STOP=zz
+export TALC_MAX_TOKENS TALC_STOP
 says length generate
-[ "$(count)" = 5 ] || fail "TALC_TOKENS=5 over a file's 9 gave $(count)"
+[ "$(count)" = 5 ] || fail "TALC_MAX_TOKENS=5 over a file's 9 gave $(count)"
 says length generate -n 4
-[ "$(count)" = 4 ] || fail "-n 4 over TALC_TOKENS=5 gave $(count)"
-unset TALC_TOKENS TALC_STOP
+[ "$(count)" = 4 ] || fail "-n 4 over TALC_MAX_TOKENS=5 gave $(count)"
+unset TALC_MAX_TOKENS TALC_STOP
 says length generate --config=c.json --stop=zz -n 2
 [ "$(wc -l <out)" = 1 ] || fail "--json does not end its line"
 refuses 'TALC_TEMP: --temp wants a number' env TALC_TEMP=hot talc generate -m run/
-printf '{"tokens": "many"}' >bad.json
-refuses 'bad.json: --tokens wants a whole number' talc generate -m run/ --config bad.json
+printf '{"max-tokens": "many"}' >bad.json
+refuses 'bad.json: --max-tokens wants a whole number' talc generate -m run/ --config bad.json
 printf '{"colour": 1}' >bad.json
 refuses "bad.json: talc generate has no option 'colour'" talc generate -m run/ --config bad.json
 refuses '--config wants FILE' talc generate -m run/ --config
