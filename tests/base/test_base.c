@@ -130,6 +130,29 @@ static void arena_plans_what_it_later_takes(void **state) {
     free(arena.memory);
 }
 
+/* A terminal obeys controls, those of one byte and those of two; what is cut is cut at a character. */
+static void messages_are_one_line_of_text(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    talc_fail(&err, "%s",
+              "a\nb\033[31mc\x7f"
+              "d\xc2\x9b"
+              "31me\xc2\x80"
+              "f\x9b"
+              "g \xc2\xa0\xc3\xa9\xe2\x82\xac");
+    assert_string_equal(err.message, "a?b?[31mc?d?31me?f?g \xc2\xa0\xc3\xa9\xe2\x82\xac");
+    char text[2001];
+    for (int shift = 0; shift < 3; shift++) {
+        for (int i = 0; i < 1000; i++) memcpy(text + 2 * i, "\xc3\xa9", 3);
+        talc_fail(&err, "%.*s%s", shift, "ab", text);
+        assert_int_equal(utf8_valid_prefix(err.message, strlen(err.message)), strlen(err.message));
+        assert_true(strlen(err.message) > 1000);
+        talc_fail_in(&err, "%.*s%s", shift, "ab", text);
+        assert_int_equal(utf8_valid_prefix(err.message, strlen(err.message)), strlen(err.message));
+        assert_non_null(strstr(err.message, ": "));
+    }
+}
+
 static void write_text(const char *root, const char *path, const char *text) {
     char name[256];
     snprintf(name, sizeof name, "%s%s", root, path);
@@ -206,10 +229,11 @@ static void memory_that_is_not_there_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pool_runs_every_task_once),          cmocka_unit_test(philox_matches_published_vectors),
-        cmocka_unit_test(rng_draws_are_uniform_and_normal),   cmocka_unit_test(half_precision_round_trips),
-        cmocka_unit_test(utf8_accepts_exactly_scalar_values), cmocka_unit_test(arena_plans_what_it_later_takes),
-        cmocka_unit_test(a_control_group_limits_memory),      cmocka_unit_test(memory_that_is_not_there_is_refused),
+        cmocka_unit_test(pool_runs_every_task_once),           cmocka_unit_test(philox_matches_published_vectors),
+        cmocka_unit_test(rng_draws_are_uniform_and_normal),    cmocka_unit_test(half_precision_round_trips),
+        cmocka_unit_test(utf8_accepts_exactly_scalar_values),  cmocka_unit_test(arena_plans_what_it_later_takes),
+        cmocka_unit_test(messages_are_one_line_of_text),       cmocka_unit_test(a_control_group_limits_memory),
+        cmocka_unit_test(memory_that_is_not_there_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
