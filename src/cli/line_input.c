@@ -104,9 +104,11 @@ static enum line_result edit_line(struct line_input *input, struct buffer *line)
     HistEvent event;
     const char *text = el_gets(input->edit, &n);
     if (*input->interrupted) return LINE_INTERRUPTED;
-    if (!text || n <= 0) return LINE_END;
-    if (n > 1) history(input->history, &event, H_ENTER, text);
-    buffer_append(line, text, text[n - 1] == '\n' ? (size_t)n - 1 : (size_t)n);
+    if (!text || n <= 0) return n < 0 ? LINE_FAILED : LINE_END;
+    size_t length = text[n - 1] == '\n' ? (size_t)n - 1 : (size_t)n;
+    if (length > LINE_INPUT_BYTES) return LINE_TOO_LONG;
+    if (length > 0) history(input->history, &event, H_ENTER, text);
+    buffer_append(line, text, length);
     return LINE_READ;
 }
 #endif

@@ -29,16 +29,15 @@ static const char *take(struct cursor *c, uint64_t n) {
 }
 
 static bool take_u32(struct cursor *c, uint32_t *out) {
-    const unsigned char *p = (const unsigned char *)take(c, 4);
-    if (p) *out = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    const char *p = take(c, 4);
+    *out = p ? (uint32_t)little_endian_load(p, 4) : 0;
     return p;
 }
 
 static bool take_u64(struct cursor *c, uint64_t *out) {
-    uint32_t low, high;
-    if (!take_u32(c, &low) || !take_u32(c, &high)) return false;
-    *out = (uint64_t)high << 32 | low;
-    return true;
+    const char *p = take(c, 8);
+    *out = p ? little_endian_load(p, 8) : 0;
+    return p;
 }
 
 static bool take_string(struct cursor *c, struct gguf_string *out) {

@@ -15,6 +15,7 @@
 #include "file/json.h"
 #include "file/run_folder.h"
 #include "file/safetensors.h"
+#include "infer/sampler.h"
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
@@ -110,7 +111,10 @@ static bool save_optimizer(const char *folder, const struct trainer *t, struct t
     return false;
 }
 
-/* Defaults for whoever generates with this model; transformers reads it. */
+/* As it is written in decimals, not what a float makes of it. */
+static double decimal(float x) { return round((double)x * 1e6) / 1e6; }
+
+/* Defaults for whoever generates with this model, those of talc; transformers reads it. */
 static bool save_generation_config(const char *folder, const struct tokenizer *tokenizer, struct talc_error *err) {
     char *path = path_join(folder, "generation_config.json");
     json_t *o = json_object(), *ends = json_array();
@@ -120,8 +124,10 @@ static bool save_generation_config(const char *folder, const struct tokenizer *t
             if (tokenizer_is_end(tokenizer, id)) json_array_append_new(ends, json_integer(id));
         json_object_set(o, "eos_token_id", ends);
         json_object_set_new(o, "do_sample", json_true());
-        json_object_set_new(o, "temperature", json_real(0.8));
-        json_object_set_new(o, "top_p", json_real(0.95));
+        struct sampling s = sampling_defaults();
+        json_object_set_new(o, "temperature", json_real(decimal(s.temperature)));
+        json_object_set_new(o, "top_p", json_real(decimal(s.top_p)));
+        json_object_set_new(o, "min_p", json_real(decimal(s.min_p)));
         ok = json_write_file(path, o, err);
     } else {
         talc_fail(err, "out of memory for generation_config.json");

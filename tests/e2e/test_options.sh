@@ -121,6 +121,12 @@ says '^{"perplexity":[0-9.]*,"tokens":[0-9]*,' talc perplexity -m run/ --json bo
 says '^{"text":".*","token_ids":\[.*\],"prompt_tokens":1,"finish_reason":"[a-z]*","logprobs":\[-[0-9.]*' \
     talc generate -m run/ -p '' -n 2 --json --logprobs --ignore-eos
 
+# others draw from a model as talc does
+for c in temperature:0.7 top_p:0.95 min_p:0.05; do
+    awk -F '[:,]' -v key="\"${c%:*}\"" -v want="${c#*:}" 'index($1, key) { d = $2 - want; n += d < 1e-9 && d > -1e-9 } END { exit n != 1 }' \
+        sft/latest/generation_config.json || fail "generation_config.json: not $c"
+done
+
 # talc info: what a run has come to, of what type its weights are; what cannot be read is told
 says '^trained  *2 of 2 steps, .* training loss [0-9.]*$' talc info -m sft/
 says '^weights  *F32, [0-9.]* [KM]iB$' talc info -m sft/
