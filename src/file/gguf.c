@@ -118,7 +118,7 @@ static bool read_header(struct cursor *c, struct gguf_file *f, uint64_t *n_tenso
 
 static bool read_all(struct gguf_file *f, struct talc_error *err) {
     struct cursor c = {f->map, f->n_bytes, 0};
-    uint64_t n_tensors, n_values;
+    uint64_t n_tensors = 0, n_values = 0;
     int64_t alignment;
     if (!read_header(&c, f, &n_tensors, &n_values, err)) return false;
     f->values = calloc((size_t)n_values + 1, sizeof *f->values);
