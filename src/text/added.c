@@ -121,23 +121,58 @@ static size_t next_start(const struct added_list *list, bool normalized, const c
     return i;
 }
 
+struct special_places special_places_all(bool parse_special) {
+    static const struct text_part whole = {0, SIZE_MAX};
+    return (struct special_places){&whole, parse_special, 0};
+}
+
+const struct text_part *special_places_at(const struct special_places *places, size_t byte, size_t *end) {
+    size_t at = places->origin + byte, low = 0, high = places->n_parts; /* parts before `low` begin at it or before */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (places->parts[middle].begin <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const struct text_part *part = low > 0 && at < places->parts[low - 1].end ? &places->parts[low - 1] : NULL;
+    size_t border = part ? part->end : low < places->n_parts ? places->parts[low].begin : SIZE_MAX;
+    *end = border - places->origin;
+    return part;
+}
+
+/* The longest token that text[i..n) begins with, and whether it may be one there. A special token that is partly in a
+ * part and partly not is none. */
+static const struct added_token *token_at(const struct added_list *list, bool normalized, const char *text, size_t n,
+                                          size_t i, const struct special_places *places, bool *allowed) {
+    const struct added_token *token = longest_at(list, normalized, text + i, n - i);
+    *allowed = true;
+    if (!token || !token->special) return token;
+    size_t end;
+    bool inside = special_places_at(places, i, &end) != NULL;
+    if (token->n_bytes > end - i) token = longest_at(list, normalized, text + i, end - i);
+    *allowed = !token || !token->special || inside;
+    return token;
+}
+
 bool added_list_find(const struct added_list *list, bool normalized, const char *text, size_t n, size_t from,
-                     bool parse_special, struct added_match *match) {
+                     const struct special_places *places, struct added_match *match) {
     if (normalized ? list->n_raw == list->n_tokens : list->n_raw == 0) return false;
-    if (!parse_special && !list->any_plain[normalized]) return false;
+    if (places->n_parts == 0 && !list->any_plain[normalized]) return false;
     for (size_t i = from; i < n;) {
         i = next_start(list, normalized, text, n, i);
         if (i >= n) break;
-        const struct added_token *token = longest_at(list, normalized, text + i, n - i);
+        bool allowed;
+        const struct added_token *token = token_at(list, normalized, text, n, i, places, &allowed);
         if (!token) {
             i++;
             continue;
         }
         size_t end = i + token->n_bytes;
         bool alone = !token->single_word || (!word_before(text, i) && !word_behind(text, n, end));
-        if (alone && (parse_special || !token->special)) {
+        if (alone && allowed) {
             size_t begin = token->lstrip ? space_begin(text, i) : i;
-            *match = (struct added_match){begin > from ? begin : from, end, token};
+            *match = (struct added_match){begin > from ? begin : from, end, i, token};
             if (token->rstrip) match->end = scan_run(text, n, end, UNICODE_SPACE);
             return true;
         }

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "text/tokenizer.h"
+
 struct added_token {
     int32_t id;
     bool special;        /* only found where special tokens are asked for */
@@ -32,14 +34,26 @@ bool added_list_add(struct added_list *list, struct added_token token, const cha
 void added_list_finish(struct added_list *list);
 void added_list_free(struct added_list *list);
 
+/* Where special tokens may be found: whole in one of these parts of a text. The text that is searched begins at the
+ * byte `origin` of it. */
+struct special_places {
+    const struct text_part *parts; /* [n_parts], in order and apart from each other */
+    size_t n_parts, origin;
+};
+struct special_places special_places_all(bool parse_special); /* anywhere, or nowhere */
+
+/* The part that the byte is in, NULL for none; *end: where this part ends, or the next one begins (SIZE_MAX: none). */
+const struct text_part *special_places_at(const struct special_places *places, size_t byte, size_t *end);
+
 struct added_match {
     size_t begin, end; /* with the white space that it takes */
+    size_t at;         /* of the token itself */
     const struct added_token *token;
 };
 
 /* The first match in text[from..n) among the tokens whose `normalized` is as given: of those that begin first the
  * longest. False: there is none. */
 bool added_list_find(const struct added_list *list, bool normalized, const char *text, size_t n, size_t from,
-                     bool parse_special, struct added_match *match);
+                     const struct special_places *places, struct added_match *match);
 
 #endif

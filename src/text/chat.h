@@ -27,7 +27,8 @@ struct chat_options {
 /* Renders `messages` (an array of {role, content}) and appends its tokens to *ids. Special tokens are recognised only
  * in the template's own text: what users wrote stays text, whatever it looks like. `learn` (may be NULL) gets one byte
  * a token: 1 for what the assistant says and the token that ends its turn. Those are known from {% generation %}, or
- * else by rendering the conversation up to before and after each answer, which must only add text at the end. */
+ * else by rendering the conversation up to before and after each answer, which must only add text at the end. On
+ * failure *ids and *learn keep what they had. */
 bool chat_encode(const struct tokenizer *tokenizer, const struct chat_template *chat_template, const json_t *messages,
                  const struct chat_options *options, struct token_list *ids, struct buffer *learn,
                  struct talc_error *err);

@@ -21,7 +21,10 @@
 struct encoding {
     const struct tokenizer *tok;
     struct encoder *encoder;
+    const struct marked_text *text;
+    struct special_places places; /* of special tokens in the text */
     struct token_list *out;
+    struct buffer *out_marks; /* NULL: none */
     struct talc_error *err;
     bool continues, goes_on; /* text is a part of a longer one, and not its beginning (its end) */
     size_t touched;          /* ids of `out` whose memory the system has given */
@@ -329,8 +332,8 @@ static bool words_apart(const char *text, size_t n, struct buffer *out) {
     return buffer_ok(out);
 }
 
-/* Normalised text without added tokens in it. */
-static bool encode_piece(struct encoding *x, const char *text, size_t n, bool at_start) {
+/* Normalised text without added tokens in it, of a segment. */
+static bool encode_piece(struct encoding *x, const struct segment *s, const char *text, size_t n, bool first) {
     const struct tokenizer *tok = x->tok;
     struct buffer copy = {0};
     if (n == 0) return true;
@@ -340,8 +343,9 @@ static bool encode_piece(struct encoding *x, const char *text, size_t n, bool at
         buffer_free(&copy);
         return encoded;
     }
+    bool at_start = s->at_start && first;
     bool prefix = tok->prefix_space == PREFIX_ALWAYS || (tok->prefix_space == PREFIX_FIRST && at_start);
-    if (at_start && x->continues) prefix = false;
+    if (at_start && (s->open_ends & NORMALIZER_CONTINUES)) prefix = false;
     if (prefix && text[0] != ' ') {
         buffer_append_char(&copy, ' ');
         buffer_append(&copy, text, n);
@@ -353,66 +357,165 @@ static bool encode_piece(struct encoding *x, const char *text, size_t n, bool at
     return ok;
 }
 
-/* Text in which only added tokens that are looked for in normalised text may be left. */
-static bool encode_segment(struct encoding *x, const char *text, size_t n, bool parse_special, bool at_start,
-                           bool at_end) {
+/* A text as it is when words are cut: the given one, or what is in `memory`. */
+struct normal_form {
+    const char *text;
+    size_t n_bytes;
+    struct buffer memory;
+};
+
+static bool normalize(const struct encoding *x, const char *text, size_t n, unsigned open_ends,
+                      struct normal_form *form) {
     const struct tokenizer *tok = x->tok;
-    struct buffer normal = {0}, spaced = {0};
-    struct added_match match;
-    unsigned open_ends =
-        (at_start && x->continues ? NORMALIZER_CONTINUES : 0) | (at_end && x->goes_on ? NORMALIZER_GOES_ON : 0);
-    bool ok = n == 0 || normalizer_apply(&tok->normalizer, open_ends, &text, &n, &normal, x->err);
-    if (ok && tokenizer_marks_spaces(tok) && !tok->words_apart && memmem(text, n, "\xe2\x96\x81", 3)) {
-        if (!space_text(text, n, &spaced)) ok = talc_fail(x->err, "out of memory for %zu bytes of text", n);
-        text = spaced.data;
-        n = spaced.length;
-    }
-    size_t at = 0;
-    while (ok && added_list_find(&tok->added, true, text, n, at, parse_special, &match)) {
-        ok = encode_piece(x, text + at, match.begin - at, at_start && at == 0) &&
-             (token_list_append(x->out, match.token->id) || talc_fail(x->err, "out of memory for tokens"));
-        at = match.end;
-    }
-    ok = ok && encode_piece(x, text + at, n - at, at_start && at == 0);
-    buffer_free(&normal);
-    buffer_free(&spaced);
+    *form = (struct normal_form){.text = text, .n_bytes = n};
+    if (n && !normalizer_apply(&tok->normalizer, open_ends, &form->text, &form->n_bytes, &form->memory, x->err))
+        return false;
+    if (!tokenizer_marks_spaces(tok) || tok->words_apart) return true;
+    if (!memmem(form->text, form->n_bytes, "\xe2\x96\x81", 3)) return true;
+    struct buffer spaced = {0};
+    bool ok = space_text(form->text, form->n_bytes, &spaced);
+    buffer_free(&form->memory);
+    form->memory = spaced;
+    form->text = spaced.data;
+    form->n_bytes = spaced.length;
+    return ok || talc_fail(x->err, "out of memory for %zu bytes of text", n);
+}
+
+/* Where byte `at` of a segment is in its normal form; SIZE_MAX: nowhere, as when a mark behind it made one character of
+ * two. */
+static bool find_in_normal_form(const struct encoding *x, const struct segment *s, const struct normal_form *whole,
+                                size_t at, size_t *found) {
+    struct normal_form before;
+    *found = at == 0 ? 0 : whole->n_bytes;
+    if (at == 0 || at >= s->n_bytes) return true;
+    bool ok = normalize(x, s->text, at, s->open_ends | NORMALIZER_GOES_ON, &before);
+    bool begins = before.n_bytes <= whole->n_bytes &&
+                  (before.n_bytes == 0 || memcmp(before.text, whole->text, before.n_bytes) == 0);
+    *found = begins ? before.n_bytes : SIZE_MAX;
+    buffer_free(&before.memory);
     return ok;
 }
 
-static bool encode_all(struct encoding *x, const char *text, size_t n, bool parse_special) {
+/* Where special tokens may stand in the normal form of a segment: *places; *owned is what it takes, to be freed. */
+static bool places_in_normal_form(const struct encoding *x, const struct segment *s, const struct normal_form *whole,
+                                  struct special_places *places, struct text_part **owned) {
+    size_t end, first = 0;
+    *places = s->places;
+    *owned = NULL;
+    bool inside = special_places_at(&s->places, 0, &end) != NULL;
+    if (end >= s->n_bytes) { /* all of it is of one kind */
+        *places = special_places_all(inside);
+        return true;
+    }
+    if (whole->text == s->text && whole->n_bytes == s->n_bytes) return true;
+    size_t origin = s->places.origin, n = s->places.n_parts;
+    while (first < n && s->places.parts[first].end <= origin) first++;
+    while (n > first && s->places.parts[n - 1].begin >= origin + s->n_bytes) n--;
+    *owned = calloc(n - first + 1, sizeof **owned);
+    if (!*owned) return talc_fail(x->err, "out of memory for special tokens");
+    *places = (struct special_places){.parts = *owned};
+    for (size_t i = first; i < n; i++) {
+        const struct text_part *part = &s->places.parts[i];
+        struct text_part there;
+        if (!find_in_normal_form(x, s, whole, part->begin > origin ? part->begin - origin : 0, &there.begin) ||
+            !find_in_normal_form(x, s, whole, part->end - origin, &there.end))
+            return false;
+        if (there.begin < there.end && there.end != SIZE_MAX) (*owned)[places->n_parts++] = there;
+    }
+    return true;
+}
+
+static bool encode_normal_form(struct encoding *x, const struct segment *s, const struct normal_form *form,
+                               const struct special_places *places) {
+    const char *text = form->text;
+    size_t n = form->n_bytes, at = 0;
     struct added_match match;
-    size_t at = 0;
-    while (added_list_find(&x->tok->added, false, text, n, at, parse_special, &match)) {
-        if (!encode_segment(x, text + at, match.begin - at, parse_special, at == 0, false)) return false;
+    while (added_list_find(&x->tok->added, true, text, n, at, places, &match)) {
+        if (!encode_piece(x, s, text + at, match.begin - at, at == 0)) return false;
         if (!token_list_append(x->out, match.token->id)) return talc_fail(x->err, "out of memory for tokens");
         at = match.end;
     }
-    return encode_segment(x, text + at, n - at, parse_special, at == 0, true);
+    return encode_piece(x, s, text + at, n - at, at == 0);
 }
 
-static bool encode(struct encoding x, const char *text, size_t n, bool parse_special) {
-    size_t before = x.out->count;
-    x.encoder = encoder_take(x.tok, x.err);
-    if (!x.encoder) return false;
-    bool ok = encode_all(&x, text, n, parse_special);
-    encoder_give(x.tok, x.encoder);
-    if (!ok) x.out->count = before;
+static bool encode_segment(struct encoding *x, const struct segment *s) {
+    struct normal_form form;
+    struct special_places places = s->places;
+    struct text_part *owned = NULL;
+    bool ok = normalize(x, s->text, s->n_bytes, s->open_ends, &form);
+    if (ok && x->tok->added.n_raw < x->tok->added.n_tokens) ok = places_in_normal_form(x, s, &form, &places, &owned);
+    ok = ok && encode_normal_form(x, s, &form, &places);
+    buffer_free(&form.memory);
+    free(owned);
     return ok;
 }
 
-bool encoder_encode_text(struct encoder *encoder, const struct tokenizer *tok, const char *text, size_t n_bytes,
-                         bool at_start, struct token_list *out) {
-    struct encoding x = {.tok = tok, .encoder = encoder, .out = out};
-    return encode_segment(&x, text, n_bytes, false, at_start, false);
+/* The segment of the text at [at, end), and its marks. */
+static bool encode_between(struct encoding *x, size_t at, size_t end) {
+    const struct marked_text *t = x->text;
+    size_t before = x->out->count;
+    struct segment s = {.text = t->bytes + at, .n_bytes = end - at, .at_start = at == 0, .places = x->places};
+    s.places.origin = at;
+    if (at == 0 && x->continues) s.open_ends |= NORMALIZER_CONTINUES;
+    if (end == t->n_bytes && x->goes_on) s.open_ends |= NORMALIZER_GOES_ON;
+    return encode_segment(x, &s) &&
+           (!t->marks || encoder_mark_segment(x->encoder, x->tok, &s, t->marks + at, x->out->ids + before,
+                                              x->out->count - before, x->out_marks, x->err));
+}
+
+static bool encode_all(struct encoding *x) {
+    const struct marked_text *t = x->text;
+    struct added_match match;
+    size_t at = 0;
+    while (added_list_find(&x->tok->added, false, t->bytes, t->n_bytes, at, &x->places, &match)) {
+        if (!encode_between(x, at, match.begin)) return false;
+        if (!token_list_append(x->out, match.token->id)) return talc_fail(x->err, "out of memory for tokens");
+        if (t->marks) buffer_append_char(x->out_marks, t->marks[match.at]);
+        at = match.end;
+    }
+    return encode_between(x, at, t->n_bytes);
+}
+
+static bool encode(struct encoding x) {
+    size_t before = x.out->count, marks_before = x.out_marks ? x.out_marks->length : 0;
+    x.encoder = encoder_take(x.tok, x.err);
+    if (!x.encoder) return false;
+    bool ok = encode_all(&x);
+    if (ok && x.out_marks && !buffer_ok(x.out_marks)) ok = talc_fail(x.err, "out of memory for the marks of tokens");
+    encoder_give(x.tok, x.encoder);
+    if (!ok) x.out->count = before;
+    if (!ok && x.out_marks) x.out_marks->length = marks_before;
+    return ok;
+}
+
+bool encoder_encode_segment(struct encoder *encoder, const struct tokenizer *tok, const struct segment *segment,
+                            struct token_list *out, struct talc_error *err) {
+    struct encoding x = {.tok = tok, .encoder = encoder, .out = out, .err = err};
+    return encode_segment(&x, segment);
 }
 
 bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
                       struct token_list *out, struct talc_error *err) {
-    return encode((struct encoding){.tok = tok, .out = out, .err = err}, text, n_bytes, parse_special);
+    struct marked_text t = {.bytes = text, .n_bytes = n_bytes};
+    return encode(
+        (struct encoding){.tok = tok, .text = &t, .places = special_places_all(parse_special), .out = out, .err = err});
 }
 
 bool tokenizer_encode_part(const struct tokenizer *tok, const char *text, size_t n_bytes, bool continues, bool goes_on,
                            struct token_list *out, struct talc_error *err) {
-    struct encoding x = {.tok = tok, .out = out, .err = err, .continues = continues, .goes_on = goes_on};
-    return encode(x, text, n_bytes, false);
+    struct marked_text t = {.bytes = text, .n_bytes = n_bytes};
+    return encode((struct encoding){.tok = tok,
+                                    .text = &t,
+                                    .places = special_places_all(false),
+                                    .out = out,
+                                    .err = err,
+                                    .continues = continues,
+                                    .goes_on = goes_on});
+}
+
+bool tokenizer_encode_marked(const struct tokenizer *tok, const struct marked_text *text, struct token_list *out,
+                             struct buffer *marks, struct talc_error *err) {
+    struct special_places places = {.parts = text->own, .n_parts = text->n_own};
+    return encode(
+        (struct encoding){.tok = tok, .text = text, .places = places, .out = out, .out_marks = marks, .err = err});
 }

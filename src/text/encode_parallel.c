@@ -70,8 +70,9 @@ static bool add_text_chunks(struct parallel *p, size_t begin, size_t end) {
 
 static bool encode_chunk(struct parallel *p, const struct chunk *chunk, struct worker *w) {
     if (chunk->id >= 0) return token_list_append(&w->ids, chunk->id);
-    return encoder_encode_text(w->encoder, p->tok, p->text + chunk->begin, chunk->end - chunk->begin, chunk->begin == 0,
-                               &w->ids);
+    struct segment segment = {
+        .text = p->text + chunk->begin, .n_bytes = chunk->end - chunk->begin, .at_start = chunk->begin == 0};
+    return encoder_encode_segment(w->encoder, p->tok, &segment, &w->ids, NULL);
 }
 
 /* Gives places to all chunks that can have one; how many have one then. */
@@ -189,10 +190,11 @@ bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *
     if (!pool || n_bytes < 2 * CHUNK_BYTES || !may_cut(tok))
         return tokenizer_encode(tok, text, n_bytes, parse_special, out, err);
     struct parallel p = {.tok = tok, .text = text, .out = out, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct special_places places = special_places_all(parse_special);
     struct added_match match;
     size_t at = 0, before = out->count;
     bool ok = workers_open(&p, thread_pool_size(pool));
-    while (ok && added_list_find(&tok->added, false, text, n_bytes, at, parse_special, &match)) {
+    while (ok && added_list_find(&tok->added, false, text, n_bytes, at, &places, &match)) {
         ok = add_text_chunks(&p, at, match.begin) && add_chunk(&p, match.begin, match.end, match.token->id);
         at = match.end;
     }

@@ -15,9 +15,23 @@ struct encoder {
 struct encoder *encoder_take(const struct tokenizer *tok, struct talc_error *err);
 void encoder_give(const struct tokenizer *tok, struct encoder *encoder);
 
-/* Appends the ids of text in which no added token is left but those that are looked for in normalised text; at_start:
- * it begins the whole text. False: no id for some of it, or out of memory. */
-bool encoder_encode_text(struct encoder *encoder, const struct tokenizer *tok, const char *text, size_t n_bytes,
-                         bool at_start, struct token_list *out);
+/* Text in which no added token is left but those that are looked for in normalised text. */
+struct segment {
+    const char *text;
+    size_t n_bytes;
+    bool at_start;                /* it begins the whole text */
+    unsigned open_ends;           /* NORMALIZER_CONTINUES, NORMALIZER_GOES_ON */
+    struct special_places places; /* its origin is where in the whole text the segment begins */
+};
+
+/* Appends the ids of a segment. False: no id for some of it, or out of memory. */
+bool encoder_encode_segment(struct encoder *encoder, const struct tokenizer *tok, const struct segment *segment,
+                            struct token_list *out, struct talc_error *err);
+
+/* Appends the mark of each of the ids that the segment was encoded as: marks[0..n_bytes) are those of its bytes
+ * (tokenizer_encode_marked). */
+bool encoder_mark_segment(struct encoder *encoder, const struct tokenizer *tok, const struct segment *segment,
+                          const char *marks, const int32_t *ids, size_t n_ids, struct buffer *out,
+                          struct talc_error *err);
 
 #endif

@@ -415,6 +415,7 @@ int32_t tokenizer_bos_id(const struct tokenizer *tok) { return tok->bos_id; }
 int32_t tokenizer_eos_id(const struct tokenizer *tok) { return tok->eos_id; }
 int32_t tokenizer_end_of_text_id(const struct tokenizer *tok) { return tok->end_of_text_id; }
 int32_t tokenizer_pad_id(const struct tokenizer *tok) { return tok->pad_id; }
+int32_t tokenizer_unknown_id(const struct tokenizer *tok) { return tok->unknown_id; }
 
 const char *tokenizer_chat_template(const struct tokenizer *tok) { return tok->chat_template; }
 

@@ -87,6 +87,27 @@ bool tokenizer_encode_part(const struct tokenizer *tok, const char *text, size_t
 bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *pool, const char *text, size_t n_bytes,
                                bool parse_special, struct token_list *out, struct talc_error *err);
 
+/* Bytes [begin, end) of a text. */
+struct text_part {
+    size_t begin, end;
+};
+
+/* A text that a program wrote around the words of others. */
+struct marked_text {
+    const char *bytes;
+    size_t n_bytes;
+    const struct text_part *own; /* [n_own], in order and apart from each other: what the program itself wrote */
+    size_t n_own;
+    const char *marks; /* [n_bytes], changing between characters only; NULL: none */
+};
+
+/* As tokenizer_encode with special tokens, but these only where they stand whole in one of the parts `own`. *marks
+ * (NULL where the text has none) gets the mark of the byte that each token begins with. Tokens of which only all
+ * together are a piece of the text (of a character that the tokenizer changed, say) have that of the first one. On
+ * failure *out and *marks keep what they had. */
+bool tokenizer_encode_marked(const struct tokenizer *tok, const struct marked_text *text, struct token_list *out,
+                             struct buffer *marks, struct talc_error *err);
+
 /* As tokenizer_encode, with the BOS and EOS that the tokenizer's file puts around a text, but never a second one where
  * the text (a rendered chat template) has its own. */
 bool tokenizer_encode_prompt(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
@@ -131,6 +152,7 @@ int32_t tokenizer_bos_id(const struct tokenizer *tok);
 int32_t tokenizer_eos_id(const struct tokenizer *tok);
 int32_t tokenizer_end_of_text_id(const struct tokenizer *tok);
 int32_t tokenizer_pad_id(const struct tokenizer *tok);
+int32_t tokenizer_unknown_id(const struct tokenizer *tok); /* stands for text that has no token */
 /* The token that begins a text, in training data (prepare, sft) as in prompts and samples: BOS where the tokenizer's
  * file puts one before a text (Llama), else the end of the text before (GPT-2, Qwen, tokenizers made here); -1: none.
  */
