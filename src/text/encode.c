@@ -458,9 +458,10 @@ static bool encode_between(struct encoding *x, size_t at, size_t end) {
     s.places.origin = at;
     if (at == 0 && x->continues) s.open_ends |= NORMALIZER_CONTINUES;
     if (end == t->n_bytes && x->goes_on) s.open_ends |= NORMALIZER_GOES_ON;
-    return encode_segment(x, &s) &&
-           (!t->marks || encoder_mark_segment(x->encoder, x->tok, &s, t->marks + at, x->out->ids + before,
-                                              x->out->count - before, x->out_marks, x->err));
+    if (!encode_segment(x, &s)) return false;
+    if (!t->marks || x->out->count == before) return true;
+    return encoder_mark_segment(x->encoder, x->tok, &s, t->marks + at, x->out->ids + before, x->out->count - before,
+                                x->out_marks, x->err);
 }
 
 static bool encode_all(struct encoding *x) {

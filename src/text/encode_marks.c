@@ -1,5 +1,5 @@
-/* encode_marks.c - which tokens of a text have which of its marks. Where a token begins cannot be read off its bytes: the
- * tokenizer may put spaces there, change characters, or have one token for all that it does not know. But where the
+/* encode_marks.c - which tokens of a text have which of its marks. Where a token begins cannot be read off its bytes:
+ * the tokenizer may put spaces there, change characters, or have one token for all that it does not know. But where the
  * tokens of the text up to a byte are how the tokens of all the text begin, tokens meet at this byte. */
 #include <stdlib.h>
 #include <string.h>
@@ -88,9 +88,7 @@ static bool mark_ids(struct marking *m, const char *marks, char *id_marks) {
 bool encoder_mark_segment(struct encoder *encoder, const struct tokenizer *tok, const struct segment *segment,
                           const char *marks, const int32_t *ids, size_t n_ids, struct buffer *out,
                           struct talc_error *err) {
-    struct marking m = {
-        .encoder = encoder, .tok = tok, .segment = segment, .ids = ids, .n_ids = n_ids, .err = err};
-    if (n_ids == 0) return true;
+    struct marking m = {.encoder = encoder, .tok = tok, .segment = segment, .ids = ids, .n_ids = n_ids, .err = err};
     if (!buffer_reserve(out, n_ids)) return talc_fail(err, "out of memory for the marks of tokens");
     bool ok = mark_ids(&m, marks, out->data + out->length);
     if (ok) out->length += n_ids;
