@@ -254,19 +254,13 @@ bool tokenizer_use_sentencepiece(struct tokenizer *tok, const struct sentencepie
            talc_fail(err, "out of memory for a tokenizer");
 }
 
-/* What `tokenizers` does the same way gets its sections, so that it can be written as tokenizer.json; else the model
- * itself is what is written. */
-static bool use_treatment(struct tokenizer *tok, const struct model *model, struct message whole,
-                          struct talc_error *err) {
+/* What `tokenizers` does the same way gets its sections, so that it can be written as tokenizer.json. */
+static bool use_treatment(struct tokenizer *tok, const struct model *model, struct talc_error *err) {
     struct sentencepiece_treatment t = {model->charsmap.data, model->charsmap.n, model->add_dummy_prefix,
                                         model->remove_extra_whitespaces};
     if (model->type == MODEL_BPE && !t.n_charsmap && !t.collapse) return tokenizer_use_spaces(tok, t.prefix, err);
     tok->type = model->type == MODEL_BPE ? TOKENIZER_SPACE_BPE : TOKENIZER_UNIGRAM;
     tok->unigram.single_precision = true;
-    tok->source = malloc(whole.n);
-    tok->n_source = whole.n;
-    if (!tok->source) return talc_fail(err, "out of memory for a tokenizer");
-    memcpy(tok->source, whole.data, whole.n);
     return tokenizer_use_sentencepiece(tok, &t, err);
 }
 
@@ -280,15 +274,13 @@ bool sentencepiece_read(struct tokenizer *tok, const char *path, struct talc_err
                           .bos = 1,
                           .eos = 2,
                           .pad = -1};
-    size_t n_bytes;
-    char *data = file_read(path, MAX_FILE_BYTES, &n_bytes, err);
-    if (!data) return false;
-    struct message whole = {data, n_bytes, 0};
+    tok->source = file_read(path, MAX_FILE_BYTES, &tok->n_source, err); /* to be written as it was, if need be */
+    if (!tok->source) return false;
+    struct message whole = {tok->source, tok->n_source, 0};
     tok->bpe.symbols = BPE_CHARACTERS;
     tok->bpe.fuse_unknown = true;
     bool ok = (scan_specs(whole, &model) || talc_fail(err, "not a SentencePiece model, or damaged")) &&
-              check_model(&model, err) && use_treatment(tok, &model, whole, err) &&
-              read_pieces(tok, whole, &model, err);
+              check_model(&model, err) && use_treatment(tok, &model, err) && read_pieces(tok, whole, &model, err);
     ok = ok && (tok->type == TOKENIZER_UNIGRAM || tokenizer_merges_from_scores(tok, err));
     if (ok) {
         set_role(tok, model.bos, &tok->bos_id);
@@ -298,6 +290,5 @@ bool sentencepiece_read(struct tokenizer *tok, const char *path, struct talc_err
         tok->add_eos =
             tok->bos_id < 0 && tok->type == TOKENIZER_UNIGRAM; /* T5; others say it in their tokenizer.json */
     }
-    free(data);
     return ok;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "text/bpe_ties.h"
 #include "text/tokenizer_parts.h"
 
 /* ==== lists of ids ============================================================================ */
@@ -179,12 +180,13 @@ static void hash_treatment(uint64_t *hash, const struct tokenizer *tok) {
     hash_section(hash, tok->sections.pre_tokenizer);
 }
 
-static void hash_added(uint64_t *hash, const struct added_list *list) {
-    for (size_t i = 0; i < list->n_tokens; i++) {
-        const struct added_token *t = &list->tokens[i];
+static void hash_added(uint64_t *hash, const struct tokenizer *tok) {
+    for (size_t i = 0; i < tok->added.n_tokens; i++) {
+        const struct added_token *t = &tok->added.tokens[i];
         if (!t->single_word && !t->lstrip && !t->rstrip && !t->normalized) continue;
+        bool kept = t->normalized && t->as_written && tok->normalizer.n_steps > 0;
         hash_number(hash, (uint32_t)t->id);
-        hash_number(hash, t->single_word * 8u + t->lstrip * 4u + t->rstrip * 2u + t->normalized);
+        hash_number(hash, kept * 16u + t->single_word * 8u + t->lstrip * 4u + t->rstrip * 2u + t->normalized);
     }
 }
 
@@ -202,6 +204,7 @@ static uint64_t compute_hash(const struct tokenizer *tok) {
     for (size_t i = 0; i < tok->bpe.n_merges; i++) {
         hash_number(&hash, (uint32_t)tok->bpe.merges[i].left);
         hash_number(&hash, (uint32_t)tok->bpe.merges[i].right);
+        if (tok->ties_matter) hash_number(&hash, tok->bpe.merges[i].rank);
     }
     if (tok->bpe.fuse_unknown) hash_number(&hash, 1);
     if (tok->type == TOKENIZER_WORDPIECE) {
@@ -214,7 +217,7 @@ static uint64_t compute_hash(const struct tokenizer *tok) {
         hash_number(&hash, (uint32_t)bits);
         hash_number(&hash, (uint32_t)(bits >> 32));
     }
-    hash_added(&hash, &tok->added);
+    hash_added(&hash, tok);
     return hash;
 }
 
@@ -270,7 +273,9 @@ static bool finish_model(struct tokenizer *tok, struct talc_error *err) {
         tok->wordpiece.unknown_id = tok->unknown_id;
         return wordpiece_build(&tok->wordpiece, &tok->vocabulary, err);
     }
-    if (tok->type != TOKENIZER_UNIGRAM) return bpe_finish(&tok->bpe, &tok->vocabulary, err);
+    if (tok->type != TOKENIZER_UNIGRAM)
+        return bpe_finish(&tok->bpe, &tok->vocabulary, err) &&
+               (!tok->scores || bpe_ties_matter(&tok->bpe, &tok->vocabulary, &tok->ties_matter, err));
     if (!tok->scores) return talc_fail(err, "the pieces have no scores");
     tok->unigram.scores = tok->scores;
     tok->unigram.unknown_id = tok->unknown_id;

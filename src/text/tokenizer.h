@@ -50,13 +50,15 @@ void token_list_free(struct token_list *list);
 struct tokenizer *tokenizer_load(const char *path, struct talc_error *err);
 void tokenizer_free(struct tokenizer *tok); /* NULL is fine */
 
-/* Writes tokenizer.json (or the SentencePiece model as it was, where only that says all), tokenizer_config.json and
- * special_tokens_map.json into an existing folder (each complete or absent), so that Hugging Face `tokenizers` and
- * AutoTokenizer load them with the same ids. chat_template NULL: the tokenizer's own, if it has one. */
-/* Its tokenizer_config.json begins with the mark, by which talc knows what it wrote. Transformers, which keeps keys
- * that it does not know, sorts them: what it saves has none. */
+/* The tokenizer_config.json of a folder that was written here begins with the mark, by which talc knows it.
+ * Transformers, which keeps keys that it does not know, sorts them: what it saves has none. */
 #define TOKENIZER_FOLDER_MARK "{\n  \"written_by\": \"talc\""
 #define TOKENIZER_FOLDER_NAMES "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"
+
+/* Writes tokenizer.json (or the SentencePiece model as it was, where only that says all), tokenizer_config.json and
+ * special_tokens_map.json into an existing folder (each complete or absent), so that Hugging Face `tokenizers` and
+ * AutoTokenizer load them with the same ids. chat_template NULL: the tokenizer's own, if it has one. Fails where only a
+ * SentencePiece model says all and the tokenizer is not from one. */
 bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
                            struct talc_error *err);
 

@@ -58,7 +58,8 @@ struct tokenizer {
     struct added_list added;
     int32_t bos_id, eos_id, end_of_text_id, pad_id, unknown_id; /* -1: none; unknown_id: for what has no token */
     char *chat_template;
-    char *source; /* the SentencePiece model that it was read from, where only that says all; NULL */
+    bool ties_matter; /* equal scores: no list of merges says the same (bpe_ties.h) */
+    char *source;     /* the SentencePiece model that it was read from; NULL */
     size_t n_source;
     char description[96];
     uint64_t hash;

@@ -249,17 +249,29 @@ static bool write_source(const struct tokenizer *tok, const char *folder, struct
     return ok;
 }
 
+/* What tokenizer.json cannot say, NULL: it says all. A symbol of a SentencePiece user is looked for in text behind its
+ * space, but has none itself: tokens of tokenizer.json are normalised as text is. */
+static const char *beyond_json(const struct tokenizer *tok) {
+    const struct normalizer *normalizer = &tok->normalizer;
+    if (normalizer->n_steps && normalizer->steps[0].kind == NORMALIZER_CHARSMAP)
+        return "how SentencePiece normalises text";
+    if (tok->ties_matter) return "that of merges with equal scores the leftmost goes first";
+    for (size_t i = 0; normalizer->n_steps && i < tok->added.n_tokens; i++)
+        if (tok->added.tokens[i].normalized && tok->added.tokens[i].as_written)
+            return "how SentencePiece looks for its user's symbols";
+    return NULL;
+}
+
 bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
                            struct talc_error *err) {
     if (!chat_template) chat_template = tok->chat_template;
-    bool as_json = !tok->normalizer.n_steps || tok->normalizer.steps[0].kind != NORMALIZER_CHARSMAP;
-    if (!tok->source && !as_json)
+    const char *beyond = beyond_json(tok);
+    if (beyond && !tok->source)
         return talc_fail(err,
-                         "%s: tokenizer.json cannot say how SentencePiece normalises text, as the GGUF asks; use the "
-                         "tokenizer.model or tokenizer.json that came with the model",
-                         folder);
-    return (tok->source ? write_source(tok, folder, err)
-                        : write_file(folder, "tokenizer.json", tokenizer_json(tok), err)) &&
+                         "%s: tokenizer.json cannot say %s, as the GGUF asks; use the tokenizer.model or "
+                         "tokenizer.json that came with the model",
+                         folder, beyond);
+    return (beyond ? write_source(tok, folder, err) : write_file(folder, "tokenizer.json", tokenizer_json(tok), err)) &&
            write_file(folder, "tokenizer_config.json", config_json(tok, chat_template), err) &&
            write_file(folder, "special_tokens_map.json", special_map_json(tok), err);
 }

@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "base/utf8.h"
 #include "text/bpe_join.h"
+#include "text/bpe_ties.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_train.h"
 
@@ -307,6 +308,89 @@ static double seconds_a_byte(const char *path, const struct buffer *text, size_t
     return best;
 }
 
+/* ==== merges of equal rank ==================================================================== */
+
+#define TIED_TOKEN_BYTES 4 /* at most: two tokens are a text of 8 letters */
+
+static void write_letters(unsigned which, size_t n, char *text) {
+    for (size_t i = 0; i < n; i++) text[i] = which >> i & 1 ? 'b' : 'a';
+}
+
+/* Words of a and b, whose ranks are few. */
+static void tied_bpe(struct rng *rng, struct vocabulary *v, struct bpe *bpe) {
+    int32_t order[64], n_ids = 0;
+    uint32_t ranks[64], rank = 0;
+    size_t n = 0;
+    *v = (struct vocabulary){0};
+    *bpe = (struct bpe){.symbols = BPE_BYTES, .unknown_id = -1};
+    for (size_t length = 1; length <= TIED_TOKEN_BYTES; length++) {
+        for (unsigned which = 0; which < 1u << length; which++) {
+            char text[TIED_TOKEN_BYTES + 1];
+            if (length > 1 && rng_below(rng, 3)) continue;
+            write_letters(which, length, text);
+            assert_true(vocabulary_add(v, n_ids, text, length, TOKEN_TEXT, NULL));
+            order[n++] = n_ids++;
+        }
+    }
+    for (size_t i = n - 1; i > 2; i--) { /* the letters come first, as they are */
+        size_t other = 2 + rng_below(rng, i - 1);
+        int32_t id = order[i];
+        order[i] = order[other];
+        order[other] = id;
+    }
+    for (size_t i = 0; i < n; i++) ranks[i] = rank += (uint32_t)rng_below(rng, 3) > 0;
+    assert_true(bpe_imply_merges(bpe, v, order, ranks, n, NULL));
+    assert_true(bpe_finish(bpe, v, NULL));
+}
+
+/* Every text of up to two tokens: others give no other answer (bpe_join.h). */
+static bool some_text_differs(const struct bpe *a, const struct bpe *b, const struct vocabulary *v) {
+    struct bpe_scratch scratch = {0};
+    for (size_t n = 1; n <= 2 * TIED_TOKEN_BYTES; n++) {
+        for (unsigned which = 0; which < 1u << n; which++) {
+            char text[1 + 2 * TIED_TOKEN_BYTES];
+            int32_t ids[2][2 * TIED_TOKEN_BYTES];
+            size_t n_ids[2];
+            write_letters(which, n, text);
+            assert_true(bpe_merge_text(a, v, &scratch, text, n, ids[0], &n_ids[0], NULL));
+            assert_true(bpe_merge_text(b, v, &scratch, text, n, ids[1], &n_ids[1], NULL));
+            if (n_ids[0] != n_ids[1] || memcmp(ids[0], ids[1], n_ids[0] * sizeof *ids[0]) != 0) return true;
+        }
+    }
+    return false;
+}
+
+static void ties_matter_where_a_text_differs(void **state) {
+    (void)state;
+    struct rng rng = rng_make(77, 0);
+    int n_matter = 0, n_differ = 0, n_tied = 0;
+    for (int round = 0; round < 600; round++) {
+        struct vocabulary v;
+        struct bpe bpe, listed = {.symbols = BPE_BYTES, .unknown_id = -1};
+        bool matter, tied = false;
+        tied_bpe(&rng, &v, &bpe);
+        for (size_t i = 0; i < bpe.n_merges; i++) {
+            struct bpe_merge merge = bpe.merges[i];
+            tied = tied || (i > 0 && merge.rank == bpe.merges[i - 1].rank);
+            merge.rank = (uint32_t)i;
+            assert_true(bpe_add_merge(&listed, merge));
+        }
+        assert_true(bpe_finish(&listed, &v, NULL));
+        assert_true(bpe_ties_matter(&bpe, &v, &matter, NULL));
+        bool differs = some_text_differs(&bpe, &listed, &v);
+        if (differs && !matter) fail_msg("round %d: ties matter", round);
+        n_matter += matter;
+        n_differ += differs;
+        n_tied += tied;
+        bpe_free(&bpe);
+        bpe_free(&listed);
+        vocabulary_free(&v);
+    }
+    assert_true(n_differ > 50 && n_tied - n_matter > 50);
+}
+
+/* ==== long words ============================================================================== */
+
 static void repeat(struct buffer *text, const char *piece, size_t n_bytes) {
     buffer_clear(text);
     while (text->length < n_bytes) buffer_append_text(text, piece);
@@ -359,6 +443,7 @@ int main(void) {
         cmocka_unit_test(words_side_by_side_are_encoded_each_on_its_own),
         cmocka_unit_test(whole_words_are_looked_up_where_merges_do_not_lead_to_them),
         cmocka_unit_test(implied_merges_are_all_that_are_needed),
+        cmocka_unit_test(ties_matter_where_a_text_differs),
         cmocka_unit_test(long_words_take_no_longer_than_ordinary_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,9 +204,104 @@ static void sentencepiece_models_are_read(void **state) {
     assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
     struct tokenizer *back = load_tokenizer(case_folder()); /* tokenizer.json comes before tokenizer.model */
     assert_ids(back, "  aab", IDS(264, 259, 260, 262));
+    assert_ids(back, "b<x>\xc3\xa9\xff", IDS(259, 261, 265, 3 + 0xc3, 3 + 0xa9, 3 + 0xff));
+    assert_same_tokenizer(tok, back);
     tokenizer_free(back);
     tokenizer_free(tok);
     buffer_free(&model);
+}
+
+/* Of equal scores the leftmost goes first, which no list of merges can say. */
+static void equal_scores_survive_writing(void **state) {
+    (void)state;
+    static const char *const tokens[] = {"<unk>", "a", "b", "ab", "ba"};
+    static const float scores[] = {0, -9, -9, -5, -5};
+    static const int32_t types[] = {2, 1, 1, 1, 1};
+    struct talc_error err = {0};
+    struct buffer model = {0}, gguf = {0};
+    for (int i = 0; i < 5; i++) put_piece(&model, tokens[i], scores[i], types[i]);
+    put_specs(&model, 2, false, false);
+    struct tokenizer *tok = load_tokenizer(put_file("x.model", model.data, model.length));
+    assert_ids(tok, "bab", IDS(4, 2));
+    assert_ids(tok, "aba", IDS(3, 1));
+    assert_true(tokenizer_save_folder(tok, case_folder(), NULL, &err));
+    struct tokenizer *back = load_tokenizer(case_folder());
+    assert_ids(back, "bab", IDS(4, 2));
+    assert_ids(back, "aba", IDS(3, 1));
+    assert_same_tokenizer(tok, back);
+    tokenizer_free(back);
+    put_header(&gguf, 5);
+    put_text(&gguf, "tokenizer.ggml.model", "llama");
+    put_strings(&gguf, "tokenizer.ggml.tokens", tokens, 5);
+    put_numbers(&gguf, "tokenizer.ggml.scores", GGUF_F32, scores, 5);
+    put_numbers(&gguf, "tokenizer.ggml.token_type", GGUF_I32, types, 5);
+    put_string(&gguf, "tokenizer.ggml.add_space_prefix");
+    put_u32(&gguf, GGUF_BOOL);
+    buffer_append_char(&gguf, 0);
+    back = load_tokenizer(put_file("x.gguf", gguf.data, gguf.length));
+    assert_ids(back, "bab", IDS(4, 2));
+    assert_true(tokenizer_hash(tok) == tokenizer_hash(back));
+    assert_false(tokenizer_save_folder(back, case_folder(), NULL, &err));
+    assert_non_null(strstr(err.message, "equal scores"));
+    tokenizer_free(back);
+    /* the same merges in a list are another tokenizer */
+    const char *json =
+        "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" MARK
+        "\"},\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"fuse_unk\":true,\"vocab\":{\"<unk>\":0,"
+        "\"a\":1,\"b\":2,\"ab\":3,\"ba\":4},\"merges\":[\"a b\",\"b a\"]},\"added_tokens\":[{\"id\":0,"
+        "\"content\":\"<unk>\",\"special\":true}],\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":"
+        "\"Fuse\"}]}}";
+    back = load_tokenizer(put_file("x.json", json, strlen(json)));
+    assert_ids(back, "bab", IDS(2, 3));
+    assert_true(tokenizer_hash(tok) != tokenizer_hash(back));
+    tokenizer_free(back);
+    tokenizer_free(tok);
+    buffer_free(&model);
+    buffer_free(&gguf);
+}
+
+/* 8 spaces 1, 4 spaces 2 and so on by halves, then all other numbers of them by one score, as Llama 2 has them: the
+ * leftmost goes first, and it does not matter. */
+static void equal_scores_that_change_nothing_are_written_as_merges(void **state) {
+    (void)state;
+    static const char *const json = "tokenizer.json", *const binary = "tokenizer.model";
+    static const int lengths[] = {1, 2, 4, 8, 3, 5, 6, 7};
+    struct buffer model = {0}, run = {0};
+    put_piece(&model, "<unk>", 0, 2);
+    put_piece(&model, "a", -1, 1);
+    for (int i = 0; i < 8; i++) {
+        buffer_clear(&run);
+        for (int j = 0; j < lengths[i]; j++) buffer_append_text(&run, MARK);
+        put_piece(&model, run.data, i < 4 ? (float)-i : -1e9F, 1);
+    }
+    put_piece(&model, MARK "a", -2.5F, 1);
+    put_specs(&model, 2, false, false);
+    struct tokenizer *tok = load_tokenizer(put_file("x.model", model.data, model.length));
+    assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", case_folder(), binary);
+    assert_false(file_exists(path));
+    snprintf(path, sizeof path, "%s/%s", case_folder(), json);
+    assert_true(file_exists(path));
+    struct tokenizer *back = load_tokenizer(case_folder());
+    assert_same_tokenizer(tok, back);
+    for (int n = 0; n < 70; n++) {
+        struct token_list ours = {0}, theirs = {0};
+        buffer_clear(&run);
+        buffer_append_char(&run, 'a');
+        for (int i = 0; i < n; i++) buffer_append_char(&run, ' ');
+        buffer_append_char(&run, 'a');
+        assert_true(tokenizer_encode(tok, run.data, run.length, false, &ours, NULL));
+        assert_true(tokenizer_encode(back, run.data, run.length, false, &theirs, NULL));
+        assert_int_equal(ours.count, theirs.count);
+        assert_memory_equal(ours.ids, theirs.ids, ours.count * sizeof *ours.ids);
+        token_list_free(&ours);
+        token_list_free(&theirs);
+    }
+    tokenizer_free(back);
+    tokenizer_free(tok);
+    buffer_free(&model);
+    buffer_free(&run);
 }
 
 static void pieces_of_unknown_characters_are_never_made(void **state) {
@@ -641,6 +736,8 @@ int main(void) {
         IN_FOLDER(wordpieces_give_the_ids_and_texts_of_hugging_face),
 #endif
         IN_FOLDER(sentencepiece_models_are_read),
+        IN_FOLDER(equal_scores_survive_writing),
+        IN_FOLDER(equal_scores_that_change_nothing_are_written_as_merges),
         IN_FOLDER(pieces_of_unknown_characters_are_never_made),
         IN_FOLDER(offsets_tell_the_bytes_of_each_token),
         IN_FOLDER(other_sentencepiece_models_are_refused),
