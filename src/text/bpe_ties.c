@@ -1,7 +1,7 @@
 /* bpe_ties.c - see bpe_ties.h. Two ways to merge give the same tokens to every text if each token's own text, and the
- * text of any two neighbours of the one way, are encoded alike by the other (bpe_join.h says why). As long as what merges
- * of one rank take was made before, and what they make is merged behind them, their order can change something only
- * where they overlap, (x, y) and (y, z): so only those pairs of tokens are looked at of which the one ends as such
+ * text of any two neighbours of the one way, are encoded alike by the other (bpe_join.h says why). As long as what
+ * merges of one rank take was made before, and what they make is merged behind them, their order can change something
+ * only where they overlap, (x, y) and (y, z): so only those pairs of tokens are looked at of which the one ends as such
  * merges begin, and the other begins as they end. */
 #include "text/bpe_ties.h"
 
@@ -18,11 +18,11 @@ enum side { BEFORE_SEAM, BEHIND_SEAM };
 struct ties {
     const struct bpe *bpe;
     const struct vocabulary *v;
-    struct bpe listed;       /* the same merges, each with a rank of its own */
-    unsigned char *part;     /* [v->size] of merges of one rank: 1 a left part, 2 a right part */
-    uint32_t *first_merged;  /* [v->size] the lowest rank of a merge that a token is part of */
-    uint32_t *lowest[2];     /* [v->size] for each side of a seam: of merges that overlap there with a token as a part */
-    int32_t *candidates[2];  /* tokens that end (begin) with such a part */
+    struct bpe listed;      /* the same merges, each with a rank of its own */
+    unsigned char *part;    /* [v->size] of merges of one rank: 1 a left part, 2 a right part */
+    uint32_t *first_merged; /* [v->size] the lowest rank of a merge that a token is part of */
+    uint32_t *lowest[2];    /* [v->size] for each side of a seam: of merges that overlap there with a token as a part */
+    int32_t *candidates[2]; /* tokens that end (begin) with such a part */
     size_t n_candidates[2];
     int32_t *ids; /* room for the symbols of a token */
     struct bpe_scratch scratch;

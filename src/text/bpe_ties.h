@@ -9,9 +9,9 @@
 #include "text/bpe.h"
 
 /* Sets *matter to whether some text has other tokens when the merges of equal rank go one after the other in the order
- * of the list (bpe->merges), each everywhere before the next. True as well where that is not looked into: one of them takes
- * what a merge of higher rank makes, or makes what one of lower rank takes, or there are very many pairs to try. After
- * bpe_finish. Fails when out of memory. */
+ * of the list (bpe->merges), each everywhere before the next. True as well where that is not looked into: one of them
+ * takes what a merge of higher rank makes, or makes what one of lower rank takes, or there are very many pairs to try.
+ * After bpe_finish. Fails when out of memory. */
 bool bpe_ties_matter(const struct bpe *bpe, const struct vocabulary *v, bool *matter, struct talc_error *err);
 
 #endif

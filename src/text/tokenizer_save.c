@@ -168,25 +168,58 @@ static json_t *added_tokens_json(const struct tokenizer *tok) {
     return list;
 }
 
-/* A section as it was read; null when there was none. */
-static json_t *section_json(json_t *section) { return section ? json_incref(section) : json_null(); }
-
-static json_t *tokenizer_json(const struct tokenizer *tok) {
-    const struct tokenizer_sections *s = &tok->sections;
-    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding",
-                     "added_tokens", added_tokens_json(tok), "normalizer", section_json(s->normalizer), "pre_tokenizer",
-                     section_json(s->pre_tokenizer), "post_processor", section_json(s->post_processor), "decoder",
-                     section_json(s->decoder), "model", model_json(tok));
-}
-
-/* ==== tokenizer_config.json and special_tokens_map.json ======================================= */
-
 /* The text of an id as JSON, null for -1. */
 static json_t *role_json(const struct tokenizer *tok, int32_t id) {
     const struct vocabulary_token *token = vocabulary_token(&tok->vocabulary, id);
     if (token->kind == TOKEN_ABSENT) return json_null();
     return json_stringn(vocabulary_bytes(&tok->vocabulary, token), token->n_bytes);
 }
+
+/* A section as it was read; null when there was none. */
+static json_t *section_json(json_t *section) { return section ? json_incref(section) : json_null(); }
+
+/* Gives a TemplateProcessing a special token before or behind the text; takes over nothing. */
+static bool add_to_template(const struct tokenizer *tok, json_t *processor, int32_t id) {
+    json_t *name = role_json(tok, id);
+    json_t *entry = json_pack("{s:{s:O, s:i}}", "SpecialToken", "id", name, "type_id", 0);
+    json_t *known = json_pack("{s:O, s:[i], s:[O]}", "id", name, "ids", (int)id, "tokens", name);
+    bool ok = entry && known && json_array_append(json_object_get(processor, "single"), entry) == 0 &&
+              json_array_append(json_object_get(processor, "pair"), entry) == 0 &&
+              json_object_set(json_object_get(processor, "special_tokens"), json_string_value(name), known) == 0;
+    json_decref(name);
+    json_decref(entry);
+    json_decref(known);
+    return ok;
+}
+
+static bool add_sequence(json_t *processor, const char *list, const char *name, int type_id) {
+    json_t *entry = json_pack("{s:{s:s, s:i}}", "Sequence", "id", name, "type_id", type_id);
+    return json_array_append_new(json_object_get(processor, list), entry) == 0;
+}
+
+/* What goes around a text, of which other formats than tokenizer.json have no section. */
+static json_t *post_processor_json(const struct tokenizer *tok) {
+    bool bos = tokenizer_adds_bos(tok), eos = tokenizer_adds_eos(tok);
+    if (tok->sections.post_processor || (!bos && !eos)) return section_json(tok->sections.post_processor);
+    json_t *processor =
+        json_pack("{s:s, s:[], s:[], s:{}}", "type", "TemplateProcessing", "single", "pair", "special_tokens");
+    bool ok = processor && (!bos || add_to_template(tok, processor, tok->bos_id)) &&
+              add_sequence(processor, "single", "A", 0) && add_sequence(processor, "pair", "A", 0) &&
+              add_sequence(processor, "pair", "B", 1) && (!eos || add_to_template(tok, processor, tok->eos_id));
+    if (ok) return processor;
+    json_decref(processor);
+    return NULL;
+}
+
+static json_t *tokenizer_json(const struct tokenizer *tok) {
+    const struct tokenizer_sections *s = &tok->sections;
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding",
+                     "added_tokens", added_tokens_json(tok), "normalizer", section_json(s->normalizer), "pre_tokenizer",
+                     section_json(s->pre_tokenizer), "post_processor", post_processor_json(tok), "decoder",
+                     section_json(s->decoder), "model", model_json(tok));
+}
+
+/* ==== tokenizer_config.json and special_tokens_map.json ======================================= */
 
 static json_t *additional_json(const struct tokenizer *tok) {
     json_t *list = json_array();

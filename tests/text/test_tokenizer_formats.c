@@ -206,6 +206,7 @@ static void sentencepiece_models_are_read(void **state) {
     assert_ids(back, "  aab", IDS(264, 259, 260, 262));
     assert_ids(back, "b<x>\xc3\xa9\xff", IDS(259, 261, 265, 3 + 0xc3, 3 + 0xa9, 3 + 0xff));
     assert_same_tokenizer(tok, back);
+    assert_true(tokenizer_adds_bos(back));
     tokenizer_free(back);
     tokenizer_free(tok);
     buffer_free(&model);
@@ -517,6 +518,38 @@ static void a_unigram_model_without_pieces_knows_nothing(void **state) {
     buffer_free(&model);
 }
 
+/* What is put around a text, in a folder as in the GGUF. */
+static void what_goes_around_a_text_survives_writing(void **state) {
+    (void)state;
+    for (int which = 0; which < 4; which++) {
+        static const char *const keys[] = {"tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token"};
+        struct buffer b = {0};
+        struct token_list ids = {0};
+        sentencepiece_gguf(&b, "llama");
+        b.data[16] = 8; /* how many keys */
+        put_string(&b, "tokenizer.ggml.eos_token_id");
+        put_u32(&b, GGUF_U32);
+        put_u32(&b, 2);
+        for (int i = 0; i < 2; i++) {
+            put_string(&b, keys[i]);
+            put_u32(&b, GGUF_BOOL);
+            buffer_append_char(&b, (char)(which >> i & 1));
+        }
+        struct tokenizer *tok = load_tokenizer(put_file("model.gguf", b.data, b.length));
+        assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
+        struct tokenizer *back = load_tokenizer(case_folder());
+        assert_same_tokenizer(tok, back);
+        assert_int_equal(tokenizer_adds_bos(back), which & 1);
+        assert_int_equal(tokenizer_adds_eos(back), which >> 1);
+        assert_true(tokenizer_encode_prompt(back, "ab", 2, false, &ids, NULL));
+        assert_int_equal(ids.count, 1 + (which & 1) + (which >> 1));
+        token_list_free(&ids);
+        tokenizer_free(back);
+        tokenizer_free(tok);
+        buffer_free(&b);
+    }
+}
+
 /* What is written as GGUF is read as the same tokenizer, from it and from what it was read from. */
 static struct tokenizer *through_gguf(const struct tokenizer *tok) {
     struct talc_error err = {0};
@@ -655,6 +688,8 @@ static void tekken_files_are_read(void **state) {
     assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
     struct tokenizer *back = load_tokenizer(case_folder()); /* tokenizer.json comes before tekken.json */
     assert_ids(back, "ab ab<s>ba<SPECIAL_2>", IDS(6, 5, 6, 1, 4, 3, 2));
+    assert_true(tokenizer_adds_bos(back));
+    assert_false(tokenizer_adds_eos(back));
     tokenizer_free(back);
     tokenizer_free(tok);
     text = TEKKEN("", "I!==");
@@ -747,6 +782,7 @@ int main(void) {
         IN_FOLDER(scores_that_are_no_numbers_are_refused),
         IN_FOLDER(pieces_longer_than_any_word_are_refused),
         IN_FOLDER(a_unigram_model_without_pieces_knows_nothing),
+        IN_FOLDER(what_goes_around_a_text_survives_writing),
         IN_FOLDER(what_is_written_as_gguf_comes_back),
         IN_FOLDER(what_gguf_cannot_say_is_refused),
         IN_FOLDER(damaged_files_do_no_harm),
