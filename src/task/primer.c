@@ -268,9 +268,10 @@ static bool write_chat(struct writer *w, struct record_file *f, const struct job
             ((named && names) || w->dialog.n + LONGEST_DIALOG > MAX_TURNS || dialog_bytes(&w->dialog) > CHAT_BYTES))
             break;
         struct rng rng = *next > first ? job_rng(w, STREAM_CHATS, job) : draws;
-        chat_skills[job->make]->add(&w->world, (int)job->subject, SPLIT_TRAIN, &rng, &w->dialog, NULL);
-        named = named || names;
+        named |=
+            chat_skills[job->make]->add(&w->world, (int)job->subject, SPLIT_TRAIN, &rng, &w->dialog, NULL) && names;
     }
+    if (w->dialog.n == 0) return true; /* nothing of its only subject may be trained on */
     json_t *messages = dialog_to_json(w, w->dialog.n);
     if (!write_record(w, f, messages ? json_pack("{s:o}", "messages", messages) : NULL, err)) return false;
     w->report.chats_bytes += dialog_bytes(&w->dialog);
@@ -318,8 +319,12 @@ static bool write_test(struct writer *w, struct record_file *f, const struct ski
     for (int draw = 0; draw < MAX_TEST_DRAWS; draw++) {
         dialog_clear(&w->dialog);
         json_t *check = json_pack("{s:s}", "type", skill->name);
-        if (check) skill->add(&w->world, (int)rng_below(rng, (uint64_t)n_subjects), SPLIT_TEST, rng, &w->dialog, check);
-        json_t *messages = check ? dialog_to_json(w, w->dialog.n - 1) : NULL;
+        if (!check) return talc_fail(err, "primer: out of memory");
+        if (!skill->add(&w->world, (int)rng_below(rng, (uint64_t)n_subjects), SPLIT_TEST, rng, &w->dialog, check)) {
+            json_decref(check);
+            continue;
+        }
+        json_t *messages = dialog_to_json(w, w->dialog.n - 1);
         const struct buffer *answer = &w->dialog.messages[w->dialog.n - 1];
         if (!messages || !buffer_ok(answer) || w->words.failed || w->name.failed) {
             json_decref(check);
@@ -343,10 +348,13 @@ static bool make_tests(struct writer *w, struct talc_error *err) {
     struct record_file f = {0};
     if (!record_file_open(w, &f, "eval.jsonl", err)) return false;
     bool ok = true;
-    for (int s = 0; skills_tested[s] && ok; s++) {
+    size_t n_skills = 0;
+    while (skills_tested[n_skills]) n_skills++;
+    for (size_t s = 0; s < n_skills && ok; s++) {
         struct rng rng = rng_make(w->options.seed, (uint64_t)STREAM_TESTS << 40 | (uint64_t)s);
-        for (int i = 0; i < w->options.n_tests && ok; i++, w->report.n_tests++)
-            ok = write_test(w, &f, skills_tested[s], &rng, err);
+        for (int i = 0; i < w->options.n_tests && ok; i++)
+            ok = write_test(w, &f, skills_tested[s], &rng, err) &&
+                 report_progress(w, "eval.jsonl", ++w->report.n_tests, n_skills * (size_t)w->options.n_tests, err);
     }
     return record_file_close(&f, ok, err);
 }

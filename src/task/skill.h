@@ -26,8 +26,9 @@ struct skill {
     const char *name;
     /* Appends one question and answer (memory: a whole conversation). `subject` names the fact, the entity, ... that is
      * asked for, where the skill has such; any number >= 0 is fine for the others. For a test `check` is an object to
-     * which the skill adds what a checker needs; it is NULL in training. */
-    void (*add)(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
+     * which the skill adds what a checker needs; it is NULL in training. False, and nothing appended: there is nothing
+     * on that side of the split to ask about this subject. */
+    bool (*add)(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
                 json_t *check);
 };
 

@@ -198,7 +198,7 @@ static void append_request(const struct template *t, const struct operation *op,
     buffer_free(&description);
 }
 
-static void add_code(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
+static bool add_code(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
                      json_t *check) {
     (void)subject;
     int template, operation, language;
@@ -219,6 +219,7 @@ static void add_code(const struct world *world, int subject, enum split split, s
     append_function(t, op, language, name, answer);
     buffer_append_text(answer, "\n```");
     if (check) add_check(template, op, language, name, rng, check);
+    return true;
 }
 
 const struct skill skill_code = {"code", add_code};

@@ -21,7 +21,7 @@ void question_append_fact(const struct attribute *attribute, const char *name, e
     text_fill(out, phrase_pick(rng_below(rng, 2) ? primer_phrases[PHRASES_FACT] : wordings, split, rng), slots);
 }
 
-static void add_fact(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
+static bool add_fact(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
                      json_t *check) {
     int entity = subject / N_ATTRIBUTES, attribute = subject % N_ATTRIBUTES;
     struct buffer *prompt = dialog_next(dialog);
@@ -29,6 +29,7 @@ static void add_fact(const struct world *world, int subject, enum split split, s
     prompt_finish(prompt, split, rng);
     world_append_fact(world, entity, attribute, dialog_next(dialog));
     if (check) json_object_set_new(check, "value", json_string(world_value(world, entity, attribute)));
+    return true;
 }
 
 static void append_any_question(const char *name, enum split split, struct rng *rng, struct buffer *out) {
@@ -48,7 +49,7 @@ static void append_any_question(const char *name, enum split split, struct rng *
     }
 }
 
-static void add_unknown(const struct world *world, int subject, enum split split, struct rng *rng,
+static bool add_unknown(const struct world *world, int subject, enum split split, struct rng *rng,
                         struct dialog *dialog, json_t *check) {
     (void)subject;
     char drawn[MAX_NAME];
@@ -60,9 +61,10 @@ static void add_unknown(const struct world *world, int subject, enum split split
     prompt_finish(prompt, split, rng);
     buffer_printf(dialog_next(dialog), "I do not know %s.", name);
     if (check) json_object_set_new(check, "thing", json_string(name));
+    return true;
 }
 
-static void add_acquaintance(const struct world *world, int subject, enum split split, struct rng *rng,
+static bool add_acquaintance(const struct world *world, int subject, enum split split, struct rng *rng,
                              struct dialog *dialog, json_t *check) {
     (void)check;
     const struct entity *e = &world->entities[subject];
@@ -71,6 +73,7 @@ static void add_acquaintance(const struct world *world, int subject, enum split 
     text_fill(prompt, phrase_pick(primer_phrases[PHRASES_ACQUAINTANCE], split, rng), slots);
     prompt_finish(prompt, split, rng);
     entity_append_kind(e, dialog_next(dialog));
+    return true;
 }
 
 const struct skill skill_acquaintance = {"acquaintance", add_acquaintance};

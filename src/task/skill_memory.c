@@ -12,7 +12,7 @@ static void add_distraction(const struct world *world, enum split split, struct 
     }
 }
 
-static void add_memory(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
+static bool add_memory(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
                        json_t *check) {
     (void)subject;
     char drawn[MAX_NAME];
@@ -37,6 +37,7 @@ static void add_memory(const struct world *world, int subject, enum split split,
     else
         buffer_append_text(dialog_next(dialog), "You have not told me your name.");
     if (check) json_object_set_new(check, "name", json_string(name));
+    return true;
 }
 
 const struct skill skill_memory = {"memory", add_memory};

@@ -74,7 +74,7 @@ static void append_outline(const struct format *format, const char *topic, const
     }
 }
 
-static void add_outline(const struct world *world, int subject_index, enum split split, struct rng *rng,
+static bool add_outline(const struct world *world, int subject_index, enum split split, struct rng *rng,
                         struct dialog *dialog, json_t *check) {
     (void)world;
     (void)subject_index;
@@ -99,6 +99,7 @@ static void add_outline(const struct world *world, int subject_index, enum split
     }
     buffer_free(&topic);
     buffer_free(&subject);
+    return true;
 }
 
 const struct skill skill_outline = {"outline", add_outline};

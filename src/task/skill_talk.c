@@ -273,7 +273,7 @@ static const struct small_talk small_talks[] = {
 };
 enum { N_SMALL_TALKS = sizeof small_talks / sizeof small_talks[0] };
 
-static void add_talk(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
+static bool add_talk(const struct world *world, int subject, enum split split, struct rng *rng, struct dialog *dialog,
                      json_t *check) {
     (void)subject;
     (void)split;
@@ -285,6 +285,7 @@ static void add_talk(const struct world *world, int subject, enum split split, s
                            {"3", world->entities[KIND_PLANET].name},
                            {NULL, NULL}};
     text_fill(dialog_next(dialog), talk->answer, slots);
+    return true;
 }
 
 const struct skill skill_talk = {"talk", add_talk};

@@ -303,6 +303,41 @@ static void a_corpus_has_the_planned_shares(void **state) {
     assert_true(folder_remove(path, NULL));
 }
 
+/* Of the 20 things of seed 30, Kealtgrol has no set of facts that is held out. */
+static void a_thing_without_a_held_out_list_is_passed_over(void **state) {
+    (void)state;
+    struct primer_options options = small;
+    struct folder f = {"/tmp/talc-test-primer-XXXXXX"};
+    struct talc_error err = {0};
+    options.seed = 30;
+    options.n_entities = 20;
+    assert_non_null(mkdtemp(f.path));
+    alarm(60); /* rather than never */
+    if (!primer_write(&options, f.path, NULL, NULL, &err)) fail_msg("%s", err.message);
+    alarm(0);
+    struct checker tests = load_tests(&f);
+    for (size_t i = 0; i < tests.n_items; i++)
+        if (strcmp(tests.items[i].skill, "list") == 0) assert_null(strstr(last_prompt(&tests.items[i]), "Kealtgrol"));
+    checker_free(&tests);
+    assert_true(folder_remove(f.path, NULL));
+}
+
+static bool stop_at_tests(void *context, const char *what, size_t n_done, size_t n_total) {
+    *(size_t *)context = n_total;
+    return strcmp(what, "eval.jsonl") != 0 || n_done < n_total;
+}
+
+static void writing_tests_can_be_stopped(void **state) {
+    (void)state;
+    size_t n_total = 0;
+    struct primer_progress progress = {stop_at_tests, &n_total};
+    struct talc_error err = {0};
+    assert_false(primer_write(&small, "/tmp/talc-test-primer-never", &progress, NULL, &err));
+    assert_string_equal(err.message, "stopped; /tmp/talc-test-primer-never was not made");
+    assert_int_equal(n_total, 6 * small.n_tests);
+    assert_false(folder_exists("/tmp/talc-test-primer-never"));
+}
+
 static void options_out_of_range_are_refused(void **state) {
     (void)state;
     struct talc_error err = {0};
@@ -550,6 +585,8 @@ int main(void) {
         cmocka_unit_test(every_fact_is_asked_for_often_enough),
         cmocka_unit_test(dialogs_alternate_and_are_short),
         cmocka_unit_test(a_corpus_has_the_planned_shares),
+        cmocka_unit_test(a_thing_without_a_held_out_list_is_passed_over),
+        cmocka_unit_test(writing_tests_can_be_stopped),
         cmocka_unit_test(options_out_of_range_are_refused),
         cmocka_unit_test(a_fifth_of_the_phrases_is_held_out),
         cmocka_unit_test(wordings_of_an_attribute_are_many_and_differ),
