@@ -234,6 +234,7 @@ static void print_table(const struct eval *e) {
                100 * s->high, s->n);
         const struct skill_score *b = baseline_of(e, s->name);
         if (b && b->n) printf("  %16.1f%%", 100.0 * (double)b->passed / (double)b->n);
+        if (s->skipped) printf("   (%zu skipped)", s->skipped);
         if (s->refused) printf("   (%.1f%% refused that should not be)", 100.0 * (double)s->refused / (double)s->n);
         putchar('\n');
     }
@@ -270,11 +271,17 @@ static bool print_json(const struct eval *e, struct talc_error *err) {
 
 /* Generated code is run only where it can be isolated. */
 static void open_runner(struct eval *e) {
+    static const char *const languages[] = {"c", "python"};
     struct talc_error why;
-    if (sandbox_available(&why))
-        e->runner.run = sandbox_run_code;
-    else
+    if (!sandbox_available(&why)) {
         cli_say(e->quiet, "talc eval: code is skipped: %s\n", why.message);
+        return;
+    }
+    e->runner.run = sandbox_run_code;
+    for (size_t i = 0; i < sizeof languages / sizeof languages[0]; i++) {
+        const char *lacks = sandbox_code_lacks(languages[i]);
+        if (lacks) cli_say(e->quiet, "talc eval: code in %s is skipped: there is no %s\n", languages[i], lacks);
+    }
 }
 
 static bool is_same_file(const char *a, const char *b) {

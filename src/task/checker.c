@@ -326,6 +326,10 @@ static bool check_code(const struct answer *a, struct talc_error *err) {
         a->runner->run(a->runner->context, check_text(a, "language"), program.data, program.length, &outcome, err);
     buffer_free(&program);
     if (!ok) return false;
+    if (outcome.lacks) {
+        a->result->verdict = VERDICT_SKIPPED;
+        return wrong(a, "not run: there is no %s", outcome.lacks);
+    }
     if (!outcome.ended_well) return wrong(a, "does not compile, or does not end well");
     if (!ends_with_lines(outcome.output, check_text(a, "output"))) return wrong(a, "gives other results");
     return right(a);

@@ -41,6 +41,7 @@ void checker_free(struct checker *checker);
 struct code_outcome {
     bool ended_well;   /* compiled, ended by itself with status 0 */
     char output[1024]; /* the end of its output, terminated; messages of the compiler when it did not compile */
+    const char *lacks; /* what must be installed to run this language, and nothing was run; NULL: it was run */
 };
 struct code_runner {
     bool (*run)(void *context, const char *language, const char *program, size_t n_bytes, struct code_outcome *outcome,
@@ -50,7 +51,7 @@ struct code_runner {
 
 enum verdict { VERDICT_WRONG, VERDICT_RIGHT, VERDICT_SKIPPED };
 struct checker_result {
-    enum verdict verdict; /* skipped: code, and there is no runner */
+    enum verdict verdict; /* skipped: code that cannot be run here */
     bool refusal;         /* the answer says that it does not know */
     char why[256];        /* one line of UTF-8 about a wrong or skipped answer, else "" */
 };

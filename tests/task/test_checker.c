@@ -127,7 +127,7 @@ static bool fake_run(void *context, const char *language, const char *program, s
 static void code_is_taken_from_its_fence_and_run_with_the_tests(void **state) {
     (void)state;
     struct checker checker = load(CODE_LINE);
-    struct fake fake = {.outcome = {true, "noise\n17\n[1, 2]\n"}};
+    struct fake fake = {.outcome = {true, "noise\n17\n[1, 2]\n", NULL}};
     struct code_runner runner = {fake_run, &fake};
     assert_int_equal(judge(&checker, "Here:\n```c\nint f;\n```\nDone.", &runner).verdict, VERDICT_RIGHT);
     assert_string_equal(fake.language, "c");
@@ -170,7 +170,7 @@ static void code_is_found_in_its_fence(void **state) {
     };
     struct checker checker = load(CODE_LINE);
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
-        struct fake fake = {.outcome = {true, "17\n[1, 2]\n"}};
+        struct fake fake = {.outcome = {true, "17\n[1, 2]\n", NULL}};
         struct code_runner runner = {fake_run, &fake};
         char *tests = NULL;
         assert_int_equal(judge(&checker, answers[i][0], &runner).verdict, VERDICT_RIGHT);
@@ -196,7 +196,7 @@ static void code_of_the_function_is_preferred(void **state) {
         int n = snprintf(text, sizeof text, line, answers[i][0]);
         assert_in_range(n, 1, sizeof text - 1);
         struct checker checker = load(text);
-        struct fake fake = {.outcome = {true, "17\n"}};
+        struct fake fake = {.outcome = {true, "17\n", NULL}};
         struct code_runner runner = {fake_run, &fake};
         char *tests = NULL;
         assert_int_equal(judge(&checker, answers[i][1], &runner).verdict, VERDICT_RIGHT);
@@ -209,10 +209,10 @@ static void code_of_the_function_is_preferred(void **state) {
 
 static void code_passes_only_with_status_and_output(void **state) {
     (void)state;
-    static const struct code_outcome outcomes[] = {{false, "17\n[1, 2]\n"}, {true, ""},
-                                                   {true, "17\n"},          {true, "[1, 2]\n"},
-                                                   {true, "18\n[1, 2]\n"},  {true, "17\n[1, 2]\nmore\n"},
-                                                   {true, "[1, 2]\n17\n"},  {true, "-17\n[1, 2]\n"}};
+    static const struct code_outcome outcomes[] = {{false, "17\n[1, 2]\n", NULL}, {true, "", NULL},
+                                                   {true, "17\n", NULL},          {true, "[1, 2]\n", NULL},
+                                                   {true, "18\n[1, 2]\n", NULL},  {true, "17\n[1, 2]\nmore\n", NULL},
+                                                   {true, "[1, 2]\n17\n", NULL},  {true, "-17\n[1, 2]\n", NULL}};
     struct checker checker = load(CODE_LINE);
     for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++) {
         struct fake fake = {.outcome = outcomes[i]};
@@ -226,7 +226,7 @@ static void code_without_the_function_is_not_run(void **state) {
     (void)state;
     struct checker checker = load(TEST_LINE(
         "code", "", "{\"type\":\"code\",\"language\":\"c\",\"function\":\"twice\",\"tests\":\"\",\"output\":\"17\"}"));
-    struct fake fake = {.outcome = {true, "17\n"}};
+    struct fake fake = {.outcome = {true, "17\n", NULL}};
     struct code_runner runner = {fake_run, &fake};
     assert_int_equal(judge(&checker, "int thrice;", &runner).verdict, VERDICT_WRONG);
     assert_string_equal(fake.program, "");
@@ -244,6 +244,17 @@ static void code_is_skipped_without_a_runner(void **state) {
     assert_true(score_table_add(&table, &checker.items[0], &result));
     assert_int_equal(table.skills[0].n, 0);
     assert_int_equal(table.skills[0].skipped, 1);
+    checker_free(&checker);
+}
+
+static void code_is_skipped_where_its_language_is_not_installed(void **state) {
+    (void)state;
+    struct checker checker = load(CODE_LINE);
+    struct fake fake = {.outcome = {.lacks = "/usr/bin/python3"}};
+    struct code_runner runner = {fake_run, &fake};
+    struct checker_result result = judge(&checker, "int f;", &runner);
+    assert_int_equal(result.verdict, VERDICT_SKIPPED);
+    assert_string_equal(result.why, "not run: there is no /usr/bin/python3");
     checker_free(&checker);
 }
 
@@ -469,6 +480,7 @@ int main(void) {
         cmocka_unit_test(code_passes_only_with_status_and_output),
         cmocka_unit_test(code_without_the_function_is_not_run),
         cmocka_unit_test(code_is_skipped_without_a_runner),
+        cmocka_unit_test(code_is_skipped_where_its_language_is_not_installed),
         cmocka_unit_test(a_runner_that_fails_is_an_error),
         cmocka_unit_test(malformed_tests_are_refused),
         cmocka_unit_test(wilson_gives_known_values),

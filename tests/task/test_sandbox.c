@@ -5,10 +5,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,6 +66,41 @@ static void benign_programs_run(void **state) {
     assert_true(sandbox_run_code(NULL, "python", wrong, strlen(wrong), &o, NULL));
     assert_false(o.ended_well);
     assert_non_null(strstr(o.output, "AssertionError"));
+}
+
+static void mathematics_is_linked(void **state) {
+    (void)state;
+    struct code_outcome o;
+    const char *c = "#include <math.h>\nint printf(const char *, ...);\n"
+                    "int main(int n, char **a) { (void)a; printf(\"%g\", pow(n + 1, 0.5 + n)); }\n";
+    assert_true(sandbox_run_code(NULL, "c", c, strlen(c), &o, NULL));
+    assert_string_equal(o.output, "2.82843");
+}
+
+/* In a mount namespace of a child's own, where a file that nobody may execute lies over each program. */
+static int run_without(const char *language, const char *program) {
+    struct code_outcome o;
+    struct talc_error err = {0};
+    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) return 77;
+    if (mount("/dev/null", program, NULL, MS_BIND, NULL)) return 77;
+    if (!sandbox_run_code(NULL, language, "", 0, &o, &err)) return 1;
+    return !(o.lacks && !o.ended_well);
+}
+
+static void what_a_language_lacks_is_said(void **state) {
+    (void)state;
+    static const char *const programs[][2] = {{"python", "/usr/bin/python3"}, {"c", "/usr/bin/cc"}};
+    for (int i = 0; i < 2; i++) {
+        if (access(programs[i][1], X_OK) != 0) continue;
+        assert_null(sandbox_code_lacks(programs[i][0]));
+        int status;
+        pid_t child = fork();
+        if (child == 0) _exit(run_without(programs[i][0], programs[i][1]));
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 77) skip(); /* only root may do so */
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
 }
 
 /* Each returns 0 from main when it got through. */
@@ -391,6 +428,8 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(benign_programs_run),
+        cmocka_unit_test(mathematics_is_linked),
+        cmocka_unit_test(what_a_language_lacks_is_said),
         cmocka_unit_test(a_bad_job_is_refused),
         cmocka_unit_test(every_exit_code_is_the_jobs),
         cmocka_unit_test(nothing_is_inherited),
