@@ -128,11 +128,22 @@ static bool check_memory(const struct answer *a, struct talc_error *err) {
     return check_sentence(a, err);
 }
 
+/* Nothing follows the first mark, or line, that ends a sentence. */
+static bool is_one_sentence(const char *text) {
+    while (isspace((unsigned char)*text)) text++;
+    for (; *text; text++) {
+        bool ends = *text == '\n' || (strchr(".!?", *text) && isspace((unsigned char)text[1]));
+        if (ends && text[1 + strspn(text + 1, " \t\r\n")]) return false;
+    }
+    return true;
+}
+
 static bool check_unknown(const struct answer *a, struct talc_error *err) {
     (void)err;
     if (!a->result->refusal) return wrong(a, "does not say that it does not know");
     if (!has_word(a->text, strlen(a->text), check_text(a, "thing")))
         return wrong(a, "does not name \"%s\"", check_text(a, "thing"));
+    if (!is_one_sentence(a->text)) return wrong(a, "says more than that it does not know");
     return right(a);
 }
 

@@ -8,7 +8,7 @@
  *   list      a list ("- ", "* " or "1. ") of exactly check.items, in any order, and nothing else
  *   outline   "# " check.topic, then "1. ", "2. ", ... check.sections in order, and nothing else
  *   memory    the expected sentence, with check.name spelt as it was told
- *   unknown   a sentence that says "do not know" and names check.thing
+ *   unknown   one sentence, and no other, that says "do not know" and names check.thing
  *   code      a function in check.language (alone, or in a fence: one that names the function goes before others, then
  * one of the language) with which check.tests, put behind it, ends well and prints check.output as its last lines. What
  * is expected stands nowhere in the program, so code that is made to pass has to give it. Where the test names the

@@ -99,8 +99,12 @@ static void a_name_is_spelt_as_told(void **state) {
 static void abstention_names_the_thing(void **state) {
     (void)state;
     expect(TEST_LINE("unknown", "I do not know Qarx.", "{\"type\":\"unknown\",\"thing\":\"Qarx\"}"),
-           TEXTS("I do not know Qarx.", "I don't know Qarx.", "I don\xe2\x80\x99t know Qarx."),
-           TEXTS("I do not know.", "I do not know Qarxon.", "Qarx lives in Brun.", ""));
+           TEXTS("I do not know Qarx.", "I don't know Qarx.", "I don\xe2\x80\x99t know Qarx.",
+                 "\n I do not know Qarx! \n"),
+           TEXTS("I do not know.", "I do not know Qarxon.", "Qarx lives in Brun.", "",
+                 "Qarx lives in Brun. I do not know more.", "I do not know Brun. Qarx is a town.",
+                 "I do not know Qarx.\nQarx is a town.", "I do not know Qarx\nQarx is a town",
+                 "Do I not know Qarx? I do not know Qarx."));
 }
 
 /* ---- code ------------------------------------------------------------------------------------ */
