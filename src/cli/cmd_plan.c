@@ -243,7 +243,7 @@ static bool answer_serving(const struct planner *p, struct talc_error *err) {
                                 o->cached, o->token_ms / 1000, o->first_ms / 1000, SERVING_LOAD_DEFAULT.busy};
     struct serving_plan plan;
     if (!serving_plan(&p->request.job, &load, &p->request.prices, &plan, err)) return false;
-    if (o->json) return cli_print_json(stdout, serving_plan_json(&p->request.job, &load, &plan), err);
+    if (o->json) return cli_print_json(stdout, serving_plan_json(&p->request, &load, &plan), err);
     plan_text_serving(&p->request, &load, &plan);
     return true;
 }

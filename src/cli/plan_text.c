@@ -141,8 +141,9 @@ void plan_text_serving(const struct plan_request *r, const struct serving_load *
            load->prompt_tokens, 100 * load->prefix_cached, load->output_tokens);
     printf("GPUs         %d x %s: %d replicas of %d, up to %d answers at once each\n", p->chips, r->job.chip->name,
            p->replicas, p->replica.chips, p->replica.batch);
-    printf("latency      %.2f s to the first token, %.1f ms a token, %.1f s an answer (at %.0f%% load)\n",
-           p->first_token_seconds, 1000 * p->token_seconds, p->answer_seconds, 100 * load->busy);
+    printf("latency      %.2f s to the first token, %.1f ms a token, %.1f s an answer (replicas at %.0f%% of their "
+           "capacity)\n",
+           p->first_token_seconds, 1000 * p->token_seconds, p->answer_seconds, 100 * p->load);
     printf("speed        %s tokens/s in all; one user alone %.0f tokens/s\n", format_count(p->tokens_per_second, t),
            p->single_stream);
     printf("rent         %s an hour (low %s, high %s), prices of %s\n", money(p->cost_per_hour[1], prices, a),

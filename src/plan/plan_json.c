@@ -1,6 +1,8 @@
 /* plan_json.c - plans as JSON; see plan_json.h. */
 #include "plan/plan_json.h"
 
+#include <stdio.h>
+
 static json_t *layout_json(const struct plan_job *job, const struct plan_layout *l) {
     return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:b,s:b}", "tp", l->tp, "pp", l->pp, "vpp", l->vpp, "dp",
                      l->dp, "cp", l->cp, "ep", l->ep, "micro_batch", l->micro_batch, "micro_batches",
@@ -40,6 +42,15 @@ static json_t *money_json(double low, double mid, double high) {
     return json_pack("{s:f,s:f,s:f}", "low", low, "mid", mid, "high", high);
 }
 
+/* Money in dollars under `name`_usd, in the currency that is shown under `name`. */
+static void set_money(json_t *o, const char *name, const double usd[3], const struct plan_prices *prices) {
+    char key[64];
+    double per = prices->per_usd;
+    snprintf(key, sizeof key, "%s_usd", name);
+    json_object_set_new(o, key, money_json(usd[0], usd[1], usd[2]));
+    json_object_set_new(o, name, money_json(usd[0] * per, usd[1] * per, usd[2] * per));
+}
+
 static json_t *failures_json(const struct failure_plan *f) {
     /* JSON has no infinity: without failures the time between them is null. */
     json_t *mttf = f->mttf_seconds < 1e15 ? json_real(f->mttf_seconds) : json_null();
@@ -61,15 +72,14 @@ json_t *training_plan_json(const struct plan_request *r, const struct training_p
                   (double)batch * job->sequence, "context", job->sequence);
     if (!o) return NULL;
     const struct plan_cost *c = &p->cost;
-    double per = r->prices.per_usd;
+    double per = r->prices.per_usd, rent[3] = {c->low, c->mid, c->high};
     json_object_set_new(o, "days", json_real(p->failures.wall_seconds / 86400));
     json_object_set_new(o, "compute_days", json_real(p->compute_seconds / 86400));
     json_object_set_new(o, "steps", json_real(p->steps));
     json_object_set_new(o, "gpu_hours", json_real(c->chip_hours));
-    json_object_set_new(o, "cost_usd", money_json(c->low, c->mid, c->high));
+    set_money(o, "cost", rent, &r->prices);
     json_object_set_new(o, "purchase_usd", json_real(c->purchase));
     json_object_set_new(o, "currency", json_string(r->prices.currency));
-    json_object_set_new(o, "cost", money_json(c->low * per, c->mid * per, c->high * per));
     json_object_set_new(o, "purchase", json_real(c->purchase * per));
     json_object_set_new(o, "price_date", json_string(r->prices.rent.month));
     json_object_set_new(o, "energy_mwh", json_real(c->mwh));
@@ -97,30 +107,34 @@ json_t *training_plan_json(const struct plan_request *r, const struct training_p
     return o;
 }
 
-json_t *serving_plan_json(const struct plan_job *job, const struct serving_load *load, const struct serving_plan *p) {
+json_t *serving_plan_json(const struct plan_request *request, const struct serving_load *load,
+                          const struct serving_plan *p) {
     const struct serving_replica *r = &p->replica;
-    return json_pack(
-        "{s:s,s:s,s:s,s:f,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:o,s:o,s:f}", "model", job->model->name, "gpu",
-        job->chip->name, "precision", precision_names[job->precision], "users", load->users, "gpus", p->chips,
-        "replicas", p->replicas, "gpus_per_replica", r->chips, "batch", r->batch, "first_token_seconds",
-        p->first_token_seconds, "token_seconds", p->token_seconds, "answer_seconds", p->answer_seconds,
-        "single_stream_tokens_per_second", p->single_stream, "tokens_per_second", p->tokens_per_second,
-        "capacity_tokens_per_second", r->tokens_per_second * p->replicas, "cost_per_million_tokens_usd",
-        money_json(p->cost_per_million_tokens[0], p->cost_per_million_tokens[1], p->cost_per_million_tokens[2]),
-        "cost_per_hour_usd", money_json(p->cost_per_hour[0], p->cost_per_hour[1], p->cost_per_hour[2]), "watts",
-        p->watts);
+    const struct plan_job *job = &request->job;
+    json_t *o =
+        json_pack("{s:s,s:s,s:s,s:f,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:f}", "model", job->model->name,
+                  "gpu", job->chip->name, "precision", precision_names[job->precision], "users", load->users, "gpus",
+                  p->chips, "replicas", p->replicas, "gpus_per_replica", r->chips, "batch", r->batch, "load", p->load,
+                  "first_token_seconds", p->first_token_seconds, "token_seconds", p->token_seconds, "answer_seconds",
+                  p->answer_seconds, "single_stream_tokens_per_second", p->single_stream, "tokens_per_second",
+                  p->tokens_per_second, "capacity_tokens_per_second", r->tokens_per_second * p->replicas, "currency",
+                  request->prices.currency, "watts", p->watts);
+    set_money(o, "cost_per_million_tokens", p->cost_per_million_tokens, &request->prices);
+    set_money(o, "cost_per_hour", p->cost_per_hour, &request->prices);
+    return o;
 }
 
 json_t *rlhf_plan_json(const struct plan_request *r, const struct rlhf_plan *p) {
     json_t *stages = json_array();
-    for (int i = 0; i < 3; i++)
-        json_array_append_new(stages,
-                              json_pack("{s:s,s:f,s:f,s:o}", "stage", p->stages[i].name, "hours",
-                                        p->stages[i].seconds / 3600, "gpu_hours", p->stages[i].chip_hours, "cost_usd",
-                                        money_json(p->stages[i].cost[0], p->stages[i].cost[1], p->stages[i].cost[2])));
-    return json_pack("{s:s,s:s,s:i,s:o,s:{s:f,s:f,s:f,s:f},s:f,s:b,s:i}", "model", r->job.model->name, "gpu",
-                     r->job.chip->name, "gpus", r->job.chips, "stages", stages, "ppo_hours", "generate",
-                     p->generate_seconds / 3600, "score", p->score_seconds / 3600, "train", p->train_seconds / 3600,
-                     "switch", p->switch_seconds / 3600, "memory_bytes_per_gpu", p->memory, "offload", p->offload,
-                     "gpus_per_generating_replica", p->generate_chips);
+    for (int i = 0; i < 3; i++) {
+        json_t *stage = json_pack("{s:s,s:f,s:f}", "stage", p->stages[i].name, "hours", p->stages[i].seconds / 3600,
+                                  "gpu_hours", p->stages[i].chip_hours);
+        set_money(stage, "cost", p->stages[i].cost, &r->prices);
+        json_array_append_new(stages, stage);
+    }
+    return json_pack("{s:s,s:s,s:i,s:s,s:o,s:{s:f,s:f,s:f,s:f},s:f,s:b,s:i}", "model", r->job.model->name, "gpu",
+                     r->job.chip->name, "gpus", r->job.chips, "currency", r->prices.currency, "stages", stages,
+                     "ppo_hours", "generate", p->generate_seconds / 3600, "score", p->score_seconds / 3600, "train",
+                     p->train_seconds / 3600, "switch", p->switch_seconds / 3600, "memory_bytes_per_gpu", p->memory,
+                     "offload", p->offload, "gpus_per_generating_replica", p->generate_chips);
 }

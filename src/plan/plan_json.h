@@ -8,7 +8,8 @@
 #include "plan/rlhf.h"
 
 json_t *training_plan_json(const struct plan_request *request, const struct training_plan *plan);
-json_t *serving_plan_json(const struct plan_job *job, const struct serving_load *load, const struct serving_plan *plan);
+json_t *serving_plan_json(const struct plan_request *request, const struct serving_load *load,
+                          const struct serving_plan *plan);
 json_t *rlhf_plan_json(const struct plan_request *request, const struct rlhf_plan *plan);
 
 #endif

@@ -62,6 +62,7 @@ static double forward_seconds(const struct plan_candidate *c) {
 
 bool rlhf_plan(const struct plan_request *r, const struct rlhf_load *load, struct rlhf_plan *out,
                struct talc_error *err) {
+    if (!serving_tokens_check(load->prompt_tokens, load->answer_tokens, err)) return false;
     const struct plan_model *policy = r->job.model, *small = load->small ? load->small : policy;
     double row_tokens = load->rows * (load->prompt_tokens + load->answer_tokens),
            updates = ceil(load->ppo_tokens / row_tokens);

@@ -1,6 +1,7 @@
 /* serving.c - chips, latency and money of inference; see serving.h. */
 #include "plan/serving.h"
 
+#include <limits.h>
 #include <math.h>
 
 #include "plan/collective.h"
@@ -29,8 +30,7 @@ static double step_seconds(const struct plan_job *job, const struct serving_repl
     const struct plan_model *m = job->model;
     const struct plan_chip *chip = job->chip;
     double rate = chip->memory_rate * READ_SHARE * r->chips;
-    double bytes = read_params(m, batch) * weight_size(job->precision) +
-                   batch * r->kv_bytes_per_sequence * 0.75; /* half grown on average */
+    double bytes = read_params(m, batch) * weight_size(job->precision) + batch * r->kv_bytes_mean;
     double flops = 2 * plan_model_active_params(m) * batch;
     enum plan_precision p = chip->matmul[job->precision] > 0 ? job->precision : PRECISION_BF16;
     double compute = flops / (r->chips * chip->matmul[p] * plan_fitted.value[CONSTANT_MATMUL]);
@@ -61,6 +61,7 @@ bool serving_replica_plan(const struct plan_job *job, int chips, int batch, cons
     double kv_token = 2.0 * (m->kv_values ? m->kv_values : 2.0 * m->kv_heads * m->head_dim) * m->layers;
     out->weight_bytes = plan_model_params(m) * weight_size(job->precision);
     out->kv_bytes_per_sequence = kv_token * (load->prompt_tokens + load->output_tokens);
+    out->kv_bytes_mean = kv_token * (load->prompt_tokens + load->output_tokens / 2);
     out->free_bytes = MEMORY_SHARE * job->chip->memory * chips - out->weight_bytes - chips * 1.5e9;
     int most = (int)fmin(4096, out->free_bytes / out->kv_bytes_per_sequence);
     if (out->free_bytes <= 0 || most < 1) return false;
@@ -75,11 +76,15 @@ bool serving_replica_plan(const struct plan_job *job, int chips, int batch, cons
     return true;
 }
 
-static void finish(const struct plan_job *job, const struct serving_load *load, const struct plan_prices *prices,
+/* False when that is more chips than there are numbers. */
+static bool finish(const struct plan_job *job, const struct serving_load *load, const struct plan_prices *prices,
                    struct serving_plan *p) {
     double wanted = load->users * load->requests_per_minute / 60;
-    p->replicas = (int)fmax(1, ceil(wanted / (p->replica.requests_per_second * load->busy)));
+    double replicas = fmax(1, ceil(wanted / (p->replica.requests_per_second * load->busy)));
+    if (!(replicas * p->replica.chips <= INT_MAX)) return false;
+    p->replicas = (int)replicas;
     p->chips = p->replicas * p->replica.chips;
+    p->load = wanted / (p->replicas * p->replica.requests_per_second);
     /* Prompts take their share of a replica's time from the decoding steps; a prompt waits for the one before it. */
     double per_replica = wanted / p->replicas, prompts = fmin(0.95, per_replica * p->replica.prefill_seconds);
     p->token_seconds = p->replica.step_seconds / (1 - prompts);
@@ -93,31 +98,45 @@ static void finish(const struct plan_job *job, const struct serving_load *load, 
         p->cost_per_million_tokens[i] = p->cost_per_hour[i] / 3600 / p->tokens_per_second * 1e6;
     }
     p->watts = p->chips * job->chip->watts;
+    return true;
+}
+
+bool serving_tokens_check(double prompt, double output, struct talc_error *err) {
+    bool ok = prompt >= 1 && prompt <= 1e8 && output >= 1 && output <= 1e8;
+    return ok || talc_fail(err, "prompts of %g and answers of %g tokens; give 1 to 1e8 tokens each", prompt, output);
 }
 
 bool serving_plan(const struct plan_job *job, const struct serving_load *load, const struct plan_prices *prices,
                   struct serving_plan *out, struct talc_error *err) {
-    bool found = false, fits = false;
+    bool found = false, fits = false, countless = false;
+    int most = 1; /* chips that were tried */
     if (load->users <= 0) return talc_fail(err, "say how many users are online: --users N");
-    for (int chips = 1; chips <= job->network->island && chips <= 64; chips *= 2) {
+    if (!serving_tokens_check(load->prompt_tokens, load->output_tokens, err)) return false;
+    for (int chips = 1; chips <= job->network->island; chips *= 2) {
         struct serving_plan p = {0};
-        if (job->model->heads % chips || !serving_replica_plan(job, chips, 0, load, &p.replica)) continue;
+        if (job->model->heads % chips) continue;
+        most = chips;
+        if (!serving_replica_plan(job, chips, 0, load, &p.replica)) continue;
         fits = true;
         /* Prompts lengthen the steps between tokens: fewer answers at once, on more replicas, keep to the limit. */
         for (int batch = p.replica.batch; batch > 0; batch -= (batch + 7) / 8) {
             serving_replica_plan(job, chips, batch, load, &p.replica);
-            finish(job, load, prices, &p);
+            bool counted = finish(job, load, prices, &p);
+            countless |= !counted;
             bool quick = p.token_seconds <= load->token_seconds && p.first_token_seconds <= load->first_seconds;
-            if (quick && (!found || p.chips < out->chips)) *out = p, found = true;
+            if (counted && quick && (!found || p.chips < out->chips)) *out = p, found = true;
         }
     }
     if (found) return true;
+    if (countless) return talc_fail(err, "%g users take more than %d x %s", load->users, INT_MAX, job->chip->name);
     if (fits)
         return talc_fail(err,
                          "no replica of up to %d x %s gives a token in %.0f ms and the first in %.1f s; allow more "
                          "(--token-ms, --first-ms) or take a faster chip",
-                         job->network->island, job->chip->name, 1000 * load->token_seconds, load->first_seconds);
-    return talc_fail(err, "%s (%.0f GB of weights) does not fit an island of %d x %s; take fp8, or a larger chip",
-                     job->model->name, plan_model_params(job->model) * weight_size(job->precision) / 1e9,
-                     job->network->island, job->chip->name);
+                         most, job->chip->name, 1000 * load->token_seconds, load->first_seconds);
+    return talc_fail(err,
+                     "%s (%.0f GB of weights) does not fit %d x %s, the most of an island of %d that share its %d "
+                     "heads; take fp8, or a larger chip",
+                     job->model->name, plan_model_params(job->model) * weight_size(job->precision) / 1e9, most,
+                     job->chip->name, job->network->island, job->model->heads);
 }

@@ -20,6 +20,7 @@ struct serving_load {
 struct serving_replica {
     int chips, batch;                                       /* batch: sequences decoded together */
     double weight_bytes, kv_bytes_per_sequence, free_bytes; /* of all its chips; free: for keys and values */
+    double kv_bytes_mean;                                   /* of a sequence while its answer grows */
     double step_seconds;                                    /* of a decoding step with that batch */
     double prefill_seconds;                                 /* of one prompt */
     double requests_per_second, tokens_per_second;          /* at full load */
@@ -28,6 +29,7 @@ struct serving_replica {
 struct serving_plan {
     struct serving_replica replica;
     int replicas, chips;
+    double load; /* share of its capacity that a replica is loaded to: at most the `busy` that was asked for */
     double first_token_seconds, token_seconds, answer_seconds; /* at the planned load */
     double single_stream;                                      /* tokens/s of a user alone on a replica */
     double tokens_per_second;                                  /* of all, at the planned load */
@@ -39,6 +41,9 @@ struct serving_plan {
  * the weights do not fit. */
 bool serving_replica_plan(const struct plan_job *job, int chips, int batch, const struct serving_load *load,
                           struct serving_replica *out);
+
+/* False unless both are 1 to 1e8. */
+bool serving_tokens_check(double prompt_tokens, double output_tokens, struct talc_error *err);
 
 /* The cheapest number of chips a replica, and how many replicas. job: model, chip, network, software, precision (of the
  * weights: bf16 or fp8). */

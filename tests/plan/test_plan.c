@@ -248,7 +248,10 @@ static void failures_are_counted(void **state) {
     assert_true(f.failures == 0 && f.goodput > 0.99);
     m.per_1000_node_days = 16, m.spare_share = 0,
     m.repair_seconds = 5 * 86400; /* one spare, slow repairs: the run waits */
-    assert_true(failures_plan(&m, 16384, 20 * 86400.0, 5.7e12).waits_for_spares > 1);
+    f = failures_plan(&m, 16384, 20 * 86400.0, 5.7e12);
+    assert_true(f.waits_for_spares > 1);
+    m.spare_share = 0.1; /* the same failures with nodes at hand */
+    assert_true(f.simulated_goodput < 0.5 * failures_plan(&m, 16384, 20 * 86400.0, 5.7e12).simulated_goodput);
 }
 
 static void more_users_take_more_chips(void **state) {
@@ -273,6 +276,83 @@ static void more_users_take_more_chips(void **state) {
     load.token_seconds = 0.05;
     assert_false(serving_plan(&r.job, &load, &r.prices, &large, &err));
     assert_non_null(strstr(err.message, "does not fit"));
+}
+
+static double slope(const struct plan_job *job, const struct serving_load *load) {
+    struct serving_replica few, many;
+    assert_true(serving_replica_plan(job, 1, 4, load, &few) && serving_replica_plan(job, 1, 8, load, &many));
+    assert_int_equal(many.batch, 8);
+    return (many.step_seconds - few.step_seconds) / 4 * (0.8 * job->chip->memory_rate) / many.kv_bytes_per_sequence;
+}
+
+/* An answer has its prompt in the cache all the time, and half of itself on average. */
+static void a_step_reads_what_answers_hold_on_average(void **state) {
+    struct plan_request r = request_of(*state, "llama3-8b", "h100", 1);
+    struct serving_load load = SERVING_LOAD_DEFAULT;
+    load.prompt_tokens = 1500, load.output_tokens = 300;
+    assert_float_equal(slope(&r.job, &load), 1650.0 / 1800, 1e-6);
+    load.prompt_tokens = load.output_tokens = 800;
+    assert_float_equal(slope(&r.job, &load), 0.75, 1e-6);
+}
+
+static void serving_is_priced_by_the_hour_and_the_token(void **state) {
+    struct plan_request r = request_of(*state, "llama3-8b", "h100", 8);
+    struct serving_load load = SERVING_LOAD_DEFAULT;
+    struct serving_plan p;
+    load.users = 6000, load.requests_per_minute = 2, load.output_tokens = 250; /* 50,000 tokens a second */
+    r.prices.rent.low = 1, r.prices.rent.mid = 2, r.prices.rent.high = 4;
+    r.prices.per_usd = 7;
+    assert_true(serving_plan(&r.job, &load, &r.prices, &p, NULL));
+    assert_float_equal(p.tokens_per_second, 50000, 1e-6);
+    for (int i = 0; i < 3; i++) {
+        assert_float_equal(p.cost_per_hour[i], p.chips * (1 << i), 1e-6);
+        assert_float_equal(p.cost_per_million_tokens[i], p.cost_per_hour[i] / (3600 * 0.05), 1e-6); /* 0.05M a second */
+    }
+    assert_true(p.load > 0 && p.load <= load.busy);
+    assert_float_equal(p.load, 200 / (p.replicas * p.replica.requests_per_second), 1e-6);
+    json_t *o = serving_plan_json(&r, &load, &p);
+    assert_string_equal(json_string_value(json_object_get(o, "currency")), "USD");
+    double usd = json_number_value(json_object_get(json_object_get(o, "cost_per_hour_usd"), "mid")),
+           own = json_number_value(json_object_get(json_object_get(o, "cost_per_hour"), "mid"));
+    assert_float_equal(usd, p.cost_per_hour[1], 1e-6);
+    assert_float_equal(own, 7 * usd, 1e-6);
+    own = json_number_value(json_object_get(json_object_get(o, "cost_per_million_tokens"), "high"));
+    assert_float_equal(own, 7 * p.cost_per_million_tokens[2], 1e-6);
+    json_decref(o);
+}
+
+static void loads_beyond_reason_are_refused(void **state) {
+    struct plan_request r = request_of(*state, "llama3-8b", "h100", 8);
+    struct serving_load load = SERVING_LOAD_DEFAULT;
+    struct serving_plan p;
+    struct rlhf_load rows = RLHF_LOAD_DEFAULT;
+    struct rlhf_plan aligned;
+    struct talc_error err = {0};
+    load.users = 1e13;
+    assert_false(serving_plan(&r.job, &load, &r.prices, &p, &err));
+    assert_non_null(strstr(err.message, "more than 2147483647 x h100"));
+    load.users = 10, load.prompt_tokens = 1e-6;
+    assert_false(serving_plan(&r.job, &load, &r.prices, &p, &err));
+    assert_non_null(strstr(err.message, "1 to 1e8 tokens"));
+    load.prompt_tokens = 100, load.output_tokens = 1e12;
+    assert_false(serving_plan(&r.job, &load, &r.prices, &p, &err));
+    assert_non_null(strstr(err.message, "1 to 1e8 tokens"));
+    rows.answer_tokens = 1e12;
+    assert_false(rlhf_plan(&r, &rows, &aligned, &err));
+    assert_non_null(strstr(err.message, "1 to 1e8 tokens"));
+}
+
+static void a_model_too_large_names_the_most_that_was_tried(void **state) {
+    struct fixture *f = *state;
+    struct plan_request r = request_of(f, "gpt3-175b", "v100-16", 8);
+    struct serving_load load = SERVING_LOAD_DEFAULT;
+    struct serving_plan p;
+    struct talc_error err = {0};
+    load.users = 10;
+    f->network.island = 4096;
+    f->model.layers = 9600; /* 96 heads are shared by 32 at most */
+    assert_false(serving_plan(&r.job, &load, &r.prices, &p, &err));
+    assert_non_null(strstr(err.message, "does not fit 32 x v100-16"));
 }
 
 /* calm decodes Mixtral in FP8 at about 200 tokens/s on one H100. */
@@ -328,9 +408,38 @@ static void alignment_fits_as_a_whole(void **state) {
     assert_true(p.memory <= plan_memory_limit(&f->chip));
 }
 
+/* Money and time of the stages, from what the plan says of its parts. */
+static void alignment_is_priced(void **state) {
+    struct plan_request r = request_of(*state, "opt-13b", "a100-80", 8);
+    struct rlhf_load load = RLHF_LOAD_DEFAULT;
+    struct rlhf_plan p;
+    r.prices.rent.low = 1, r.prices.rent.mid = 2, r.prices.rent.high = 4, r.prices.per_usd = 7;
+    memcpy(r.prices.currency, "RMB", 4);
+    assert_true(rlhf_plan(&r, &load, &p, NULL));
+    double ppo = p.generate_seconds + p.score_seconds + p.train_seconds + p.switch_seconds;
+    assert_float_equal(p.stages[2].seconds, ppo, 1e-6 * ppo);
+    for (int i = 0; i < 3; i++) {
+        assert_float_equal(p.stages[i].chip_hours, 8 * p.stages[i].seconds / 3600, 1e-6);
+        for (int k = 0; k < 3; k++)
+            assert_float_equal(p.stages[i].cost[k], p.stages[i].chip_hours * (1 << k), 1e-6 * p.stages[i].cost[k]);
+    }
+    /* Four models score, two of them train: forward alone beside forward, twice that backward, and the optimizer. */
+    assert_true(p.score_seconds > 0.4 * p.train_seconds && p.score_seconds < 0.7 * p.train_seconds);
+    /* 16-bit weights of the policy, once an update, at half the rate of the links. */
+    double updates = ceil(load.ppo_tokens / (load.rows * (load.prompt_tokens + load.answer_tokens)));
+    double bytes = 2 * 2 * plan_model_params(r.job.model) / p.generate_chips;
+    assert_float_equal(p.switch_seconds, updates * bytes / (0.5 * r.job.chip->scale_up_rate), 1e-6 * p.switch_seconds);
+    json_t *o = rlhf_plan_json(&r, &p), *stage = json_array_get(json_object_get(o, "stages"), 1);
+    assert_string_equal(json_string_value(json_object_get(o, "currency")), "RMB");
+    assert_float_equal(json_number_value(json_object_get(json_object_get(stage, "cost"), "mid")),
+                       7 * p.stages[1].cost[1], 1e-6 * p.stages[1].cost[1]);
+    json_decref(o);
+}
+
 static void json_and_report_hold_the_plan(void **state) {
     struct plan_request r = request_of(*state, "gpt3-175b", "a100-80", 1024);
     struct training_plan p;
+    r.prices.per_usd = 7;
     assert_true(plan_training(&r, &p, NULL));
     json_t *o = training_plan_json(&r, &p);
     static const char *const keys[] = {"days",          "gpu_hours", "cost_usd",   "memory_bytes_per_gpu",
@@ -340,6 +449,9 @@ static void json_and_report_hold_the_plan(void **state) {
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) assert_non_null(json_object_get(o, keys[i]));
     assert_true(json_number_value(json_object_get(json_object_get(o, "cost_usd"), "low")) <=
                 json_number_value(json_object_get(json_object_get(o, "cost_usd"), "high")));
+    assert_float_equal(json_number_value(json_object_get(json_object_get(o, "cost_usd"), "mid")), p.cost.mid, 1);
+    assert_float_equal(json_number_value(json_object_get(json_object_get(o, "cost"), "mid")), 7 * p.cost.mid, 7);
+    assert_float_equal(json_number_value(json_object_get(o, "purchase")), 7 * p.cost.purchase, 7);
     const char *key;
     json_t *part;
     double parts = 0;
@@ -365,14 +477,26 @@ static void json_and_report_hold_the_plan(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gpt3_on_ten_thousand_v100),      cmocka_unit_test(a_batch_that_cannot_feed_is_said),
-        cmocka_unit_test(gpt3_sizes_on_a_dgx_h100),       cmocka_unit_test(ten_thousand_a100_cost_a_billion_rmb),
-        cmocka_unit_test(deepseek_v3_is_predicted),       cmocka_unit_test(memory_of_the_trainer_is_planned),
-        cmocka_unit_test(slips_and_bad_shapes_are_named), cmocka_unit_test(layouts_that_are_none_are_refused),
-        cmocka_unit_test(known_crossings_are_kept),       cmocka_unit_test(failures_are_counted),
-        cmocka_unit_test(more_users_take_more_chips),     cmocka_unit_test(one_stream_is_bound_by_memory),
-        cmocka_unit_test(alignment_is_planned),           cmocka_unit_test(alignment_fits_as_a_whole),
+        cmocka_unit_test(gpt3_on_ten_thousand_v100),
+        cmocka_unit_test(a_batch_that_cannot_feed_is_said),
+        cmocka_unit_test(gpt3_sizes_on_a_dgx_h100),
+        cmocka_unit_test(ten_thousand_a100_cost_a_billion_rmb),
+        cmocka_unit_test(deepseek_v3_is_predicted),
+        cmocka_unit_test(memory_of_the_trainer_is_planned),
+        cmocka_unit_test(slips_and_bad_shapes_are_named),
+        cmocka_unit_test(layouts_that_are_none_are_refused),
+        cmocka_unit_test(known_crossings_are_kept),
+        cmocka_unit_test(failures_are_counted),
+        cmocka_unit_test(more_users_take_more_chips),
+        cmocka_unit_test(one_stream_is_bound_by_memory),
+        cmocka_unit_test(alignment_is_planned),
+        cmocka_unit_test(alignment_fits_as_a_whole),
         cmocka_unit_test(json_and_report_hold_the_plan),
+        cmocka_unit_test(a_step_reads_what_answers_hold_on_average),
+        cmocka_unit_test(serving_is_priced_by_the_hour_and_the_token),
+        cmocka_unit_test(loads_beyond_reason_are_refused),
+        cmocka_unit_test(alignment_is_priced),
+        cmocka_unit_test(a_model_too_large_names_the_most_that_was_tried),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }
