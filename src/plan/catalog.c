@@ -13,12 +13,17 @@ bool precision_find(const char *name, enum plan_precision *out, struct talc_erro
     static const struct {
         const char *name;
         enum plan_precision precision;
-    } also[] = {{"fp16", PRECISION_BF16}, {"nvfp4", PRECISION_FP4}, {"int8", PRECISION_FP8}};
+    } also[] = {{"fp16", PRECISION_BF16}, {"nvfp4", PRECISION_FP4}};
     for (int i = 0; i < PRECISION_COUNT; i++)
         if (strcasecmp(name, precision_names[i]) == 0) return *out = (enum plan_precision)i, true;
     for (size_t i = 0; i < sizeof also / sizeof *also; i++)
         if (strcasecmp(name, also[i].name) == 0) return *out = also[i].precision, true;
     return talc_fail(err, "there is no precision '%.20s'; there are fp32, bf16, fp16, fp8, mxfp8, fp4", name);
+}
+
+bool plan_precision_check(const struct plan_chip *chip, enum plan_precision precision, struct talc_error *err) {
+    return chip->peak[precision] > 0 || talc_fail(err, "%s has no %s (or its rate is not known); say --precision bf16",
+                                                  chip->name, precision_names[precision]);
 }
 
 bool catalog_open(struct catalog *c, const char *folder, struct talc_error *err) {

@@ -53,6 +53,8 @@ struct plan_chip {
     const char *source;
 };
 #define MATMUL_SHARE 0.8
+/* Whether the chip computes in that precision; else an error that says so. */
+bool plan_precision_check(const struct plan_chip *chip, enum plan_precision precision, struct talc_error *err);
 
 struct plan_network {
     char name[32];

@@ -39,12 +39,22 @@ int plan_stage_layers(const struct plan_job *job, const struct plan_layout *l, i
     return most;
 }
 
+int plan_fullest_layers(const struct plan_job *job, const struct plan_layout *l) {
+    int stages[] = {0, l->pp > 2 ? 1 : 0, l->pp - 1}, most = 0; /* those between are alike */
+    for (int i = 0; i < 3; i++) {
+        int layers = plan_stage_layers(job, l, stages[i]);
+        if (layers > most) most = layers;
+    }
+    return most;
+}
+
 int plan_expert_tp(const struct plan_layout *l) { return l->dp * l->cp % l->ep == 0 ? l->tp : 1; }
 
 double plan_layer_share(const struct plan_model *m, const struct plan_layout *l) {
     double attention = plan_attention_params(m) / l->tp;
     if (!m->experts) return attention + plan_ffn_params(m, m->ffn) / l->tp;
-    return attention + plan_ffn_params(m, m->expert_ffn) * m->experts / ((double)l->ep * plan_expert_tp(l));
+    double shared = m->shared_ffn ? plan_ffn_params(m, m->shared_ffn) / l->tp : 0;
+    return attention + shared + plan_ffn_params(m, m->expert_ffn) * m->experts / ((double)l->ep * plan_expert_tp(l));
 }
 
 static bool divides(int part, int whole, const char *what, struct talc_error *err) {

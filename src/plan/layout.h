@@ -39,6 +39,7 @@ int plan_true_batch(const struct plan_job *job, const struct plan_layout *layout
  * one less, as they also hold the vocabulary. Software that balances counts the vocabulary as the layers whose work it
  * is. */
 int plan_stage_layers(const struct plan_job *job, const struct plan_layout *layout, int stage);
+int plan_fullest_layers(const struct plan_job *job, const struct plan_layout *layout); /* of all stages */
 /* Tensor-parallel ranks that share one expert: all where the expert-parallel group lies across data-parallel ranks,
  * none where it also spans tensor-parallel ranks (each then holds whole experts). */
 int plan_expert_tp(const struct plan_layout *layout);

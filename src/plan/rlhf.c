@@ -17,10 +17,10 @@ static bool train_step(const struct plan_request *r, const struct plan_model *mo
     job.model = model, job.batch = load->rows, job.sequence = (int)(load->prompt_tokens + load->answer_tokens),
     job.chip = &left;
     wish.offload = offload, wish.all_chips = true;
-    bool ok = plan_search(&job, &wish, &plan_fitted, &ranking, err);
-    if (ok) *out = ranking.best[0];
+    if (!plan_search(&job, &wish, &plan_fitted, &ranking, err)) return false;
+    *out = ranking.best[0];
     plan_ranking_free(&ranking);
-    return ok;
+    return true;
 }
 
 static double states_of(const struct plan_candidate *c) {
@@ -62,7 +62,9 @@ static double forward_seconds(const struct plan_candidate *c) {
 
 bool rlhf_plan(const struct plan_request *r, const struct rlhf_load *load, struct rlhf_plan *out,
                struct talc_error *err) {
-    if (!serving_tokens_check(load->prompt_tokens, load->answer_tokens, err)) return false;
+    if (!plan_precision_check(r->job.chip, r->job.precision, err) ||
+        !serving_tokens_check(load->prompt_tokens, load->answer_tokens, err))
+        return false;
     const struct plan_model *policy = r->job.model, *small = load->small ? load->small : policy;
     double row_tokens = load->rows * (load->prompt_tokens + load->answer_tokens),
            updates = ceil(load->ppo_tokens / row_tokens);

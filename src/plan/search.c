@@ -58,7 +58,7 @@ static bool try_layout(struct search *s, const struct plan_layout *l) {
     return true;
 }
 
-/* Every division of a stage's layers into chunks. False once even one chunk is hopeless: larger
+/* The usual divisions of a stage's layers into chunks. False once even one chunk is hopeless: larger
  * micro-batches are too. */
 static bool try_chunks(struct search *s, struct plan_layout l) {
     static const int chunks[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20};
@@ -145,6 +145,22 @@ static void try_all(struct search *s) {
     }
 }
 
+static void none_found(const struct plan_job *job, const struct plan_wish *w, const struct plan_ranking *ranking,
+                       struct talc_error *err) {
+    if (ranking->n_tried > 0) {
+        char text[128];
+        plan_layout_text(&ranking->smallest.layout, text);
+        talc_fail(err, "%s does not fit on %d x %s: the smallest of %ld layouts (%s) needs %.1f GiB a chip of %.1f",
+                  job->model->name, job->chips, job->chip->name, ranking->n_tried, text,
+                  ranking->smallest.memory.total / (1 << 30), plan_memory_limit(job->chip) / (1 << 30));
+        return;
+    }
+    bool wished = w->tp || w->pp || w->dp || w->cp || w->ep || w->vpp || w->micro_batch || w->zero >= 0;
+    talc_fail(err, "no layout%s keeps %d chips at work on a batch of %d sequences of %d, %d layers and %d heads; %s",
+              wished ? " as wished" : "", job->chips, job->batch, job->sequence, job->model->layers, job->model->heads,
+              wished ? "fix less, or what divides them" : "take a larger --batch, or fewer --gpus");
+}
+
 bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const struct plan_constants *constants,
                  struct plan_ranking *ranking, struct talc_error *err) {
     *ranking = (struct plan_ranking){.best = calloc(PLAN_KEPT + 1, sizeof *ranking->best),
@@ -157,18 +173,9 @@ bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const
     }
     try_all(&s);
     if (ranking->n_best > 0) return true;
-    if (ranking->n_tried > 0) {
-        char text[128];
-        plan_layout_text(&ranking->smallest.layout, text);
-        return talc_fail(err,
-                         "%s does not fit on %d x %s: the smallest of %ld layouts (%s) needs %.1f GiB a chip of %.1f",
-                         job->model->name, job->chips, job->chip->name, ranking->n_tried, text,
-                         ranking->smallest.memory.total / (1 << 30), plan_memory_limit(job->chip) / (1 << 30));
-    }
-    bool wished = wish->tp || wish->pp || wish->dp || wish->micro_batch || wish->vpp || wish->ep;
-    return talc_fail(err, "no layout%s keeps %d chips at work on a batch of %d sequences, %d layers and %d heads; %s",
-                     wished ? " as wished" : "", job->chips, job->batch, job->model->layers, job->model->heads,
-                     wished ? "fix less, or what divides them" : "take a larger --batch, or fewer --gpus");
+    none_found(job, wish, ranking, err);
+    plan_ranking_free(ranking);
+    return false;
 }
 
 void plan_ranking_free(struct plan_ranking *r) {

@@ -1,5 +1,6 @@
-/* search.h - every layout of a job that divides what it must, ranked by time. What the user fixed stays; 0 (or -1) is
- * searched. */
+/* search.h - layouts of a job ranked by time. What the user fixed stays; 0 (or -1) is searched: tensor and context
+ * parallelism in powers of two, every number of stages, the usual numbers of chunks and sizes of micro-batches, ZeRO-1
+ * and (without stages) 3. */
 #ifndef TALC_PLAN_SEARCH_H
 #define TALC_PLAN_SEARCH_H
 
@@ -34,7 +35,8 @@ struct plan_ranking {
 };
 enum { PLAN_KEPT = 12 };
 
-/* Fails when no layout divides the chips, or none fits (err then says by how much the best misses). */
+/* Fails when no layout divides the chips, or none fits (err then says by how much the smallest misses); *ranking then
+ * holds nothing to free. */
 bool plan_search(const struct plan_job *job, const struct plan_wish *wish, const struct plan_constants *constants,
                  struct plan_ranking *ranking, struct talc_error *err);
 void plan_ranking_free(struct plan_ranking *ranking);

@@ -32,8 +32,7 @@ static double step_seconds(const struct plan_job *job, const struct serving_repl
     double rate = chip->memory_rate * READ_SHARE * r->chips;
     double bytes = read_params(m, batch) * weight_size(job->precision) + batch * r->kv_bytes_mean;
     double flops = 2 * plan_model_active_params(m) * batch;
-    enum plan_precision p = chip->matmul[job->precision] > 0 ? job->precision : PRECISION_BF16;
-    double compute = flops / (r->chips * chip->matmul[p] * plan_fitted.value[CONSTANT_MATMUL]);
+    double compute = flops / (r->chips * chip->matmul[job->precision] * plan_fitted.value[CONSTANT_MATMUL]);
     double read = bytes / rate, seconds = (read > compute ? read : compute) + m->layers * LAYER_OVERHEAD;
     struct comm_group g = {.ranks = r->chips,
                            .per_island = job->network->island < r->chips ? job->network->island : r->chips,
@@ -111,7 +110,9 @@ bool serving_plan(const struct plan_job *job, const struct serving_load *load, c
     bool found = false, fits = false, countless = false;
     int most = 1; /* chips that were tried */
     if (load->users <= 0) return talc_fail(err, "say how many users are online: --users N");
-    if (!serving_tokens_check(load->prompt_tokens, load->output_tokens, err)) return false;
+    if (!plan_precision_check(job->chip, job->precision, err) ||
+        !serving_tokens_check(load->prompt_tokens, load->output_tokens, err))
+        return false;
     for (int chips = 1; chips <= job->network->island; chips *= 2) {
         struct serving_plan p = {0};
         if (job->model->heads % chips) continue;

@@ -294,7 +294,7 @@ static double stage_parameters(const struct step *s) {
     const struct plan_layout *l = s->layout;
     const struct plan_model *m = s->job->model;
     double experts = plan_expert_params(m);
-    double most = (double)plan_stage_layers(s->job, l, l->pp > 1 ? 1 : 0) / m->layers;
+    double most = (double)plan_fullest_layers(s->job, l) / m->layers;
     double dense = plan_model_params(m) - experts;
     if (l->pp > 1) dense -= (double)m->vocab * m->hidden * (m->tied ? 1 : 2);
     return most * (dense / l->tp + experts / ((double)l->ep * plan_expert_tp(l)));

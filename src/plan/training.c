@@ -33,14 +33,9 @@ static struct plan_cost cost_of(const struct plan_request *r, int chips, double 
 
 bool plan_training(const struct plan_request *r, struct training_plan *p, struct talc_error *err) {
     *p = (struct training_plan){0};
-    if (r->job.chip->peak[r->job.precision] <= 0)
-        return talc_fail(err, "%s has no %s; say --precision bf16", r->job.chip->name,
-                         precision_names[r->job.precision]);
+    if (!plan_precision_check(r->job.chip, r->job.precision, err)) return false;
     p->job = r->job;
-    if (!plan_search(&p->job, &r->wish, &plan_fitted, &p->ranking, err)) {
-        plan_ranking_free(&p->ranking);
-        return false;
-    }
+    if (!plan_search(&p->job, &r->wish, &plan_fitted, &p->ranking, err)) return false;
     p->best = p->ranking.best[0];
     p->job.chips = p->best.chips;
     const struct plan_step *step = &p->best.step;

@@ -80,7 +80,7 @@ void plan_warn(const struct plan_request *r, struct training_plan *p) {
     if (l->tp > p->job.network->island)
         warn(w, "TP %d leaves the island of %d chips: every layer waits for the network (%.0f%% of a step)", l->tp,
              p->job.network->island, 100 * p->best.step.tensor_comm / p->best.step.seconds);
-    int most = plan_stage_layers(&p->job, l, l->pp > 1 ? 1 : 0);
+    int most = plan_fullest_layers(&p->job, l);
     if (l->pp > 1 && m->layers % l->pp && most * l->pp > m->layers + 2)
         warn(w, "%d layers on %d stages: the fullest holds %d, %.0f%% of the work of a full pipeline is missing",
              m->layers, l->pp, most, 100.0 * (most * l->pp - m->layers) / (most * l->pp));

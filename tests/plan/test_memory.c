@@ -227,6 +227,18 @@ static void experts_span_tensor_parallel_ranks(void **state) {
     assert_false(plan_layout_check(&job, &spanning, &err));
 }
 
+/* A shared expert is a part of its layer: what ZeRO-3 gathers and micro-batches add up. */
+static void a_shared_expert_is_a_part_of_the_layer(void **state) {
+    struct fixture *f = *state;
+    struct plan_model m;
+    assert_true(catalog_model(&f->catalog, "deepseek-v3", &m, NULL));
+    struct plan_layout l = {.tp = 2, .pp = 1, .vpp = 1, .dp = 1, .cp = 1, .ep = 1, .micro_batch = 1};
+    double with = plan_layer_share(&m, &l), shared = plan_ffn_params(&m, m.shared_ffn);
+    assert_true(m.shared_ffn > 0);
+    m.shared_ffn = 0;
+    assert_float_equal(with - plan_layer_share(&m, &l), shared / 2, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(korthikanti_activations_are_exact),
@@ -234,6 +246,7 @@ int main(void) {
         cmocka_unit_test(zero_stages_share_out),
         cmocka_unit_test(stages_add_up),
         cmocka_unit_test(experts_and_context_are_shared),
+        cmocka_unit_test(a_shared_expert_is_a_part_of_the_layer),
         cmocka_unit_test(experts_span_tensor_parallel_ranks),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

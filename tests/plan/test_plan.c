@@ -176,6 +176,36 @@ static void slips_and_bad_shapes_are_named(void **state) {
     training_plan_free(&p);
 }
 
+/* What was wished and cannot be is named as such; nothing is left to free. */
+static void wishes_that_cannot_be_are_named(void **state) {
+    struct plan_request r = request_of(*state, "gpt3-1.3b", "a100-80", 8);
+    struct plan_wish any = {.zero = -1, .recompute = -1};
+    struct plan_wish wishes[] = {any, any, any};
+    wishes[0].cp = 3; /* does not divide 2048 */
+    wishes[1].ep = 2; /* no experts */
+    wishes[2].tp = 5; /* nor heads */
+    for (int i = 0; i < 3; i++) {
+        struct plan_ranking ranking;
+        struct talc_error err = {0};
+        assert_false(plan_search(&r.job, &wishes[i], &plan_fitted, &ranking, &err));
+        assert_non_null(strstr(err.message, "as wished"));
+        assert_non_null(strstr(err.message, "fix less"));
+        assert_true(ranking.best == NULL && ranking.lost == NULL);
+    }
+}
+
+/* 25 layers on two stages: the first holds 13, as each does of 26. */
+static void the_fullest_of_two_stages_counts(void **state) {
+    struct fixture *f = *state;
+    struct plan_request r = request_of(f, "gpt3-1.3b", "a100-80", 8);
+    struct plan_layout l = {.tp = 1, .pp = 2, .vpp = 1, .dp = 4, .cp = 1, .ep = 1, .micro_batch = 1, .zero = 1};
+    f->model.layers = 26;
+    double even = plan_step_of(&r.job, &l, &plan_fitted).optimizer;
+    f->model.layers = 25;
+    assert_int_equal(plan_stage_layers(&r.job, &l, 1), 12);
+    assert_float_equal(plan_step_of(&r.job, &l, &plan_fitted).optimizer / even, 1, 0.02);
+}
+
 static void layouts_that_are_none_are_refused(void **state) {
     struct plan_request r = request_of(*state, "gpt3-175b", "a100-80", 64);
     struct talc_error err = {0};
@@ -319,6 +349,26 @@ static void serving_is_priced_by_the_hour_and_the_token(void **state) {
     own = json_number_value(json_object_get(json_object_get(o, "cost_per_million_tokens"), "high"));
     assert_float_equal(own, 7 * p.cost_per_million_tokens[2], 1e-6);
     json_decref(o);
+}
+
+static void a_chip_without_the_precision_is_refused(void **state) {
+    struct plan_request r = request_of(*state, "llama3-8b", "a100-80", 8);
+    struct serving_load load = SERVING_LOAD_DEFAULT;
+    struct serving_plan p;
+    struct rlhf_load rows = RLHF_LOAD_DEFAULT;
+    struct rlhf_plan aligned;
+    struct training_plan trained;
+    enum plan_precision precision;
+    struct talc_error err = {0};
+    load.users = 10;
+    r.job.precision = PRECISION_FP8;
+    assert_false(serving_plan(&r.job, &load, &r.prices, &p, &err));
+    assert_non_null(strstr(err.message, "a100-80 has no fp8"));
+    assert_false(rlhf_plan(&r, &rows, &aligned, &err));
+    assert_non_null(strstr(err.message, "a100-80 has no fp8"));
+    assert_false(plan_training(&r, &trained, &err));
+    assert_non_null(strstr(err.message, "a100-80 has no fp8"));
+    assert_false(precision_find("int8", &precision, &err)); /* integers are no floating point of eight bits */
 }
 
 static void loads_beyond_reason_are_refused(void **state) {
@@ -496,6 +546,9 @@ int main(void) {
         cmocka_unit_test(serving_is_priced_by_the_hour_and_the_token),
         cmocka_unit_test(loads_beyond_reason_are_refused),
         cmocka_unit_test(alignment_is_priced),
+        cmocka_unit_test(wishes_that_cannot_be_are_named),
+        cmocka_unit_test(the_fullest_of_two_stages_counts),
+        cmocka_unit_test(a_chip_without_the_precision_is_refused),
         cmocka_unit_test(a_model_too_large_names_the_most_that_was_tried),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
