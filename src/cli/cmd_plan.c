@@ -379,7 +379,7 @@ int cmd_plan(int argc, char **argv) {
         TEXT_OPTION("tokens", tokens, "N", "to train on: 300B (default), 1.5T, ..."),
         COUNT_OPTION("batch", batch, "sequences a step (default: as GPT-3's table chooses by size)"),
         COUNT_OPTION("context", context, "tokens of a sequence (default: the model's, at most 8192)"),
-        TEXT_OPTION("precision", precision, "NAME", "bf16 (default; this-machine: fp32), fp16, fp8, mxfp8, fp4"),
+        TEXT_OPTION("precision", precision, "NAME", "bf16 (default; this-machine: fp32), fp16, fp32, fp8, mxfp8, fp4"),
         TEXT_OPTION("network", network, "NAME", "how the GPUs are connected (default: as is usual for them; --list)"),
         TEXT_OPTION("software", software, "NAME", "what trains (default: of the GPU's time; --list)"),
         COUNT_OPTION("tp", tp, "tensor parallel (default: the best, as for all that follow)"),

@@ -21,6 +21,8 @@ bool precision_find(const char *name, enum plan_precision *out, struct talc_erro
     return talc_fail(err, "there is no precision '%.20s'; there are fp32, bf16, fp16, fp8, mxfp8, fp4", name);
 }
 
+double precision_bytes(enum plan_precision precision) { return precision == PRECISION_FP32 ? 4 : 2; }
+
 bool plan_precision_check(const struct plan_chip *chip, enum plan_precision precision, struct talc_error *err) {
     return chip->peak[precision] > 0 || talc_fail(err, "%s has no %s (or its rate is not known); say --precision bf16",
                                                   chip->name, precision_names[precision]);
@@ -100,13 +102,13 @@ bool catalog_chip(const struct catalog *catalog, const char *name, struct plan_c
     snprintf(out->network, sizeof out->network, "%s", table_text(row.table, row.index, "network"));
     out->source = table_text(row.table, row.index, "source");
     double bf16 = cell(&row, "bf16_tf", 0, 1e-6, 1e6) * 1e12, fp8 = cell(&row, "fp8_tf", 0, 0, 1e6) * 1e12;
-    double fp4 = cell(&row, "fp4_tf", 0, 0, 1e6) * 1e12;
+    double fp4 = cell(&row, "fp4_tf", 0, 0, 1e6) * 1e12, fp32 = cell(&row, "fp32_tf", 0, 0, 1e6) * 1e12;
     double m16 = cell(&row, "matmul_bf16", 0, 0, 1e6) * 1e12, m8 = cell(&row, "matmul_fp8", 0, 0, 1e6) * 1e12;
-    double peaks[PRECISION_COUNT] = {bf16 / 8, bf16, fp8, fp8, fp4};
+    double peaks[PRECISION_COUNT] = {fp32, bf16, fp8, fp8, fp4};
     memcpy(out->peak, peaks, sizeof peaks);
     if (m16 == 0) m16 = MATMUL_SHARE * bf16;
     if (m8 == 0) m8 = fp8 * m16 / bf16;
-    double rates[PRECISION_COUNT] = {m16 / 8, m16, m8, m8, fp4 * m16 / bf16};
+    double rates[PRECISION_COUNT] = {MATMUL_SHARE * fp32, m16, m8, m8, fp4 * m16 / bf16};
     memcpy(out->matmul, rates, sizeof rates);
     out->memory = cell(&row, "memory_gb", 0, 1e-3, 1e6) * (1 << 30);
     out->memory_rate = cell(&row, "hbm_tbs", 0, 1e-6, 1e4) * 1e12;

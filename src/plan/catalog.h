@@ -12,6 +12,9 @@
 enum plan_precision { PRECISION_FP32, PRECISION_BF16, PRECISION_FP8, PRECISION_MXFP8, PRECISION_FP4, PRECISION_COUNT };
 extern const char *const precision_names[PRECISION_COUNT]; /* "fp32", "bf16" (also fp16), "fp8", "mxfp8", "fp4" */
 bool precision_find(const char *name, enum plan_precision *out, struct talc_error *err);
+/* Bytes of an activation or weight as layers keep, read and send it: 4 in fp32, else 2 (a product's input may have
+ * fewer). */
+double precision_bytes(enum plan_precision precision);
 
 struct plan_model {
     char name[64];

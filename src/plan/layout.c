@@ -48,6 +48,10 @@ int plan_fullest_layers(const struct plan_job *job, const struct plan_layout *l)
     return most;
 }
 
+double plan_gradient_bytes(const struct plan_job *job) {
+    return job->precision == PRECISION_FP32 ? 4 : job->software->grad_bytes;
+}
+
 int plan_expert_tp(const struct plan_layout *l) { return l->dp * l->cp % l->ep == 0 ? l->tp : 1; }
 
 double plan_layer_share(const struct plan_model *m, const struct plan_layout *l) {

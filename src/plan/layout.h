@@ -40,6 +40,8 @@ int plan_true_batch(const struct plan_job *job, const struct plan_layout *layout
  * is. */
 int plan_stage_layers(const struct plan_job *job, const struct plan_layout *layout, int stage);
 int plan_fullest_layers(const struct plan_job *job, const struct plan_layout *layout); /* of all stages */
+/* Of an element of the gradients that are summed: 4 in fp32, else as the software does. */
+double plan_gradient_bytes(const struct plan_job *job);
 /* Tensor-parallel ranks that share one expert: all where the expert-parallel group lies across data-parallel ranks,
  * none where it also spans tensor-parallel ranks (each then holds whole experts). */
 int plan_expert_tp(const struct plan_layout *layout);

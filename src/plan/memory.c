@@ -18,22 +18,22 @@ double plan_memory_limit(const struct plan_chip *chip) { return 0.985 * chip->me
 double plan_layer_activations(const struct plan_job *job, const struct plan_layout *l) {
     const struct plan_model *m = job->model;
     double tokens = (double)l->micro_batch * job->sequence / l->cp, h = m->hidden, t = l->tp;
-    double shared = l->sequence_parallel ? t : 1;
-    if (l->recompute == RECOMPUTE_FULL) return 2 * tokens * h / shared;
+    double shared = l->sequence_parallel ? t : 1, element = precision_bytes(job->precision);
+    if (l->recompute == RECOMPUTE_FULL) return element * tokens * h / shared;
     double q = (double)m->heads * m->head_dim, kv = (double)m->kv_heads * m->head_dim;
     double keys = m->window && m->window < job->sequence ? m->window : job->sequence;
     bool fp8 = job->precision >= PRECISION_FP8, cheap = l->recompute == RECOMPUTE_SELECTIVE;
     bool again = cheap && job->software->flash; /* norms and activation functions */
-    double input = fp8 ? 1 : 2;                 /* of a product */
-    double between = h * (4 + (again ? 0 : 2 * input) +
+    double input = fp8 ? 1 : element;           /* of a product */
+    double between = h * (2 * element + (again ? 0 : 2 * input) +
                           (m->biases ? 2 : 0)); /* two norms' inputs, two products' inputs, dropout's masks */
     double width = m->experts ? (double)m->active * m->expert_ffn + m->shared_ffn : m->ffn;
     /* Low-rank attention keeps its latents, where queries, keys and values may be computed again. */
-    double attention = again && m->kv_values ? 2.0 * 3 * m->kv_values : 2 * (q + 2 * kv);
-    double gates = (m->gated ? 4 : 2) * (again && fp8 ? 0.5 : 1); /* inputs of the activation function */
-    double within = attention + 2 * q + (fp8 ? q : 0) + width * (gates + (again ? 0 : input));
+    double attention = again && m->kv_values ? element * 3 * m->kv_values : element * (q + 2 * kv);
+    double gates = (m->gated ? 2 : 1) * (again && fp8 ? 1 : element); /* inputs of the activation function */
+    double within = attention + element * q + (fp8 ? q : 0) + width * (gates + (again ? 0 : input));
     if (m->experts) within += input * h * m->active;
-    double scores = job->software->flash ? 4.0 * m->heads : (m->biases ? 5 : 2) * m->heads * keys;
+    double scores = job->software->flash ? 4.0 * m->heads : (m->biases ? 2 * element + 1 : element) * m->heads * keys;
     if (cheap && !job->software->flash) scores = 0;
     return tokens * (between / shared + (within + scores) / t);
 }
@@ -66,10 +66,10 @@ static void stage_params(const struct plan_job *job, const struct plan_layout *l
 
 static void add_states(struct plan_memory *out, const struct plan_job *job, const struct plan_layout *l, double params,
                        double ranks) {
-    double weight = job->precision == PRECISION_FP32 ? 4 : 2;
+    double weight = precision_bytes(job->precision);
     if (job->precision >= PRECISION_FP8) weight += 2; /* copies in FP8, by rows and by columns */
     double optimizer = job->precision == PRECISION_FP32 ? 8 : OPTIMIZER_BYTES;
-    double gradient = job->precision == PRECISION_FP32 ? 4 : job->software->grad_bytes;
+    double gradient = plan_gradient_bytes(job);
     bool summed_apart = job->software->fusion != FUSION_COMPILED && gradient == 4 && job->precision != PRECISION_FP32;
     if (summed_apart) gradient += 2; /* the 16-bit gradient of the product, before it is added */
     if (gradient < 4 && l->zero < 2) optimizer += GRADIENT_COPY;
@@ -101,8 +101,10 @@ struct plan_memory plan_stage_memory(const struct plan_job *job, const struct pl
                            (l->pp < plan_micro_batches(job, l) ? l->pp : plan_micro_batches(job, l)) /
                            (l->sequence_parallel ? l->tp : 1);
     if (stage == l->pp - 1)
-        out.logits = 4 * tokens * (m->hidden + (double)m->vocab) / l->tp + 2 * tokens * m->vocab / l->tp;
-    if (l->zero >= 3) out.buffers += (2 * 2 + job->software->grad_bytes) * plan_layer_share(m, l);
+        out.logits = 4 * tokens * (m->hidden + (double)m->vocab) / l->tp +
+                     precision_bytes(job->precision) * tokens * m->vocab / l->tp;
+    if (l->zero >= 3)
+        out.buffers += (2 * precision_bytes(job->precision) + plan_gradient_bytes(job)) * plan_layer_share(m, l);
     out.buffers += FRAGMENTATION * (out.weights + out.gradients + out.optimizer + out.activations + out.logits);
     int communicators = (l->tp > 1) + (l->pp > 1) + (l->dp > 1) + (l->cp > 1) + (l->ep > 1);
     out.context = CONTEXT_BYTES + communicators * COMMUNICATOR_BYTES;

@@ -15,7 +15,7 @@
 #define LAYER_OVERHEAD 12e-6
 
 static double weight_size(enum plan_precision p) {
-    return p >= PRECISION_FP4 ? 0.5 : p >= PRECISION_FP8 ? 1 : p == PRECISION_FP32 ? 4 : 2;
+    return p >= PRECISION_FP4 ? 0.5 : p >= PRECISION_FP8 ? 1 : precision_bytes(p);
 }
 
 /* Weights that one decoding step of `batch` sequences reads: with experts, those that any of the tokens chose. */
@@ -40,7 +40,7 @@ static double step_seconds(const struct plan_job *job, const struct serving_repl
                            .scale_up_rate = 0.8 * chip->scale_up_rate,
                            .network_rate = job->network->nic_rate * plan_fitted.value[CONSTANT_NETWORK],
                            .latency = job->network->latency};
-    return seconds + 2 * m->layers * all_reduce_seconds(&g, 2.0 * batch * m->hidden);
+    return seconds + 2 * m->layers * all_reduce_seconds(&g, precision_bytes(job->precision) * batch * m->hidden);
 }
 
 static double prefill_seconds(const struct plan_job *job, const struct serving_replica *r, double tokens) {
@@ -57,7 +57,8 @@ bool serving_replica_plan(const struct plan_job *job, int chips, int batch, cons
                           struct serving_replica *out) {
     const struct plan_model *m = job->model;
     *out = (struct serving_replica){.chips = chips};
-    double kv_token = 2.0 * (m->kv_values ? m->kv_values : 2.0 * m->kv_heads * m->head_dim) * m->layers;
+    double kv_token =
+        precision_bytes(job->precision) * (m->kv_values ? m->kv_values : 2.0 * m->kv_heads * m->head_dim) * m->layers;
     out->weight_bytes = plan_model_params(m) * weight_size(job->precision);
     out->kv_bytes_per_sequence = kv_token * (load->prompt_tokens + load->output_tokens);
     out->kv_bytes_mean = kv_token * (load->prompt_tokens + load->output_tokens / 2);

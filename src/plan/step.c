@@ -33,6 +33,7 @@ struct step {
     const struct plan_layout *layout;
     const double *c;
     double tokens;                    /* of a micro-batch on one chip */
+    double element;                   /* bytes of an activation */
     struct matmul_rates wide, narrow; /* products in the job's precision; in bf16 */
     struct comm_group tensor, data, context, expert, pipeline;
     double memory_rate;
@@ -73,6 +74,7 @@ static struct step begin(const struct plan_job *job, const struct plan_layout *l
     enum plan_precision p = chip->matmul[job->precision] > 0 ? job->precision : PRECISION_BF16;
     enum plan_precision narrow = p == PRECISION_FP32 ? p : PRECISION_BF16; /* of attention and the head */
     s.tokens = (double)l->micro_batch * job->sequence / l->cp;
+    s.element = precision_bytes(p);
     s.memory_rate = chip->memory_rate * s.c[CONSTANT_TRAFFIC];
     s.narrow = (struct matmul_rates){.rate = chip->matmul[narrow] * s.c[CONSTANT_MATMUL],
                                      .memory_rate = chip->memory_rate,
@@ -80,8 +82,8 @@ static struct step begin(const struct plan_job *job, const struct plan_layout *l
                                      .operands = s.c[CONSTANT_OPERANDS],
                                      .misaligned = s.c[CONSTANT_MISALIGNED],
                                      .units = chip->units,
-                                     .bytes_in = 2,
-                                     .bytes_out = 2};
+                                     .bytes_in = s.element,
+                                     .bytes_out = s.element};
     s.wide = s.narrow;
     s.wide.rate = chip->matmul[p] * s.c[CONSTANT_MATMUL];
     if (p >= PRECISION_FP8) {
@@ -159,11 +161,14 @@ static double layer_attention(const struct step *s, bool backward) {
     double scores = s->tokens * n_heads * length, dropout = m->biases ? 5 : 0;
     double apart = s->job->software->fusion == FUSION_NONE ? 8 : 0; /* scale and mask as kernels of their own */
     double products = flops * length * (backward ? 2 : 1) / (rate * s->c[CONSTANT_BATCHED]);
-    double moved = scores * (backward ? 8 : 4) / s->memory_rate; /* scores out of one product and into the other */
-    return (products > moved ? products : moved) + scores * ((backward ? 6 : 4) + dropout + apart) / s->memory_rate;
+    double wide = s->element / 2;                                       /* the counts of bytes are those of 16 bits */
+    double moved = scores * wide * (backward ? 8 : 4) / s->memory_rate; /* out of one product and into the other */
+    return (products > moved ? products : moved) +
+           scores * wide * ((backward ? 6 : 4) + dropout + apart) / s->memory_rate;
 }
 
-/* Bytes of everything between products: norms, residuals, activations, rotary angles, casts. */
+/* Bytes of everything between products: norms, residuals, activations, rotary angles, casts. The tables are those of 16
+ * bits. */
 static double layer_traffic(const struct step *s, bool experts, bool backward) {
     static const double whole[2][3] = {{48, 20, 16},
                                        {38, 22, 18}}; /* a token and hidden channel; [biases and dropout][fusion] */
@@ -176,6 +181,7 @@ static double layer_traffic(const struct step *s, bool experts, bool backward) {
         h * whole[m->biases][fusion] * (m->parallel_block ? 0.6 : 1) / (s->layout->sequence_parallel ? t : 1);
     bytes += (width * inner[m->biases][fusion] + 4 * (q + 2 * kv) * (fusion == FUSION_NONE ? 2 : 1)) / t;
     if (backward) bytes *= 2;
+    bytes *= s->element / 2;
     if (s->job->precision >=
         PRECISION_FP8) { /* read in bf16, written by rows and by columns, where no kernel before it does so */
         bool alone = fusion != FUSION_COMPILED;
@@ -183,7 +189,7 @@ static double layer_traffic(const struct step *s, bool experts, bool backward) {
         double outputs = (q + 2 * kv) / t + 2 * h + (alone ? (m->gated ? 2 : 1) * width / t : 0);
         bytes += 4 * (backward ? outputs : inputs);
     }
-    if (experts) bytes += 2 * 4.0 * h * m->active * (backward ? 2 : 1) / t; /* permuted, and back */
+    if (experts) bytes += 2 * 2 * s->element * h * m->active * (backward ? 2 : 1) / t; /* permuted, and back */
     return bytes * s->tokens;
 }
 
@@ -196,19 +202,20 @@ static struct pass layer_pass(const struct step *s, bool experts, bool backward)
     struct pass p = {.matmul = layer_products(s, experts, backward),
                      .attention = layer_attention(s, backward),
                      .elementwise = layer_traffic(s, experts, backward) / s->memory_rate};
-    double bytes = 2 * s->tokens * m->hidden; /* all-reduced behind each half of the block */
+    double bytes = s->element * s->tokens * m->hidden; /* all-reduced behind each half of the block */
     /* Whole experts on every rank leave nothing to add up behind the feed-forward half, but for a shared expert. */
     bool once = m->parallel_block || (experts && !m->shared_ffn && plan_expert_tp(s->layout) < s->layout->tp);
     p.tensor = overlapped(s, (once ? 1 : 2) * all_reduce_seconds(&s->tensor, bytes), p.matmul);
     if (experts && s->layout->ep > 1) {
-        double wire =
-            s->job->precision >= PRECISION_FP8 && !backward ? 1.5 : 2; /* dispatched in FP8, combined in bf16 */
+        double wire = s->job->precision >= PRECISION_FP8 && !backward
+                          ? 1.5
+                          : s->element; /* dispatched in FP8, combined in bf16 */
         p.expert = 2 * all_to_all_seconds(&s->expert, wire * s->tokens * m->active * m->hidden / s->layout->tp,
                                           m->active, s->job->software->tp_overlap);
         p.expert = overlapped(s, p.expert, p.matmul + p.attention);
     }
     if (s->layout->cp > 1) { /* keys and values go round the ring; their gradients come back */
-        double kv = 2.0 * 2 * m->kv_heads * m->head_dim / s->layout->tp * s->tokens * s->layout->cp;
+        double kv = 2 * s->element * m->kv_heads * m->head_dim / s->layout->tp * s->tokens * s->layout->cp;
         p.context = hidden(s, (backward ? 2 : 1) * all_gather_seconds(&s->context, kv), p.attention);
     }
     return p;
@@ -238,13 +245,14 @@ static void add_head(const struct step *s, struct stage *stage) {
     const struct plan_model *m = s->job->model;
     /* Fused: logits read, their gradients written over them. Else casts to fp32, log-softmax, its gradient and a cast
      * back. */
-    double bytes = s->job->software->fusion == FUSION_COMPILED ? 5 : 16;
+    double bytes = s->job->software->fusion == FUSION_COMPILED ? 2.5 * s->element : 16;
     double columns = 128 * ceil((double)m->vocab / (128.0 * s->layout->tp));
     for (int backward = 0; backward < 2; backward++) {
         struct pass head = {.matmul = product(&s->narrow, 1, s->tokens, columns, m->hidden, backward),
                             .elementwise = bytes * s->tokens * columns / s->memory_rate};
-        head.tensor = overlapped(
-            s, all_reduce_seconds(&s->tensor, backward ? 2 * s->tokens * m->hidden : 8 * s->tokens), head.matmul);
+        head.tensor =
+            overlapped(s, all_reduce_seconds(&s->tensor, backward ? s->element * s->tokens * m->hidden : 8 * s->tokens),
+                       head.matmul);
         add(backward ? &stage->backward : &stage->forward, head, 1);
     }
 }
@@ -252,7 +260,7 @@ static void add_head(const struct step *s, struct stage *stage) {
 /* Adding the gradients of a micro-batch to those before: by the product itself, behind its arithmetic, where the
  * software is fused so far, else by a pass of its own. */
 static double accumulation(const struct step *s, int layers) {
-    double bytes = s->job->software->fusion == FUSION_COMPILED ? 0 : 2.0 * s->job->software->grad_bytes + 2;
+    double bytes = s->job->software->fusion == FUSION_COMPILED ? 0 : 2 * plan_gradient_bytes(s->job) + s->element;
     return layers * plan_layer_share(s->job->model, s->layout) * bytes /
            (s->layout->zero >= 2 ? s->layout->dp * s->layout->cp : 1) / s->memory_rate;
 }
@@ -304,8 +312,8 @@ static double stage_parameters(const struct step *s) {
 static double data_parallel(const struct step *s, double params, const struct stage *stage) {
     const struct plan_layout *l = s->layout;
     const struct plan_software *software = s->job->software;
-    double m = plan_micro_batches(s->job, l), weight = s->job->precision >= PRECISION_FP8 ? 1 : 2,
-           grads = software->grad_bytes;
+    double m = plan_micro_batches(s->job, l), weight = s->job->precision >= PRECISION_FP8 ? 1 : s->element,
+           grads = plan_gradient_bytes(s->job);
     double forward = sum(stage->forward), backward = sum(stage->backward) + stage->recompute;
     int layers = plan_stage_layers(s->job, l, 0);
     if (l->zero == 3) { /* a layer at a time, for every micro-batch */
@@ -325,8 +333,9 @@ static double data_parallel(const struct step *s, double params, const struct st
 static double optimizer_time(const struct step *s, double params) {
     const struct plan_layout *l = s->layout;
     double own = params / (l->zero ? l->dp * l->cp : 1);
-    /* Gradient read twice (norm, update) and cleared; master, two moments read and written; weight written. */
-    double seconds = own * (3 * s->job->software->grad_bytes + 24 + 2) / s->memory_rate;
+    /* Gradient read twice (norm, update) and cleared; master, two moments read and written; a 16-bit copy written. */
+    double copy = s->job->precision == PRECISION_FP32 ? 0 : 2;
+    double seconds = own * (3 * plan_gradient_bytes(s->job) + 24 + copy) / s->memory_rate;
     if (l->offload) seconds += own * (4 / 12e9 + 28 / 20e9); /* PCIe both ways, the host's memory */
     return seconds;
 }
@@ -337,7 +346,7 @@ static double pipeline_sends(const struct step *s, double compute) {
     if (l->pp < 2) return 0;
     bool cut =
         l->sequence_parallel || s->job->software->interleave; /* each chip sends its own part of the activations */
-    double bytes = 2 * s->tokens * s->job->model->hidden / (cut ? l->tp : 1);
+    double bytes = s->element * s->tokens * s->job->model->hidden / (cut ? l->tp : 1);
     double seconds = 2 * l->vpp * send_seconds(&s->pipeline, bytes);
     return s->job->software->tp_overlap ? hidden(s, seconds, compute) : seconds;
 }

@@ -227,6 +227,58 @@ static void experts_span_tensor_parallel_ranks(void **state) {
     assert_false(plan_layout_check(&job, &spanning, &err));
 }
 
+/* What is two bytes in bf16 is four in fp32: what layers keep, gather and send. */
+static void fp32_doubles_what_is_kept_and_sent(void **state) {
+    struct fixture *f = *state;
+    struct plan_model m = gpt(0);
+    struct plan_software plain;
+    m.biases = false; /* no dropout, whose masks are a byte either way */
+    assert_true(catalog_software(&f->catalog, "megatron-2020", &plain, NULL));
+    struct plan_job half = {.model = &m,
+                            .chip = &f->chip,
+                            .network = &f->network,
+                            .software = &plain,
+                            .precision = PRECISION_BF16,
+                            .chips = 16,
+                            .batch = 64,
+                            .sequence = 2048},
+                    full = half;
+    full.precision = PRECISION_FP32;
+    struct plan_layout l = {.tp = 8, .pp = 2, .vpp = 1, .dp = 1, .cp = 1, .ep = 1, .micro_batch = 1};
+    for (int r = RECOMPUTE_NONE; r <= RECOMPUTE_FULL; r++) {
+        l.recompute = (enum plan_recompute)r;
+        assert_float_equal(plan_layer_activations(&full, &l) / plan_layer_activations(&half, &l), 2, 1e-9);
+    }
+    l.recompute = RECOMPUTE_NONE, l.micro_batch = 8; /* messages long enough that their hops do not count */
+    struct plan_step a = plan_step_of(&half, &l, &plan_fitted), b = plan_step_of(&full, &l, &plan_fitted);
+    assert_true(b.tensor_comm > 1.9 * a.tensor_comm && b.pipeline_comm > 1.9 * a.pipeline_comm);
+    assert_true(b.elementwise > 1.8 * a.elementwise);
+    assert_true(b.matmul > 10 * a.matmul); /* 19.5 TFLOP/s instead of 312 */
+    struct plan_layout sharded = {.tp = 1, .pp = 1, .vpp = 1, .dp = 16, .cp = 1, .ep = 1, .micro_batch = 1, .zero = 3};
+    a = plan_step_of(&half, &sharded, &plan_fitted), b = plan_step_of(&full, &sharded, &plan_fitted);
+    assert_true(b.data_comm > 1.3 * a.data_comm); /* weights of four bytes; gradients have four in both */
+    /* 16 bytes a parameter instead of 18 (2 + 4 + 12), which ZeRO-3 shares out. */
+    struct plan_memory of = plan_memory_of(&full, &sharded);
+    assert_float_equal((of.weights + of.gradients + of.optimizer) / plan_model_params(&m), 1, 1e-6);
+}
+
+/* Without tensor cores, as the data sheets have it. */
+static void fp32_has_a_rate_of_its_own(void **state) {
+    struct fixture *f = *state;
+    static const struct {
+        const char *name;
+        double peak;
+    } chips[] = {{"v100-32", 15.7e12}, {"a100-80", 19.5e12}, {"h100", 67e12}, {"mi300x", 163.4e12}};
+    struct plan_chip chip;
+    for (size_t i = 0; i < sizeof chips / sizeof *chips; i++) {
+        assert_true(catalog_chip(&f->catalog, chips[i].name, &chip, NULL));
+        assert_float_equal(chip.peak[PRECISION_FP32], chips[i].peak, 1e9);
+        assert_float_equal(chip.matmul[PRECISION_FP32], MATMUL_SHARE * chips[i].peak, 1e9);
+    }
+    assert_true(catalog_chip(&f->catalog, "tpu-v4", &chip, NULL));
+    assert_true(chip.peak[PRECISION_FP32] == 0);
+}
+
 /* A shared expert is a part of its layer: what ZeRO-3 gathers and micro-batches add up. */
 static void a_shared_expert_is_a_part_of_the_layer(void **state) {
     struct fixture *f = *state;
@@ -246,6 +298,8 @@ int main(void) {
         cmocka_unit_test(zero_stages_share_out),
         cmocka_unit_test(stages_add_up),
         cmocka_unit_test(experts_and_context_are_shared),
+        cmocka_unit_test(fp32_doubles_what_is_kept_and_sent),
+        cmocka_unit_test(fp32_has_a_rate_of_its_own),
         cmocka_unit_test(a_shared_expert_is_a_part_of_the_layer),
         cmocka_unit_test(experts_span_tensor_parallel_ranks),
     };
