@@ -10,23 +10,18 @@ struct move {
     struct dropout_options dropout;
 };
 
-#define PIECE 16384 /* elements of a row that a task takes */
-
-static int64_t pieces_of_row(struct tensor x) { return (x.cols + PIECE - 1) / PIECE; }
-
-static void zero_piece(void *context, int task, int worker) {
+static void zero_rows(void *context, int task, int worker) {
     (void)worker;
     const struct tensor x = ((const struct move *)context)->a;
-    int64_t row = task / pieces_of_row(x), first = task % pieces_of_row(x) * PIECE;
-    int64_t n = x.cols - first < PIECE ? x.cols - first : PIECE;
     size_t size = dtype_size(x.dtype);
-    memset((char *)x.data + (size_t)(row * x.stride + first) * size, 0, (size_t)n * size);
+    for (int64_t r = task_begin(task); r < task_end(task, x.rows); r++)
+        memset((char *)x.data + (size_t)(r * x.stride) * size, 0, (size_t)x.cols * size);
 }
 
-/* Rows that lie end to end are one long row, as all parameters are. */
+/* A vector of all parameters is one row, and by one thread: in one piece it does not go through the caches. */
 void ISA_NAME(cpu_zero)(struct stream *s, struct tensor x) {
-    struct move m = {.s = s, .a = x.stride == x.cols ? tensor_view(x.data, x.dtype, 1, x.rows * x.cols) : x};
-    thread_pool_run(s->pool, (int)(m.a.rows * pieces_of_row(m.a)), zero_piece, &m);
+    struct move m = {.s = s, .a = x};
+    thread_pool_run(s->pool, row_tasks(x.rows), zero_rows, &m);
 }
 
 static double load_element(struct tensor t, int64_t r, int64_t c) {
