@@ -33,7 +33,10 @@ enum matmul_layout {
 };
 struct matmul_options {
     enum matmul_layout layout;
-    bool accumulate;    /* c += instead of c = */
+    bool accumulate; /* c += instead of c = */
+    bool symmetric;  /* the caller knows that a b is symmetric (x x^T; the square of what is symmetric) and adds it to
+                        nothing: half of it may be computed and copied to the other half. The same bits, as either
+                        half has the same products in the same order. */
     struct tensor bias; /* F32 [1, n], added to every row; may be absent */
     enum dtype compute; /* DTYPE_F32 (or DTYPE_NONE): fp32 products; DTYPE_BF16: operands rounded to bf16 as they are
                            read, products summed in fp32. A back end without bf16 arithmetic computes the same rounding

@@ -52,8 +52,9 @@ static const struct {
     {2.3465413258596377f, -1.7097828382687081f, 0.42323551169305323f},
 };
 
-static void multiply(struct stream *s, enum matmul_layout layout, struct tensor c, struct tensor a, struct tensor b) {
-    s->ops->matmul(s, &(struct matmul_options){.layout = layout}, c, a, b);
+static void multiply(struct stream *s, enum matmul_layout layout, bool symmetric, struct tensor c, struct tensor a,
+                     struct tensor b) {
+    s->ops->matmul(s, &(struct matmul_options){.layout = layout, .symmetric = symmetric}, c, a, b);
 }
 
 void muon_orthogonalize(struct muon_workspace *w, struct stream *s, struct tensor *x) {
@@ -65,10 +66,10 @@ void muon_orthogonalize(struct muon_workspace *w, struct stream *s, struct tenso
     s->ops->normalize(s, *x, w->sum, 0.02f, 1e-6f);
     for (size_t i = 0; i < sizeof polar_express / sizeof *polar_express; i++) {
         struct tensor next = shaped(x->data == w->x.data ? w->next : w->x, x->rows, x->cols);
-        multiply(s, wide ? MATMUL_NT : MATMUL_TN, gram, *x, *x); /* on the shorter side */
-        multiply(s, MATMUL_NN, powers, gram, gram);
+        multiply(s, wide ? MATMUL_NT : MATMUL_TN, true, gram, *x, *x); /* on the shorter side */
+        multiply(s, MATMUL_NN, true, powers, gram, gram);
         s->ops->scale_add(s, powers, polar_express[i].c, gram, polar_express[i].b);
-        multiply(s, MATMUL_NN, next, wide ? powers : *x, wide ? *x : powers);
+        multiply(s, MATMUL_NN, false, next, wide ? powers : *x, wide ? *x : powers);
         s->ops->scale_add(s, next, 1, *x, polar_express[i].a);
         *x = next;
     }

@@ -1,7 +1,7 @@
 /* muon.h - Muon, for matrices inside a model: the momentum of the gradient, made orthogonal, is the step (K. Jordan et
  * al., "Muon: an optimizer for hidden layers", 2024). Every direction of a matrix moves alike, where AdamW's steps are
  * ruled by the few in which gradients are large. Orthogonal up to a few percent by five steps of a polynomial
- * iteration, with the coefficients of "The Polar Express" (Amsel et al. 2025). Costs some 10 rows^2 (2 cols + rows)
+ * iteration, with the coefficients of "The Polar Express" (Amsel et al. 2025). Costs some 5 rows^2 (3 cols + rows)
  * operations a matrix and step, rows the shorter side: little beside a large batch, more than the batch itself beside a
  * small one. */
 #ifndef TALC_TRAIN_MUON_H

@@ -248,6 +248,27 @@ static void make_matmul(struct op_case *c) {
                 dtype_name(c->matmul.compute), if_so(c->matmul.accumulate, " accumulate"), if_so(bias, " bias"));
 }
 
+/* What its caller knows to be symmetric: x x^T, x^T x, or the square of what is. */
+static void make_symmetric(struct op_case *c) {
+    static const char *const layouts[] = {"NT", "NN", "TN"};
+    int n = op_case_size(c, 300), k = op_case_size(c, 300);
+    enum matmul_layout layout = (enum matmul_layout)op_case_below(c, 3);
+    if (layout == MATMUL_NN) k = n;
+    int rows = layout == MATMUL_TN ? k : n, cols = layout == MATMUL_TN ? n : k;
+    c->matmul = (struct matmul_options){
+        .layout = layout, .symmetric = true, .compute = op_case_coin(c) ? DTYPE_BF16 : DTYPE_F32};
+    c->forward = matmul_call;
+    operand_numbers(c, MM_C, "c", OPERAND_OUT, DTYPE_F32, n, n)->floor = 0.1 * sqrt(k);
+    struct tensor a = operand_numbers(c, MM_A, "a", OPERAND_IN, DTYPE_F32, rows, cols)->view;
+    struct tensor b = operand_numbers(c, MM_B, "b", OPERAND_IN, DTYPE_F32, rows, cols)->view;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < cols; i++) {
+            if (layout == MATMUL_NN && i < r) ref_store(a, r, i, ref_load(a, i, r));
+            ref_store(b, r, i, ref_load(a, r, i));
+        }
+    op_case_say(c, " %s n=%d k=%d compute=%s", layouts[layout], n, k, dtype_name(c->matmul.compute));
+}
+
 /* A linear layer: c = a b^T + bias, and the two matmuls and the sum that are its backward. */
 static void linear_back(struct stream *s, const struct op_case *c, const struct tensor *t) {
     struct matmul_options d_a = {.layout = MATMUL_NN, .compute = c->matmul.compute};
@@ -507,6 +528,7 @@ const struct op_maker op_makers[] = {
     {"embedding", 30, make_embedding},
     {"norm", 60, make_norm},
     {"matmul", 150, make_matmul},
+    {"symmetric", 40, make_symmetric},
     {"linear", 20, make_linear},
     {"qkv", 60, make_qkv},
     {"attention", 40, make_attention},

@@ -108,6 +108,28 @@ static void a_token_alone_has_the_bits_it_has_in_a_batch(void **state) {
     assert_int_equal(walk(*state, token_alone_agrees), 0);
 }
 
+static bool halves_agree_on(struct op_device *device, struct op_case *c) {
+    struct op_result half, whole;
+    bool same = op_case_run(c, &device->streams[THREADS_2], device->name, false, -1, &half);
+    c->matmul.symmetric = false;
+    same = op_case_run(c, &device->streams[THREADS_2], device->name, false, -1, &whole) && same &&
+           op_case_same_bits(c, device->name, "computing half of what is symmetric", -1, &half, &whole);
+    c->matmul.symmetric = true;
+    op_result_free(&half);
+    op_result_free(&whole);
+    return same;
+}
+
+static bool halves_agree(struct op_devices *d, struct op_case *c) {
+    bool same = true;
+    for (int i = 0; c->matmul.symmetric && i < d->n_devices; i++) same &= halves_agree_on(&d->devices[i], c);
+    return same;
+}
+
+static void half_of_what_is_symmetric_gives_the_bits_of_all(void **state) {
+    assert_int_equal(walk(*state, halves_agree), 0);
+}
+
 /* ---- what the table does not say ------------------------------------------------------------- */
 
 /* Rounding its operands to bf16 changes a product by up to 2^-8; over a sum of k products of either sign that is under
@@ -285,6 +307,7 @@ int main(void) {
         cmocka_unit_test(every_operation_matches_the_reference),
         cmocka_unit_test(threads_do_not_change_the_bits),
         cmocka_unit_test(a_token_alone_has_the_bits_it_has_in_a_batch),
+        cmocka_unit_test(half_of_what_is_symmetric_gives_the_bits_of_all),
         cmocka_unit_test(bf16_products_are_near_fp32_and_not_fp32),
         cmocka_unit_test(bf16_products_match_the_reference_at_odd_shapes),
         cmocka_unit_test(a_token_outside_the_vocabulary_latches_an_error),

@@ -189,6 +189,7 @@ static void multiply_panel(const struct product *p, const struct block *block, i
     float *c = (float *)p->c.data + i0 * p->c.stride + j;
     const float *bias = block->bias ? block->bias + j : NULL;
     for (int64_t i = i0; i < i1; i += TILE_ROWS, a += next, c += TILE_ROWS * p->c.stride) {
+        if (p->o->symmetric && i + TILE_ROWS <= j) continue; /* above the diagonal */
         int rows = i1 - i < TILE_ROWS ? (int)(i1 - i) : TILE_ROWS;
         multiply_tile(a, row, step, panel, c, p->c.stride, p->n - j, block, bias, rows);
     }
@@ -230,6 +231,27 @@ static void multiply_task(void *context, int task, int worker) {
         block.k0 += block.depth;
     } while (block.k0 < p->k);
     p->held[worker].j0 = j0;
+}
+
+/* ---- the other half of what is symmetric ------------------------------------------------------ */
+
+/* SIDE rows of c, right of the diagonal, from what lies below it: blocks are transposed in registers. */
+static void mirror_task(void *context, int task, int worker) {
+    (void)worker;
+    const struct product *p = context;
+    int64_t i0 = (int64_t)task * SIDE, stride = p->c.stride, n = p->n;
+    float *c = p->c.data;
+    for (int64_t j0 = i0; j0 < n; j0 += SIDE)
+        if (j0 > i0 && j0 + SIDE <= n) {
+            side block[SIDE];
+            for (int i = 0; i < SIDE; i++) block[i] = side_load(c + (j0 + i) * stride + i0);
+            side_turn(block);
+            for (int i = 0; i < SIDE; i++) side_store(c + (i0 + i) * stride + j0, block[i]);
+        } else {
+            for (int64_t i = i0; i < least(i0 + SIDE, n); i++)
+                for (int64_t j = j0; j < least(j0 + SIDE, n); j++)
+                    if (j > i) c[i * stride + j] = c[j * stride + i];
+        }
 }
 
 /* ---- cutting c ------------------------------------------------------------------------------- */
@@ -288,4 +310,5 @@ void ISA_NAME(cpu_matmul)(struct stream *s, const struct matmul_options *o, stru
     for (int i = 0; i < workers; i++) p.held[i].j0 = -1;
     int tasks = cut(&p);
     thread_pool_run(s->pool, tasks, multiply_task, &p);
+    if (o->symmetric) thread_pool_run(s->pool, (int)divide_up(p.n, SIDE), mirror_task, &p);
 }
