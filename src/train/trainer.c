@@ -277,36 +277,7 @@ static bool fail_not_finite(struct trainer *t, struct talc_error *err) {
     return talc_fail(err, "step %lld: the loss is not finite; lower the learning rate or check the data", step_of(t));
 }
 
-/* A micro-batch; t->run.counter is not raised, so the next step has the dropout masks that it would have had. */
-static bool time_micro_batch(struct trainer *t, const struct row_batch *batch, const struct objective *o, int n,
-                             double *seconds, struct talc_error *err) {
-    double start = clock_seconds(), loss = 0;
-    bool ok = micro_step(t, batch, 0, n, o, true, o->weigh(o, batch), &loss, err) &&
-              stream_synchronize(t->model->stream, err);
-    *seconds = clock_seconds() - start;
-    t->accumulated = false;
-    return ok;
-}
-
-bool trainer_measure(struct trainer *t, const struct row_batch *batch, const struct objective *o, double *seconds,
-                     struct talc_error *err) {
-    int n = batch->n_rows < t->options.micro_batch_rows ? batch->n_rows : t->options.micro_batch_rows;
-    double micro, again, norm, start;
-    if (!time_micro_batch(t, batch, o, n, &micro, err)) return false;
-    if (micro < 2) { /* the first one fills the caches */
-        if (!time_micro_batch(t, batch, o, n, &again, err)) return false;
-        if (again < micro) micro = again;
-    }
-    start = clock_seconds();
-    bool ok = norm_of(t, t->model->gradients, &norm, err);
-    t->model->stream->ops->zero(t->model->stream, t->model->gradients);
-    ok = ok && stream_synchronize(t->model->stream, err);
-    /* The norm reads one vector, AdamW four, of which it writes three: these two read one and write one. */
-    *seconds = micro * (double)batch->n_rows / n + (1 + 4 + 3) / 2.0 * (clock_seconds() - start);
-    return ok;
-}
-
-/* A row of numbers for each role. */
+/* A row of numbers for each role: of this update. */
 static void write_steps(struct trainer *t, double factor, double scale) {
     const struct trainer_options *o = &t->options;
     float steps[PARAMETER_ROLES][UPDATE_STEP];
@@ -326,12 +297,11 @@ static void write_steps(struct trainer *t, double factor, double scale) {
 /* Sites of rounding, apart from those of dropout (model/run_internal.h), which count from 0. */
 #define ROUNDING_SITE 0x80000000u
 
-static void step_parameters(struct trainer *t, double factor, double scale) {
+/* All parameters by the numbers in t->steps. */
+static void step_parameters(struct trainer *t, float beta1, float beta2) {
     struct stream *s = t->model->stream;
     const struct trainer_options *o = &t->options;
     int n = 0;
-    t->updates++;
-    write_steps(t, factor, scale);
     struct tensor rng = o->moments == DTYPE_BF16 || o->weights == DTYPE_BF16 ? t->rng : tensor_absent();
     for (int i = 0; i < t->model->n_parameters; i++) {
         struct parameter *p = &t->model->parameters[i];
@@ -342,7 +312,7 @@ static void step_parameters(struct trainer *t, double factor, double scale) {
         if (o->use_muon && p->role == ROLE_MATRIX) {
             muon_step(&t->muon, s, p, m, &(struct muon_update){decay, step, rng, site});
         } else {
-            t->parts[n++] = (struct adamw_part){.options = {o->beta1, o->beta2, o->epsilon, decay},
+            t->parts[n++] = (struct adamw_part){.options = {beta1, beta2, o->epsilon, decay},
                                                 .parameter = p->value,
                                                 .gradient = p->gradient,
                                                 .m = m,
@@ -353,6 +323,57 @@ static void step_parameters(struct trainer *t, double factor, double scale) {
         }
     }
     s->ops->adamw(s, t->parts, n);
+}
+
+static void make_update(struct trainer *t, double factor, double scale) {
+    t->updates++;
+    write_steps(t, factor, scale);
+    step_parameters(t, t->options.beta1, t->options.beta2);
+}
+
+/* A micro-batch; t->run.counter is not raised, so the next step has the dropout masks that it would have had. */
+static bool time_micro_batch(struct trainer *t, const struct row_batch *batch, const struct objective *o, int n,
+                             double *seconds, struct talc_error *err) {
+    double start = clock_seconds(), loss = 0;
+    bool ok = micro_step(t, batch, 0, n, o, true, o->weigh(o, batch), &loss, err) &&
+              stream_synchronize(t->model->stream, err);
+    *seconds = clock_seconds() - start;
+    t->accumulated = false;
+    return ok;
+}
+
+/* An update of no gradient, at rate 0, that keeps the moments as they are. */
+static bool time_update(struct trainer *t, double *seconds, struct talc_error *err) {
+    struct stream *s = t->model->stream;
+    float steps[PARAMETER_ROLES][UPDATE_STEP];
+    uint64_t rng[2] = {0, 0};
+    double norm;
+    for (int role = 0; role < PARAMETER_ROLES; role++)
+        memcpy(steps[role], (float[UPDATE_STEP]){[STEP_CORRECTION1] = 1, [STEP_CORRECTION2] = 1, [STEP_MOMENTUM] = 1},
+               sizeof steps[role]);
+    s->ops->zero(s, t->model->gradients);
+    s->backend->copy_in(s, t->steps.data, steps, sizeof steps);
+    s->backend->copy_in(s, t->rng.data, rng, sizeof rng);
+    double start = clock_seconds();
+    bool ok = norm_of(t, t->model->gradients, &norm, err);
+    step_parameters(t, 1, 1);
+    ok = ok && stream_synchronize(s, err);
+    *seconds = clock_seconds() - start;
+    return ok;
+}
+
+bool trainer_measure(struct trainer *t, const struct row_batch *batch, const struct objective *o, double *seconds,
+                     struct talc_error *err) {
+    int n = batch->n_rows < t->options.micro_batch_rows ? batch->n_rows : t->options.micro_batch_rows;
+    double micro, again, update;
+    if (!time_micro_batch(t, batch, o, n, &micro, err)) return false;
+    if (micro < 2) { /* the first one fills the caches */
+        if (!time_micro_batch(t, batch, o, n, &again, err)) return false;
+        if (again < micro) micro = again;
+    }
+    if (!time_update(t, &update, err)) return false;
+    *seconds = micro * (double)batch->n_rows / n + update;
+    return true;
 }
 
 /* Both windows see every update. */
@@ -378,7 +399,7 @@ bool trainer_update(struct trainer *t, double factor, struct update_report *repo
     if (skipped)
         t->skipped++;
     else
-        step_parameters(t, factor, scale);
+        make_update(t, factor, scale);
     if (report) *report = (struct update_report){.loss = loss, .gradient_norm = norm, .skipped = skipped};
     return stream_synchronize(s, err);
 }

@@ -92,7 +92,7 @@ bool trainer_update(struct trainer *trainer, double learning_rate_factor, struct
                     struct talc_error *err);
 
 /* Seconds that an update of such a batch takes, measured: one micro-batch (the better of two, where it is quick)
- * forward and backward, and passes over the parameters. Nothing is changed by it. Not between accumulate and update. */
+ * forward and backward, and an update that changes nothing. Not between accumulate and update. */
 bool trainer_measure(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
                      double *seconds, struct talc_error *err);
 

@@ -3,6 +3,7 @@
 #include "support/cmocka_all.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "support/tiny_training.h"
@@ -99,6 +100,32 @@ static void threads_round_to_the_same_bits(void **state) {
     }
 }
 
+static void measuring_an_update_changes_nothing(void **state) {
+    (void)state;
+    for (int variant = 0; variant < VARIANTS; variant++) {
+        struct tiny_training t;
+        struct objective o = objective_cross_entropy("test");
+        double seconds;
+        open_variant(&t, variant, 2);
+        tiny_training_run(&t, 3);
+        struct tensor all[] = {t.model.values, t.trainer.m, t.trainer.v};
+        void *before[3];
+        size_t n_bytes[3];
+        for (int i = 0; i < 3; i++) {
+            n_bytes[i] = (size_t)all[i].cols * dtype_size(all[i].dtype);
+            before[i] = malloc(n_bytes[i]);
+            memcpy(before[i], all[i].data, n_bytes[i]);
+        }
+        assert_true(trainer_measure(&t.trainer, &t.batch, &o, &seconds, NULL) && seconds > 0);
+        for (int i = 0; i < 3; i++) {
+            assert_memory_equal(before[i], all[i].data, n_bytes[i]);
+            free(before[i]);
+        }
+        assert_true(t.trainer.updates == 3);
+        tiny_training_close(&t);
+    }
+}
+
 static void a_weight_in_bf16_that_is_not_finite_is_named(void **state) {
     (void)state;
     struct tiny_training t;
@@ -133,6 +160,7 @@ int main(void) {
         cmocka_unit_test(small_steps_add_up),
         cmocka_unit_test(what_is_kept_in_bf16_learns),
         cmocka_unit_test(threads_round_to_the_same_bits),
+        cmocka_unit_test(measuring_an_update_changes_nothing),
         cmocka_unit_test(a_weight_in_bf16_that_is_not_finite_is_named),
         cmocka_unit_test(what_is_kept_in_bf16_takes_half_the_memory),
     };
