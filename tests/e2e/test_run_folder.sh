@@ -128,7 +128,7 @@ must sft "$work/sft_parts" --resume --steps 9
 cmp "$work/sft_whole/latest/model.safetensors" "$work/sft_parts/latest/model.safetensors" || fail "sft --resume learns from other chats"
 
 # Text that is replayed is no validation of chats.
-for i in 1 2 3 4 5 6 7 8 9 10; do echo '{"text": "The weaver sang by the river."}'; done >"$work/replay.jsonl"
+for _ in 1 2 3 4 5 6 7 8 9 10; do echo '{"text": "The weaver sang by the river."}'; done >"$work/replay.jsonl"
 must "$TALC" sft -m "$work/base" --out "$work/replayed" --data "$work/a.jsonl" --replay "$work/replay.jsonl" --val-fraction 0.5 --steps 2 --quiet
 grep -q val_loss "$work/replayed/metrics.jsonl" && fail "replayed text is validated on"
 

@@ -110,10 +110,7 @@ static void special_tokens_are_never_half_of_user_text(void **state) {
     const char *source = "{% for m in messages %}{{ '<a>' + m.content + '><a>' }}{% endfor %}";
     static const char *const cases[][2] = {
         {"b", "*<a>b>*<a>"}, /* not the longer token, but the shorter one */
-        {"x<a", "*<a>x<a>*<a>"},
-        {"<a>b<a", "*<a><a>b<a>*<a>"},
-        {"<a>", "*<a><a>>*<a>"},
-        {"", "*<a>>*<a>"},
+        {"x<a", "*<a>x<a>*<a>"}, {"<a>b<a", "*<a><a>b<a>*<a>"}, {"<a>", "*<a><a>>*<a>"}, {"", "*<a>>*<a>"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char messages[64];
@@ -131,7 +128,8 @@ static void a_role_that_nobody_knows_is_text(void **state) {
 static void templates_get_tools_variables_and_tokens(void **state) {
     (void)state;
     struct talc_error err = {0};
-    const char *source = "{{ tools[0].name }} {{ style }} {{ messages|length }} {{ add_generation_prompt }} {{ eos_token }}";
+    const char *source =
+        "{{ tools[0].name }} {{ style }} {{ messages|length }} {{ add_generation_prompt }} {{ eos_token }}";
     struct tokenizer *tok = make_tokenizer();
     struct chat_template *t = chat_template_parse(source, strlen(source), &err);
     json_t *messages = json_pack("[{s:s}]", "role", "user"), *tools = json_pack("[{s:s}]", "name", "f"),
@@ -166,7 +164,8 @@ struct chat_case {
 static void chat_case_open(struct chat_case *c, const char *source) {
     *c = (struct chat_case){.tok = make_tokenizer()};
     c->chat_template = chat_template_parse(source, strlen(source), NULL);
-    c->messages = json_pack("[{s:s,s:s},{s:s,s:s}]", "role", "user", "content", "hi", "role", "assistant", "content", "y");
+    c->messages =
+        json_pack("[{s:s,s:s},{s:s,s:s}]", "role", "user", "content", "hi", "role", "assistant", "content", "y");
     assert_true(c->chat_template && c->messages);
     assert_true(token_list_append(&c->ids, 7));
     buffer_append_char(&c->learn, 1);
