@@ -27,6 +27,20 @@ for n in 1 4; do
     same "$work/whole" "$work/threads$n"
 done
 
+# What is only said changes nothing: estimates before the first update, samples between updates.
+must "$TALC" train --data "$work/data" --out "$work/loud" --depth 2 --context 64 --batch 4 --steps 120 --eval-every 20 \
+    --save-every 7 --dropout 0.1 --sample-every 25 --threads 2
+[ "$(grep -c 'sample after step' "$work/err")" = 5 ] || fail "there are not five samples"
+grep -q 'an update takes' "$work/err" || fail "there is no estimate"
+same "$work/whole" "$work/loud"
+
+# Muon goes on where it was, too.
+must train "$work/muon" --threads 2 --optimizer muon --steps 20 --warmup 0 --schedule constant
+must train "$work/muon_parts" --threads 1 --optimizer muon --steps 9 --warmup 0 --schedule constant
+must train "$work/muon_parts" --threads 2 --resume --optimizer muon --steps 20 --warmup 0 --schedule constant
+same "$work/muon" "$work/muon_parts"
+cmp -s "$work/muon/latest/model.safetensors" "$work/whole/latest/model.safetensors" && fail "Muon is AdamW"
+
 # Kills after a random time, until it has been killed often enough; then it may end.
 seed=$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')
 echo "seed $seed"

@@ -102,6 +102,37 @@ static void parts_step_by_themselves(void **state) {
     device_case_close(&device);
 }
 
+/* How far one step moves a matrix of a random gradient. */
+static double length_of_step(struct device_case *device, struct muon_workspace *w, int rows, int cols) {
+    float *gradient = random_floats(rows * cols, 5), *value = calloc((size_t)(rows * cols), sizeof *value),
+          *m = calloc((size_t)(rows * cols), sizeof *m);
+    float numbers[UPDATE_STEP] = {[STEP_LEARNING_RATE] = 0.02f, [STEP_GRAD_SCALE] = 1, [STEP_MOMENTUM] = 0.9f};
+    struct parameter p = {.value = tensor_view(value, DTYPE_F32, rows, cols),
+                          .gradient = tensor_view(gradient, DTYPE_F32, rows, cols)};
+    struct muon_update u = {.step = tensor_view(numbers, DTYPE_F32, 1, UPDATE_STEP)};
+    double sum = 0;
+    muon_step(w, &device->stream, &p, tensor_view(m, DTYPE_F32, rows, cols), &u);
+    for (int i = 0; i < rows * cols; i++) sum += (double)value[i] * (double)value[i];
+    free(gradient), free(value), free(m);
+    return sqrt(sum) / (double)numbers[STEP_LEARNING_RATE];
+}
+
+/* Singular values near 1, as many as the shorter side; a tall matrix moves further by the root of its sides' ratio. */
+static void a_tall_matrix_takes_longer_steps(void **state) {
+    (void)state;
+    struct device_case device;
+    struct muon_workspace w;
+    struct arena arena = {0};
+    device_case_open(&device, "cpu");
+    workspace_open(&w, &arena);
+    double wide = length_of_step(&device, &w, 8, 32), tall = length_of_step(&device, &w, 32, 8);
+    if (fabs(wide - sqrt(8)) > 0.3 || fabs(tall - sqrt(8) * 2) > 0.6) print_error("%g and %g\n", wide, tall);
+    assert_true(fabs(wide - sqrt(8)) < 0.3);
+    assert_true(fabs(tall - sqrt(8) * 2) < 0.6);
+    free(arena.memory);
+    device_case_close(&device);
+}
+
 static void momentum_rises_to_its_end(void **state) {
     (void)state;
     struct muon_options o = {.momentum = 0.95f, .warmup_steps = 100};
@@ -114,6 +145,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_is_orthogonal),
         cmocka_unit_test(parts_step_by_themselves),
+        cmocka_unit_test(a_tall_matrix_takes_longer_steps),
         cmocka_unit_test(momentum_rises_to_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,8 +62,8 @@ static void every_role_is_stepped_as_it_is_written(void **state) {
     struct talc_error err = {0};
     int seen[PARAMETER_ROLES] = {0};
     for (int role = 0; role < PARAMETER_ROLES; role++)
-        options.groups[role] =
-            (struct group_options){.learning_rate = 0.01f * (float)(role + 1), .weight_decay = 0.3f / (float)(role + 1)};
+        options.groups[role] = (struct group_options){.learning_rate = 0.01f * (float)(role + 1),
+                                                      .weight_decay = 0.3f / (float)(role + 1)};
     options.epsilon = 1e-6f;
     tiny_training_open_as(&t, 2, &options);
     const struct model *model = &t.model;
@@ -121,7 +121,8 @@ static void either_of_both_makes_an_outlier(void **state) {
         assert_true(trainer_update(&t.trainer, 0, &report, NULL) && !report.skipped);
         for (int i = 0; i < OUTLIER_WINDOW; i++) { /* far above, or just about, what is to come */
             outlier_score(&t.trainer.losses, report.loss * (by_loss ? 0.5 + 0.001 * (i % 2) : 1 + 0.5 * (i % 2)));
-            outlier_score(&t.trainer.norms, report.gradient_norm * (by_loss ? 1 + 0.5 * (i % 2) : 0.1 + 0.001 * (i % 2)));
+            outlier_score(&t.trainer.norms,
+                          report.gradient_norm * (by_loss ? 1 + 0.5 * (i % 2) : 0.1 + 0.001 * (i % 2)));
         }
         tiny_training_accumulate(&t);
         assert_true(trainer_update(&t.trainer, 0, &report, NULL));
