@@ -197,8 +197,7 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
     r->schedule.total_steps = v->steps > 0 ? v->steps : v->minutes > 0 ? 0 : r->steps;
     if (v->warmup >= 0) r->schedule.warmup_steps = v->warmup;
     return cli_float_type("--dtype", v->dtype, &r->trainer.compute, err) &&
-           cli_float_type("--moments", v->moments, &r->trainer.moments, err) &&
-           cli_float_type("--weights", v->weights, &r->trainer.weights, err);
+           cli_float_type("--moments", v->moments, &r->trainer.moments, err);
 }
 
 /* ---- while it runs --------------------------------------------------------------------------- */
@@ -284,9 +283,11 @@ static bool print_result(const struct stage *stage, const struct train_state *s,
         printf("; in %s%s\n", out, stopped ? " (go on with --resume)" : "");
         return true;
     }
-    json_t *o = json_pack("{s:I,s:o,s:o,s:o,s:o,s:s}", "step", (json_int_t)s->step, "train_loss",
-                          cli_json_number(s->train_loss), "val_loss", cli_json_number(s->val_loss), "seconds",
-                          cli_json_number(s->seconds), "tokens_per_second",
+    json_t *o = json_pack("{s:I,s:o,s:o,s:o,s:o,s:I,s:b,s:o,s:o,s:s}", "step", (json_int_t)s->step, "train_loss",
+                          cli_json_number(s->train_loss), "val_loss", cli_json_number(s->val_loss), "best_loss",
+                          cli_json_number(s->best_loss), "best_step",
+                          s->best_step >= 0 ? json_integer(s->best_step) : json_null(), "skipped", (json_int_t)skipped,
+                          "stopped", stopped, "seconds", cli_json_number(s->seconds), "tokens_per_second",
                           cli_json_number(s->seconds > 0 ? (double)s->tokens / s->seconds : 0), "out", out);
     return cli_print_json(stdout, o, err);
 }
@@ -320,6 +321,7 @@ int stage_run(struct stage *stage, struct talc_error *err) {
     struct trainer trainer;
     struct train_state state = training_state_new();
     bool stopped = false;
+    stage->recipe.trainer.weights = stage->model->embedding->value.dtype;
     say_plan(stage);
     if (!trainer_open(&trainer, stage->model, &stage->recipe.trainer, err)) return cli_fail(stage->command, err);
     trainer.run.seed = (uint64_t)v->seed;

@@ -115,7 +115,7 @@ must talc train --resume --out zero/ --minutes 0.05 --quiet
 says '^{"presets":\[{"name":"gpt2-124m"' talc info --json
 says '^{"cores":[0-9]*,"kernels":' talc info --cpu --json
 says '^{"train_tokens":[0-9]*,"val_tokens":[0-9]*,"vocab_size":[0-9]*,"out":"q\\"d"}$' talc prepare -t tok/ --out 'q"d' --json book.txt
-says '^{"step":2,"train_loss":[0-9.]*,"val_loss":[0-9.]*,"seconds":[0-9.e-]*,"tokens_per_second":[0-9.]*,"out":"j"}$' \
+says '^{"step":2,"train_loss":[0-9.]*,"val_loss":[0-9.]*,"best_loss":[0-9.]*,"best_step":[12],"skipped":0,"stopped":false,"seconds":[0-9.e-]*,"tokens_per_second":[0-9.]*,"out":"j"}$' \
     talc train --data data/ --out j --depth 1 --context 64 --steps 2 --json
 says '^{"perplexity":[0-9.]*,"tokens":[0-9]*,' talc perplexity -m run/ --json book.txt
 says '^{"text":".*","token_ids":\[.*\],"prompt_tokens":1,"finish_reason":"[a-z]*","logprobs":\[-[0-9.]*' \
