@@ -200,7 +200,7 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libtalc.a
 
 ## make lint       floors, sizes, the style, warnings of two compilers, shell scripts
 lint:
-	@scripts/lint.sh
+	@LIB_FLAGS='$(LIB_DEFINES) $(LIB_CFLAGS)' scripts/lint.sh
 
 ## make format     the one style (clang-format)
 format:

@@ -30,7 +30,7 @@ for f in $(git ls-files '*.c' '*.h' | grep -v -e unicode_tables -e primer_phrase
 done
 
 flags="-std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Werror -fsyntax-only -Isrc"
-flags="$flags -DHAVE_ZSTD -DHAVE_LIBEDIT -DHAVE_UTF8PROC -DHAVE_LIBSECCOMP $(pkg-config --cflags jansson libedit)"
+flags="$flags ${LIB_FLAGS:?of the libraries that were found: run it as make lint}"
 for cc in gcc clang; do
     command -v $cc >/dev/null || continue
     for f in $(git ls-files 'src/*.c'); do
