@@ -64,6 +64,7 @@ LIB_SRC := $(filter-out src/cli/% src/tensor/cpu/isa/%,$(wildcard src/*/*.c src/
 ISA_SRC := $(wildcard src/tensor/cpu/isa/*.c)
 CLI_SRC := $(wildcard src/cli/*.c)
 TEST_SRC := $(wildcard tests/*/test_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 TEST_HELP_SRC := $(wildcard tests/support/*.c)
 TEST_SCRIPTS := $(filter-out $(TEST_SCRIPTS_$(SANITIZE)),$(wildcard tests/e2e/test_*.sh))
 
@@ -91,7 +92,8 @@ PLAN_TABLES := $(sort $(wildcard src/plan/tables/*.tsv))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/plan_tables.o $(foreach i,$(ISAS),$(patsubst %.c,$(BUILD)/%.$i.o,$(or $(ISA_SRC_$i),$(ISA_SRC))))
 CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
 TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(BUILD)/%.o)
-TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
+REPLAY_BIN := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(BUILD)/tests/replay_%)
+TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%) $(REPLAY_BIN)
 
 .PHONY: always fuzz fuzz-run demo chat bench test-long test-clients test-arm64
 .PHONY: all help test test-bin asan tsan clean format lint install deps
@@ -147,6 +149,12 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a
 	$(if $(V),,@echo "  TEST  $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -Itests -DTEST_DIR='"tests"' -MMD -MP -o $@ $< $(BUILD)/tests/libsupport.a $(BUILD)/libtalc.a -lcmocka $(LIBS)
 
+# The corpora of the fuzz targets, without libFuzzer.
+$(REPLAY_BIN): $(BUILD)/tests/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(BUILD)/libtalc.a
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  TEST  $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.c,$^) $(BUILD)/libtalc.a $(LIBS)
+
 test-bin: $(TEST_BIN)
 
 ## make test       everything that needs no network and no Python, under 5 minutes
@@ -187,7 +195,6 @@ asan tsan: $(BUILD)/talc
 
 ## make fuzz       each target of tests/fuzz for FUZZ_SECONDS (30) under clang's libFuzzer; what it finds stays in build/fuzz
 FUZZ_SECONDS ?= 30
-FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_FLAGS = -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
 fuzz:
 	@$(MAKE) fuzz-run CC=clang BUILD=build/fuzz OPTIMIZE="$(FUZZ_FLAGS)"
