@@ -23,7 +23,6 @@ struct objective {
     /* Sum of the loss over those rows, not divided. */
     double (*loss)(const struct objective *self, const struct row_batch *batch, int first_row, int n_rows,
                    const float *stats);
-    const void *context; /* the objective's own settings */
 };
 
 /* Mean over tokens of weight * -log p(target): pretraining (weights 1) and SFT (1 on the assistant's tokens). */

@@ -151,7 +151,7 @@ static void spread_head_rows(struct trainer *t, int n_head_rows, float *all, int
 }
 
 /* Statistics of all n tokens of the rows. */
-static bool measure(struct trainer *t, int n_head_rows, int n, float inverse_temperature, struct talc_error *err) {
+static bool read_stats(struct trainer *t, int n_head_rows, int n, float inverse_temperature, struct talc_error *err) {
     if (!run_stats(&t->run, inverse_temperature, t->head_stats, err)) return false;
     spread_head_rows(t, n_head_rows, t->stats, n);
     return true;
@@ -167,14 +167,14 @@ static bool micro_step(struct trainer *t, const struct row_batch *rows, int firs
     t->run.fresh = !t->accumulated;
     bool ok = run_forward(&t->run, &batch, err);
     if (ok && !backward) {
-        ok = measure(t, n_head_rows, n_tokens, o->inverse_temperature, err);
+        ok = read_stats(t, n_head_rows, n_tokens, o->inverse_temperature, err);
     } else if (ok && o->gradients_known) {
         o->evaluate(o, rows, first, n, NULL, denominator, t->stat_grads);
         pick_head_rows(t, n_head_rows, t->stat_grads);
         ok = run_stats_backward(&t->run, o->inverse_temperature, t->head_stats, t->head_stats, err);
         spread_head_rows(t, n_head_rows, t->stats, n_tokens);
     } else if (ok) {
-        ok = measure(t, n_head_rows, n_tokens, o->inverse_temperature, err);
+        ok = read_stats(t, n_head_rows, n_tokens, o->inverse_temperature, err);
         if (ok) o->evaluate(o, rows, first, n, t->stats, denominator, t->stat_grads);
         pick_head_rows(t, n_head_rows, t->stat_grads);
         ok = ok && run_backward(&t->run, o->inverse_temperature, t->head_stats, err);

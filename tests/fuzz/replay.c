@@ -1,5 +1,5 @@
-/* replay.c - gives a fuzz target the files of its corpus, tests/fuzz/corpus/NAME for a program called replay_NAME: what once
- * broke it must not again. Linked with the target in libFuzzer's place. */
+/* replay.c - gives a fuzz target the files of its corpus, tests/fuzz/corpus/NAME for a program called replay_NAME: what
+ * once broke it must not again. Linked with the target in libFuzzer's place. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
