@@ -66,16 +66,21 @@ static bool save_state(const char *folder, const struct trainer *t, const struct
     return ok;
 }
 
+enum { MOMENT_NAME = 96 };
+static void moment_name(char out[MOMENT_NAME], bool second, const struct parameter *p) {
+    snprintf(out, MOMENT_NAME, "%c.%s", second ? 'v' : 'm', p->name);
+}
+
 /* Streams a device vector into the file in pieces. */
-static bool append_moments(struct safetensors_writer *w, const struct trainer *t, struct tensor x, const char *prefix,
-                           struct talc_error *err) {
+static bool append_moments(struct safetensors_writer *w, const struct trainer *t, bool second, struct talc_error *err) {
     struct stream *s = t->model->stream;
     for (int i = 0; i < t->model->n_parameters; i++) {
         const struct parameter *p = &t->model->parameters[i];
-        struct tensor piece = trainer_moment(x, p);
+        struct tensor piece = trainer_moment(t, second, p);
+        if (!tensor_present(piece)) continue;
         size_t n_bytes = (size_t)(piece.rows * piece.cols) * dtype_size(piece.dtype);
-        char name[96];
-        snprintf(name, sizeof name, "%s.%s", prefix, p->name);
+        char name[MOMENT_NAME];
+        moment_name(name, second, p);
         void *host = malloc(n_bytes);
         if (!host) return talc_fail(err, "out of memory for saving %s", name);
         s->backend->copy_out(s, host, piece.data, n_bytes);
@@ -86,14 +91,16 @@ static bool append_moments(struct safetensors_writer *w, const struct trainer *t
     return true;
 }
 
-static bool declare_moments(struct safetensors_writer *w, const struct trainer *t, const char *prefix,
+static bool declare_moments(struct safetensors_writer *w, const struct trainer *t, bool second,
                             struct talc_error *err) {
     for (int i = 0; i < t->model->n_parameters; i++) {
         const struct parameter *p = &t->model->parameters[i];
-        char name[96];
-        snprintf(name, sizeof name, "%s.%s", prefix, p->name);
+        char name[MOMENT_NAME];
+        moment_name(name, second, p);
         int64_t shape[2] = {p->value.rows, p->value.cols};
-        if (!safetensors_writer_declare(w, name, t->m.dtype, 2, shape, err)) return false;
+        if (tensor_present(trainer_moment(t, second, p)) &&
+            !safetensors_writer_declare(w, name, t->m.dtype, 2, shape, err))
+            return false;
     }
     return true;
 }
@@ -104,8 +111,8 @@ static bool save_optimizer(const char *folder, const struct trainer *t, struct t
     struct safetensors_writer *w = safetensors_writer_open(path, err);
     free(path);
     if (!w) return false;
-    if (declare_moments(w, t, "m", err) && declare_moments(w, t, "v", err) && append_moments(w, t, t->m, "m", err) &&
-        append_moments(w, t, t->v, "v", err))
+    if (declare_moments(w, t, false, err) && declare_moments(w, t, true, err) && append_moments(w, t, false, err) &&
+        append_moments(w, t, true, err))
         return safetensors_writer_commit(w, err);
     safetensors_writer_abort(w);
     return false;
@@ -380,15 +387,15 @@ static bool read_state(const char *folder, struct trainer *t, struct train_state
     return ok;
 }
 
-static bool read_moments(const struct safetensors *st, struct trainer *t, struct tensor x, const char *prefix,
-                         struct talc_error *err) {
+static bool read_moments(const struct safetensors *st, struct trainer *t, bool second, struct talc_error *err) {
     struct stream *s = t->model->stream;
     for (int i = 0; i < t->model->n_parameters; i++) {
         const struct parameter *p = &t->model->parameters[i];
-        struct tensor piece = trainer_moment(x, p);
+        struct tensor piece = trainer_moment(t, second, p);
+        if (!tensor_present(piece)) continue;
         int64_t shape[2] = {p->value.rows, p->value.cols};
-        char name[96];
-        snprintf(name, sizeof name, "%s.%s", prefix, p->name);
+        char name[MOMENT_NAME];
+        moment_name(name, second, p);
         const struct safetensor *found = safetensors_need(st, name, 2, shape, err);
         if (!found) return false;
         if (found->dtype != piece.dtype)
@@ -406,7 +413,7 @@ bool checkpoint_resume(const char *run_folder, struct trainer *trainer, struct t
     char *path = folder ? path_join(folder, "optimizer.safetensors") : NULL;
     struct safetensors *st = NULL;
     bool ok = path && read_state(folder, trainer, state, err) && (st = safetensors_open(path, err)) &&
-              read_moments(st, trainer, trainer->m, "m", err) && read_moments(st, trainer, trainer->v, "v", err);
+              read_moments(st, trainer, false, err) && read_moments(st, trainer, true, err);
     safetensors_close(st);
     free(path);
     free(folder);

@@ -21,11 +21,26 @@ static struct run_options run_options_of(const struct trainer_options *o) {
                                 .compute = o->compute};
 }
 
+static bool is_for_muon(const struct trainer_options *o, enum parameter_role role) {
+    return o->use_muon && role == ROLE_MATRIX;
+}
+
+/* Of v: Muon's matrices, which are all in blocks, have none. */
+static int64_t second_moment_floats(const struct arch *arch, bool use_muon) {
+    struct layout_entry block[LAYOUT_BLOCK];
+    int64_t matrices = 0;
+    layout_block(arch, block);
+    for (int i = 0; use_muon && i < LAYOUT_BLOCK; i++)
+        if (block[i].present && block[i].role == ROLE_MATRIX) matrices += layout_entry_floats(&block[i]);
+    return layout_floats(arch) - arch->n_layers * matrices;
+}
+
 /* Plans (an arena without memory) or takes what the optimizers need. */
 static void plan_optimizers(struct trainer *t, struct arena *arena, const struct arch *arch) {
     int64_t n = layout_floats(arch);
     enum dtype moments = t->options.moments == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
     t->m = tensor_view(arena_take(arena, (size_t)n * dtype_size(moments)), moments, 1, n);
+    n = second_moment_floats(arch, t->options.use_muon);
     t->v = tensor_view(arena_take(arena, (size_t)n * dtype_size(moments)), moments, 1, n);
     t->rng = tensor_view(arena_take(arena, 2 * sizeof(int64_t)), DTYPE_I64, 1, 2);
     t->steps = tensor_view(arena_take(arena, PARAMETER_ROLES * UPDATE_STEP * sizeof(float)), DTYPE_F32, PARAMETER_ROLES,
@@ -53,9 +68,23 @@ struct memory_table trainer_memory(const struct arch *arch, const struct trainer
     return table;
 }
 
-struct tensor trainer_moment(struct tensor moments, const struct parameter *p) {
-    struct tensor piece = tensor_cols(moments, p->offset, p->value.rows * p->value.cols);
+struct tensor trainer_moment(const struct trainer *t, bool second, const struct parameter *p) {
+    if (second && is_for_muon(&t->options, p->role)) return tensor_absent();
+    int64_t offset = second ? t->v_offsets[p - t->model->parameters] : p->offset;
+    struct tensor piece = tensor_cols(second ? t->v : t->m, offset, p->value.rows * p->value.cols);
     return tensor_view(piece.data, piece.dtype, p->value.rows, p->value.cols);
+}
+
+/* As in the gradients, but that Muon's matrices take no place. */
+static void place_second_moments(struct trainer *t) {
+    int64_t left_out = 0;
+    const struct model *model = t->model;
+    for (int i = 0; i < model->n_parameters; i++) {
+        const struct parameter *p = &model->parameters[i];
+        int64_t end = i + 1 < model->n_parameters ? p[1].offset : model->gradients.cols;
+        t->v_offsets[i] = p->offset - left_out;
+        if (is_for_muon(&t->options, p->role)) left_out += end - p->offset;
+    }
 }
 
 static bool take_moments(struct trainer *t, struct talc_error *err) {
@@ -83,7 +112,8 @@ bool trainer_open(struct trainer *t, struct model *model, const struct trainer_o
     t->head_stats = calloc(floats, sizeof *t->head_stats);
     t->micro.memory = calloc((size_t)run.max_tokens + 1, MICRO_BATCH_ARRAYS * sizeof(int32_t));
     t->parts = calloc((size_t)model->n_parameters, sizeof *t->parts);
-    if (!t->stats || !t->stat_grads || !t->head_stats || !t->micro.memory || !t->parts) {
+    t->v_offsets = calloc((size_t)model->n_parameters, sizeof *t->v_offsets);
+    if (!t->stats || !t->stat_grads || !t->head_stats || !t->micro.memory || !t->parts || !t->v_offsets) {
         trainer_close(t);
         return talc_fail(err, "out of memory for the statistics of %d tokens", run.max_tokens);
     }
@@ -91,6 +121,7 @@ bool trainer_open(struct trainer *t, struct model *model, const struct trainer_o
                                                   &t->micro.head_rows, &t->micro.head_tokens, &t->micro.targets};
     for (int i = 0; i < MICRO_BATCH_ARRAYS; i++)
         *arrays[i] = t->micro.memory + (size_t)i * ((size_t)run.max_tokens + 1);
+    place_second_moments(t);
     if (!take_moments(t, err) || !run_open(&t->run, model, &run, err)) {
         trainer_close(t);
         return false;
@@ -106,6 +137,7 @@ void trainer_close(struct trainer *t) {
     free(t->head_stats);
     free(t->micro.memory);
     free(t->parts);
+    free(t->v_offsets);
     *t = (struct trainer){0};
 }
 
@@ -305,11 +337,11 @@ static void step_parameters(struct trainer *t, float beta1, float beta2) {
     struct tensor rng = o->moments == DTYPE_BF16 || o->weights == DTYPE_BF16 ? t->rng : tensor_absent();
     for (int i = 0; i < t->model->n_parameters; i++) {
         struct parameter *p = &t->model->parameters[i];
-        struct tensor m = trainer_moment(t->m, p), v = trainer_moment(t->v, p);
+        struct tensor m = trainer_moment(t, false, p), v = trainer_moment(t, true, p);
         struct tensor step = tensor_rows(t->steps, (int64_t)p->role, 1);
         float decay = o->groups[p->role].weight_decay;
         uint32_t site = ROUNDING_SITE + (uint32_t)(i * MUON_SITES);
-        if (o->use_muon && p->role == ROLE_MATRIX) {
+        if (is_for_muon(o, p->role)) {
             muon_step(&t->muon, s, p, m, &(struct muon_update){decay, step, rng, site});
         } else {
             t->parts[n++] = (struct adamw_part){.options = {beta1, beta2, o->epsilon, decay},

@@ -50,7 +50,8 @@ struct trainer {
     struct model *model;
     struct trainer_options options;
     struct run run;
-    struct tensor m, v; /* [1, n]: AdamW's moments, laid out like model->gradients (of Muon's matrices v is not used) */
+    struct tensor m, v; /* [1, n]: AdamW's moments, m laid out like model->gradients; v without Muon's matrices */
+    int64_t *v_offsets; /* [n_parameters] */
     struct muon_workspace muon;
     struct tensor steps, norm; /* small device tensors; steps: a row of update_step numbers for each role */
     struct tensor rng;         /* I64 [1, 2]: seed and number of the update, of stochastic rounding */
@@ -100,8 +101,8 @@ bool trainer_measure(struct trainer *trainer, const struct row_batch *batch, con
 bool trainer_evaluate(struct trainer *trainer, const struct row_batch *batch, const struct objective *objective,
                       double *loss_sum, double *weight_sum, struct talc_error *err);
 
-/* The piece of a trainer's vector of moments that belongs to a parameter. */
-struct tensor trainer_moment(struct tensor moments, const struct parameter *p);
+/* What is kept of a parameter's first or second moment; absent: nothing. */
+struct tensor trainer_moment(const struct trainer *trainer, bool second, const struct parameter *p);
 
 /* What a model, its trainer and a run of it take, by component: what is planned is what is taken. */
 struct memory_table trainer_memory(const struct arch *arch, const struct trainer_options *options);

@@ -107,6 +107,41 @@ static void recipes_decay_matrices(void **state) {
     }
 }
 
+/* Muon has one moment of a matrix; what has two keeps them apart. */
+static void muon_keeps_no_second_moment(void **state) {
+    (void)state;
+    struct tiny_training t;
+    struct trainer_options options = tiny_training_options(), adamw = options;
+    options.use_muon = true;
+    options.muon = (struct muon_options){.momentum = 0.95f};
+    tiny_training_open_as(&t, 2, &options);
+    tiny_training_run(&t, 3);
+    int64_t matrices = 0, n = 0;
+    const char *end = t.trainer.v.data;
+    for (int k = 0; k < t.model.n_parameters; k++) {
+        const struct parameter *p = &t.model.parameters[k];
+        struct tensor v = trainer_moment(&t.trainer, true, p);
+        assert_true(tensor_present(trainer_moment(&t.trainer, false, p)));
+        assert_true(tensor_present(v) == (p->role != ROLE_MATRIX));
+        if (!tensor_present(v)) {
+            matrices += p->value.rows * p->value.cols;
+            continue;
+        }
+        assert_true((const char *)v.data >= end); /* behind the one before, and not all zero */
+        end = (const char *)v.data + v.rows * v.cols * (int64_t)sizeof(float);
+        double sum = 0;
+        for (int64_t i = 0; i < v.rows * v.cols; i++) sum += (double)((const float *)v.data)[i];
+        assert_true(sum > 0);
+        n++;
+    }
+    assert_true(end <= (const char *)t.trainer.v.data + t.trainer.v.cols * (int64_t)sizeof(float));
+    assert_true(n > 5 && t.trainer.v.cols == t.trainer.m.cols - matrices);
+    struct arch gpt2; /* where the workspace, of the largest matrix, is small beside what is saved */
+    assert_true(arch_preset("gpt2-124m", &gpt2, NULL));
+    assert_true(trainer_memory(&gpt2, &options).optimizer < trainer_memory(&gpt2, &adamw).optimizer - 250000000);
+    tiny_training_close(&t);
+}
+
 /* ---- outliers -------------------------------------------------------------------------------- */
 
 /* A loss that stands out is enough, and so is a norm. */
@@ -178,6 +213,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_role_is_stepped_as_it_is_written),
         cmocka_unit_test(recipes_decay_matrices),
+        cmocka_unit_test(muon_keeps_no_second_moment),
         cmocka_unit_test(either_of_both_makes_an_outlier),
         cmocka_unit_test(an_objective_of_statistics_has_the_same_gradient),
     };
