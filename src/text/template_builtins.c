@@ -14,7 +14,11 @@
 struct jinja_value jinja_argument(const struct jinja_arguments *a, size_t i, const char *name,
                                   struct jinja_value otherwise) {
     if (i < a->n_positional) return a->positional[i];
-    for (size_t k = 0; name && k < a->n_keywords; k++)
+    return name ? jinja_keyword(a, name, otherwise) : otherwise;
+}
+
+struct jinja_value jinja_keyword(const struct jinja_arguments *a, const char *name, struct jinja_value otherwise) {
+    for (size_t k = 0; k < a->n_keywords; k++)
         if (jinja_string_equals(a->keywords[k].key.string, name)) return a->keywords[k].value;
     return otherwise;
 }
@@ -101,24 +105,26 @@ FILTER(filter_indent) {
     struct jinja_value blank = jinja_argument(a, 2, "blank", jinja_bool(false));
     struct jinja_value pad =
         width.kind == JINJA_STRING ? width : jinja_repeat(run, &one_space, jinja_as_int(run, width));
-    struct jinja_list *lines = s ? jinja_split_lines(run, s) : NULL;
+    struct jinja_list *lines = s ? jinja_split_lines(run, s, false) : NULL;
     struct jinja_writer w = jinja_writer_make(run);
-    bool ends = s && s->n_bytes && s->bytes[s->n_bytes - 1] == '\n'; /* what follows the last line end is a line too */
+    /* what follows the last line end is a line too */
+    bool ends = s && (s->n_bytes == 0 || s->bytes[s->n_bytes - 1] == '\n');
     if (!lines || pad.kind != JINJA_STRING) return jinja_undefined(NULL);
     for (size_t i = 0; i < lines->n_items + ends && !run->failed; i++) {
         size_t n = i < lines->n_items ? lines->items[i].string->n_bytes : 0;
         if (i) jinja_write_text(&w, "\n");
-        if ((i || jinja_truthy(first)) && (n || jinja_truthy(blank))) jinja_write_string(&w, pad.string);
+        if (i ? n || jinja_truthy(blank) : jinja_truthy(first)) jinja_write_string(&w, pad.string);
         if (n) jinja_write_string(&w, lines->items[i].string);
     }
     return jinja_writer_string(&w);
 }
 
+/* The order of arguments is that of transformers, not of jinja2. */
 FILTER(filter_tojson) {
-    struct jinja_value indent = jinja_argument(a, 0, "indent", jinja_none());
-    struct jinja_value ascii = jinja_argument(a, 9, "ensure_ascii", jinja_bool(false));
-    struct jinja_value sort = jinja_argument(a, 9, "sort_keys", jinja_bool(false));
-    struct jinja_value separators = jinja_argument(a, 9, "separators", jinja_none());
+    struct jinja_value ascii = jinja_argument(a, 0, "ensure_ascii", jinja_bool(false));
+    struct jinja_value indent = jinja_argument(a, 1, "indent", jinja_none());
+    struct jinja_value separators = jinja_argument(a, 2, "separators", jinja_none());
+    struct jinja_value sort = jinja_argument(a, 3, "sort_keys", jinja_bool(false));
     struct jinja_json_style style = {.ensure_ascii = jinja_truthy(ascii), .sort_keys = jinja_truthy(sort)};
     struct jinja_writer w = jinja_writer_make(run);
     if (indent.kind == JINJA_STRING)
@@ -178,13 +184,29 @@ FILTER(filter_reverse) {
     return jinja_from_list(to);
 }
 
-/* item.a.b: dots walk, and numbers index. */
-static struct jinja_value walk(struct jinja_run *run, struct jinja_value v, const struct jinja_string *path) {
+/* A part of a path: a number indexes. */
+static struct jinja_value path_part(struct jinja_run *run, const struct jinja_string *path, size_t begin, size_t end) {
+    int64_t number = 0;
+    bool digits = end > begin;
+    for (size_t i = begin; i < end && digits; i++) {
+        digits = path->bytes[i] >= '0' && path->bytes[i] <= '9';
+        if (digits && number < INT64_MAX / 10 - 1) number = number * 10 + (path->bytes[i] - '0');
+    }
+    return digits ? jinja_int(number) : jinja_substring(run, path, begin, end);
+}
+
+/* item.a.b: dots walk. `attribute` may be a number itself, or none: the item. What is not there is `otherwise`. */
+static struct jinja_value walk(struct jinja_run *run, struct jinja_value v, struct jinja_value attribute,
+                               struct jinja_value otherwise) {
+    if (attribute.kind == JINJA_NONE) return v;
+    if (attribute.kind != JINJA_STRING && attribute.kind != JINJA_INT)
+        return jinja_fail(run, "an attribute must be a name or a number, not a %s", jinja_type_name(attribute));
+    const struct jinja_string *path = attribute.kind == JINJA_STRING ? attribute.string : &no_text;
     size_t begin = 0;
     for (size_t i = 0; i <= path->n_bytes && !run->failed; i++) {
         if (i < path->n_bytes && path->bytes[i] != '.') continue;
-        struct jinja_value part = jinja_substring(run, path, begin, i);
-        v = jinja_item(run, v, part);
+        v = jinja_item(run, v, attribute.kind == JINJA_INT ? attribute : path_part(run, path, begin, i));
+        if (v.kind == JINJA_UNDEFINED && otherwise.kind != JINJA_NONE) v = otherwise;
         begin = i + 1;
     }
     return v;
@@ -192,13 +214,11 @@ static struct jinja_value walk(struct jinja_run *run, struct jinja_value v, cons
 
 FILTER(filter_join) {
     struct jinja_list *items = jinja_iterate(run, self), *texts;
-    const struct jinja_string *separator = jinja_text_argument(run, a, 0, "d"),
-                              *attribute = jinja_text_argument(run, a, 1, "attribute");
+    const struct jinja_string *separator = jinja_text_argument(run, a, 0, "d");
+    struct jinja_value attribute = jinja_argument(a, 1, "attribute", jinja_none());
     if (!items || !(texts = jinja_new_list(run, JINJA_PLAIN_LIST, items->n_items))) return jinja_undefined(NULL);
-    for (size_t i = 0; i < items->n_items && !run->failed; i++) {
-        struct jinja_value v = attribute ? walk(run, items->items[i], attribute) : items->items[i];
-        texts->items[i] = jinja_to_string(run, v);
-    }
+    for (size_t i = 0; i < items->n_items && !run->failed; i++)
+        texts->items[i] = jinja_to_string(run, walk(run, items->items[i], attribute, jinja_none()));
     return run->failed ? jinja_undefined(NULL) : jinja_join(run, separator ? separator : &no_text, texts);
 }
 
@@ -230,20 +250,31 @@ static struct jinja_value sort_pairs(struct jinja_run *run, struct jinja_list *p
     return jinja_from_list(sorted);
 }
 
-static struct jinja_value sort_list(struct jinja_run *run, struct jinja_list *items,
-                                    const struct jinja_string *attribute, bool case_sensitive, bool reverse) {
+/* By several attributes, with commas between them: a list of their values. */
+static struct jinja_value sort_keys(struct jinja_run *run, struct jinja_value item, struct jinja_value attribute,
+                                    bool case_sensitive) {
+    const struct jinja_string *all = attribute.kind == JINJA_STRING ? attribute.string : NULL;
+    static const struct jinja_string comma = {.bytes = ",", .n_bytes = 1};
+    if (!all || !memchr(all->bytes, ',', all->n_bytes))
+        return sort_key(run, walk(run, item, attribute, jinja_none()), case_sensitive);
+    struct jinja_value keys = jinja_split(run, all, &comma, -1, false);
+    for (size_t i = 0; keys.kind == JINJA_LIST && i < keys.list->n_items && !run->failed; i++)
+        keys.list->items[i] = sort_key(run, walk(run, item, keys.list->items[i], jinja_none()), case_sensitive);
+    return keys;
+}
+
+static struct jinja_value sort_list(struct jinja_run *run, struct jinja_list *items, struct jinja_value attribute,
+                                    bool case_sensitive, bool reverse) {
     struct jinja_list *pairs = items ? jinja_new_list(run, JINJA_PLAIN_LIST, items->n_items) : NULL;
-    for (size_t i = 0; pairs && i < items->n_items && !run->failed; i++) {
-        struct jinja_value v = attribute ? walk(run, items->items[i], attribute) : items->items[i];
-        pairs->items[i] = jinja_pair(run, sort_key(run, v, case_sensitive), items->items[i]);
-    }
+    for (size_t i = 0; pairs && i < items->n_items && !run->failed; i++)
+        pairs->items[i] = jinja_pair(run, sort_keys(run, items->items[i], attribute, case_sensitive), items->items[i]);
     return pairs && !run->failed ? sort_pairs(run, pairs, reverse) : jinja_undefined(NULL);
 }
 
 FILTER(filter_sort) {
     bool reverse = jinja_truthy(jinja_argument(a, 0, "reverse", jinja_bool(false)));
     bool case_sensitive = jinja_truthy(jinja_argument(a, 1, "case_sensitive", jinja_bool(false)));
-    return sort_list(run, jinja_iterate(run, self), jinja_text_argument(run, a, 2, "attribute"), case_sensitive,
+    return sort_list(run, jinja_iterate(run, self), jinja_argument(a, 2, "attribute", jinja_none()), case_sensitive,
                      reverse);
 }
 
@@ -251,11 +282,11 @@ FILTER(filter_dictsort) {
     bool case_sensitive = jinja_truthy(jinja_argument(a, 0, "case_sensitive", jinja_bool(false)));
     const struct jinja_string *by = jinja_text_argument(run, a, 1, "by");
     bool reverse = jinja_truthy(jinja_argument(a, 2, "reverse", jinja_bool(false)));
-    const struct jinja_string place = {.bytes = by && jinja_string_equals(by, "value") ? "1" : "0", .n_bytes = 1};
+    struct jinja_value place = jinja_int(by && jinja_string_equals(by, "value"));
     struct jinja_arguments none = {0};
     struct jinja_value pairs = filter_items(run, self, &none);
     if (run->failed || pairs.kind != JINJA_LIST) return jinja_undefined(NULL);
-    return sort_list(run, pairs.list, &place, case_sensitive, reverse);
+    return sort_list(run, pairs.list, place, case_sensitive, reverse);
 }
 
 FILTER(filter_unique) {
@@ -277,20 +308,12 @@ FILTER(filter_unique) {
 
 FILTER(filter_sum) {
     struct jinja_list *l = jinja_iterate(run, self);
-    const struct jinja_string *attribute = jinja_text_argument(run, a, 0, "attribute");
-    struct jinja_value start = jinja_argument(a, 1, "start", jinja_int(0));
-    double total = jinja_as_double(start);
-    int64_t whole = start.kind == JINJA_INT ? start.integer : 0;
-    bool exact = start.kind == JINJA_INT;
-    for (size_t i = 0; l && i < l->n_items && !run->failed; i++) {
-        struct jinja_value v = attribute ? walk(run, l->items[i], attribute) : l->items[i];
-        if (!jinja_is_number(v)) return jinja_fail(run, "sum wants numbers, not a %s", jinja_type_name(v));
-        total += jinja_as_double(v);
-        exact = exact && v.kind != JINJA_FLOAT;
-        if (exact && __builtin_add_overflow(whole, jinja_as_int(run, v), &whole))
-            return jinja_fail(run, "a number leaves 64 bits");
-    }
-    return exact ? jinja_int(whole) : jinja_float(total);
+    struct jinja_value attribute = jinja_argument(a, 0, "attribute", jinja_none());
+    struct jinja_value total = jinja_argument(a, 1, "start", jinja_int(0));
+    if (total.kind == JINJA_STRING) return jinja_fail(run, "sum does not join strings; join does");
+    for (size_t i = 0; l && i < l->n_items && !run->failed; i++)
+        total = jinja_add(run, total, walk(run, l->items[i], attribute, jinja_none()));
+    return total;
 }
 
 static struct jinja_value extreme(struct jinja_run *run, struct jinja_value self, int sign) {
@@ -322,13 +345,14 @@ static struct jinja_arguments rest_of(const struct jinja_arguments *a, size_t n)
     return rest;
 }
 
-static const struct jinja_builtin *named(struct jinja_run *run, const struct jinja_string *name, bool test) {
-    char text[64];
-    if (!name || name->n_bytes >= sizeof text) return NULL;
-    memcpy(text, name->bytes, name->n_bytes);
-    text[name->n_bytes] = 0;
-    const struct jinja_builtin *b = test ? jinja_find_test(text) : jinja_find_filter(text);
-    if (!b) jinja_fail(run, "there is no %s '%s'", test ? "test" : "filter", text);
+static const struct jinja_builtin *named(struct jinja_run *run, struct jinja_value name, bool test) {
+    const char *what = test ? "test" : "filter";
+    if (name.kind != JINJA_STRING) {
+        jinja_fail(run, "the name of a %s is wanted, not a %s", what, jinja_type_name(name));
+        return NULL;
+    }
+    const struct jinja_builtin *b = test ? jinja_find_test(name.string) : jinja_find_filter(name.string);
+    if (!b) jinja_fail(run, "there is no %s '%.*s'", what, (int)name.string->n_bytes, name.string->bytes);
     return b;
 }
 
@@ -340,37 +364,34 @@ static struct jinja_list *items_or_nothing(struct jinja_run *run, struct jinja_v
 FILTER(filter_map) {
     struct jinja_list *from = items_or_nothing(run, self),
                       *to = from ? jinja_new_list(run, JINJA_ITERATOR, from->n_items) : NULL;
-    const struct jinja_string *attribute = NULL;
-    for (size_t k = 0; k < a->n_keywords; k++)
-        if (jinja_string_equals(a->keywords[k].key.string, "attribute") && a->keywords[k].value.kind == JINJA_STRING)
-            attribute = a->keywords[k].value.string;
-    struct jinja_value otherwise = jinja_argument(a, 99, "default", jinja_undefined(NULL));
-    const struct jinja_builtin *filter = attribute ? NULL : named(run, jinja_text_argument(run, a, 0, "filter"), false);
+    struct jinja_value attribute = jinja_keyword(a, "attribute", jinja_none()),
+                       otherwise = jinja_keyword(a, "default", jinja_none());
+    bool by_attribute = attribute.kind != JINJA_NONE;
+    if (!by_attribute && a->n_positional == 0) return jinja_fail(run, "map wants a filter or an attribute");
+    if (!to || to->n_items == 0) return jinja_from_list(to); /* of what there is none, no name is looked at */
+    const struct jinja_builtin *filter = by_attribute ? NULL : named(run, a->positional[0], false);
     struct jinja_arguments rest = rest_of(a, 1);
-    if (to && !attribute && !filter && !run->failed) return jinja_fail(run, "map wants a filter or an attribute");
-    for (size_t i = 0; to && i < from->n_items && !run->failed; i++) {
-        to->items[i] =
-            attribute ? walk(run, from->items[i], attribute) : jinja_call_builtin(run, filter, from->items[i], &rest);
-        if (to->items[i].kind == JINJA_UNDEFINED && attribute) to->items[i] = otherwise;
-    }
+    for (size_t i = 0; i < from->n_items && !run->failed; i++)
+        to->items[i] = by_attribute ? walk(run, from->items[i], attribute, otherwise)
+                                    : jinja_call_builtin(run, filter, from->items[i], &rest);
     return jinja_from_list(to);
 }
 
-/* select, reject, selectattr, rejectattr: `skip` is how many arguments come before the test's name. */
+/* select, reject, selectattr, rejectattr: the attribute, if there is one, comes before the test's name. */
 static struct jinja_value choose(struct jinja_run *run, struct jinja_value self, const struct jinja_arguments *a,
                                  bool by_attribute, bool keep) {
     struct jinja_list *from = items_or_nothing(run, self),
                       *to = from ? jinja_new_list(run, JINJA_ITERATOR, from->n_items) : NULL;
-    const struct jinja_string *attribute = by_attribute ? jinja_text_argument(run, a, 0, "attribute") : NULL;
+    struct jinja_value attribute = by_attribute && a->n_positional ? a->positional[0] : jinja_none();
     size_t skip = by_attribute;
-    const struct jinja_builtin *test =
-        a->n_positional > skip ? named(run, jinja_text_argument(run, a, skip, "test"), true) : NULL;
+    if (by_attribute && attribute.kind == JINJA_NONE) return jinja_fail(run, "an attribute is wanted");
+    if (!to || to->n_items == 0) return jinja_from_list(to);
+    const struct jinja_builtin *test = a->n_positional > skip ? named(run, a->positional[skip], true) : NULL;
     struct jinja_arguments rest = rest_of(a, skip + 1);
-    if (!to || run->failed) return jinja_undefined(NULL);
     to->n_items = 0;
     for (size_t i = 0; i < from->n_items && !run->failed; i++) {
-        struct jinja_value v = attribute ? walk(run, from->items[i], attribute) : from->items[i];
-        bool passes = jinja_truthy(test ? jinja_call_builtin(run, test, v, &rest) : v);
+        struct jinja_value v = walk(run, from->items[i], attribute, jinja_none());
+        bool passes = jinja_truthy(test && !run->failed ? jinja_call_builtin(run, test, v, &rest) : v);
         if (passes == keep) to->items[to->n_items++] = from->items[i];
     }
     return jinja_from_list(to);
@@ -382,33 +403,29 @@ FILTER(filter_rejectattr) { return choose(run, self, a, true, false); }
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-static bool parse_number(struct jinja_value self, double *out) {
-    char text[64], *end;
-    if (self.kind != JINJA_STRING || self.string->n_bytes == 0 || self.string->n_bytes >= sizeof text) return false;
-    memcpy(text, self.string->bytes, self.string->n_bytes);
-    text[self.string->n_bytes] = 0;
-    *out = strtod(text, &end);
-    return *end == 0;
+/* Python's int(): of a float what is before the point. */
+static struct jinja_value whole_part(struct jinja_run *run, double x, struct jinja_value otherwise) {
+    if (isnan(x)) return otherwise;
+    bool fits = x >= -0x1p63 && x < 0x1p63;
+    return fits ? jinja_int((int64_t)x) : jinja_fail(run, "a number leaves 64 bits");
 }
 
 FILTER(filter_int) {
-    UNUSED_ARGUMENTS;
     double x;
+    int64_t i;
     struct jinja_value otherwise = jinja_argument(a, 0, "default", jinja_int(0));
+    int64_t base = jinja_as_int(run, jinja_argument(a, 1, "base", jinja_int(10)));
     if (self.kind == JINJA_INT) return self;
     if (self.kind == JINJA_BOOL) return jinja_int(self.boolean);
-    if (self.kind == JINJA_FLOAT)
-        x = self.real;
-    else if (!parse_number(self, &x))
-        return otherwise;
-    return fabs(x) < 9e18 ? jinja_int((int64_t)x) : otherwise;
+    if (self.kind == JINJA_FLOAT) return whole_part(run, self.real, otherwise);
+    if (jinja_parse_int(run, self, base, &i)) return jinja_int(i);
+    return jinja_parse_float(run, self, &x) && !isinf(x) ? whole_part(run, x, otherwise) : otherwise;
 }
 
 FILTER(filter_float) {
-    UNUSED_ARGUMENTS;
     double x;
     if (jinja_is_number(self)) return jinja_float(jinja_as_double(self));
-    return parse_number(self, &x) ? jinja_float(x) : jinja_argument(a, 0, "default", jinja_float(0));
+    return jinja_parse_float(run, self, &x) ? jinja_float(x) : jinja_argument(a, 0, "default", jinja_float(0));
 }
 
 FILTER(filter_abs) {
@@ -419,10 +436,9 @@ FILTER(filter_abs) {
 }
 
 FILTER(filter_round) {
-    double x = jinja_as_double(self),
-           unit = pow(10, (double)jinja_as_int(run, jinja_argument(a, 0, "precision", jinja_int(0))));
-    if (!jinja_is_number(self)) return jinja_fail(run, "round wants a number, not a %s", jinja_type_name(self));
-    return jinja_float(nearbyint(x * unit) / unit);
+    int64_t digits = jinja_as_int(run, jinja_argument(a, 0, "precision", jinja_int(0)));
+    const struct jinja_string *method = jinja_text_argument(run, a, 1, "method");
+    return run->failed ? jinja_undefined(NULL) : jinja_round(run, self, digits, method);
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -449,15 +465,15 @@ KIND_TEST(test_sequence, self.kind == JINJA_STRING || self.kind == JINJA_LIST ||
                              self.kind == JINJA_UNDEFINED)
 KIND_TEST(test_callable, self.kind == JINJA_MACRO || self.kind == JINJA_FUNCTION || self.kind == JINJA_METHOD)
 
-FILTER(test_equal) { return jinja_bool(jinja_equal(run, self, jinja_argument(a, 0, NULL, jinja_none()))); }
-FILTER(test_unequal) { return jinja_bool(!jinja_equal(run, self, jinja_argument(a, 0, NULL, jinja_none()))); }
-FILTER(test_less) { return jinja_bool(jinja_compare(run, self, jinja_argument(a, 0, NULL, jinja_none())) < 0); }
-FILTER(test_less_equal) { return jinja_bool(jinja_compare(run, self, jinja_argument(a, 0, NULL, jinja_none())) <= 0); }
-FILTER(test_greater) { return jinja_bool(jinja_compare(run, self, jinja_argument(a, 0, NULL, jinja_none())) > 0); }
-FILTER(test_greater_equal) {
-    return jinja_bool(jinja_compare(run, self, jinja_argument(a, 0, NULL, jinja_none())) >= 0);
-}
-FILTER(test_in) { return jinja_bool(jinja_contains(run, jinja_argument(a, 0, NULL, jinja_none()), self)); }
+#define COMPARISON_TEST(name, how)                                                                                     \
+    FILTER(name) { return jinja_bool(jinja_holds(run, how, self, jinja_argument(a, 0, NULL, jinja_none()))); }
+COMPARISON_TEST(test_equal, COMPARE_EQ)
+COMPARISON_TEST(test_unequal, COMPARE_NE)
+COMPARISON_TEST(test_less, COMPARE_LT)
+COMPARISON_TEST(test_less_equal, COMPARE_LE)
+COMPARISON_TEST(test_greater, COMPARE_GT)
+COMPARISON_TEST(test_greater_equal, COMPARE_GE)
+COMPARISON_TEST(test_in, COMPARE_IN)
 FILTER(test_odd) {
     (void)a;
     return jinja_bool(jinja_as_int(run, self) % 2 != 0);
@@ -547,10 +563,10 @@ static const struct jinja_builtin tests[] = {
     {NULL, NULL},
 };
 
-static const struct jinja_builtin *find(const struct jinja_builtin *table, const char *name) {
+static const struct jinja_builtin *find(const struct jinja_builtin *table, const struct jinja_string *name) {
     for (; table->name; table++)
-        if (strcmp(table->name, name) == 0) return table;
+        if (jinja_string_equals(name, table->name)) return table;
     return NULL;
 }
-const struct jinja_builtin *jinja_find_filter(const char *name) { return find(filters, name); }
-const struct jinja_builtin *jinja_find_test(const char *name) { return find(tests, name); }
+const struct jinja_builtin *jinja_find_filter(const struct jinja_string *name) { return find(filters, name); }
+const struct jinja_builtin *jinja_find_test(const struct jinja_string *name) { return find(tests, name); }

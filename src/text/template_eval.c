@@ -100,6 +100,33 @@ static struct jinja_value capture(struct jinja_run *run, const struct jinja_node
     return jinja_writer_string(&own);
 }
 
+/* The keyword argument of a parameter that no positional one fills, or NULL. */
+static const struct jinja_entry *keyword_of(const struct jinja_macro_definition *d, const struct jinja_arguments *a,
+                                            size_t parameter) {
+    const struct jinja_string *name = d->parameters[parameter].text;
+    for (size_t k = 0; parameter >= a->n_positional && k < a->n_keywords; k++) {
+        const struct jinja_string *key = a->keywords[k].key.string;
+        if (key->n_bytes == name->n_bytes && memcmp(key->bytes, name->bytes, name->n_bytes) == 0)
+            return &a->keywords[k];
+    }
+    return NULL;
+}
+
+/* The keyword arguments that are no parameter's, into `rest`; NULL: there must be none. */
+static void take_rest(struct jinja_run *run, const struct jinja_macro_definition *d, const struct jinja_arguments *a,
+                      struct jinja_dict *rest) {
+    for (size_t k = 0; k < a->n_keywords && !run->failed; k++) {
+        const struct jinja_string *key = a->keywords[k].key.string;
+        bool known = false;
+        for (size_t p = 0; p < d->n_parameters && !known; p++) known = keyword_of(d, a, p) == &a->keywords[k];
+        if (known) continue;
+        if (rest)
+            jinja_dict_set(run, rest, a->keywords[k].key, a->keywords[k].value);
+        else
+            jinja_fail(run, "the macro takes no argument '%.*s' here", (int)key->n_bytes, key->bytes);
+    }
+}
+
 static void bind_extra(struct jinja_run *run, const struct jinja_macro_definition *d, const struct jinja_arguments *a,
                        struct jinja_scope *scope) {
     int varargs = jinja_name_number(&run->template->names, "varargs", 7);
@@ -110,16 +137,9 @@ static void bind_extra(struct jinja_run *run, const struct jinja_macro_definitio
         for (size_t i = 0; rest && i < n; i++) rest->items[i] = a->positional[d->n_parameters + i];
         jinja_scope_set(run, scope, varargs, jinja_from_list(rest));
     }
-    if (d->takes_kwargs && kwargs >= 0) {
-        struct jinja_dict *rest = jinja_new_dict(run);
-        for (size_t i = 0; rest && i < a->n_keywords; i++) {
-            bool known = false;
-            for (size_t p = 0; p < d->n_parameters; p++)
-                known = known || jinja_equal(run, a->keywords[i].key, jinja_from_string(d->parameters[p].text));
-            if (!known) jinja_dict_set(run, rest, a->keywords[i].key, a->keywords[i].value);
-        }
-        jinja_scope_set(run, scope, kwargs, jinja_from_dict(rest));
-    }
+    struct jinja_dict *rest = d->takes_kwargs && kwargs >= 0 ? jinja_new_dict(run) : NULL;
+    if (!run->failed) take_rest(run, d, a, rest);
+    if (rest) jinja_scope_set(run, scope, kwargs, jinja_from_dict(rest));
 }
 
 static struct jinja_value call_macro(struct jinja_run *run, const struct jinja_macro *macro,
@@ -133,10 +153,9 @@ static struct jinja_value call_macro(struct jinja_run *run, const struct jinja_m
     scope = push_scope(run, macro->scope);
     for (size_t i = 0; scope && i < d->n_parameters && !run->failed; i++) {
         struct jinja_value missing = {.kind = JINJA_MISSING}, v = missing;
+        const struct jinja_entry *keyword = keyword_of(d, a, i);
         if (i < a->n_positional) v = a->positional[i];
-        for (size_t k = 0; k < a->n_keywords; k++)
-            if (jinja_equal(run, a->keywords[k].key, jinja_from_string(d->parameters[i].text)))
-                v = a->keywords[k].value;
+        if (keyword) v = keyword->value;
         if (v.kind == JINJA_MISSING)
             v = d->parameters[i].otherwise ? evaluate(run, d->parameters[i].otherwise)
                                            : jinja_undefined(run->template->names.items[d->parameters[i].name]);
@@ -256,7 +275,15 @@ static struct jinja_value binary_operation(struct jinja_run *run, char operation
                       operation == 'f' ? '/' : operation);
 }
 
-static bool compare(struct jinja_run *run, enum jinja_comparison how, struct jinja_value a, struct jinja_value b) {
+struct jinja_value jinja_add(struct jinja_run *run, struct jinja_value a, struct jinja_value b) {
+    return binary_operation(run, '+', a, b);
+}
+
+static bool is_nan(struct jinja_value v) { return v.kind == JINJA_FLOAT && isnan(v.real); }
+
+bool jinja_holds(struct jinja_run *run, enum jinja_comparison how, struct jinja_value a, struct jinja_value b) {
+    bool order = how >= COMPARE_LT && how <= COMPARE_GE;
+    if (order && jinja_is_number(a) && jinja_is_number(b) && (is_nan(a) || is_nan(b))) return false;
     switch (how) {
     case COMPARE_EQ: return jinja_equal(run, a, b);
     case COMPARE_NE: return !jinja_equal(run, a, b);
@@ -274,7 +301,7 @@ static struct jinja_value comparison_chain(struct jinja_run *run, const struct j
     struct jinja_value left = evaluate(run, node->left);
     for (size_t i = 0; i < node->items.n_items && !run->failed; i++) {
         struct jinja_value right = evaluate(run, node->items.items[i]);
-        if (run->failed || !compare(run, node->operations[i], left, right)) return jinja_bool(false);
+        if (run->failed || !jinja_holds(run, node->operations[i], left, right)) return jinja_bool(false);
         left = right;
     }
     return jinja_bool(true);

@@ -52,12 +52,15 @@ void jinja_run_body(struct jinja_run *run, const struct jinja_node_list *body);
 /* A builtin may call others (map does): one level deeper. */
 struct jinja_value jinja_call_builtin(struct jinja_run *run, const struct jinja_builtin *builtin,
                                       struct jinja_value self, const struct jinja_arguments *a);
+/* Whether the comparison holds. No order holds of a number that is none (nan). */
+bool jinja_holds(struct jinja_run *run, enum jinja_comparison how, struct jinja_value a, struct jinja_value b);
+struct jinja_value jinja_add(struct jinja_run *run, struct jinja_value a, struct jinja_value b); /* a + b */
 /* Calls anything that can be called. */
 struct jinja_value jinja_call_value(struct jinja_run *run, struct jinja_value callee, const struct jinja_arguments *a);
 
 /* ---- template_builtins.c, template_methods.c ---- */
-const struct jinja_builtin *jinja_find_filter(const char *name); /* NULL: there is none */
-const struct jinja_builtin *jinja_find_test(const char *name);
+const struct jinja_builtin *jinja_find_filter(const struct jinja_string *name); /* NULL: there is none */
+const struct jinja_builtin *jinja_find_test(const struct jinja_string *name);
 const struct jinja_builtin *jinja_find_function(const char *name);
 /* value.attribute and value[key]: undefined when there is none. */
 struct jinja_value jinja_attribute(struct jinja_run *run, struct jinja_value of, const struct jinja_string *name);
@@ -66,8 +69,18 @@ struct jinja_value jinja_item(struct jinja_run *run, struct jinja_value of, stru
 /* Argument i, or the keyword; `otherwise` when neither is given. */
 struct jinja_value jinja_argument(const struct jinja_arguments *a, size_t i, const char *name,
                                   struct jinja_value otherwise);
+/* An argument that has only a name. */
+struct jinja_value jinja_keyword(const struct jinja_arguments *a, const char *name, struct jinja_value otherwise);
 /* The same as a string; NULL when not given or none, failing when it is something else. */
 const struct jinja_string *jinja_text_argument(struct jinja_run *run, const struct jinja_arguments *a, size_t i,
                                                const char *name);
+
+/* ---- template_number.c ---- */
+/* Python's int(text, base) and float(text); false when the text is no number, or too large a one (then it failed). */
+bool jinja_parse_int(struct jinja_run *run, struct jinja_value text, int64_t base, int64_t *out);
+bool jinja_parse_float(struct jinja_run *run, struct jinja_value text, double *out);
+/* `method`: common (also NULL), ceil or floor. */
+struct jinja_value jinja_round(struct jinja_run *run, struct jinja_value v, int64_t digits,
+                               const struct jinja_string *method);
 
 #endif

@@ -345,7 +345,7 @@ struct jinja_node *parser_filters(struct jinja_parser *p, struct jinja_node *nod
         struct jinja_node *filter = binary_node(p, NODE_FILTER, node);
         const char *name = parser_expect_name(p);
         filter->attribute = parser_string(p, name);
-        filter->builtin = jinja_find_filter(name);
+        filter->builtin = jinja_find_filter(filter->attribute);
         if (parser_skip_operator(p, "(")) filter->call = parse_arguments(p);
         node = filter;
     }
@@ -368,7 +368,7 @@ static struct jinja_node *parse_test(struct jinja_parser *p, struct jinja_node *
     }
     const char *name = parser_expect_name(p);
     test->attribute = parser_string(p, name);
-    test->builtin = jinja_find_test(name);
+    test->builtin = jinja_find_test(test->attribute);
     if (parser_skip_operator(p, "(")) {
         test->call = parse_arguments(p);
     } else if (at_test_argument(p) && !p->run->failed) {

@@ -78,8 +78,9 @@ static void write_dict_repr(struct jinja_writer *w, const struct jinja_dict *dic
 }
 
 static void write_list_repr(struct jinja_writer *w, const struct jinja_list *list) {
-    static const char *const begin[] = {"[", "(", "range(", "dict_view([", "<iterator of "};
-    static const char *const end[] = {"]", ")", ")", "])", ">"};
+    static const char *const begin[] = {
+        "[", "(", "range(", "dict_keys([", "dict_values([", "dict_items([", "<iterator of "};
+    static const char *const end[] = {"]", ")", ")", "])", "])", "])", ">"};
     jinja_write_text(w, begin[list->kind]);
     if (list->kind == JINJA_RANGE) { /* enough to tell it: a range prints its bounds */
         write_int(w, list->n_items ? list->items[0].integer : 0);

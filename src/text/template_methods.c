@@ -39,8 +39,8 @@ static struct jinja_value split(struct jinja_run *run, struct jinja_value self, 
 METHOD(string_split) { return split(run, self, a, false); }
 METHOD(string_rsplit) { return split(run, self, a, true); }
 METHOD(string_splitlines) {
-    (void)a;
-    return jinja_from_list(jinja_split_lines(run, self.string));
+    bool keep_ends = jinja_truthy(jinja_argument(a, 0, "keepends", jinja_bool(false)));
+    return jinja_from_list(jinja_split_lines(run, self.string, keep_ends));
 }
 
 METHOD(string_replace) {
@@ -94,7 +94,8 @@ METHOD(string_index) {
 METHOD(string_count) {
     const struct jinja_string *part = jinja_text_argument(run, a, 0, NULL);
     int64_t n = 0, at = 0;
-    if (!part || part->n_bytes == 0) return jinja_fail(run, "count wants a string that is not empty");
+    if (!part) return jinja_fail(run, "count wants a string");
+    if (part->n_bytes == 0) return jinja_int(jinja_length(run, self) + 1);
     while ((at = jinja_find(run, self.string, part, (size_t)at, false)) >= 0) {
         at += (int64_t)part->n_bytes;
         n++;
@@ -109,26 +110,26 @@ METHOD(dict_get) {
     return found ? *found : jinja_argument(a, 1, "default", jinja_none());
 }
 
-enum part { PART_KEYS, PART_VALUES, PART_BOTH };
-static struct jinja_value view(struct jinja_run *run, const struct jinja_dict *dict, enum part part) {
-    struct jinja_list *l = jinja_new_list(run, JINJA_VIEW, dict->n_entries);
+/* JINJA_KEYS, JINJA_VALUES or JINJA_ITEMS. */
+static struct jinja_value view(struct jinja_run *run, const struct jinja_dict *dict, enum jinja_list_kind kind) {
+    struct jinja_list *l = jinja_new_list(run, kind, dict->n_entries);
     for (size_t i = 0; l && i < dict->n_entries; i++) {
         const struct jinja_entry *e = &dict->entries[i];
-        l->items[i] = part == PART_KEYS ? e->key : part == PART_VALUES ? e->value : jinja_pair(run, e->key, e->value);
+        l->items[i] = kind == JINJA_KEYS ? e->key : kind == JINJA_VALUES ? e->value : jinja_pair(run, e->key, e->value);
     }
     return jinja_from_list(l);
 }
 METHOD(dict_keys) {
     (void)a;
-    return view(run, self.dict, PART_KEYS);
+    return view(run, self.dict, JINJA_KEYS);
 }
 METHOD(dict_values) {
     (void)a;
-    return view(run, self.dict, PART_VALUES);
+    return view(run, self.dict, JINJA_VALUES);
 }
 METHOD(dict_items) {
     (void)a;
-    return view(run, self.dict, PART_BOTH);
+    return view(run, self.dict, JINJA_ITEMS);
 }
 
 METHOD(list_index) {
@@ -266,7 +267,7 @@ static struct jinja_value index_item(struct jinja_run *run, struct jinja_value o
     return jinja_substring(run, of.string, begin, end);
 }
 
-/* An item first, then an attribute. A key that is a number in text indexes lists (for attribute paths). */
+/* An item first, then an attribute. */
 struct jinja_value jinja_item(struct jinja_run *run, struct jinja_value of, struct jinja_value key) {
     if (run->failed) return jinja_undefined(NULL);
     if (of.kind == JINJA_UNDEFINED) return fail_undefined(run, of);
@@ -275,8 +276,6 @@ struct jinja_value jinja_item(struct jinja_run *run, struct jinja_value of, stru
     bool indexed = of.kind == JINJA_LIST || of.kind == JINJA_STRING;
     if (indexed && (key.kind == JINJA_INT || key.kind == JINJA_BOOL)) return index_item(run, of, key);
     if (key.kind != JINJA_STRING) return jinja_undefined(NULL);
-    if (indexed && key.string->n_bytes == 1 && key.string->bytes[0] >= '0' && key.string->bytes[0] <= '9')
-        return index_item(run, of, jinja_int(key.string->bytes[0] - '0'));
     v = own_attribute(run, of, key.string);
     return v.kind != JINJA_MISSING ? v : undefined_name(run, key.string);
 }
@@ -300,7 +299,7 @@ METHOD(function_range) {
         n = (int64_t)count;
     }
     struct jinja_list *l = jinja_new_list(run, JINJA_RANGE, (size_t)n);
-    for (int64_t i = 0; l && i < n; i++) l->items[i] = jinja_int(start + i * step);
+    for (int64_t i = 0; l && i < n; i++, start += i < n ? step : 0) l->items[i] = jinja_int(start);
     return jinja_from_list(l);
 }
 

@@ -125,15 +125,16 @@ bool jinja_starts_with(const struct jinja_string *s, const struct jinja_string *
 
 int64_t jinja_find(struct jinja_run *run, const struct jinja_string *s, const struct jinja_string *part, size_t from,
                    bool last) {
-    if (from > s->n_bytes || part->n_bytes > s->n_bytes - from || !jinja_spend(run, s->n_bytes - from)) return -1;
+    if (from > s->n_bytes || part->n_bytes > s->n_bytes - from) return -1;
     if (!last) {
         if (part->n_bytes == 0) return (int64_t)from;
         const char *found = memmem(s->bytes + from, s->n_bytes - from, part->bytes, part->n_bytes);
-        return found ? found - s->bytes : -1;
+        size_t stop = found ? (size_t)(found - s->bytes) : s->n_bytes;
+        return jinja_spend(run, stop - from) && found ? (int64_t)stop : -1; /* what was looked at */
     }
     for (size_t at = s->n_bytes - part->n_bytes + 1; at > from; at--) {
         if (jinja_starts_with(s, part, at - 1)) return (int64_t)at - 1;
-        if (part->n_bytes > 64 && !jinja_spend(run, part->n_bytes)) return -1;
+        if ((at % 32 == 0 || part->n_bytes > 64) && !jinja_spend(run, part->n_bytes)) return -1;
     }
     return -1;
 }
@@ -234,15 +235,15 @@ static bool ends_line(int32_t c) {
     return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
-struct jinja_list *jinja_split_lines(struct jinja_run *run, const struct jinja_string *s) {
+struct jinja_list *jinja_split_lines(struct jinja_run *run, const struct jinja_string *s, bool keep_ends) {
     struct cuts cuts = {.run = run};
     size_t begin = 0;
     for (size_t at = 0; at < s->n_bytes && !run->failed;) {
         int32_t c;
         size_t next = at + (size_t)utf8_decode(s->bytes + at, s->n_bytes - at, &c);
         if (ends_line(c)) {
-            add_cut(&cuts, begin, at);
             if (c == '\r' && next < s->n_bytes && s->bytes[next] == '\n') next++;
+            add_cut(&cuts, begin, keep_ends ? next : at);
             begin = next;
         }
         at = next;

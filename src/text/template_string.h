@@ -22,7 +22,7 @@ struct jinja_value jinja_strip(struct jinja_run *run, const struct jinja_string 
 /* str.split / rsplit: `separator` NULL splits at runs of white space; max_splits < 0: all. */
 struct jinja_value jinja_split(struct jinja_run *run, const struct jinja_string *s,
                                const struct jinja_string *separator, int64_t max_splits, bool from_right);
-struct jinja_list *jinja_split_lines(struct jinja_run *run, const struct jinja_string *s);
+struct jinja_list *jinja_split_lines(struct jinja_run *run, const struct jinja_string *s, bool keep_ends);
 struct jinja_value jinja_replace(struct jinja_run *run, const struct jinja_string *s,
                                  const struct jinja_string *old_text, const struct jinja_string *new_text,
                                  int64_t max_count);

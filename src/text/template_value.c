@@ -297,7 +297,7 @@ struct jinja_value jinja_from_json(struct jinja_run *run, const json_t *json, ui
 const char *jinja_type_name(struct jinja_value v) {
     static const char *const names[] = {"nothing", "undefined", "NoneType",  "bool", "int",   "float",    "str",
                                         "list",    "dict",      "namespace", "loop", "macro", "function", "method"};
-    static const char *const lists[] = {"list", "tuple", "range", "dict view", "iterator"};
+    static const char *const lists[] = {"list", "tuple", "range", "dict_keys", "dict_values", "dict_items", "iterator"};
     return v.kind == JINJA_LIST ? lists[v.list->kind] : names[v.kind];
 }
 
@@ -359,13 +359,29 @@ static bool dicts_equal(struct jinja_run *run, const struct jinja_dict *a, const
     return true;
 }
 
-/* long double holds every int64_t and every double exactly, so that 2**53 + 1 differs from 2.0**53. */
-static long double exact_number(struct jinja_value v) {
-    return v.kind == JINJA_INT ? (long double)v.integer : (long double)jinja_as_double(v);
+/* Exactly: 2**53 + 1 is more than 2.0**53, which no double tells. `d` is a number (not nan). */
+static int compare_int_with_double(int64_t i, double d) {
+    if (d >= 0x1p63) return -1;
+    if (d < -0x1p63) return 1;
+    int64_t whole = (int64_t)d;
+    if (i != whole) return i < whole ? -1 : 1;
+    double rest = d - (double)whole;
+    return (rest < 0) - (rest > 0);
+}
+
+static int64_t int_of(struct jinja_value v) { return v.kind == JINJA_BOOL ? v.boolean : v.integer; }
+
+/* nan is like everything; who cares asks before. */
+static int compare_numbers(struct jinja_value a, struct jinja_value b) {
+    if (a.kind == JINJA_FLOAT && b.kind == JINJA_FLOAT) return (a.real > b.real) - (a.real < b.real);
+    if (a.kind == JINJA_FLOAT) return isnan(a.real) ? 0 : -compare_int_with_double(int_of(b), a.real);
+    if (b.kind == JINJA_FLOAT) return isnan(b.real) ? 0 : compare_int_with_double(int_of(a), b.real);
+    return (int_of(a) > int_of(b)) - (int_of(a) < int_of(b));
 }
 
 bool jinja_equal(struct jinja_run *run, struct jinja_value a, struct jinja_value b) {
-    if (jinja_is_number(a) && jinja_is_number(b)) return exact_number(a) == exact_number(b);
+    if (jinja_is_number(a) && jinja_is_number(b))
+        return !isnan(jinja_as_double(a)) && !isnan(jinja_as_double(b)) && compare_numbers(a, b) == 0;
     if (a.kind != b.kind) return false;
     if (a.kind == JINJA_NONE || a.kind == JINJA_UNDEFINED) return true;
     if (a.kind == JINJA_STRING) {
@@ -387,10 +403,7 @@ static int compare_lists(struct jinja_run *run, const struct jinja_list *a, cons
 }
 
 int jinja_compare(struct jinja_run *run, struct jinja_value a, struct jinja_value b) {
-    if (jinja_is_number(a) && jinja_is_number(b)) {
-        long double x = exact_number(a), y = exact_number(b);
-        return (x > y) - (x < y);
-    }
+    if (jinja_is_number(a) && jinja_is_number(b)) return compare_numbers(a, b);
     if (a.kind == JINJA_STRING && b.kind == JINJA_STRING) {
         size_t n = a.string->n_bytes < b.string->n_bytes ? a.string->n_bytes : b.string->n_bytes;
         jinja_spend(run, n);

@@ -77,7 +77,15 @@ struct jinja_string {
     bool markup; /* came through `safe`: `+` escapes what is joined to it, as markupsafe does */
 };
 
-enum jinja_list_kind { JINJA_PLAIN_LIST, JINJA_TUPLE, JINJA_RANGE, JINJA_VIEW, JINJA_ITERATOR };
+enum jinja_list_kind {
+    JINJA_PLAIN_LIST,
+    JINJA_TUPLE,
+    JINJA_RANGE,
+    JINJA_KEYS, /* of a dict, as are the next two */
+    JINJA_VALUES,
+    JINJA_ITEMS,
+    JINJA_ITERATOR
+};
 
 struct jinja_list {
     enum jinja_list_kind kind;

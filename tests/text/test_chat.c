@@ -351,6 +351,40 @@ static void special_tokens_of_normalised_text_are_the_templates(void **state) {
     json_decref(rows);
 }
 
+/* Half of a character is the template's, half is not: together they are no special token. */
+static void special_tokens_are_never_half_of_a_character(void **state) {
+    (void)state;
+    json_t *rows = json_read_file(TEST_DIR "/golden/template/chats.json", 0, NULL), *row = NULL;
+    struct talc_error err = {0};
+    const char *source = "{% for m in messages %}x\xe1\x84\x80{{ m.content }}{% endfor %}";
+    struct chat_template *t = chat_template_parse(source, strlen(source), &err);
+    json_t *messages = json_pack("[{s:s}]", "content", "\xe1\x85\xa1");
+    struct chat_options o = {0};
+    struct token_list ids = {0};
+    size_t i, n_tokens;
+    assert_true(rows && t && messages);
+    json_array_foreach(rows, i, row) {
+        if (strcmp(json_string_value(json_object_get(row, "name")), "NFKC") == 0) break;
+    }
+    json_t *added = json_object_get(row, "added_tokens"), *last = json_array_get(added, json_array_size(added) - 1);
+    json_object_set_new(last, "content", json_string("\xea\xb0\x80"));
+    json_object_set_new(last, "normalized", json_true());
+    struct tokenizer *tok = open_golden(row);
+    int32_t id = (int32_t)json_integer_value(json_object_get(last, "id"));
+    assert_true(tokenizer_encode(tok, "x\xe1\x84\x80\xe1\x85\xa1", 7, true, &ids, NULL));
+    assert_int_equal(ids.ids[ids.count - 1], id);
+    n_tokens = ids.count;
+    token_list_clear(&ids);
+    if (!chat_encode(tok, t, messages, &o, &ids, NULL, &err)) fail_msg("%s", err.message);
+    assert_true(ids.count > n_tokens);
+    for (i = 0; i < ids.count; i++) assert_int_not_equal(ids.ids[i], id);
+    token_list_free(&ids);
+    chat_template_free(t);
+    tokenizer_free(tok);
+    json_decref(messages);
+    json_decref(rows);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_assistants_words_are_learnt),
@@ -362,6 +396,7 @@ int main(void) {
         cmocka_unit_test(answers_that_change_when_more_follows_are_refused),
         IN_FOLDER(chats_have_the_tokens_of_hugging_face),
         IN_FOLDER(special_tokens_of_normalised_text_are_the_templates),
+        IN_FOLDER(special_tokens_are_never_half_of_a_character),
         cmocka_unit_test(without_memory_nothing_is_encoded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
