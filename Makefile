@@ -200,7 +200,7 @@ fuzz:
 	@$(MAKE) fuzz-run CC=clang BUILD=build/fuzz OPTIMIZE="$(FUZZ_FLAGS)"
 fuzz-run: $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
 	@for t in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do mkdir -p $(BUILD)/corpus/$$t && \
-	  $(BUILD)/fuzz_$$t -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 -verbosity=0 \
+	  $(BUILD)/fuzz_$$t -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -rss_limit_mb=2048 -timeout=60 -print_final_stats=1 -verbosity=0 \
 	    -artifact_prefix=$(BUILD)/found-$$t- $(BUILD)/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libtalc.a
 	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(BUILD)/libtalc.a $(LIBS)
