@@ -22,9 +22,7 @@
 
 #define TEMPLATE_MAX_SOURCE ((size_t)1 << 20) /* bytes of template */
 #define TEMPLATE_MAX_NESTING 200              /* tags or brackets inside each other, while parsing */
-#define TEMPLATE_MAX_DEPTH                                                                                             \
-    2000 /* statements, expressions, macro calls and lists inside each other, while rendering                          \
-          *   \ */
+#define TEMPLATE_MAX_DEPTH 2000 /* statements, expressions, calls and lists inside each other, while rendering */
 #define TEMPLATE_MAX_STEPS ((int64_t)50000000) /* nodes evaluated, and bytes looked at / 32 */
 #define TEMPLATE_MAX_MEMORY ((size_t)1 << 29)  /* bytes of values of one rendering */
 #define TEMPLATE_MAX_OUTPUT ((size_t)1 << 26)  /* bytes of one string, and of the output */

@@ -70,7 +70,7 @@ static int skip_comparison(struct jinja_parser *p) {
     for (int i = 0; i < 6; i++)
         if (parser_skip_operator(p, texts[i])) return COMPARE_EQ + i;
     if (parser_skip_name(p, "in")) return COMPARE_IN;
-    if (parser_at_name(p, "not") && p->token[1].kind == TOKEN_NAME && strcmp(p->token[1].text, "in") == 0) {
+    if (parser_at_name(p, "not") && p->token[1].kind == JINJA_TOKEN_NAME && strcmp(p->token[1].text, "in") == 0) {
         parser_next(p);
         parser_next(p);
         return COMPARE_NOT_IN;
@@ -143,7 +143,7 @@ static struct jinja_node *parse_constant(struct jinja_parser *p) {
     node->constant = p->token->constant;
     parser_next(p);
     if (node->constant.kind != JINJA_STRING) return node;
-    while (p->token->kind == TOKEN_CONSTANT && p->token->constant.kind == JINJA_STRING && !p->run->failed) {
+    while (p->token->kind == JINJA_TOKEN_CONSTANT && p->token->constant.kind == JINJA_STRING && !p->run->failed) {
         node->constant = jinja_concat(p->run, node->constant.string, p->token->constant.string);
         parser_next(p);
     }
@@ -186,8 +186,8 @@ static struct jinja_node *parse_display(struct jinja_parser *p, enum jinja_node_
 }
 
 static struct jinja_node *parse_primary(struct jinja_parser *p) {
-    if (p->token->kind == TOKEN_NAME) return parse_name(p);
-    if (p->token->kind == TOKEN_CONSTANT) return parse_constant(p);
+    if (p->token->kind == JINJA_TOKEN_NAME) return parse_name(p);
+    if (p->token->kind == JINJA_TOKEN_CONSTANT) return parse_constant(p);
     if (parser_at_operator(p, "[")) return parse_display(p, NODE_LIST, "]");
     if (parser_at_operator(p, "{")) return parse_display(p, NODE_DICT, "}");
     if (parser_skip_operator(p, "(")) {
@@ -200,8 +200,8 @@ static struct jinja_node *parse_primary(struct jinja_parser *p) {
 }
 
 static bool at_tuple_end(const struct jinja_parser *p, const char *end) {
-    return p->token->kind == TOKEN_VARIABLE_END || p->token->kind == TOKEN_BLOCK_END || parser_at_operator(p, ")") ||
-           (end && parser_at_name(p, end));
+    return p->token->kind == JINJA_TOKEN_VARIABLE_END || p->token->kind == JINJA_TOKEN_BLOCK_END ||
+           parser_at_operator(p, ")") || (end && parser_at_name(p, end));
 }
 
 struct jinja_node *parser_tuple(struct jinja_parser *p, enum parser_tuple_mode mode, const char *end) {
@@ -228,7 +228,7 @@ static struct jinja_node *parse_one_target(struct jinja_parser *p, bool allow_na
         p->depth--;
         return inner;
     }
-    if (p->token->kind != TOKEN_NAME) parser_fail(p, "a name to assign to");
+    if (p->token->kind != JINJA_TOKEN_NAME) parser_fail(p, "a name to assign to");
     if (p->run->failed) return &p->lost;
     struct jinja_node *node = parse_name(p);
     if (node->kind != NODE_NAME) parser_fail(p, "a name that can be assigned to before this");
@@ -273,8 +273,8 @@ static const struct jinja_call *parse_arguments(struct jinja_parser *p) {
         if (!first) parser_expect_operator(p, ",");
         if (!first && parser_at_operator(p, ")")) break;
         first = false;
-        bool keyword =
-            p->token->kind == TOKEN_NAME && p->token[1].kind == TOKEN_OPERATOR && strcmp(p->token[1].text, "=") == 0;
+        bool keyword = p->token->kind == JINJA_TOKEN_NAME && p->token[1].kind == JINJA_TOKEN_OPERATOR &&
+                       strcmp(p->token[1].text, "=") == 0;
         if (parser_at_operator(p, "*") || parser_at_operator(p, "**"))
             parser_fail(p, "an argument (talc does not support *args and **kwargs in calls)");
         else if (keyword)
@@ -309,7 +309,7 @@ static struct jinja_node *parse_subscript(struct jinja_parser *p, struct jinja_n
 static struct jinja_node *parse_attribute(struct jinja_parser *p, struct jinja_node *of) {
     struct jinja_node *node = binary_node(p, NODE_ATTRIBUTE, of);
     parser_next(p);
-    if (p->token->kind == TOKEN_CONSTANT && p->token->constant.kind == JINJA_INT) {
+    if (p->token->kind == JINJA_TOKEN_CONSTANT && p->token->constant.kind == JINJA_INT) {
         node->kind = NODE_ITEM;
         node->right = parse_constant(p);
     } else {
@@ -353,9 +353,9 @@ struct jinja_node *parser_filters(struct jinja_parser *p, struct jinja_node *nod
 }
 
 static bool at_test_argument(const struct jinja_parser *p) {
-    if (p->token->kind == TOKEN_NAME)
+    if (p->token->kind == JINJA_TOKEN_NAME)
         return !parser_at_name(p, "else") && !parser_at_name(p, "or") && !parser_at_name(p, "and");
-    return p->token->kind == TOKEN_CONSTANT || parser_at_operator(p, "[") || parser_at_operator(p, "{");
+    return p->token->kind == JINJA_TOKEN_CONSTANT || parser_at_operator(p, "[") || parser_at_operator(p, "{");
 }
 
 static struct jinja_node *parse_test(struct jinja_parser *p, struct jinja_node *of) {

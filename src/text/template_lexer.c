@@ -75,7 +75,7 @@ static void add_data(struct lexer *lexer, size_t begin, size_t end, char sign, b
             text.n_bytes = line_begin;
     }
     if (text.n_bytes == 0) return;
-    struct jinja_token *token = add_token(lexer, TOKEN_DATA, begin);
+    struct jinja_token *token = add_token(lexer, JINJA_TOKEN_DATA, begin);
     token->constant = jinja_new_string(lexer->run, text.bytes, text.n_bytes, 0);
 }
 
@@ -147,7 +147,7 @@ static void lex_text(struct lexer *lexer) {
     add_data(lexer, begin, at, sign, kind == '{');
     size_t raw = kind == '%' ? word_tag(lexer, at, "raw", &raw_sign) : 0;
     if (raw && raw_sign != '+') {
-        lexer->line_starting = lexer->source[raw - 1] == '\n';
+        lexer->line_starting = false; /* a '-' took the line end, and all white space behind it */
         lex_raw(lexer, raw_sign == '-' ? skip_space(lexer, raw) : raw);
         return;
     }
@@ -156,7 +156,7 @@ static void lex_text(struct lexer *lexer) {
         lex_comment(lexer, content);
         return;
     }
-    add_token(lexer, kind == '{' ? TOKEN_VARIABLE_BEGIN : TOKEN_BLOCK_BEGIN, at);
+    add_token(lexer, kind == '{' ? JINJA_TOKEN_VARIABLE_BEGIN : JINJA_TOKEN_BLOCK_BEGIN, at);
     lexer->at = content;
     lex_tag(lexer, kind == '{');
 }
@@ -218,7 +218,7 @@ static void lex_number(struct lexer *lexer) {
         fail_at(lexer, begin, "not a number, or one that does not fit in 64 bits");
         return;
     }
-    add_token(lexer, TOKEN_CONSTANT, begin)->constant = value;
+    add_token(lexer, JINJA_TOKEN_CONSTANT, begin)->constant = value;
     lexer->at = end;
 }
 
@@ -279,7 +279,7 @@ static void lex_string(struct lexer *lexer) {
             jinja_write(&w, &bytes[at++], 1, 0);
         }
     }
-    add_token(lexer, TOKEN_CONSTANT, begin)->constant = jinja_writer_string(&w);
+    add_token(lexer, JINJA_TOKEN_CONSTANT, begin)->constant = jinja_writer_string(&w);
     lexer->at = end + 1;
 }
 
@@ -304,7 +304,7 @@ static void lex_operator(struct lexer *lexer) {
             fail_at(lexer, lexer->at, "brackets do not match, or too many are open");
             return;
         }
-        add_token(lexer, TOKEN_OPERATOR, lexer->at)->text = operators[i];
+        add_token(lexer, JINJA_TOKEN_OPERATOR, lexer->at)->text = operators[i];
         lexer->at += strlen(operators[i]);
         return;
     }
@@ -318,7 +318,7 @@ static void lex_name(struct lexer *lexer) {
     if (!name) return;
     memcpy(name, lexer->source + lexer->at, end - lexer->at);
     name[end - lexer->at] = 0;
-    add_token(lexer, TOKEN_NAME, lexer->at)->text = name;
+    add_token(lexer, JINJA_TOKEN_NAME, lexer->at)->text = name;
     lexer->at = end;
 }
 
@@ -328,7 +328,7 @@ static bool lex_tag_end(struct lexer *lexer, bool variable) {
     char sign = sign_at(lexer, lexer->at);
     if (variable && sign == '+') return false;
     if (!looking_at(lexer, lexer->at + (sign != 0), variable ? "}}" : "%}")) return false;
-    add_token(lexer, variable ? TOKEN_VARIABLE_END : TOKEN_BLOCK_END, lexer->at);
+    add_token(lexer, variable ? JINJA_TOKEN_VARIABLE_END : JINJA_TOKEN_BLOCK_END, lexer->at);
     end_tag(lexer, lexer->at + 2 + (sign != 0), sign, !variable);
     return true;
 }
@@ -376,7 +376,7 @@ bool jinja_lex(struct jinja_run *run, const char *source, size_t n_bytes, struct
     size_t valid = utf8_valid_prefix(lexer->source, lexer->n_bytes);
     if (valid < lexer->n_bytes) fail_at(lexer, valid, "the template is not valid UTF-8");
     while (lexer->at < lexer->n_bytes && !run->failed) lex_text(lexer);
-    add_token(lexer, TOKEN_END, lexer->n_bytes);
+    add_token(lexer, JINJA_TOKEN_END, lexer->n_bytes);
     *tokens = lexer->tokens;
     return !run->failed;
 }

@@ -5,15 +5,15 @@
 #include "text/template_value.h"
 
 enum jinja_token_kind {
-    TOKEN_END, /* of the source; the last token, always there */
-    TOKEN_DATA,
-    TOKEN_BLOCK_BEGIN,
-    TOKEN_BLOCK_END,
-    TOKEN_VARIABLE_BEGIN,
-    TOKEN_VARIABLE_END,
-    TOKEN_NAME,
-    TOKEN_CONSTANT, /* a string or a number */
-    TOKEN_OPERATOR,
+    JINJA_TOKEN_END, /* of the source; the last token, always there */
+    JINJA_TOKEN_DATA,
+    JINJA_TOKEN_BLOCK_BEGIN,
+    JINJA_TOKEN_BLOCK_END,
+    JINJA_TOKEN_VARIABLE_BEGIN,
+    JINJA_TOKEN_VARIABLE_END,
+    JINJA_TOKEN_NAME,
+    JINJA_TOKEN_CONSTANT, /* a string or a number */
+    JINJA_TOKEN_OPERATOR,
 };
 
 struct jinja_token {

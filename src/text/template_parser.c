@@ -22,15 +22,15 @@ void parser_fail(struct jinja_parser *p, const char *what) {
 }
 
 bool parser_at_operator(const struct jinja_parser *p, const char *text) {
-    return p->token->kind == TOKEN_OPERATOR && strcmp(p->token->text, text) == 0;
+    return p->token->kind == JINJA_TOKEN_OPERATOR && strcmp(p->token->text, text) == 0;
 }
 
 bool parser_at_name(const struct jinja_parser *p, const char *text) {
-    return p->token->kind == TOKEN_NAME && strcmp(p->token->text, text) == 0;
+    return p->token->kind == JINJA_TOKEN_NAME && strcmp(p->token->text, text) == 0;
 }
 
 void parser_next(struct jinja_parser *p) {
-    if (p->token->kind != TOKEN_END) p->token++;
+    if (p->token->kind != JINJA_TOKEN_END) p->token++;
 }
 
 bool parser_skip_operator(struct jinja_parser *p, const char *text) {
@@ -51,7 +51,7 @@ void parser_expect_operator(struct jinja_parser *p, const char *text) {
 
 const char *parser_expect_name(struct jinja_parser *p) {
     const char *text = p->token->text;
-    if (p->token->kind != TOKEN_NAME)
+    if (p->token->kind != JINJA_TOKEN_NAME)
         parser_fail(p, "a name");
     else
         parser_next(p);
@@ -121,7 +121,7 @@ static void parse_statements(struct jinja_parser *p, struct jinja_node_list *bod
 /* The rest of an opening tag, then statements up to a tag that begins with one of `ends` (NULL-terminated), whose name
  * is left as the current token. */
 static void parse_body(struct jinja_parser *p, struct jinja_node_list *body, const char *const *ends) {
-    expect_kind(p, TOKEN_BLOCK_END, "%}");
+    expect_kind(p, JINJA_TOKEN_BLOCK_END, "%}");
     if (!parser_enter(p)) return;
     parse_statements(p, body, ends);
     p->depth--;
@@ -249,7 +249,7 @@ static struct jinja_node *parse_generation(struct jinja_parser *p) {
 static struct jinja_node *parse_with(struct jinja_parser *p) {
     struct jinja_node *node = parser_node(p, NODE_WITH);
     parser_next(p);
-    while (p->token->kind != TOKEN_BLOCK_END && !p->run->failed) {
+    while (p->token->kind != JINJA_TOKEN_BLOCK_END && !p->run->failed) {
         if (node->items.n_items) parser_expect_operator(p, ",");
         parser_add(p, &node->items, parser_target(p, false, NULL));
         parser_expect_operator(p, "=");
@@ -294,23 +294,23 @@ static bool at_end(const struct jinja_parser *p, const char *const *ends) {
 }
 
 static void parse_statements(struct jinja_parser *p, struct jinja_node_list *body, const char *const *ends) {
-    while (p->token->kind != TOKEN_END && !p->run->failed) {
-        if (p->token->kind == TOKEN_DATA) {
+    while (p->token->kind != JINJA_TOKEN_END && !p->run->failed) {
+        if (p->token->kind == JINJA_TOKEN_DATA) {
             struct jinja_node *node = parser_node(p, NODE_DATA);
             node->constant = p->token->constant;
             parser_next(p);
             parser_add(p, body, node);
-        } else if (p->token->kind == TOKEN_VARIABLE_BEGIN) {
+        } else if (p->token->kind == JINJA_TOKEN_VARIABLE_BEGIN) {
             parser_next(p);
             struct jinja_node *node = parser_node(p, NODE_PRINT);
             node->left = parser_tuple(p, PARSE_ANY, NULL);
             parser_add(p, body, node);
-            expect_kind(p, TOKEN_VARIABLE_END, "}}");
+            expect_kind(p, JINJA_TOKEN_VARIABLE_END, "}}");
         } else {
-            expect_kind(p, TOKEN_BLOCK_BEGIN, "{%");
+            expect_kind(p, JINJA_TOKEN_BLOCK_BEGIN, "{%");
             if (at_end(p, ends)) return;
             parser_add(p, body, parse_statement(p));
-            expect_kind(p, TOKEN_BLOCK_END, "%}");
+            expect_kind(p, JINJA_TOKEN_BLOCK_END, "%}");
         }
     }
     if (ends[0] && !p->run->failed) {

@@ -1,6 +1,6 @@
-/* fuzz_template.c - a libFuzzer target: a chat template, then a NUL, then messages as JSON (none: a short chat). What is
- * refused says why in one line; what renders has spans over every byte, and tokens of which the template's own text alone
- * has special ones. */
+/* fuzz_template.c - a libFuzzer target: a chat template, then a NUL, then messages as JSON (none: a short chat). What
+ * is refused says why in one line; what renders has spans over every byte, and tokens of which the template's own text
+ * alone has special ones. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static const char short_chat[] = "[{\"role\":\"system\",\"content\":\"\"},{\"role\":\"user\",\"content\":\"a <s> <x> e\xcc\x81\"},"
-                                 "{\"role\":\"assistant\",\"content\":\" b\\n\",\"n\":[1,-0.5,null,{\"k\":true}]}]";
+static const char short_chat[] =
+    "[{\"role\":\"system\",\"content\":\"\"},{\"role\":\"user\",\"content\":\"a <s> <x> e\xcc\x81\"},"
+    "{\"role\":\"assistant\",\"content\":\" b\\n\",\"n\":[1,-0.5,null,{\"k\":true}]}]";
 
 static struct tokenizer *load(const char *path) {
     struct tokenizer *tok = tokenizer_load(path, NULL);
@@ -58,7 +59,8 @@ static void check_chat(const struct tokenizer *tok, const struct chat_template *
     token_list_free(&marked);
 }
 
-/* Text that is all the template's has the ids of a text with special tokens; text of others has those of one without. */
+/* Text that is all the template's has the ids of a text with special tokens; text of others has those of one without.
+ */
 static void check_tokens(const struct tokenizer *tok, const struct buffer *text, bool own) {
     struct token_list ids = {0}, whole = {0};
     struct text_part all = {0, text->length};

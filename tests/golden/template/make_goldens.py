@@ -109,6 +109,7 @@ templates = [
     # joins of nothing, and others
     "{{ [] | join }}{{ ['a'] | join }}{{ 'abc' | join('-') }}", "{{ none | list }}", "{{ [1, [2, 3]] | tojson(indent=1) }} {{ {'b': 1, 'a': 2} | tojson(sort_keys=true, separators=(',', ':')) }} {{ 'é' | tojson(true) }}",
     "{{ 'a\nb\n\nc' | indent }}|{{ 'a\nb' | indent(2, true) }}|{{ 'a\n\nb' | indent(1, blank=true) }}|{{ 'a\nb' | indent('> ') }}|{{ '' | indent(2, true) }}",
+    "a\n{% raw %}\n  {% endraw %}b", "{% raw -%}\n  x  {%- endraw %}|", "a {%- raw -%} \n {% endraw -%} b", "a\n  {% raw -%}\n\n  {% if %}\n  {% endraw %}\n c",
     # work in proportion to the text
     "{{ (('x' * 50 ~ '\n') * 20000).count('\n') }} {{ (('x' * 50 ~ '\n') * 20000).rsplit('\n') | length }} {{ (('x' * 50 ~ '\n') * 20000).split('\n') | length }}",
     "{{ [[1], [2, 3]] | sum(start=[]) }} {{ [{'a': 2, 'b': 'B'}, {'a': 1, 'b': 'c'}, {'a': 1, 'b': 'A'}] | sort(attribute='a,b') }} {{ {'é': 1} | tojson(true, 1) }}",
