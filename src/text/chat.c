@@ -159,7 +159,10 @@ bool chat_encode(const struct tokenizer *tok, const struct chat_template *t, con
     struct buffer text = {0};
     struct template_spans spans = {0};
     size_t first = ids->count, first_mark = learn ? learn->length : 0, n_own;
-    if (!render(tok, t, messages, options, options->add_generation_prompt, &text, &spans, err)) return false;
+    if (!render(tok, t, messages, options, options->add_generation_prompt, &text, &spans, err)) {
+        buffer_free(&text);
+        return false;
+    }
     struct text_part *own = own_parts(&spans, &n_own);
     char *marks = learn && own ? make_marks(tok, t, messages, options, &text, &spans, err) : NULL;
     bool ok = own ? !learn || marks : talc_fail(err, "out of memory for a conversation");
