@@ -30,6 +30,7 @@ static bool read_tokens(struct perplexity *p, const char *path, struct token_lis
     struct text_reader *r = text_reader_open(path, false, NULL, err);
     struct text_piece piece;
     bool ok = r != NULL;
+    if (ok) text_reader_cut_at(r, tokenizer_cuts(p->tokenizer));
     if (ok && tokenizer_adds_bos(p->tokenizer)) /* once, as before a prompt */
         ok = token_list_append(ids, tokenizer_bos_id(p->tokenizer)) || talc_fail(err, "out of memory for tokens");
     while (ok && (ok = text_reader_next(r, &piece, err)) && piece.text) {

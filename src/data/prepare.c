@@ -246,6 +246,7 @@ static bool take_file(struct preparation *p, struct talc_error *err) {
     struct text_reader *reader = text_reader_open(o->paths[p->file], o->allow_invalid, o->stop, err);
     bool ok = reader != NULL;
     if (ok) {
+        text_reader_cut_at(reader, tokenizer_cuts(o->tokenizer));
         struct file_version version = text_reader_version(reader);
         ok = file_version_equal(&version, &p->counts[p->file].version) || fail_file_changed(o->paths[p->file], err);
     }

@@ -16,6 +16,7 @@ struct text_reader {
     char *path;
     bool allow_invalid, is_jsonl;
     bool found_any; /* a piece was handed out */
+    unsigned cuts;  /* bits of enum text_cut */
 
     struct line_reader lines; /* of a .jsonl file */
     json_t *record;           /* the object of the line handed out last */
@@ -50,6 +51,7 @@ struct text_reader *text_reader_open(const char *path, bool allow_invalid, const
     }
     r->allow_invalid = allow_invalid;
     r->is_jsonl = path_has_extension(path, "jsonl");
+    r->cuts = CUT_ANYWHERE;
     if (r->is_jsonl ? line_reader_open(&r->lines, path, stop, err) : open_text(r, stop, err)) return r;
     text_reader_close(r);
     return NULL;
@@ -65,6 +67,8 @@ void text_reader_close(struct text_reader *r) {
     free(r->path);
     free(r);
 }
+
+void text_reader_cut_at(struct text_reader *r, unsigned cuts) { r->cuts = cuts; }
 
 static const struct input_stream *stream_of(const struct text_reader *r) {
     return r->is_jsonl ? r->lines.stream : r->stream;
@@ -101,15 +105,16 @@ static size_t character_cut(const char *text, size_t n) {
 static bool find_piece(struct text_reader *r, size_t *n_bytes, struct talc_error *err) {
     for (;;) {
         if (!fill_bytes(r, err)) return false;
-        *n_bytes = r->at_end ? r->end : pretokenize_last_cut(r->bytes, r->end);
+        *n_bytes = r->at_end ? r->end : pretokenize_last_cut(r->bytes, r->end, r->cuts);
         if (*n_bytes > 0 || r->at_end) return true;
-        if (r->capacity == TEXT_PIECE_MAX_BYTES) break;
-        char *bytes = realloc(r->bytes, 2 * r->capacity);
+        if (r->capacity == TEXT_PIECE_MAX_BYTES && r->cuts) break;
+        char *bytes = r->capacity > SIZE_MAX / 2 ? NULL : realloc(r->bytes, 2 * r->capacity);
         if (!bytes) return talc_fail(err, "%s: out of memory for %zu bytes of text", r->path, 2 * r->capacity);
         r->bytes = bytes;
         r->capacity *= 2;
     }
-    *n_bytes = character_cut(r->bytes, r->end);
+    *n_bytes = pretokenize_last_cut(r->bytes, r->end, CUT_ANYWHERE);
+    if (*n_bytes == 0) *n_bytes = character_cut(r->bytes, r->end);
     return true;
 }
 

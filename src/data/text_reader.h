@@ -14,9 +14,9 @@
 #define TEXT_PIECE_MAX_BYTES ((size_t)16 << 20)
 
 /* A document, or a part of a long one: a file of more than 1 MiB is handed out in pieces that are cut where that
- * changes no tokens (pretokenize_last_cut; tokenizer_encode_part gives their ids). A piece is longer where its text has
- * no such place, and only after TEXT_PIECE_MAX_BYTES without one a cut lies between any two characters. Documents of a
- * .jsonl file come whole. */
+ * changes no tokens (text_reader_cut_at; tokenizer_encode_part gives their ids). A piece is longer where its text has
+ * no such place, and only after TEXT_PIECE_MAX_BYTES without one a cut lies elsewhere: where words end, if there is
+ * such a place, else between any two characters. Documents of a .jsonl file come whole. */
 struct text_piece {
     const char *text; /* valid UTF-8, may hold NUL; good until the next call; NULL: no more documents */
     size_t n_bytes;
@@ -31,6 +31,10 @@ struct text_reader;
 struct text_reader *text_reader_open(const char *path, bool allow_invalid, const volatile sig_atomic_t *stop,
                                      struct talc_error *err);
 void text_reader_close(struct text_reader *r); /* NULL is fine */
+
+/* Where documents may be cut: bits of enum text_cut (pretokenize.h), as tokenizer_cuts gives them. 0: nowhere, they
+ * come whole, whatever memory that takes. Before this is called: CUT_ANYWHERE. */
+void text_reader_cut_at(struct text_reader *r, unsigned cuts);
 
 /* The next piece. A file without any document fails. */
 bool text_reader_next(struct text_reader *r, struct text_piece *piece, struct talc_error *err);

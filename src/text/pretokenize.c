@@ -494,16 +494,16 @@ static bool has_class_at(const char *text, size_t n, size_t i, unsigned wanted) 
     return class & wanted;
 }
 
-size_t pretokenize_last_cut(const char *text, size_t n_bytes) {
-    for (size_t i = n_bytes; i-- > 1;)
+size_t pretokenize_last_cut(const char *text, size_t n_bytes, unsigned cuts) {
+    for (size_t i = cuts & CUT_AT_SPACE ? n_bytes : 0; i-- > 1;)
         if (text[i] == ' ' && has_class_at(text, n_bytes, i + 1, UNICODE_LETTER) &&
             (class_before(text, i) & UNICODE_LETTER))
             return i;
-    for (size_t i = n_bytes; i-- > 2;)
+    for (size_t i = cuts & CUT_AT_LINE_END ? n_bytes : 0; i-- > 2;)
         if (text[i - 1] == '\n' && has_class_at(text, n_bytes, i, UNICODE_LETTER) &&
             !(class_before(text, i - 1) & UNICODE_SPACE))
             return i;
-    for (size_t i = n_bytes; i-- > 1;)
+    for (size_t i = cuts & CUT_AT_SIGN ? n_bytes : 0; i-- > 1;)
         if ((unsigned char)text[i] >= 0xc0 && has_class_at(text, n_bytes, i, UNICODE_PUNCTUATION) &&
             (class_before(text, i) & UNICODE_LETTER))
             return i;

@@ -42,11 +42,17 @@ bool pretokenizer_from_regex(const char *regex, enum pretokenizer *out); /* the 
  * pretokenizer: a letter before, white space behind. n_bytes when there is none. */
 size_t pretokenize_safe_cut(const char *text, size_t n_bytes, size_t from);
 
-/* The last place in (0, n_bytes) where a text that may go on behind n_bytes can be cut so that its parts give the same
- * words as the whole, under every pretokenizer, and the same text under every normal form: before a space between two
- * letters; where there is none, behind a line end with a letter behind it and no white space before it; where there is
- * none either, between a letter and a sign that is not ASCII (there SentencePiece knows pieces that reach over). 0:
- * there is none. */
-size_t pretokenize_last_cut(const char *text, size_t n_bytes);
+/* Places where a text can be cut so that its parts give the same words as the whole, under every pretokenizer, and the
+ * same text under every normal form. What else a tokenizer does may forbid some of them (tokenizer_cuts). */
+enum text_cut {
+    CUT_AT_SPACE = 1,    /* before a space between two letters */
+    CUT_AT_LINE_END = 2, /* behind a line end with a letter behind it and no white space before it */
+    CUT_AT_SIGN = 4,     /* between a letter and a sign that is not ASCII */
+    CUT_ANYWHERE = CUT_AT_SPACE | CUT_AT_LINE_END | CUT_AT_SIGN,
+};
+
+/* The last such place in (0, n_bytes) of a text that may go on behind n_bytes, of the first kind of `cuts` (bits of
+ * enum text_cut) that there is one of. 0: there is none. */
+size_t pretokenize_last_cut(const char *text, size_t n_bytes, unsigned cuts);
 
 #endif

@@ -78,9 +78,13 @@ bool tokenizer_save_gguf(const struct tokenizer *tok, const char *path, struct t
 bool tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes, bool parse_special,
                       struct token_list *out, struct talc_error *err);
 
-/* As tokenizer_encode, for a part of a document that pretokenize_last_cut has cut: it continues what was before it, or
- * goes on behind. The ids of the parts, one after the other, are those of the document: nothing is put before a part
- * that continues another. No special tokens are recognised. */
+/* Where a document may be cut (bits of enum text_cut, pretokenize.h) so that the ids of its parts, one after the other,
+ * are those of the document; 0: nowhere. (A unigram tokenizer adds up the scores of all words that it does not cut
+ * apart: how that sum is rounded depends on all that came before.) */
+unsigned tokenizer_cuts(const struct tokenizer *tok);
+
+/* As tokenizer_encode, for a part of a document that is cut at such a place: it continues what was before it, or goes
+ * on behind. Nothing is put before a part that continues another. No special tokens are recognised. */
 bool tokenizer_encode_part(const struct tokenizer *tok, const char *text, size_t n_bytes, bool continues, bool goes_on,
                            struct token_list *out, struct talc_error *err);
 

@@ -179,6 +179,31 @@ static void text_without_a_place_to_cut_is_one_piece(void **state) {
     assert_long_text_survives("\xe4\xb8\xad", TEXT_PIECE_MAX_BYTES + 5, TEXT_PIECE_MAX_BYTES);
 }
 
+/* ... and where no cut is allowed there is no bound; of some cuts only these are made, while there are any. */
+static void text_is_cut_only_where_it_may_be(void **state) {
+    (void)state;
+    static const struct {
+        unsigned cuts;
+        size_t n_bytes, first; /* of the text; of the first piece at most */
+    } cases[] = {{0, TEXT_PIECE_MAX_BYTES + 100, TEXT_PIECE_MAX_BYTES + 100},
+                 {CUT_AT_SPACE, TEXT_PIECE_MAX_BYTES + 100, TEXT_PIECE_MAX_BYTES},
+                 {CUT_AT_LINE_END, TEXT_PIECE_MAX_BYTES + 100, 1 << 20}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct talc_error err = {0};
+        struct text_piece piece;
+        char *text = malloc(cases[i].n_bytes);
+        for (size_t j = 0; j < cases[i].n_bytes; j++) text[j] = "abc\n"[j % 4];
+        struct text_reader *r = text_reader_open(write_file("cuts.txt", text, cases[i].n_bytes), false, NULL, &err);
+        text_reader_cut_at(r, cases[i].cuts);
+        if (!text_reader_next(r, &piece, &err)) fail_msg("%s", err.message);
+        assert_true(piece.n_bytes <= cases[i].first && piece.n_bytes > cases[i].first - 8);
+        assert_int_equal(piece.ends_document, cases[i].cuts == 0);
+        assert_true(cases[i].cuts == 0 || piece.text[piece.n_bytes - 1] == '\n');
+        text_reader_close(r);
+        free(text);
+    }
+}
+
 static void jsonl_is_a_document_a_line(void **state) {
     (void)state;
     assert_reads(write_text("a.jsonl", "{\"text\":\"one\"}\n\n{\"id\":7,\"text\":\"t\\u00e9\"}\r\n{\"text\":\"\"}\n"),
@@ -332,6 +357,7 @@ int main(void) {
         TEST(invalid_utf8_is_placed_or_replaced),
         TEST(long_text_is_cut_where_words_are_not),
         TEST(text_without_a_place_to_cut_is_one_piece),
+        TEST(text_is_cut_only_where_it_may_be),
         TEST(jsonl_is_a_document_a_line),
         TEST(broken_jsonl_names_the_line),
         TEST(line_of_a_gigabyte_fails_in_bounded_memory),

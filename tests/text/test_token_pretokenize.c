@@ -289,7 +289,7 @@ static void the_last_cut_changes_no_word(void **state) {
             n += strlen(part);
         }
         size_t seen = 1 + (size_t)rng_below(&rng, n); /* what was read when the cut was looked for */
-        size_t cut = pretokenize_last_cut(text, seen);
+        size_t cut = pretokenize_last_cut(text, seen, CUT_ANYWHERE);
         if (cut == 0) continue;
         assert_true(cut < seen);
         n_before_space += text[cut] == ' ';
@@ -301,10 +301,13 @@ static void the_last_cut_changes_no_word(void **state) {
         }
     }
     assert_true(n_before_space > 1000 && n_behind_line > 1000 && n_before_sign > 200);
-    assert_int_equal(pretokenize_last_cut("abc", 3), 0);
-    assert_int_equal(pretokenize_last_cut("", 0), 0);
-    assert_int_equal(pretokenize_last_cut("a b c. d", 8), 3);
-    assert_int_equal(pretokenize_last_cut("1\na 2", 5), 2);
+    assert_int_equal(pretokenize_last_cut("abc", 3, CUT_ANYWHERE), 0);
+    assert_int_equal(pretokenize_last_cut("", 0, CUT_ANYWHERE), 0);
+    assert_int_equal(pretokenize_last_cut("a b c. d", 8, CUT_ANYWHERE), 3);
+    assert_int_equal(pretokenize_last_cut("1\na 2", 5, CUT_ANYWHERE), 2);
+    assert_int_equal(pretokenize_last_cut("a b\nc", 5, CUT_ANYWHERE), 1);
+    assert_int_equal(pretokenize_last_cut("a b\nc", 5, CUT_AT_LINE_END), 4);
+    assert_int_equal(pretokenize_last_cut("a b\nc", 5, CUT_AT_SIGN), 0);
 }
 
 int main(void) {

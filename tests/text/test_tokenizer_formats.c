@@ -42,30 +42,90 @@ static json_t *read_golden(const char *path) {
     return root;
 }
 
-/* The ids of a text in two parts are those of the whole, wherever it is cut before a space, with all that its sections
- * put or strip at the ends of a text. */
-static void compare_parts(const struct tokenizer *tok, const char *name) {
-    static const char text[] =
-        "  The cat sat on \xc3\x89mile's mat.  \"Two words\", (x y) a  b <mask> \xc3\xa9t\xc3\xa9 \xe4\xb8\xad "
-        "\xe6\x96\x87 l'a de \xef\xac\x81 on end  \n ";
+/* The ids of a text in two parts are those of the whole, at every place where the tokenizer lets it be cut; how many
+ * these are. */
+static int compare_text_parts(const struct tokenizer *tok, const char *name, const char *text) {
     struct token_list whole = {0}, parts = {0};
     struct talc_error err = {0};
+    size_t n = strlen(text);
     int n_cuts = 0;
-    if (!tokenizer_encode(tok, text, sizeof text - 1, false, &whole, &err)) fail_msg("%s: %s", name, err.message);
-    for (size_t seen = 1, last = 0; seen < sizeof text - 1; seen++) {
-        size_t cut = pretokenize_last_cut(text, seen);
-        if (cut == 0 || cut == last) continue;
-        token_list_clear(&parts);
-        assert_true(tokenizer_encode_part(tok, text, cut, false, true, &parts, &err));
-        assert_true(tokenizer_encode_part(tok, text + cut, sizeof text - 1 - cut, true, false, &parts, &err));
-        if (parts.count != whole.count || memcmp(parts.ids, whole.ids, whole.count * sizeof *whole.ids) != 0)
-            fail_msg("%s: other ids when it is cut before \"%s\"", name, text + cut);
-        last = cut;
-        n_cuts++;
+    if (!tokenizer_encode(tok, text, n, false, &whole, &err)) fail_msg("%s: %s", name, err.message);
+    for (unsigned kind = CUT_AT_SPACE; kind <= CUT_AT_SIGN; kind *= 2) {
+        for (size_t seen = 1, last = 0; seen < n; seen++) {
+            size_t cut = pretokenize_last_cut(text, seen, kind & tokenizer_cuts(tok));
+            if (cut == 0 || cut == last) continue;
+            token_list_clear(&parts);
+            assert_true(tokenizer_encode_part(tok, text, cut, false, true, &parts, &err));
+            assert_true(tokenizer_encode_part(tok, text + cut, n - cut, true, false, &parts, &err));
+            if (parts.count != whole.count || memcmp(parts.ids, whole.ids, whole.count * sizeof *whole.ids) != 0)
+                fail_msg("%s: other ids when it is cut before \"%s\"", name, text + cut);
+            last = cut;
+            n_cuts++;
+        }
     }
-    assert_true(n_cuts > 8);
     token_list_free(&whole);
     token_list_free(&parts);
+    return n_cuts;
+}
+
+/* With all that its sections put or strip at the ends of a text. */
+static void compare_parts(const struct tokenizer *tok, const char *name) {
+    int n_cuts = compare_text_parts(
+        tok, name,
+        "  The cat sat on \xc3\x89mile's mat.  \"Two words\", (x y) a  b <mask> \xc3\xa9t\xc3\xa9 \xe4\xb8\xad "
+        "\xe6\x96\x87 l'a de \xef\xac\x81 on end  \n ");
+    if (tokenizer_cuts(tok) & CUT_AT_SPACE) assert_true(n_cuts > 8);
+    compare_text_parts(tok, name, "\u4e2d\u6587\uff0c\u4e2d\u6587\u3002\n\u4e2d\u6587 a\nb\u300ca\u300d");
+}
+
+/* A byte-level tokenizer that knows "a ", "\na" and what reaches over the border of \u4e2d and \u300c. */
+#define CUT_JSON(pre_tokenizer, added)                                                                                 \
+    "{\"added_tokens\":[" added                                                                                        \
+    "],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" pre_tokenizer                 \
+    "]},\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,"                  \
+    "\"\u0120\":2,\"\u010a\":3,\"a\u0120\":4,\"\u010aa\":5,\"\u00e4\":6,\"\u00b8\":7,\"\u0143\":8,"                    \
+    "\"\u00e3\":9,\"\u0122\":10,\"\u012e\":11,\"\u0143\u00e3\":12},\"merges\":[\"a \u0120\",\"\u010a a\","             \
+    "\"\u0143 \u00e3\"]}}"
+#define BYTES(use_regex) "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":" use_regex "}"
+#define SPLIT(pattern, behavior)                                                                                       \
+    "{\"type\":\"Split\",\"pattern\":{" pattern "},\"behavior\":\"" behavior "\",\"invert\":false}," BYTES("false")
+#define CUT_ADDED(id, content, rule) "{\"id\":" id ",\"content\":\"" content "\"," rule "\"special\":false}"
+
+static void documents_are_cut_only_where_no_id_changes(void **state) {
+    (void)state;
+    static const struct {
+        const char *json;
+        unsigned cuts;
+    } cases[] = {
+        {CUT_JSON(BYTES("true"), ""), CUT_ANYWHERE},
+        {CUT_JSON(BYTES("false"), ""), 0},
+        {CUT_JSON(SPLIT("\"String\":\" \"", "MergedWithPrevious"), ""), 0},
+        {CUT_JSON(SPLIT("\"String\":\" \"", "MergedWithNext"), ""), CUT_AT_SPACE},
+        {CUT_JSON(SPLIT("\"String\":\" \"", "Isolated"), ""), CUT_AT_SPACE},
+        {CUT_JSON("{\"type\":\"Punctuation\"}," BYTES("false"), ""), 0},
+        {CUT_JSON("{\"type\":\"WhitespaceSplit\"}," BYTES("false"), ""), CUT_AT_SPACE | CUT_AT_LINE_END},
+        {CUT_JSON("{\"type\":\"Digits\"}," BYTES("true"), ""), CUT_ANYWHERE},
+        {CUT_JSON(BYTES("true"), CUT_ADDED("13", "a b", "")), CUT_AT_LINE_END | CUT_AT_SIGN},
+        {CUT_JSON(BYTES("true"), CUT_ADDED("13", "\\na", "")), CUT_AT_SPACE | CUT_AT_SIGN},
+        {CUT_JSON(BYTES("true"), CUT_ADDED("13", "\u4e2d\u300c", "")), CUT_AT_SPACE | CUT_AT_LINE_END},
+        {CUT_JSON(BYTES("true"), CUT_ADDED("1", "b", "\"rstrip\":true,")), CUT_AT_LINE_END | CUT_AT_SIGN},
+        {CUT_JSON(BYTES("true"), CUT_ADDED("0", "a", "\"lstrip\":true,")), CUT_AT_SPACE | CUT_AT_SIGN},
+        {CUT_JSON(BYTES("true"), CUT_ADDED("1", "b", "\"single_word\":true,")), CUT_AT_SPACE | CUT_AT_LINE_END},
+#ifdef HAVE_PCRE2
+        {CUT_JSON(SPLIT("\"Regex\":\"\\\\w+ ?\"", "Isolated"), ""), 0},
+        {CUT_JSON(SPLIT("\"Regex\":\" ?[^(\\\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+\"", "Isolated"), ""),
+         0},
+#endif
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "case %zu", i);
+        struct tokenizer *tok = load_tokenizer(put_file("x.json", cases[i].json, strlen(cases[i].json)));
+        int n = compare_text_parts(tok, name, "a b a\na b\nb a b \u4e2d\u300ca\u4e2d\u300cb a a");
+        assert_int_equal(tokenizer_cuts(tok), cases[i].cuts);
+        assert_true((n > 0) == (cases[i].cuts > 0));
+        tokenizer_free(tok);
+    }
 }
 
 /* What was read is written and read again with the same ids. */
@@ -770,6 +830,7 @@ int main(void) {
         IN_FOLDER(unigrams_give_the_ids_of_their_makers),
         IN_FOLDER(wordpieces_give_the_ids_and_texts_of_hugging_face),
 #endif
+        IN_FOLDER(documents_are_cut_only_where_no_id_changes),
         IN_FOLDER(sentencepiece_models_are_read),
         IN_FOLDER(equal_scores_survive_writing),
         IN_FOLDER(equal_scores_that_change_nothing_are_written_as_merges),
