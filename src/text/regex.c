@@ -5,6 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* {n}, {n,}, {,m} or {n,m} at p; returns what is behind it, p when it is a text. */
+static const char *interval_end(const char *p) {
+    const char *q = p + 1;
+    size_t low = strspn(q, "0123456789");
+    q += low;
+    size_t comma = *q == ',', high = 0;
+    q += comma;
+    if (comma) high = strspn(q, "0123456789");
+    q += high;
+    return *q == '}' && (low || high) ? q + 1 : p;
+}
+
+bool regex_repeats_interval(const char *pattern) {
+    for (const char *p = pattern; *p; p++) {
+        if (*p == '\\' && p[1])
+            p++;
+        else if (*p == '{' && interval_end(p) > p && *interval_end(p) == '+')
+            return true;
+    }
+    return false;
+}
+
 #ifdef HAVE_PCRE2
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -28,6 +50,8 @@ struct regex_matcher {
 
 /* ==== from the dialect of tokenizer files ===================================================== */
 
+#define MAX_GROUPS 64 /* in each other */
+#define HEX_DIGITS "0-9A-Fa-f"
 #define WORD_CLASSES "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}"
 #if PCRE2_MAJOR > 10 || PCRE2_MINOR >= 40
 #define SCRIPT_PREFIX "sc:" /* \p{Han} alone would also match characters that other scripts share */
@@ -35,73 +59,150 @@ struct regex_matcher {
 #define SCRIPT_PREFIX ""
 #endif
 
+/* An expression as PCRE2 is to read it, while it is written. */
+struct translation {
+    struct buffer out;
+    size_t atom; /* where in `out` what a quantifier would repeat begins */
+    size_t groups[MAX_GROUPS];
+    int depth;           /* of groups that are open */
+    const char *refused; /* what of the expression PCRE2 has no words for; NULL */
+};
+
+/* \p{Han} and the like at p, `end` its last byte. */
+static void translate_property(const char *p, const char *end, struct buffer *out) {
+    const char *name = p[3] == '^' ? p + 4 : p + 3;
+    bool is_script = end - name > 2 && !memchr(name, '=', (size_t)(end - name)) && strncmp(name, "Any}", 4) != 0 &&
+                     strncmp(name, "Alphabetic}", 11) != 0;
+    buffer_append(out, p, (size_t)(name - p));
+    if (is_script) buffer_append_text(out, SCRIPT_PREFIX);
+    buffer_append(out, name, (size_t)(end + 1 - name));
+}
+
 /* The escape at p, which PCRE2 may understand otherwise; returns what is behind it. */
-static const char *translate_escape(const char *p, bool in_set, struct buffer *out) {
+static const char *translate_escape(const char *p, bool in_set, struct translation *t) {
+    static const struct {
+        char letter;
+        const char *set; /* what stands for it in a set; with ^ it cannot */
+    } classes[] = {
+        {'w', WORD_CLASSES}, {'W', "^" WORD_CLASSES}, {'h', HEX_DIGITS}, {'H', "^" HEX_DIGITS}, /* not blank space */
+    };
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (p[1] != classes[i].letter) continue;
+        if (in_set && *classes[i].set == '^') t->refused = p[1] == 'W' ? "\\W in a set" : "\\H in a set";
+        if (!in_set) buffer_append_char(&t->out, '[');
+        buffer_append_text(&t->out, classes[i].set);
+        if (!in_set) buffer_append_char(&t->out, ']');
+        return p + 2;
+    }
     const char *end = p[1] == 'p' || p[1] == 'P' ? strchr(p, '}') : NULL;
-    if (p[1] == 'w') {
-        buffer_append_text(out, in_set ? WORD_CLASSES : "[" WORD_CLASSES "]");
-        return p + 2;
-    }
-    if (p[1] == 'W' && !in_set) {
-        buffer_append_text(out, "[^" WORD_CLASSES "]");
-        return p + 2;
-    }
     if (end && p[2] == '{') {
-        const char *name = p[3] == '^' ? p + 4 : p + 3;
-        bool is_script = end - name > 2 && !memchr(name, '=', (size_t)(end - name)) && strncmp(name, "Any}", 4) != 0 &&
-                         strncmp(name, "Alphabetic}", 11) != 0;
-        buffer_append(out, p, (size_t)(name - p));
-        if (is_script) buffer_append_text(out, SCRIPT_PREFIX);
-        buffer_append(out, name, (size_t)(end + 1 - name));
+        translate_property(p, end, &t->out);
         return end + 1;
     }
-    buffer_append(out, p, p[1] ? 2 : 1);
+    buffer_append(&t->out, p, p[1] ? 2 : 1);
     return p + (p[1] ? 2 : 1);
 }
 
-/* Tokenizer files are written for Oniguruma, where \w includes marks and $ ends every line. */
-static void translate(const char *pattern, struct buffer *out) {
-    bool in_set = false;
-    for (const char *p = pattern; *p;) {
+/* The set at p; returns what is behind it. Sets in sets ([a&&[b]], [a[b]]) mean something else to PCRE2, or nothing. */
+static const char *translate_set(const char *p, struct translation *t) {
+    buffer_append_char(&t->out, *p++);
+    if (*p == '^') buffer_append_char(&t->out, *p++);
+    if (*p == ']') buffer_append_char(&t->out, *p++); /* is itself there */
+    while (*p && *p != ']') {
         if (*p == '\\') {
-            p = translate_escape(p, in_set, out);
+            p = translate_escape(p, true, t);
             continue;
         }
-        if (*p == '[') in_set = true;
-        if (*p == ']') in_set = false;
-        buffer_append_char(out, *p++);
+        if (*p == '[' || (*p == '&' && p[1] == '&')) t->refused = "sets in sets";
+        buffer_append_char(&t->out, *p++);
+    }
+    if (*p) buffer_append_char(&t->out, *p++);
+    return p;
+}
+
+/* X{n,m}+ repeats X{n,m}: it is not possessive, as it is to PCRE2. */
+static const char *translate_brace(const char *p, struct translation *t) {
+    const char *end = interval_end(p);
+    if (end == p) {
+        t->atom = t->out.length;
+        buffer_append_text(&t->out, "\\{");
+        return p + 1;
+    }
+    buffer_append_text(&t->out, p[1] == ',' ? "{0" : "{");
+    buffer_append(&t->out, p + 1, (size_t)(end - p - 1));
+    if (*end != '+' || !buffer_reserve(&t->out, 4)) return end;
+    memmove(t->out.data + t->atom + 3, t->out.data + t->atom, t->out.length - t->atom);
+    memcpy(t->out.data + t->atom, "(?:", 3);
+    t->out.length += 3;
+    buffer_append_char(&t->out, ')');
+    return end;
+}
+
+static const char *translate_open(const char *p, struct translation *t) {
+    size_t flags = p[1] == '?' ? strspn(p + 2, "imx-") : 0;
+    if (flags && memchr(p + 2, 'm', flags) && (p[2 + flags] == ':' || p[2 + flags] == ')')) t->refused = "(?m)";
+    if (t->depth == MAX_GROUPS)
+        t->refused = "very many groups in groups";
+    else
+        t->groups[t->depth++] = t->out.length;
+    buffer_append_char(&t->out, '(');
+    return p + 1;
+}
+
+/* Tokenizer files are written for Oniguruma (its doc/RE), where \w includes marks, \h is a digit of base 16, an
+ * interval may begin with a comma and has no possessive form, and $ ends every line. */
+static void translate(const char *pattern, struct translation *t) {
+    for (const char *p = pattern; *p;) {
+        bool is_quantifier = strchr("{*+?", *p), continues = ((unsigned char)*p & 0xc0) == 0x80;
+        if (!is_quantifier && !continues && *p != ')') t->atom = t->out.length;
+        if (*p == ')' && t->depth > 0) t->atom = t->groups[--t->depth];
+        if (*p == '\\')
+            p = translate_escape(p, false, t);
+        else if (*p == '[')
+            p = translate_set(p, t);
+        else if (*p == '{')
+            p = translate_brace(p, t);
+        else if (*p == '(')
+            p = translate_open(p, t);
+        else
+            buffer_append_char(&t->out, *p++);
     }
 }
 
-struct regex *regex_compile(const char *pattern, struct talc_error *err) {
+static pcre2_code *compile(const char *pattern, struct talc_error *err) {
     int code;
     PCRE2_SIZE offset;
-    struct buffer translated = {0};
-    struct regex *regex = calloc(1, sizeof *regex);
-    if (!regex) {
+    struct translation t = {0};
+    pcre2_code *compiled = NULL;
+    translate(pattern, &t);
+    if (!buffer_ok(&t.out)) {
         talc_fail(err, "out of memory for a regular expression");
-        return NULL;
-    }
-    translate(pattern, &translated);
-    if (buffer_ok(&translated))
-        regex->code =
-            pcre2_compile((PCRE2_SPTR)(translated.data ? translated.data : ""), translated.length,
+    } else if (t.refused) {
+        talc_fail(err, "the regular expression \"%.200s\" has %s, which is not supported", pattern, t.refused);
+    } else {
+        compiled =
+            pcre2_compile((PCRE2_SPTR)(t.out.data ? t.out.data : ""), t.out.length,
                           PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &offset, NULL);
-    bool enough_memory = buffer_ok(&translated);
-    buffer_free(&translated);
-    if (!enough_memory) {
-        talc_fail(err, "out of memory for a regular expression");
-        free(regex);
+        if (!compiled) {
+            PCRE2_UCHAR text[256];
+            pcre2_get_error_message(code, text, sizeof text);
+            talc_fail(err, "the regular expression \"%.80s\" is not supported: %s (at byte %zu)", pattern, (char *)text,
+                      (size_t)offset);
+        }
+    }
+    buffer_free(&t.out);
+    return compiled;
+}
+
+struct regex *regex_compile(const char *pattern, struct talc_error *err) {
+    pcre2_code *code = compile(pattern, err);
+    struct regex *regex = code ? calloc(1, sizeof *regex) : NULL;
+    if (!regex) {
+        if (code) talc_fail(err, "out of memory for a regular expression");
+        pcre2_code_free(code);
         return NULL;
     }
-    if (!regex->code) {
-        PCRE2_UCHAR text[256];
-        pcre2_get_error_message(code, text, sizeof text);
-        talc_fail(err, "the regular expression \"%.80s\" is not supported: %s (at byte %zu)", pattern, (char *)text,
-                  (size_t)offset);
-        free(regex);
-        return NULL;
-    }
+    regex->code = code;
     pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE); /* where there is none, matching is slower */
     return regex;
 }

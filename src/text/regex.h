@@ -11,10 +11,13 @@
 struct regex;
 struct regex_matcher;
 
-/* Unicode throughout (\p, \s, \d, \w and case). NULL on failure: not a regular expression, or talc was built without
- * PCRE2. */
+/* `pattern` is in Oniguruma's dialect, that of Hugging Face files; Unicode throughout (\p, \s, \d, \w and case). NULL
+ * on failure: not a regular expression, something that PCRE2 has no words for, or talc was built without PCRE2. */
 struct regex *regex_compile(const char *pattern, struct talc_error *err);
 void regex_free(struct regex *regex); /* NULL is fine */
+
+/* True when an expression has X{n,m}+, which is possessive in some dialects and in that one not. */
+bool regex_repeats_interval(const char *pattern);
 
 struct regex_matcher *regex_matcher_open(const struct regex *regex, struct talc_error *err);
 void regex_matcher_close(struct regex_matcher *matcher); /* NULL is fine */

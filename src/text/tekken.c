@@ -169,6 +169,8 @@ static bool read_config(struct reading *r, struct talc_error *err) {
         return talc_fail_in(err, "config");
     if (r->n_specials < 0 || r->n_specials > r->n_tokens) /* as it is of those that are not said */
         return talc_fail(err, "config does not say how many tokens there are");
+    if (!pretokenizer_from_regex(regex, &known) && regex_repeats_interval(regex)) /* possessive here */
+        return talc_fail(err, "the pattern \"%.200s\" has {n,m}+, which is not supported in a tekken.json", regex);
     r->tok->bpe.symbols = BPE_BYTES;
     r->tok->bpe.whole_words = true;
     return pretokenizer_from_regex(regex, &known) ? tokenizer_use_pattern(r->tok, known, err)

@@ -161,25 +161,6 @@ static bool read_behavior(const json_t *step, const char *fallback, enum split_b
     return talc_fail(err, "pre_tokenizer %s: behavior \"%s\" is not supported", type_of(step), name);
 }
 
-/* Sets in sets ([a&&[b]], [a[b]]) mean something else to PCRE2, or nothing. */
-static bool has_nested_set(const char *regex) {
-    bool inside = false;
-    for (const char *c = regex; *c; c++) {
-        if (*c == '\\' && c[1]) {
-            c++;
-        } else if (!inside) {
-            inside = *c == '[';
-            if (inside && c[1] == '^') c++;
-            if (inside && c[1] == ']') c++;
-        } else if (*c == ']') {
-            inside = false;
-        } else if (*c == '[' || (*c == '&' && c[1] == '&')) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool step_from_regex(const char *regex, struct split_step *step, struct talc_error *err) {
     static const struct {
         const char *regex;
@@ -204,8 +185,6 @@ static bool step_from_regex(const char *regex, struct split_step *step, struct t
         step->max_run = numbers[i].max_run;
         return true;
     }
-    if (has_nested_set(regex))
-        return talc_fail(err, "the regular expression \"%.200s\" has sets in sets, which are not supported", regex);
     step->kind = SPLIT_REGEX;
     step->regex = regex_compile(regex, err);
     step->text = step->regex ? strdup(regex) : NULL;

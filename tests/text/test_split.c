@@ -111,6 +111,19 @@ static void regular_expressions_are_read_as_oniguruma_reads_them(void **state) {
         {"\\p{Katakana}+", "\xef\xbd\xb0\xe3\x82\xab", "\xe3\x82\xab"}, /* U+FF70 is shared, and no Katakana */
         {"b$", "ab\nc", "b"},                                           /* $ ends every line */
         {"\\p{^L}+", "ab12c", "12"},
+        {"\\p{N}{1,3}+", "a1234567", "1234567"}, /* a + behind an interval repeats it */
+        {"a{1,2}+a", "baaaaa", "aaaaa"},
+        {"(a|(b){1,2}+)c", "bbbbc", "bbbbc"},
+        {"(?<n>a(?:b|[)c]){2})\\1|(?:xy|[]z]){2,}+\\d", "a xyxy]zz7", "xyxy]zz7"},
+        {"\xc3\xa9{1,2}+", "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"},
+        {"a{2}+", "aaaaa", "aaaa"},
+        {"a{1,3}+?b|a{1,3}+?", "aaaa", "aaa"},
+        {"a++b|a", "aab", "aab"},
+        {"a{,2}", "aaaa", "aa"},
+        {"a{,}|a{1, 3}", "aa{1, 3}", "a{1, 3}"}, /* are no intervals */
+        {"\\h+", " \tcf9x", "cf9"},              /* a digit of base 16 */
+        {"[\\h_]+", " \tcf_9x", "cf_9"},
+        {"\\H+", "ab \tc", " \t"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct regex *regex = regex_compile(cases[i].pattern, NULL);
@@ -126,6 +139,15 @@ static void regular_expressions_are_read_as_oniguruma_reads_them(void **state) {
     struct talc_error err = {0};
     assert_null(regex_compile("(", &err));
     assert_non_null(strstr(err.message, "\"(\""));
+    static const char *const refused[][2] = {{"[a[b]]", "sets in sets"},
+                                             {"[a&&b]", "sets in sets"},
+                                             {"[^\\H]", "\\H in a set"},
+                                             {"[\\W_]", "\\W in a set"},
+                                             {"a(?im:.)", "(?m)"}};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        assert_null(regex_compile(refused[i][0], &err));
+        if (!strstr(err.message, refused[i][1])) fail_msg("%s: %s", refused[i][0], err.message);
+    }
 }
 
 static void a_hostile_expression_gives_up_with_an_error(void **state) {

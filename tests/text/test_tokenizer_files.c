@@ -175,6 +175,10 @@ static void what_is_not_supported_is_refused_by_name(void **state) {
         {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
          "\"(\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]},\"model\":{}}",
          "regular expression \"(\""},
+#ifdef HAVE_PCRE2
+        {"{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"[a[b]]\"},\"content\":\"\"},\"model\":{}}",
+         "sets in sets"},
+#endif
         {"{\"normalizer\":{\"type\":\"ByteNormalizer\"},\"model\":{}}", "\"ByteNormalizer\""},
         {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":{}}", "\"WordPiece\""},
         {"{\"decoder\":{\"type\":\"Fuse\"},\"model\":{}}", "model.vocab"},

@@ -756,6 +756,9 @@ static void tekken_files_are_read(void **state) {
     expect_load_failure(put_file("tekken.json", text, strlen(text)), "there are 3"); /* twenty by default */
     text = TEKKEN(",\"special_tokens\":[]", "I!==");
     expect_load_failure(put_file("tekken.json", text, strlen(text)), "token_bytes of rank 2 is not base64");
+    text =
+        "{\"config\":{\"pattern\":\"a{2}+\",\"default_vocab_size\":1,\"default_num_special_tokens\":0},\"vocab\":[]}";
+    expect_load_failure(put_file("tekken.json", text, strlen(text)), "{n,m}+");
     text = "{\"config\":{}}";
     expect_load_failure(put_file("tekken.json", text, strlen(text)), "no \"vocab\"");
 }
