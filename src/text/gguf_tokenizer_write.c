@@ -71,10 +71,10 @@ static bool put_tokens(const struct tokenizer *tok, struct gguf_writer *w, struc
         if (v->tokens[id].kind == TOKEN_ABSENT) { /* readers want a name for each id */
             buffer_clear(&text);
             buffer_printf(&text, "[PAD%d]", (int)id);
+            ok = buffer_ok(&text);
         } else {
-            tokenizer_written_form(tok, &v->tokens[id], &text);
+            ok = tokenizer_written_form(tok, &v->tokens[id], &text) != NULL;
         }
-        ok = buffer_ok(&text);
         if (ok) gguf_add_string(w, text.data, text.length);
     }
     if (ok) gguf_put_i32s(w, "tokenizer.ggml.token_type", types, (size_t)v->size);
@@ -84,20 +84,13 @@ static bool put_tokens(const struct tokenizer *tok, struct gguf_writer *w, struc
 }
 
 static bool put_merges(const struct tokenizer *tok, struct gguf_writer *w, struct talc_error *err) {
-    const struct vocabulary *v = &tok->vocabulary;
     struct buffer line = {0}, part = {0};
+    bool ok = true;
     gguf_put_strings(w, "tokenizer.ggml.merges", tok->bpe.n_merges);
-    for (size_t i = 0; i < tok->bpe.n_merges; i++) {
-        buffer_clear(&line);
-        for (int right = 0; right < 2; right++) {
-            int32_t id = right ? tok->bpe.merges[i].right : tok->bpe.merges[i].left;
-            if (right) buffer_append_char(&line, ' ');
-            tokenizer_written_form(tok, vocabulary_token(v, id), &part);
-            buffer_append(&line, part.data, part.length);
-        }
-        gguf_add_string(w, line.data, line.length);
+    for (size_t i = 0; ok && i < tok->bpe.n_merges; i++) {
+        ok = tokenizer_written_merge(tok, &tok->bpe.merges[i], &part, &line);
+        if (ok) gguf_add_string(w, line.data, line.length);
     }
-    bool ok = buffer_ok(&line) && buffer_ok(&part);
     buffer_free(&line);
     buffer_free(&part);
     return ok || talc_fail(err, "out of memory for merges");

@@ -158,14 +158,16 @@ static void hash_number(uint64_t *hash, uint32_t x) {
     hash_more(hash, bytes, sizeof bytes);
 }
 
-static void hash_section(uint64_t *hash, const json_t *section) {
-    char *text = section ? json_dumps(section, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+static bool hash_section(uint64_t *hash, const json_t *section) {
+    if (!section || json_is_null(section)) return true;
+    char *text = json_dumps(section, JSON_COMPACT | JSON_SORT_KEYS);
     if (text) hash_more(hash, text, strlen(text));
     free(text);
+    return text;
 }
 
 /* How text is treated: for what one scanner does its name (and NFC), else the sections as they are. */
-static void hash_treatment(uint64_t *hash, const struct tokenizer *tok) {
+static bool hash_treatment(uint64_t *hash, const struct tokenizer *tok) {
     enum pretokenizer scanner;
     bool nfc = tok->normalizer.n_steps == 1 && tok->normalizer.steps[0].kind == NORMALIZER_NFC;
     bool plain = (nfc || tok->normalizer.n_steps == 0) && tok->prefix_space == PREFIX_NONE;
@@ -175,9 +177,8 @@ static void hash_treatment(uint64_t *hash, const struct tokenizer *tok) {
                                                            : "sections";
     hash_more(hash, pattern, strlen(pattern));
     hash_number(hash, plain && nfc);
-    if (plain && (scanned || tok->type == TOKENIZER_CHARACTER)) return;
-    hash_section(hash, tok->sections.normalizer);
-    hash_section(hash, tok->sections.pre_tokenizer);
+    if (plain && (scanned || tok->type == TOKENIZER_CHARACTER)) return true;
+    return hash_section(hash, tok->sections.normalizer) && hash_section(hash, tok->sections.pre_tokenizer);
 }
 
 static void hash_added(uint64_t *hash, const struct tokenizer *tok) {
@@ -190,9 +191,9 @@ static void hash_added(uint64_t *hash, const struct tokenizer *tok) {
     }
 }
 
-static uint64_t compute_hash(const struct tokenizer *tok) {
+static bool compute_hash(struct tokenizer *tok, struct talc_error *err) {
     uint64_t hash = 0xcbf29ce484222325u;
-    hash_treatment(&hash, tok);
+    if (!hash_treatment(&hash, tok)) return talc_fail(err, "out of memory for a tokenizer");
     hash_number(&hash, tok->bpe.whole_words);
     hash_number(&hash, (uint32_t)tok->unknown_id);
     for (int32_t id = 0; id < tok->vocabulary.size; id++) {
@@ -218,7 +219,8 @@ static uint64_t compute_hash(const struct tokenizer *tok) {
         hash_number(&hash, (uint32_t)(bits >> 32));
     }
     hash_added(&hash, tok);
-    return hash;
+    tok->hash = hash;
+    return true;
 }
 
 static bool has_symbol(const struct tokenizer *tok, char c) {
@@ -290,8 +292,7 @@ bool tokenizer_finish(struct tokenizer *tok, struct talc_error *err) {
     if (!finish_added(tok, err)) return false;
     find_borders(tok);
     describe(tok);
-    tok->hash = compute_hash(tok);
-    return true;
+    return compute_hash(tok, err);
 }
 
 /* ==== decoding and questions ================================================================== */

@@ -153,6 +153,10 @@ bool tokenizer_merges_from_scores(struct tokenizer *tok, struct talc_error *err)
 const char *tokenizer_written_form(const struct tokenizer *tok, const struct vocabulary_token *token,
                                    struct buffer *out);
 
+/* "left right" of a merge. False: out of memory. */
+bool tokenizer_written_merge(const struct tokenizer *tok, const struct bpe_merge *merge, struct buffer *scratch,
+                             struct buffer *out);
+
 /* SentencePiece: a piece as it stands in text, with a space for each U+2581. False: out of memory. */
 bool space_text(const char *piece, size_t n, struct buffer *out);
 /* The byte that "<0x0A>" stands for, -1 for any other text. */

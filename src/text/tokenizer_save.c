@@ -15,12 +15,12 @@ const char *tokenizer_written_form(const struct tokenizer *tok, const struct voc
     buffer_clear(out);
     if (token->kind == TOKEN_BYTE) {
         buffer_printf(out, "<0x%02X>", (unsigned char)*bytes);
-        return out->data;
+        return buffer_ok(out) ? out->data : NULL;
     }
     bool as_it_is = tok->type == TOKENIZER_CHARACTER || tok->type == TOKENIZER_WORDPIECE;
     if (token->kind == TOKEN_UNUSABLE || token_is_added(token) || as_it_is) {
         buffer_append(out, bytes, token->n_bytes);
-        return out->data;
+        return buffer_ok(out) ? out->data : NULL;
     }
     for (uint32_t i = 0; i < token->n_bytes; i++) {
         char character[4];
@@ -32,7 +32,39 @@ const char *tokenizer_written_form(const struct tokenizer *tok, const struct voc
         else
             buffer_append_char(out, bytes[i]);
     }
-    return out->data;
+    return buffer_ok(out) ? out->data : NULL;
+}
+
+bool tokenizer_written_merge(const struct tokenizer *tok, const struct bpe_merge *merge, struct buffer *scratch,
+                             struct buffer *out) {
+    const char *part = tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, merge->left), scratch);
+    buffer_clear(out);
+    if (part) buffer_append_text(out, part);
+    buffer_append_char(out, ' ');
+    if (part) part = tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, merge->right), scratch);
+    if (part) buffer_append_text(out, part);
+    return part && buffer_ok(out);
+}
+
+/* The list (the object) with one more value, which it takes over; NULL, and neither is left, where there is no memory
+ * for it, or was none for the list or the value. */
+static json_t *with_item(json_t *list, json_t *value) {
+    if (json_array_append_new(list, value) == 0) return list;
+    json_decref(list);
+    return NULL;
+}
+
+static json_t *with_key(json_t *object, const char *key, json_t *value) {
+    if (json_object_set_new(object, key, value) == 0) return object;
+    json_decref(object);
+    return NULL;
+}
+
+/* The name of a token in tokenizer.json; null for -1. */
+static json_t *written_json(const struct tokenizer *tok, int32_t id, struct buffer *scratch) {
+    if (id < 0) return json_null();
+    const char *name = tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, id), scratch);
+    return name ? json_string(name) : NULL;
 }
 
 /* Readers number added tokens onward from the end of the vocabulary. Where that would not give their ids, the
@@ -55,26 +87,18 @@ static json_t *vocabulary_json(const struct tokenizer *tok, struct buffer *scrat
     for (int32_t id = 0; vocab && id < v->size; id++) {
         const struct vocabulary_token *token = &v->tokens[id];
         if (token->kind == TOKEN_ABSENT || (leave_out_added && token_is_added(token))) continue;
-        if (json_object_set_new(vocab, tokenizer_written_form(tok, token, scratch), json_integer(id)) == 0) continue;
-        json_decref(vocab);
-        vocab = NULL;
+        const char *name = tokenizer_written_form(tok, token, scratch);
+        vocab = with_key(vocab, name ? name : "", name ? json_integer(id) : NULL);
     }
     return vocab;
 }
 
 static json_t *merges_json(const struct tokenizer *tok, struct buffer *scratch) {
-    const struct vocabulary *v = &tok->vocabulary;
     struct buffer text = {0};
     json_t *merges = json_array();
     for (size_t i = 0; merges && i < tok->bpe.n_merges; i++) {
-        const struct bpe_merge *merge = &tok->bpe.merges[i];
-        buffer_clear(&text);
-        buffer_append_text(&text, tokenizer_written_form(tok, vocabulary_token(v, merge->left), scratch));
-        buffer_append_char(&text, ' ');
-        buffer_append_text(&text, tokenizer_written_form(tok, vocabulary_token(v, merge->right), scratch));
-        if (buffer_ok(&text) && json_array_append_new(merges, json_string(text.data)) == 0) continue;
-        json_decref(merges);
-        merges = NULL;
+        bool ok = tokenizer_written_merge(tok, &tok->bpe.merges[i], scratch, &text);
+        merges = with_item(merges, ok ? json_string(text.data) : NULL);
     }
     buffer_free(&text);
     return merges;
@@ -93,10 +117,7 @@ static json_t *pieces_json(const struct tokenizer *tok, struct buffer *scratch) 
     while (n > 0 && token_is_added(&v->tokens[n - 1]) && tok->scores[n - 1] == 0 && n - 1 != tok->unknown_id) n--;
     for (int32_t id = 0; pieces && id < n; id++) {
         const char *text = tokenizer_written_form(tok, &v->tokens[id], scratch);
-        if (text && json_array_append_new(pieces, json_pack("[s%, f]", text, scratch->length, tok->scores[id])) == 0)
-            continue;
-        json_decref(pieces);
-        pieces = NULL;
+        pieces = with_item(pieces, text ? json_pack("[s%, f]", text, scratch->length, tok->scores[id]) : NULL);
     }
     return pieces;
 }
@@ -114,18 +135,12 @@ static json_t *model_json(const struct tokenizer *tok) {
         json_t *model = json_pack("{s:s, s:o, s:s, s:I}", "type", "WordPiece", "vocab", vocabulary_json(tok, &scratch),
                                   "continuing_subword_prefix", tok->wordpiece.prefix, "max_input_chars_per_word",
                                   (json_int_t)tok->wordpiece.max_characters);
-        const char *name =
-            tok->unknown_id < 0
-                ? NULL
-                : tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch);
-        if (model && name) json_object_set_new(model, "unk_token", json_string(name));
+        if (tok->unknown_id >= 0) model = with_key(model, "unk_token", written_json(tok, tok->unknown_id, &scratch));
         buffer_free(&scratch);
         return model;
     }
-    json_t *unknown = json_null(), *vocab = vocabulary_json(tok, &scratch), *merges = merges_json(tok, &scratch);
-    if (tok->unknown_id >= 0)
-        unknown =
-            json_string(tokenizer_written_form(tok, vocabulary_token(&tok->vocabulary, tok->unknown_id), &scratch));
+    json_t *vocab = vocabulary_json(tok, &scratch), *merges = merges_json(tok, &scratch);
+    json_t *unknown = written_json(tok, tok->unknown_id, &scratch);
     buffer_free(&scratch);
     return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
                      unknown, "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", (int)tok->bpe.fuse_unknown,
@@ -140,8 +155,7 @@ static json_t *added_token_json(const struct tokenizer *tok, const struct added_
         json_pack("{s:s%, s:b, s:b, s:b, s:b, s:b}", "content", vocabulary_bytes(&tok->vocabulary, token),
                   (size_t)token->n_bytes, "single_word", (int)added->single_word, "lstrip", (int)added->lstrip,
                   "rstrip", (int)added->rstrip, "normalized", (int)added->normalized, "special", (int)added->special);
-    if (entry && with_id) json_object_set_new(entry, "id", json_integer(added->id));
-    return entry;
+    return with_id ? with_key(entry, "id", json_integer(added->id)) : entry;
 }
 
 static int compare_ids(const void *a, const void *b) {
@@ -163,7 +177,7 @@ static json_t *added_tokens_json(const struct tokenizer *tok) {
     const struct added_token **sorted = added_by_id(tok);
     json_t *list = sorted ? json_array() : NULL;
     for (size_t i = 0; list && i < tok->added.n_tokens; i++)
-        json_array_append_new(list, added_token_json(tok, sorted[i], true));
+        list = with_item(list, added_token_json(tok, sorted[i], true));
     free(sorted);
     return list;
 }
@@ -225,7 +239,7 @@ static json_t *additional_json(const struct tokenizer *tok) {
     json_t *list = json_array();
     for (int32_t id = 0; list && id < tok->vocabulary.size; id++) {
         bool has_role = id == tok->bos_id || id == tok->eos_id || id == tok->pad_id || id == tok->unknown_id;
-        if (tokenizer_is_special(tok, id) && !has_role) json_array_append_new(list, role_json(tok, id));
+        if (tokenizer_is_special(tok, id) && !has_role) list = with_item(list, role_json(tok, id));
     }
     return list;
 }
@@ -236,7 +250,7 @@ static json_t *added_decoder_json(const struct tokenizer *tok) {
     for (size_t i = 0; map && i < tok->added.n_tokens; i++) {
         char key[16];
         snprintf(key, sizeof key, "%d", (int)sorted[i]->id);
-        json_object_set_new(map, key, added_token_json(tok, sorted[i], false));
+        map = with_key(map, key, added_token_json(tok, sorted[i], false));
     }
     free(sorted);
     return map;
@@ -249,8 +263,7 @@ static json_t *config_json(const struct tokenizer *tok, const char *chat_templat
         role_json(tok, tok->bos_id), "clean_up_tokenization_spaces", 0, "eos_token", role_json(tok, tok->eos_id),
         "errors", "replace", "pad_token", role_json(tok, tok->pad_id), "split_special_tokens", 0, "tokenizer_class",
         "PreTrainedTokenizerFast", "unk_token", role_json(tok, tok->unknown_id));
-    if (config && chat_template) json_object_set_new(config, "chat_template", json_string(chat_template));
-    return config;
+    return chat_template ? with_key(config, "chat_template", json_string(chat_template)) : config;
 }
 
 static json_t *special_map_json(const struct tokenizer *tok) {
@@ -258,7 +271,7 @@ static json_t *special_map_json(const struct tokenizer *tok) {
     const int32_t ids[] = {tok->bos_id, tok->eos_id, tok->pad_id, tok->unknown_id};
     json_t *map = json_pack("{s:o}", "additional_special_tokens", additional_json(tok));
     for (size_t i = 0; map && i < sizeof keys / sizeof *keys; i++)
-        if (ids[i] >= 0) json_object_set_new(map, keys[i], role_json(tok, ids[i]));
+        if (ids[i] >= 0) map = with_key(map, keys[i], role_json(tok, ids[i]));
     return map;
 }
 

@@ -448,7 +448,7 @@ bool tokenizer_read_sections(struct tokenizer *tok, json_t *normalizer, json_t *
            read_decoder(tok, decoder, err);
 }
 
-/* Takes over its arguments. */
+/* Takes over its arguments; decoder NULL: there was no memory for one of them. */
 static bool use_sections(struct tokenizer *tok, json_t *normalizer, json_t *pre_tokenizer, json_t *decoder,
                          struct talc_error *err) {
     bool ok = decoder ? tokenizer_read_sections(tok, normalizer, pre_tokenizer, NULL, decoder, err)
@@ -474,16 +474,17 @@ bool tokenizer_use_pattern(struct tokenizer *tok, enum pretokenizer pattern, str
                       ? byte_level_json(true)
                       : json_pack("{s:s, s:[o, o]}", "type", "Sequence", "pretokenizers",
                                   split_json(pretokenizer_regex(pattern)), byte_level_json(false));
-    return use_sections(tok, NULL, cut, byte_level_json(true), err);
+    return use_sections(tok, NULL, cut, cut ? byte_level_json(true) : NULL, err);
 }
 
 bool tokenizer_use_regexes(struct tokenizer *tok, const char *const *regexes, size_t n, bool nfc,
                            struct talc_error *err) {
-    json_t *steps = json_array();
-    for (size_t i = 0; i < n; i++) json_array_append_new(steps, split_json(regexes[i]));
-    json_array_append_new(steps, byte_level_json(false));
+    json_t *steps = json_array(), *normalizer = nfc ? json_pack("{s:s}", "type", "NFC") : NULL;
+    bool ok = !nfc || normalizer;
+    for (size_t i = 0; i < n; i++) ok = ok && json_array_append_new(steps, split_json(regexes[i])) == 0;
+    ok = ok && json_array_append_new(steps, byte_level_json(false)) == 0;
     json_t *cut = json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", steps);
-    return use_sections(tok, nfc ? json_pack("{s:s}", "type", "NFC") : NULL, cut, byte_level_json(true), err);
+    return use_sections(tok, normalizer, cut, ok && cut ? byte_level_json(true) : NULL, err);
 }
 
 bool tokenizer_use_characters(struct tokenizer *tok, struct talc_error *err) {
@@ -498,10 +499,16 @@ bool tokenizer_use_spaces(struct tokenizer *tok, bool prefix, struct talc_error 
                                 : json_incref(replace);
     json_t *decoders = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String",
                                  SPACE_MARK, "content", " ", "type", "ByteFallback", "type", "Fuse");
+    bool ok = normalizer && replace && prepend;
     if (prefix)
-        json_array_append_new(
-            decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
+        ok = ok && json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ",
+                                                             "start", 1, "stop", 0)) == 0;
     json_decref(replace);
     json_decref(prepend);
-    return use_sections(tok, normalizer, NULL, json_pack("{s:s, s:o}", "type", "Sequence", "decoders", decoders), err);
+    json_t *decoder = json_pack("{s:s, s:o}", "type", "Sequence", "decoders", decoders);
+    if (!ok) {
+        json_decref(decoder);
+        decoder = NULL;
+    }
+    return use_sections(tok, normalizer, NULL, decoder, err);
 }

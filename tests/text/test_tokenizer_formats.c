@@ -653,6 +653,45 @@ static void what_is_written_as_gguf_comes_back(void **state) {
     buffer_free(&b);
 }
 
+static int allocations_left;
+
+static void *allocate_until(size_t n) { return allocations_left-- > 0 ? malloc(n) : NULL; }
+
+/* What is written, or read, while memory runs out is the same tokenizer or none. */
+static void memory_that_runs_out_makes_no_other_tokenizer(void **state) {
+    (void)state;
+    int n_failed = 0;
+    for (int spaces = 0; spaces < 2; spaces++) {
+        struct buffer b = {0};
+        char path[128];
+        if (spaces)
+            sentencepiece_gguf(&b, "llama");
+        else
+            byte_level_gguf(&b, "qwen2");
+        snprintf(path, sizeof path, "%s", put_file("model.gguf", b.data, b.length));
+        struct tokenizer *tok = load_tokenizer(path);
+        bool done = false;
+        for (int n = 0; !done; n += 3) {
+            struct talc_error err = {0};
+            allocations_left = n;
+            json_set_alloc_funcs(allocate_until, free);
+            struct tokenizer *back = tokenizer_load(path, &err);
+            bool saved = tokenizer_save_folder(tok, case_folder(), NULL, &err);
+            json_set_alloc_funcs(malloc, free);
+            if (back) assert_same_tokenizer(tok, back);
+            tokenizer_free(back);
+            back = saved ? load_tokenizer(case_folder()) : NULL;
+            if (back) assert_same_tokenizer(tok, back);
+            n_failed += !saved;
+            done = back && allocations_left > 0;
+            tokenizer_free(back);
+        }
+        tokenizer_free(tok);
+        buffer_free(&b);
+    }
+    assert_true(n_failed > 50);
+}
+
 static void expect_not_in_gguf(const char *tokenizer_json, const char *what) {
     struct talc_error err = {0};
     char path[128];
@@ -848,6 +887,7 @@ int main(void) {
         IN_FOLDER(a_unigram_model_without_pieces_knows_nothing),
         IN_FOLDER(what_goes_around_a_text_survives_writing),
         IN_FOLDER(what_is_written_as_gguf_comes_back),
+        IN_FOLDER(memory_that_runs_out_makes_no_other_tokenizer),
         IN_FOLDER(what_gguf_cannot_say_is_refused),
         IN_FOLDER(damaged_files_do_no_harm),
         IN_FOLDER(no_space_goes_before_the_second_part),
