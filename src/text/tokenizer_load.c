@@ -56,6 +56,17 @@ static bool read_config(struct tokenizer *tok, const char *path, struct talc_err
     return ok;
 }
 
+/* What goes around a text, which only a tokenizer.json says itself. */
+static bool read_ends(struct tokenizer *tok, const char *path, struct talc_error *err) {
+    if (!file_exists(path)) return true;
+    json_t *config = json_read_file(path, 0, err);
+    bool ok = config && ((json_get_bool(config, "add_bos_token", tok->add_bos, &tok->add_bos, err) &&
+                          json_get_bool(config, "add_eos_token", tok->add_eos, &tok->add_eos, err)) ||
+                         talc_fail_in(err, "%s", path));
+    json_decref(config);
+    return ok;
+}
+
 static bool read_template_file(struct tokenizer *tok, const char *path, struct talc_error *err) {
     size_t n_bytes;
     if (!file_exists(path)) return true;
@@ -111,7 +122,7 @@ static bool exists_in(const char *folder, const char *name) {
 
 static bool read_folder(struct tokenizer *tok, const char *folder, struct talc_error *err) {
     static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tekken.json"};
-    bool found = false, ok = true;
+    bool found = false, ok = true, has_json = exists_in(folder, names[0]);
     for (size_t i = 0; !found && i < sizeof names / sizeof *names; i++) {
         found = exists_in(folder, names[i]);
         if (found) ok = in_folder(tok, folder, names[i], read_one_file, err);
@@ -122,6 +133,7 @@ static bool read_folder(struct tokenizer *tok, const char *folder, struct talc_e
         ok = talc_fail(err, "%s: there is no tokenizer.json, tokenizer.model, tekken.json or vocab.json", folder);
     return ok && in_folder(tok, folder, "chat_template.jinja", read_template_file, err) &&
            in_folder(tok, folder, "tokenizer_config.json", read_config, err) &&
+           (has_json || in_folder(tok, folder, "tokenizer_config.json", read_ends, err)) &&
            in_folder(tok, folder, "special_tokens_map.json", read_config, err);
 }
 

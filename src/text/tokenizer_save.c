@@ -256,13 +256,18 @@ static json_t *added_decoder_json(const struct tokenizer *tok) {
     return map;
 }
 
-static json_t *config_json(const struct tokenizer *tok, const char *chat_template) {
+/* says_ends: no tokenizer.json says what goes around a text. */
+static json_t *config_json(const struct tokenizer *tok, const char *chat_template, bool says_ends) {
     json_t *config = json_pack(
         "{s:s, s:b, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:b, s:s, s:o}", "written_by", "talc", "add_prefix_space", 0,
         "added_tokens_decoder", added_decoder_json(tok), "additional_special_tokens", additional_json(tok), "bos_token",
         role_json(tok, tok->bos_id), "clean_up_tokenization_spaces", 0, "eos_token", role_json(tok, tok->eos_id),
         "errors", "replace", "pad_token", role_json(tok, tok->pad_id), "split_special_tokens", 0, "tokenizer_class",
         "PreTrainedTokenizerFast", "unk_token", role_json(tok, tok->unknown_id));
+    if (says_ends) {
+        config = with_key(config, "add_bos_token", json_boolean(tokenizer_adds_bos(tok)));
+        config = with_key(config, "add_eos_token", json_boolean(tokenizer_adds_eos(tok)));
+    }
     return chat_template ? with_key(config, "chat_template", json_string(chat_template)) : config;
 }
 
@@ -318,6 +323,6 @@ bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, cons
                          "tokenizer.json that came with the model",
                          folder, beyond);
     return (beyond ? write_source(tok, folder, err) : write_file(folder, "tokenizer.json", tokenizer_json(tok), err)) &&
-           write_file(folder, "tokenizer_config.json", config_json(tok, chat_template), err) &&
+           write_file(folder, "tokenizer_config.json", config_json(tok, chat_template, beyond), err) &&
            write_file(folder, "special_tokens_map.json", special_map_json(tok), err);
 }

@@ -272,6 +272,39 @@ static void sentencepiece_models_are_read(void **state) {
     buffer_free(&model);
 }
 
+/* A SentencePiece model does not say what goes around a text; the folder that it is in may. */
+static void folders_say_what_goes_around_a_text(void **state) {
+    (void)state;
+    static const struct {
+        const char *config;
+        bool bos, eos;
+    } cases[] = {{"{}", true, false},
+                 {"{\"add_bos_token\": null}", true, false},
+                 {"{\"add_bos_token\": false}", false, false},
+                 {"{\"add_bos_token\": false, \"add_eos_token\": true}", false, true},
+                 {"{\"add_eos_token\": true}", true, true}};
+    struct buffer model = {0};
+    put_pieces(&model);
+    put_specs(&model, 2, false, true);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_file("tokenizer.model", model.data, model.length);
+        put_file("tokenizer_config.json", cases[i].config, strlen(cases[i].config));
+        struct tokenizer *tok = load_tokenizer(case_folder());
+        assert_int_equal(tokenizer_adds_bos(tok), cases[i].bos);
+        assert_int_equal(tokenizer_adds_eos(tok), cases[i].eos);
+        assert_true(tokenizer_save_folder(tok, case_folder(), NULL, NULL));
+        struct tokenizer *back = load_tokenizer(case_folder());
+        assert_same_tokenizer(tok, back);
+        assert_int_equal(tokenizer_adds_bos(back), cases[i].bos);
+        assert_int_equal(tokenizer_adds_eos(back), cases[i].eos);
+        tokenizer_free(back);
+        tokenizer_free(tok);
+    }
+    put_file("tokenizer_config.json", "{\"add_bos_token\": 7}", 20);
+    expect_load_failure(case_folder(), "add_bos_token");
+    buffer_free(&model);
+}
+
 /* Of equal scores the leftmost goes first, which no list of merges can say. */
 static void equal_scores_survive_writing(void **state) {
     (void)state;
@@ -874,6 +907,7 @@ int main(void) {
 #endif
         IN_FOLDER(documents_are_cut_only_where_no_id_changes),
         IN_FOLDER(sentencepiece_models_are_read),
+        IN_FOLDER(folders_say_what_goes_around_a_text),
         IN_FOLDER(equal_scores_survive_writing),
         IN_FOLDER(equal_scores_that_change_nothing_are_written_as_merges),
         IN_FOLDER(pieces_of_unknown_characters_are_never_made),
