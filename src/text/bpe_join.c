@@ -62,11 +62,14 @@ static size_t part_end(const char *text, size_t n, size_t at) {
     return end;
 }
 
-/* Takes tokens back, once more each time, until what remains and the encoding of the rest join. */
+/* Takes tokens back, one by one and then a quarter more each time, until what remains and the encoding of the rest
+ * join: most often that is soon, and where it is not, what is encoded in vain is no more than some times what has to
+ * be. */
 static bool take_back(const struct joining *j, size_t at, size_t end, int32_t *ids, size_t count, size_t *kept,
                       size_t *n_new) {
-    size_t begin = at;
-    for (size_t step = 1;; step = step * 3 / 2 + (step > 1)) {
+    size_t begin = at, n_all = count;
+    for (;;) {
+        size_t step = (n_all - count) / 4 + 1;
         for (size_t i = 0; i < step && count > 0; i++)
             begin -= bpe_token_bytes(j->bpe, j->v, ids[--count], j->text, begin);
         if (!encode_part(j, begin, end, ids + count, n_new)) return false;

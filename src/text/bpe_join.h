@@ -1,4 +1,5 @@
-/* bpe_join.h - the encoding of a text from the encodings of its parts, in time linear in its length.
+/* bpe_join.h - the encoding of a text from the encodings of its parts, in time linear in its length where a part
+ * changes only tokens near its seam. (Where each changes all tokens before it, the square of the length is the bound.)
  *
  * Tokens t1..tn are the encoding of a text if and only if every two neighbours are the encoding of their own text:
  * before the first merge over a border all merges lie inside tokens, so it would also happen in the text of the two

@@ -435,6 +435,46 @@ static void long_words_take_no_longer_than_ordinary_text(void **state) {
     buffer_free(&text);
 }
 
+/* Characters each of which merges with the next, the later the sooner: one more at the end makes all tokens others.
+ * Each is then encoded a few times what it takes to encode the whole up to there, not once more for every token. */
+static void tokens_that_all_change_are_not_taken_back_one_by_one(void **state) {
+    (void)state;
+    enum { N = 600 };
+    struct vocabulary v = {0};
+    struct bpe bpe = {.symbols = BPE_CHARACTERS, .unknown_id = -1};
+    struct bpe_scratch scratch = {0};
+    struct buffer text = {0};
+    memset(bpe.byte_ids, 0xff, sizeof bpe.byte_ids);
+    for (int i = 0; i < N; i++) {
+        char bytes[4];
+        size_t n = (size_t)utf8_encode(0x4e00 + i, bytes);
+        assert_true(vocabulary_add(&v, i, bytes, n, TOKEN_TEXT, NULL));
+        buffer_append(&text, bytes, n);
+    }
+    for (int i = 0; i + 1 < N; i++) assert_true(vocabulary_add(&v, N + i, text.data + 3 * i, 6, TOKEN_TEXT, NULL));
+    for (int i = N - 1; i-- > 0;) /* the last pair first */
+        assert_true(bpe_add_merge(&bpe, (struct bpe_merge){i, i + 1, N + i, (uint32_t)(N - i)}));
+    assert_true(bpe_finish(&bpe, &v, NULL));
+    int32_t *ids = malloc(text.length * sizeof *ids), *joined = malloc(text.length * sizeof *joined);
+    size_t n_ids, n_joined;
+    double start = cpu_seconds();
+    for (size_t n = 3; n <= text.length; n += 3)
+        assert_true(bpe_merge_text(&bpe, &v, &scratch, text.data, n, ids, &n_ids, NULL));
+    double whole = cpu_seconds() - start;
+    start = cpu_seconds();
+    assert_true(bpe_encode_word(&bpe, &v, &scratch, NULL, text.data, text.length, joined, &n_joined, NULL));
+    double parts = cpu_seconds() - start;
+    assert_int_equal(n_ids, n_joined);
+    assert_memory_equal(ids, joined, n_ids * sizeof *ids);
+    if (parts > 12 * whole) fail_msg("%.1f ms, and %.1f ms for every beginning as a whole", parts * 1e3, whole * 1e3);
+    free(ids);
+    free(joined);
+    bpe_scratch_free(&scratch);
+    bpe_free(&bpe);
+    vocabulary_free(&v);
+    buffer_free(&text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_give_what_the_whole_gives),
@@ -444,6 +484,7 @@ int main(void) {
         cmocka_unit_test(whole_words_are_looked_up_where_merges_do_not_lead_to_them),
         cmocka_unit_test(implied_merges_are_all_that_are_needed),
         cmocka_unit_test(ties_matter_where_a_text_differs),
+        cmocka_unit_test(tokens_that_all_change_are_not_taken_back_one_by_one),
         cmocka_unit_test(long_words_take_no_longer_than_ordinary_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
