@@ -123,8 +123,8 @@ void cli_device_close(struct cli_device *device);
      .help = "threads to use (default: one per core)", .min = 1, .max = 4096}
 /* clang-format on */
 
-/* f32 or bf16, for an option that takes one of them. */
-bool cli_float_type(const char *option, const char *name, enum dtype *out, struct talc_error *err);
+/* Of an option with the choices "f32|bf16". */
+enum dtype cli_float_type(const char *name);
 
 /* ---- commands: each takes what follows its name ---------------------------------------------- */
 

@@ -21,12 +21,6 @@ static const struct part *find_part(const char *name) {
     return NULL;
 }
 
-static bool choose_types(struct bench *b, struct talc_error *err) {
-    return cli_float_type("--dtype", b->dtype, &b->compute, err) &&
-           cli_float_type("--moments", b->moments, &b->kept_moments, err) &&
-           cli_float_type("--weights", b->weights, &b->kept_weights, err);
-}
-
 int cmd_bench(int argc, char **argv) {
     if (argc > 0 && strcmp(argv[0], "tokenizer") == 0) return bench_tokenizer(argc - 1, argv + 1);
     struct bench b = {.depth = 4, .vocab_size = 1024, .steps = 20, .dtype = "f32", .moments = "f32", .weights = "f32"};
@@ -45,10 +39,13 @@ int cmd_bench(int argc, char **argv) {
         {.name = "steps", .kind = OPTION_INT, .value = &b.steps, .argument = "N",
          .help = "train: steps to time (default 20)", .min = 1, .max = 1e5},
         {.name = "dtype", .kind = OPTION_TEXT, .value = &b.dtype, .argument = "TYPE",
+         .choices = "f32|bf16",
          .help = "f32 or bf16: of matrix products"},
         {.name = "moments", .kind = OPTION_TEXT, .value = &b.moments, .argument = "TYPE",
+         .choices = "f32|bf16",
          .help = "train, memory: f32 or bf16, of the optimizer's moments"},
         {.name = "weights", .kind = OPTION_TEXT, .value = &b.weights, .argument = "TYPE",
+         .choices = "f32|bf16",
          .help = "train, memory: f32 or bf16, of matrices and tables"},
         {.name = "recompute", .kind = OPTION_FLAG, .value = &b.recompute,
          .help = "train, memory: activations again in backward"},
@@ -69,12 +66,15 @@ int cmd_bench(int argc, char **argv) {
                                 .max_operands = 1};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
+    b.compute = cli_float_type(b.dtype);
+    b.kept_moments = cli_float_type(b.moments);
+    b.kept_weights = cli_float_type(b.weights);
     struct talc_error err = {0};
     const struct part *part = find_part(line.operands[0]);
     if (!part) {
         code = cli_usage("bench", "measures train, gemm, attention, memory, machine or tokenizer, not '%s'",
                          line.operands[0]);
-    } else if (!choose_types(&b, &err) || !cli_device_open(&b.opened, b.device, b.threads, &err)) {
+    } else if (!cli_device_open(&b.opened, b.device, b.threads, &err)) {
         code = cli_fail("bench", &err);
     } else {
         bool ok = part->run(&b, &err);

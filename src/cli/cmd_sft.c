@@ -52,9 +52,9 @@ static bool open_model(struct sft *s, struct stream *stream, struct talc_error *
         return talc_fail(err, "%s: has no checkpoint yet and its settings name no model to begin with; give -m MODEL",
                          s->stage.out);
     char *folder = run_folder_find_model(s->stage.resume ? s->stage.out : s->model, s->stage.resume, err);
-    struct model_options options;
-    bool ok = folder && stage_model_options(&s->stage, &options, err) && (s->tokenizer = tokenizer_load(folder, err)) &&
-              open_template(s, err) && model_load_folder(&s->weights, folder, stream, &options, err);
+    struct model_options options = stage_model_options(&s->stage);
+    bool ok = folder && (s->tokenizer = tokenizer_load(folder, err)) && open_template(s, err) &&
+              model_load_folder(&s->weights, folder, stream, &options, err);
     if (ok && tokenizer_vocab_size(s->tokenizer) > s->weights.arch.vocab_size)
         ok = talc_fail(err, "%s: the tokenizer has %d tokens and the model only %d", folder,
                        tokenizer_vocab_size(s->tokenizer), s->weights.arch.vocab_size);

@@ -109,8 +109,7 @@ static bool check_same_shape(const struct train *t, struct talc_error *err) {
 }
 
 static bool open_model(struct train *t, struct stream *stream, struct talc_error *err) {
-    struct model_options options;
-    if (!stage_model_options(&t->stage, &options, err)) return false;
+    struct model_options options = stage_model_options(&t->stage);
     if (t->stage.resume) {
         char *folder = run_folder_find_model(t->stage.out, true, err);
         bool ok = folder && check_same_tokenizer(t, folder, err) &&

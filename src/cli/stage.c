@@ -61,11 +61,22 @@ static int parse(struct command_line *line, int argc, char **argv) {
     return cli_usage(line->command, "%s; the settings of a run are kept as JSON", err.message);
 }
 
+static bool check_batch_start(const struct stage_values *v, int64_t rows, struct talc_error *err) {
+    return v->batch_start <= rows ||
+           talc_fail(err, "--batch-start %lld is more than the %lld rows that a batch grows to (--batch)",
+                     (long long)v->batch_start, (long long)rows);
+}
+
 int stage_parse(struct command_line *line, struct stage_values *values, int argc, char **argv) {
     int code = parse(line, argc, argv);
     if (code < 0 && options_contradict(line, "steps", "minutes")) {
         options_free(line);
         return cli_usage(line->command, "a run ends by its updates or by the clock; give one of --steps and --minutes");
+    }
+    struct talc_error err = {0};
+    if (code < 0 && values->batch_rows > 0 && !check_batch_start(values, values->batch_rows, &err)) {
+        options_free(line);
+        return cli_usage(line->command, "%s", err.message);
     }
     if (code >= 0 || !values->resume) return code;
     if (!values->out) {
@@ -165,16 +176,13 @@ void stage_close_folder(const struct stage_values *v) {
     if (v->n_folders_made > 0) folder_remove_empty(v->out, v->n_folders_made);
 }
 
-bool stage_model_options(const struct stage_values *v, struct model_options *options, struct talc_error *err) {
-    options->gradients = true;
-    return cli_float_type("--weights", v->weights, &options->weights, err);
+struct model_options stage_model_options(const struct stage_values *v) {
+    return (struct model_options){.gradients = true, .weights = cli_float_type(v->weights)};
 }
 
 bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_error *err) {
     if (v->batch_rows > 0) r->rows_per_step = (int)v->batch_rows;
-    if (v->batch_start > r->rows_per_step)
-        return talc_fail(err, "--batch-start %lld is more than the %d rows that a batch grows to (--batch)",
-                         (long long)v->batch_start, r->rows_per_step);
+    if (!check_batch_start(v, r->rows_per_step, err)) return false;
     r->ramp = (struct batch_ramp){.first_rows = (int)v->batch_start, .share = v->batch_ramp};
     r->trainer.skip_outliers = (float)v->skip_outliers;
     r->trainer.micro_batch_rows = v->micro_batch_rows > 0 ? (int)v->micro_batch_rows
@@ -182,22 +190,19 @@ bool stage_apply(const struct stage_values *v, struct recipe *r, struct talc_err
                                                           : r->rows_per_step;
     if (r->trainer.micro_batch_rows > r->rows_per_step) r->trainer.micro_batch_rows = r->rows_per_step;
     r->trainer.recompute = v->recompute;
-    if (strcmp(v->optimizer, "muon") == 0)
-        recipe_use_muon(r);
-    else if (strcmp(v->optimizer, "adamw") != 0)
-        return talc_fail(err, "--optimizer must be adamw or muon, not '%s'", v->optimizer);
+    if (strcmp(v->optimizer, "muon") == 0) recipe_use_muon(r);
     if (v->learning_rate >= 0) {
         double ratio = v->learning_rate / (double)r->trainer.groups[ROLE_MATRIX].learning_rate;
         for (int i = 0; i < PARAMETER_ROLES; i++)
             r->trainer.groups[i].learning_rate = (float)((double)r->trainer.groups[i].learning_rate * ratio);
     }
-    if (v->schedule && !schedule_kind_parse(v->schedule, &r->schedule.kind))
-        return talc_fail(err, "--schedule must be constant, cosine, linear or wsd, not '%s'", v->schedule);
+    if (v->schedule) schedule_kind_parse(v->schedule, &r->schedule.kind);
     if (v->decay_fraction >= 0) r->schedule.decay_fraction = v->decay_fraction;
     r->schedule.total_steps = v->steps > 0 ? v->steps : v->minutes > 0 ? 0 : r->steps;
     if (v->warmup >= 0) r->schedule.warmup_steps = v->warmup;
-    return cli_float_type("--dtype", v->dtype, &r->trainer.compute, err) &&
-           cli_float_type("--moments", v->moments, &r->trainer.moments, err);
+    r->trainer.compute = cli_float_type(v->dtype);
+    r->trainer.moments = cli_float_type(v->moments);
+    return true;
 }
 
 /* ---- while it runs --------------------------------------------------------------------------- */

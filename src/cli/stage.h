@@ -41,10 +41,12 @@ struct stage_values stage_values_defaults(void);
     {.name = "learning-rate", .kind = OPTION_NUMBER, .value = &(v).learning_rate, .argument = "X",                     \
      .help = "peak rate of the matrices; others keep their ratio to it (default: by shape)", .min = 0, .max = 10},     \
     {.name = "optimizer", .kind = OPTION_TEXT, .value = &(v).optimizer, .argument = "NAME",                            \
+     .choices = "adamw|muon",                                                                                          \
      .help = "adamw (default), or muon for the matrices of the blocks"},                                               \
     {.name = "warmup", .kind = OPTION_INT, .value = &(v).warmup, .argument = "N",                                      \
      .help = "steps of warmup (default: by shape, a tenth of the steps at most)", .min = 0, .max = 1e9},                                             \
     {.name = "schedule", .kind = OPTION_TEXT, .value = &(v).schedule, .argument = "KIND",                              \
+     .choices = "constant|cosine|linear|wsd",                                                                          \
      .help = "constant, cosine, linear or wsd"},                                                                       \
     {.name = "decay-fraction", .kind = OPTION_NUMBER, .value = &(v).decay_fraction, .argument = "X",                   \
      .help = "wsd: share of the steps in which the rate falls (default: by shape)", .min = 0, .max = 1},               \
@@ -60,10 +62,13 @@ struct stage_values stage_values_defaults(void);
     {.name = "recompute", .kind = OPTION_FLAG, .value = &(v).recompute,                                                \
      .help = "activations again in backward: less memory, more time, the same bits"},                                  \
     {.name = "dtype", .kind = OPTION_TEXT, .value = &(v).dtype, .argument = "TYPE",                                    \
+     .choices = "f32|bf16",                                                                                             \
      .help = "f32 or bf16: of matrix products"},                                                                       \
     {.name = "moments", .kind = OPTION_TEXT, .value = &(v).moments, .argument = "TYPE",                                \
+     .choices = "f32|bf16",                                                                                             \
      .help = "f32 or bf16 (rounded stochastically, half the memory): of the optimizer's moments"},                     \
     {.name = "weights", .kind = OPTION_TEXT, .value = &(v).weights, .argument = "TYPE",                                \
+     .choices = "f32|bf16",                                                                                             \
      .help = "f32 or bf16 (rounded stochastically, half the memory): of matrices and tables"},                         \
     {.name = "seed", .kind = OPTION_INT, .value = &(v).seed, .argument = "N",                                          \
      .help = "of weights, order and dropout (default 1)", .min = 0, .max = 9e18},                                      \
@@ -81,7 +86,7 @@ bool stage_save_settings(const struct command_line *line, const char *out, struc
 bool stage_apply(const struct stage_values *values, struct recipe *recipe, struct talc_error *err);
 
 /* How the model of the stage is opened: to be trained, its weights kept as --weights says. */
-bool stage_model_options(const struct stage_values *values, struct model_options *options, struct talc_error *err);
+struct model_options stage_model_options(const struct stage_values *values);
 
 /* Makes the run folder and takes it for this process alone. One that holds a run already must be resumed; a run to
  * resume that was killed before its first checkpoint begins anew (`resume` is then false). A folder of something else

@@ -58,6 +58,12 @@ misused '--top-p must be' talc chat -m sft/ --top-p 0
 misused '--top-p must be' talc generate -m run/ --top-p 0
 misused "--task must be primer, not 'prime'" talc eval -m nowhere --data nowhere --task prime
 misused "--type must be bpe or char, not 'words'" talc tokenizer train --type words --out none nowhere
+for c in optimizer:sgd schedule:flat dtype:f16 moments:f64 weights:int8; do
+    misused "--${c%:*} must be .* or .*, not '${c#*:}'" talc train --data nowhere --out none "--${c%:*}" "${c#*:}"
+    misused "--${c%:*} must be .* or .*, not '${c#*:}'" talc sft -m nowhere --data nowhere --out none "--${c%:*}" "${c#*:}"
+done
+misused "--dtype must be f32 or bf16, not 'f16'" talc bench gemm --dtype f16
+misused '--batch-start 8 is more than the 4 rows' talc train --data nowhere --out none --batch 4 --batch-start 8
 misused '--preset has a depth of its own' talc train --data data/ --out none --preset gpt2-124m --depth 2
 misused 'one of --steps and --minutes' talc train --data data/ --out none --steps 3 --minutes 1
 misused 'one of --steps and --minutes' talc sft -m run/ --data nowhere --out none --steps 3 --minutes 1
