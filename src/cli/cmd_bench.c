@@ -66,6 +66,10 @@ int cmd_bench(int argc, char **argv) {
                                 .max_operands = 1};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
+    if (options_contradict(&line, "preset", "depth")) {
+        options_free(&line);
+        return cli_usage("bench", "--preset has a depth of its own; give one of --preset and --depth");
+    }
     b.compute = cli_float_type(b.dtype);
     b.kept_moments = cli_float_type(b.moments);
     b.kept_weights = cli_float_type(b.weights);

@@ -10,8 +10,7 @@
 #include "data/text_reader.h"
 #include "file/json.h"
 #include "file/run_folder.h"
-#include "model/model.h"
-#include "text/tokenizer.h"
+#include "infer/assistant.h"
 
 struct perplexity {
     const char *model, *device;
@@ -66,9 +65,6 @@ static bool score(struct perplexity *p, const struct token_list *ids, struct tal
     float *stats = calloc((size_t)window * TOKEN_STATS, sizeof *stats);
     int32_t *positions = calloc((size_t)window, sizeof *positions);
     bool ok = stats && positions ? true : talc_fail(err, "out of memory for a window of %d tokens", window);
-    if (tokenizer_vocab_size(p->tokenizer) > p->weights.arch.vocab_size)
-        ok = talc_fail(err, "the tokenizer has %d tokens and the model only %d", tokenizer_vocab_size(p->tokenizer),
-                       p->weights.arch.vocab_size);
     if (window > p->weights.arch.context_length)
         ok = talc_fail(err, "--context %d is more than the model's %d", window, p->weights.arch.context_length);
     if (ids->count < 2) ok = talc_fail(err, "the text has %zu tokens; two at least are needed", ids->count);
@@ -109,7 +105,9 @@ static bool measure(struct perplexity *p, const char *path, struct stream *strea
     struct token_list ids = {0};
     char *folder = run_folder_find_model(p->model, false, err);
     bool ok = folder && model_load_folder(&p->weights, folder, stream, NULL, err) &&
-              (p->tokenizer = tokenizer_load(folder, err)) && read_tokens(p, path, &ids, err) && score(p, &ids, err);
+              (p->tokenizer = tokenizer_load(folder, err)) &&
+              model_fits_tokenizer(&p->weights, p->tokenizer, folder, err) && read_tokens(p, path, &ids, err) &&
+              score(p, &ids, err);
     ok = ok && print_result(p, err);
     token_list_free(&ids);
     tokenizer_free(p->tokenizer);

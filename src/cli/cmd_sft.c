@@ -8,6 +8,7 @@
 #include "cli/stage.h"
 #include "file/atomic.h"
 #include "file/run_folder.h"
+#include "infer/assistant.h"
 
 struct sft {
     struct stage_values stage;
@@ -55,9 +56,7 @@ static bool open_model(struct sft *s, struct stream *stream, struct talc_error *
     struct model_options options = stage_model_options(&s->stage);
     bool ok = folder && (s->tokenizer = tokenizer_load(folder, err)) && open_template(s, err) &&
               model_load_folder(&s->weights, folder, stream, &options, err);
-    if (ok && tokenizer_vocab_size(s->tokenizer) > s->weights.arch.vocab_size)
-        ok = talc_fail(err, "%s: the tokenizer has %d tokens and the model only %d", folder,
-                       tokenizer_vocab_size(s->tokenizer), s->weights.arch.vocab_size);
+    ok = ok && model_fits_tokenizer(&s->weights, s->tokenizer, folder, err);
     free(folder);
     if (!ok) return false;
     struct arch arch = s->weights.arch; /* as it is trained; what is saved keeps the length that it can read */

@@ -6,12 +6,17 @@
 
 #include "file/run_folder.h"
 
+bool model_fits_tokenizer(const struct model *model, const struct tokenizer *tokenizer, const char *folder,
+                          struct talc_error *err) {
+    int n = tokenizer_vocab_size(tokenizer);
+    return n <= model->arch.vocab_size ||
+           talc_fail(err, "%s: the tokenizer has %d tokens and the model only %d", folder, n, model->arch.vocab_size);
+}
+
 static bool open_text(struct assistant *a, struct talc_error *err) {
     a->tokenizer = tokenizer_load(a->folder, err);
     if (!a->tokenizer) return false;
-    if (tokenizer_vocab_size(a->tokenizer) > a->model.arch.vocab_size)
-        return talc_fail(err, "%s: the tokenizer has %d tokens and the model only %d", a->folder,
-                         tokenizer_vocab_size(a->tokenizer), a->model.arch.vocab_size);
+    if (!model_fits_tokenizer(&a->model, a->tokenizer, a->folder, err)) return false;
     const char *source = tokenizer_chat_template(a->tokenizer);
     if (source && !(a->chat_template = chat_template_parse(source, strlen(source), err)))
         return talc_fail_in(err, "%s: chat template", a->folder);

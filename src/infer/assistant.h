@@ -18,6 +18,10 @@ bool assistant_open(struct assistant *a, const char *path, struct stream *stream
                     struct talc_error *err);
 void assistant_close(struct assistant *a);
 
+/* Whether all ids of a tokenizer are ids of the model, both of which were read from `folder`. */
+bool model_fits_tokenizer(const struct model *model, const struct tokenizer *tokenizer, const char *folder,
+                          struct talc_error *err);
+
 /* Whether it has a chat template. */
 bool assistant_can_chat(const struct assistant *a, struct talc_error *err);
 

@@ -185,6 +185,19 @@ mkdir "$work/stopped"
 refuses 'bad.jsonl:1' "$TALC" sft -m "$work/base" --data "$work/bad.jsonl" --out "$work/stopped" --quiet
 [ -d "$work/stopped" ] || fail "sft removes a folder that it did not make"
 
+# While model and text are read nothing can be lost: a signal ends it at once.
+mkfifo "$work/never.txt"
+for c in "perplexity -m $work/sft $work/never.txt" "eval -m $work/sft --data $work/never.txt"; do
+    # shellcheck disable=SC2086
+    "$TALC" $c >"$work/out" 2>"$work/err" &
+    until_caught $!
+    sleep 0.5
+    kill -INT $!
+    wait $!
+    status=$?
+    [ "$status" = 130 ] && [ ! -s "$work/err" ] || fail "exit $status after SIGINT while it reads: $c: $(cat "$work/err")"
+done
+
 # A signal ends a chat that waits for a pipe; what cannot be read is said.
 refuses 'standard input cannot be read: Is a directory' sh -c "$TALC chat -m $work/sft <$work"
 ended() { # WHAT: the program $! ends with 130 within 20 seconds

@@ -65,6 +65,7 @@ done
 misused "--dtype must be f32 or bf16, not 'f16'" talc bench gemm --dtype f16
 misused '--batch-start 8 is more than the 4 rows' talc train --data nowhere --out none --batch 4 --batch-start 8
 misused '--preset has a depth of its own' talc train --data data/ --out none --preset gpt2-124m --depth 2
+misused '--preset has a depth of its own' talc bench train --preset gpt2-124m --depth 2
 misused 'one of --steps and --minutes' talc train --data data/ --out none --steps 3 --minutes 1
 misused 'one of --steps and --minutes' talc sft -m run/ --data nowhere --out none --steps 3 --minutes 1
 must talc train --data data/ --out plain --depth 2 --context 64 --batch 1 --steps 1 --quiet
