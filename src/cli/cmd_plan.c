@@ -82,9 +82,12 @@ static bool read_model_folder(const char *path, struct arch *arch, struct talc_e
     return ok;
 }
 
-static const char *note_of(const char *name) {
+/* Not where a row of the tables has that name: then the row is meant. */
+static bool is_preset(const struct planner *p, const char *name) { return table_find(&p->catalog.models, name) < 0; }
+
+static const char *note_of(const struct planner *p, const char *name) {
     for (int i = 0; name && presets[i].name; i++)
-        if (strcmp(presets[i].name, name) == 0) return presets[i].note;
+        if (strcmp(presets[i].name, name) == 0) return is_preset(p, name) ? presets[i].note : NULL;
     return NULL;
 }
 
@@ -92,7 +95,7 @@ static bool find_model(struct planner *p, struct talc_error *err) {
     const struct plan_options *o = &p->o;
     struct plan_model *m = &p->model;
     const char *preset = o->preset ? o->preset : "gpt3-175b";
-    p->own = o->model || arch_preset(preset, p->arch, NULL);
+    p->own = o->model || (is_preset(p, preset) && arch_preset(preset, p->arch, NULL));
     if (o->model && !read_model_folder(o->model, p->arch, err)) return false;
     if (o->model)
         *m = plan_model_of_arch(o->model, p->arch);
@@ -149,6 +152,7 @@ static bool find_rates(struct planner *p, struct talc_error *err) {
 
 static bool find_chip(struct planner *p, struct talc_error *err) {
     struct cli_device device;
+    if (*p->chip.name) return true; /* of a question asked of many models: this machine is measured once */
     if (strcmp(p->o.gpu, HOST_CHIP) != 0) return catalog_chip(&p->catalog, p->o.gpu, &p->chip, err);
     if (p->o.gpus > 1) return talc_fail(err, "there is one this-machine, not %lld", (long long)p->o.gpus);
     if (!cli_device_open(&device, NULL, 0, err)) return false;
@@ -157,13 +161,28 @@ static bool find_chip(struct planner *p, struct talc_error *err) {
     return ok;
 }
 
-/* On this machine talc's own trainer runs: one rank, nothing recomputed. */
-static void keep_to_trainer(struct planner *p) {
-    struct plan_request *r = &p->request;
-    if (strcmp(p->chip.name, HOST_CHIP) != 0) return;
-    r->job.own = p->own ? p->arch : NULL;
-    r->wish.tp = r->wish.pp = r->wish.vpp = r->wish.dp = r->wish.cp = r->wish.ep = 1;
-    r->wish.zero = 0, r->wish.recompute = RECOMPUTE_NONE;
+/* On this machine talc's own trainer runs: one rank, which recomputes whole layers (--recompute full) or nothing. */
+static bool keep_to_trainer(struct planner *p, struct talc_error *err) {
+    const struct plan_options *o = &p->o;
+    struct plan_wish *wish = &p->request.wish;
+    if (strcmp(p->chip.name, HOST_CHIP) != 0) return true;
+    const struct {
+        const char *name;
+        int64_t value;
+    } degrees[] = {{"tp", o->tp}, {"pp", o->pp}, {"vpp", o->vpp}, {"dp", o->dp}, {"cp", o->cp}, {"ep", o->ep}};
+    for (size_t i = 0; i < sizeof degrees / sizeof *degrees; i++)
+        if (degrees[i].value > 1)
+            return talc_fail(err, "--%s %lld: there is one this-machine", degrees[i].name, (long long)degrees[i].value);
+    if (o->zero > 0 || o->offload || wish->recompute == RECOMPUTE_SELECTIVE)
+        return talc_fail(err, "on this-machine talc's own trainer runs, which has no %s",
+                         o->zero > 0  ? (const char *[]){"--zero 1", "--zero 2", "--zero 3"}[o->zero - 1]
+                         : o->offload ? "--offload"
+                                      : "--recompute selective (none and full it has)");
+    p->request.job.own = p->own ? p->arch : NULL;
+    wish->tp = wish->pp = wish->vpp = wish->dp = wish->cp = wish->ep = 1;
+    wish->zero = 0;
+    if (wish->recompute < 0) wish->recompute = RECOMPUTE_NONE;
+    return true;
 }
 
 static bool find_job(struct planner *p, struct talc_error *err) {
@@ -185,8 +204,7 @@ static bool find_job(struct planner *p, struct talc_error *err) {
                                            : p->model.context > 8192 ? 8192
                                                                      : p->model.context};
     r->job.batch = o->batch ? (int)o->batch : plan_default_batch(&p->model, r->job.sequence);
-    r->wanted_chips = r->job.chips;
-    r->preset_note = o->model ? NULL : note_of(o->preset);
+    r->preset_note = o->model ? NULL : note_of(p, o->preset);
     r->wish = (struct plan_wish){.tp = (int)o->tp,
                                  .pp = (int)o->pp,
                                  .vpp = (int)o->vpp,
@@ -206,9 +224,8 @@ static bool find_job(struct planner *p, struct talc_error *err) {
                                                                                  : "bf16",
                                                                     &r->job.precision, err))
         return false;
-    if (p->critic.layers == 0 && o->critic && !catalog_model(&p->catalog, o->critic, &p->critic, err)) return false;
-    keep_to_trainer(p);
-    return find_prices(p, err) && find_rates(p, err);
+    if (o->critic && !catalog_model(&p->catalog, o->critic, &p->critic, err)) return false;
+    return keep_to_trainer(p, err) && find_prices(p, err) && find_rates(p, err);
 }
 
 /* ---- what is answered ------------------------------------------------------------------------ */
@@ -216,7 +233,8 @@ static bool find_job(struct planner *p, struct talc_error *err) {
 static bool write_report(const struct planner *p, const struct training_plan *plan, struct talc_error *err) {
     struct plan_point points[PLAN_POINTS];
     struct buffer page = {0};
-    int n = plan_scaling(&p->request, points);
+    bool host = strcmp(p->chip.name, HOST_CHIP) == 0; /* of which there is one */
+    int n = host ? 0 : plan_scaling(&p->request, points);
     plan_report(&page, &p->request, plan, points, n);
     bool ok = buffer_ok(&page) ? atomic_write_file(p->o.html, page.data, page.length, err)
                                : talc_fail(err, "out of memory for the report");
@@ -243,6 +261,8 @@ static bool answer_serving(const struct planner *p, struct talc_error *err) {
                                 o->cached, o->token_ms / 1000, o->first_ms / 1000, SERVING_LOAD_DEFAULT.busy};
     struct serving_plan plan;
     if (!serving_plan(&p->request.job, &load, &p->request.prices, &plan, err)) return false;
+    if (strcmp(p->chip.name, HOST_CHIP) == 0 && plan.chips > 1)
+        return talc_fail(err, "%g users take %d of this-machine, and there is one", o->users, plan.chips);
     if (o->json) return cli_print_json(stdout, serving_plan_json(&p->request, &load, &plan), err);
     plan_text_serving(&p->request, &load, &plan);
     return true;
@@ -260,41 +280,53 @@ static bool answer_rlhf(const struct planner *p, struct talc_error *err) {
     return true;
 }
 
-/* Every GPT-3 size (or what --preset begins with) on this hardware. */
-static bool answer_what_fits(struct planner *p, struct talc_error *err) {
-    static const char *const precisions[] = {"bf16", "fp8"};
-    json_t *rows = json_array();
-    if (!p->o.json) printf("%-12s %-5s %10s %12s  layout\n", "model", "", "days", "GiB a GPU");
-    for (int i = 0; presets[i].name; i++) {
-        if (strncmp(presets[i].name, p->o.preset ? p->o.preset : "gpt3", 4) != 0) continue;
-        for (int k = 0; k < 2; k++) {
-            struct training_plan plan;
-            struct talc_error why = {0};
-            struct planner one = *p;
-            one.o.preset = presets[i].name, one.o.model = NULL, one.o.precision = precisions[k];
-            if (!find_job(&one, err)) return json_decref(rows), false;
-            if (one.chip.peak[one.request.job.precision] <= 0) continue;
-            bool fits = plan_training(&one.request, &plan, &why);
-            char text[128] = "";
-            if (fits) plan_layout_text(&plan.best.layout, text);
-            if (p->o.json)
-                json_array_append_new(
-                    rows,
-                    json_pack("{s:s,s:s,s:b,s:o,s:o,s:s}", "model", presets[i].name, "precision", precisions[k], "fits",
-                              fits, "days", fits ? json_real(plan.failures.wall_seconds / 86400) : json_null(),
-                              "memory_bytes_per_gpu", fits ? json_real(plan.best.memory.total) : json_null(), "layout",
-                              text));
-            else if (fits)
-                printf("%-12s %-5s %10.4g %12.1f  %s\n", presets[i].name, precisions[k],
-                       plan.failures.wall_seconds / 86400, plan.best.memory.total / (1 << 30), text);
-            else
-                printf("%-12s %-5s %10s  %s\n", presets[i].name, precisions[k], "-", why.message);
-            if (fits) training_plan_free(&plan);
-        }
-    }
-    if (p->o.json) return cli_print_json(stdout, rows, err);
-    json_decref(rows);
+/* One model in one precision: a line, or an object in `rows`. */
+static bool add_fit(struct planner *one, json_t *rows, struct talc_error *err) {
+    struct training_plan plan;
+    struct talc_error why = {0};
+    char text[128] = "";
+    if (!find_job(one, err)) return false;
+    const char *model = one->model.name, *precision = precision_names[one->request.job.precision];
+    if (one->chip.peak[one->request.job.precision] <= 0) return true;
+    bool fits = plan_training(&one->request, &plan, &why);
+    if (fits) plan_layout_text(&plan.best.layout, text);
+    if (one->o.json)
+        json_array_append_new(
+            rows, json_pack("{s:s,s:s,s:b,s:o,s:o,s:s}", "model", model, "precision", precision, "fits", fits, "days",
+                            fits ? json_real(plan.failures.wall_seconds / 86400) : json_null(), "memory_bytes_per_gpu",
+                            fits ? json_real(plan.best.memory.total) : json_null(), "layout", text));
+    else if (fits)
+        printf("%-12s %-5s %10.4g %12.1f  %s\n", model, precision, plan.failures.wall_seconds / 86400,
+               plan.best.memory.total / (1 << 30), text);
+    else
+        printf("%-12s %-5s %10s  %s\n", model, precision, "-", why.message);
+    if (fits) training_plan_free(&plan);
     return true;
+}
+
+static bool add_fits(const struct planner *p, const char *preset, json_t *rows, struct talc_error *err) {
+    const char *precisions[] = {p->o.precision ? p->o.precision : "bf16", "fp8"};
+    bool ok = true;
+    for (int k = 0; k < (p->o.precision ? 1 : 2) && ok; k++) {
+        struct planner one = *p;
+        one.o.preset = preset, one.o.precision = precisions[k];
+        ok = add_fit(&one, rows, err);
+    }
+    return ok;
+}
+
+/* Every GPT-3 size, or the model that is named, on this hardware. */
+static bool answer_what_fits(struct planner *p, struct talc_error *err) {
+    if (!find_chip(p, err)) return false;
+    json_t *rows = json_array();
+    bool ok = true, named = p->o.preset || p->o.model;
+    if (!p->o.json) printf("%-12s %-5s %10s %12s  layout\n", "model", "", "days", "GiB a GPU");
+    for (int i = 0; presets[i].name && !named && ok; i++)
+        if (strncmp(presets[i].name, "gpt3-", 5) == 0) ok = add_fits(p, presets[i].name, rows, err);
+    if (named) ok = add_fits(p, p->o.preset, rows, err);
+    if (ok && p->o.json) return cli_print_json(stdout, rows, err);
+    json_decref(rows);
+    return ok;
 }
 
 static void list_table(const char *title, const struct table *t) {
@@ -412,7 +444,7 @@ int cmd_plan(int argc, char **argv) {
         NUMBER_OPTION("pue", pue, "N", "power usage effectiveness of the building"),
         TEXT_OPTION("failures", failures, "NAME", "rate of failures: llama3 (default), rsc-1, bloom, opt"),
         FLAG_OPTION("no-failures", no_failures, "plan without failures"),
-        FLAG_OPTION("what-fits", what_fits, "every GPT-3 size on this hardware, in bf16 and FP8"),
+        FLAG_OPTION("what-fits", what_fits, "every GPT-3 size (or the model that is named) on this hardware, in bf16 and FP8"),
         FLAG_OPTION("serve", serve, "plan answering --users instead of training"),
         NUMBER_OPTION("users", users, "N", "online at once"),
         NUMBER_OPTION("requests", requests, "N", "a minute from each user (default 1)"),

@@ -85,10 +85,16 @@ static void print_money(const struct plan_request *r, const struct training_plan
     if (r->prices.rent.mid <= 0 && r->prices.purchase <= 0) return; /* one's own machine */
     printf("rent         %s (low %s, high %s) at %.2f USD a GPU-hour, prices of %s\n", money(c->mid, &r->prices, mid),
            money(c->low, &r->prices, low), money(c->high, &r->prices, high), r->prices.rent.mid, r->prices.rent.month);
-    printf("purchase     %s: %d x %s with their share of servers and network (assumed %.0f USD each)\n",
-           money(c->purchase, &r->prices, buy), r->wanted_chips, p->job.chip->name, r->prices.purchase);
-    printf("energy       %.4g MWh (%.0f W a GPU with its share of the server, PUE %.2f), %.4g t CO2e\n", c->mwh,
-           p->job.chip->watts, r->energy.pue, c->co2_tonnes);
+    if (r->prices.purchase > 0)
+        printf("purchase     %s: %d x %s with their share of servers and network (assumed %.0f USD each)\n",
+               money(c->purchase, &r->prices, buy), r->job.chips, p->job.chip->name, r->prices.purchase);
+    else
+        printf("purchase     unknown: no purchase_usd of %s in chips.tsv\n", p->job.chip->name);
+    if (p->job.chip->watts > 0)
+        printf("energy       %.4g MWh (%.0f W a GPU with its share of the server, PUE %.2f), %.4g t CO2e\n", c->mwh,
+               p->job.chip->watts, r->energy.pue, c->co2_tonnes);
+    else
+        printf("energy       unknown: no system_watts of %s in chips.tsv\n", p->job.chip->name);
 }
 
 static void print_failures(const struct training_plan *p) {
@@ -152,7 +158,10 @@ void plan_text_serving(const struct plan_request *r, const struct serving_load *
            money(p->cost_per_million_tokens[0], prices, b), money(p->cost_per_million_tokens[2], prices, c));
     printf("memory       weights %.0f GB, keys and values %.2f GB an answer\n", p->replica.weight_bytes / 1e9,
            p->replica.kv_bytes_per_sequence / 1e9);
-    printf("power        %.1f kW\n", p->watts / 1000);
+    if (p->watts > 0)
+        printf("power        %.1f kW\n", p->watts / 1000);
+    else
+        printf("power        unknown\n");
 }
 
 void plan_text_rlhf(const struct plan_request *r, const struct rlhf_load *load, const struct rlhf_plan *p) {

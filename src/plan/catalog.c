@@ -76,6 +76,15 @@ static int cell_int(struct row *row, const char *column, int fallback, int min, 
     return row->ok ? (int)value : fallback;
 }
 
+/* A name of fewer than `size` bytes. */
+static void cell_name(struct row *row, const char *column, char *out, size_t size) {
+    const char *text = table_text(row->table, row->index, column);
+    if (row->ok && strlen(text) >= size)
+        row->ok = talc_fail(row->err, "%s: %s has at most %zu bytes, not %zu",
+                            row->table->cells[row->index * row->table->n_columns], column, size - 1, strlen(text));
+    snprintf(out, size, "%s", text);
+}
+
 static bool open_row(struct row *row, const struct table *table, const char *what, const char *name,
                      struct talc_error *err) {
     char names[700] = "";
@@ -94,12 +103,11 @@ bool catalog_chip(const struct catalog *catalog, const char *name, struct plan_c
     for (size_t i = 0; i < sizeof short_names / sizeof *short_names; i++)
         if (strcasecmp(name, short_names[i].name) == 0) name = short_names[i].full;
     if (!open_row(&row, &catalog->chips, "chip", name, err)) return false;
-    *out = (struct plan_chip){.year = cell_int(&row, "year", 2020, 1980, 2200),
-                              .units = cell_int(&row, "sms", 100, 1, 100000),
+    *out = (struct plan_chip){.units = cell_int(&row, "sms", 100, 1, 100000),
                               .async_mma = cell_int(&row, "async_mma", 0, 0, 1)};
-    snprintf(out->name, sizeof out->name, "%s", table_text(row.table, row.index, "name"));
-    snprintf(out->software, sizeof out->software, "%s", table_text(row.table, row.index, "software"));
-    snprintf(out->network, sizeof out->network, "%s", table_text(row.table, row.index, "network"));
+    cell_name(&row, "name", out->name, sizeof out->name);
+    cell_name(&row, "software", out->software, sizeof out->software);
+    cell_name(&row, "network", out->network, sizeof out->network);
     out->source = table_text(row.table, row.index, "source");
     double bf16 = cell(&row, "bf16_tf", 0, 1e-6, 1e6) * 1e12, fp8 = cell(&row, "fp8_tf", 0, 0, 1e6) * 1e12;
     double fp4 = cell(&row, "fp4_tf", 0, 0, 1e6) * 1e12, fp32 = cell(&row, "fp32_tf", 0, 0, 1e6) * 1e12;
@@ -124,7 +132,7 @@ bool catalog_network(const struct catalog *catalog, const char *name, struct pla
     if (!open_row(&row, &catalog->networks, "network", name, err)) return false;
     *out = (struct plan_network){.island = cell_int(&row, "island", 8, 1, 1 << 20),
                                  .pod = cell_int(&row, "pod_gpus", 0, 0, 1 << 30)};
-    snprintf(out->name, sizeof out->name, "%s", table_text(row.table, row.index, "name"));
+    cell_name(&row, "name", out->name, sizeof out->name);
     out->nic_rate = cell(&row, "nic_gbs", 0, 1e-6, 1e6) * 1e9;
     out->latency = cell(&row, "latency_us", 0, 0, 1e7) * 1e-6;
     out->oversubscription = cell(&row, "oversubscription", 1, 1, 1e4);
@@ -139,7 +147,7 @@ bool catalog_software(const struct catalog *catalog, const char *name, struct pl
     *out = (struct plan_software){.flash = strncmp(attention, "flash", 5) == 0,
                                   .flash3 = strcmp(attention, "flash3") == 0,
                                   .one_ring = strcmp(table_text(row.table, row.index, "rings"), "one") == 0};
-    snprintf(out->name, sizeof out->name, "%s", table_text(row.table, row.index, "name"));
+    cell_name(&row, "name", out->name, sizeof out->name);
     out->fusion = (enum plan_fusion)cell_int(&row, "fused", 0, FUSION_NONE, FUSION_COMPILED);
     out->sequence_parallel = cell_int(&row, "sequence_parallel", 0, 0, 1);
     out->interleave = cell_int(&row, "interleave", 0, 0, 1);
@@ -205,7 +213,7 @@ bool catalog_model(const struct catalog *catalog, const char *name, struct plan_
     }
     if (!open_row(&row, &catalog->models, "model", name, err)) return false;
     *out = (struct plan_model){0};
-    snprintf(out->name, sizeof out->name, "%s", table_text(row.table, row.index, "name"));
+    cell_name(&row, "name", out->name, sizeof out->name);
     out->layers = cell_int(&row, "layers", 0, 1, 10000);
     out->hidden = cell_int(&row, "hidden", 0, 1, 1 << 24);
     out->heads = cell_int(&row, "heads", 0, 1, 1 << 16);

@@ -48,11 +48,12 @@ struct plan_flops plan_model_flops(const struct plan_model *model, int sequence)
 
 struct plan_chip {
     char name[32], software[32], network[32];
-    int year, units;                /* units: streaming multiprocessors, or the like */
+    int units;                      /* streaming multiprocessors, or the like */
     bool async_mma;                 /* attention is fast only with kernels of FlashAttention-3's kind */
     double peak[PRECISION_COUNT];   /* dense, FLOP/s; 0: cannot */
     double matmul[PRECISION_COUNT]; /* the highest rate measured, else MATMUL_SHARE of the peak */
-    double memory, memory_rate, scale_up_rate, watts, purchase;
+    double memory, memory_rate, scale_up_rate;
+    double watts, purchase; /* 0: not known */
     const char *source;
 };
 #define MATMUL_SHARE 0.8
@@ -98,7 +99,7 @@ bool catalog_chip(const struct catalog *catalog, const char *name, struct plan_c
 bool catalog_network(const struct catalog *catalog, const char *name, struct plan_network *out, struct talc_error *err);
 bool catalog_software(const struct catalog *catalog, const char *name, struct plan_software *out,
                       struct talc_error *err);
-/* A preset of talc's, else a row of the table. */
+/* A row of the table (which may thus replace a preset), else a preset of talc's. */
 bool catalog_model(const struct catalog *catalog, const char *name, struct plan_model *out, struct talc_error *err);
 struct plan_model plan_model_of_arch(const char *name, const struct arch *arch);
 bool plan_model_check(const struct plan_model *model, struct talc_error *err);

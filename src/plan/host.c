@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "model/model.h"
+#include "base/memory.h"
+#include "train/trainer.h"
 
 /* A product of a size that training has, large enough for every core. */
 enum { M = 1024, N = 1024, K = 768 };
@@ -49,25 +50,26 @@ static void copy_part(void *context, int i, int worker) {
     memcpy(c->to + (size_t)i * c->part, c->from + (size_t)i * c->part, c->part);
 }
 
-/* Bytes read and written by copying what no cache holds. */
-static double copy_rate(struct thread_pool *pool) {
+/* Bytes a second, read and written, by copying what no cache holds. */
+static bool copy_rate(struct thread_pool *pool, double *rate, struct talc_error *err) {
     int n = thread_pool_size(pool);
     struct copy c = {.part = (size_t)32 << 20};
-    double best = 1e30;
+    double best = INFINITY;
     c.to = malloc((size_t)n * c.part), c.from = malloc((size_t)n * c.part);
-    if (c.to && c.from) {
+    bool ok = c.to && c.from;
+    if (ok) {
         memset(c.from, 1, (size_t)n * c.part);
         memset(c.to, 2, (size_t)n * c.part);
         for (int i = 0; i < 3; i++) {
             double begin = clock_seconds();
             thread_pool_run(pool, n, copy_part, &c);
-            double seconds = clock_seconds() - begin;
-            if (seconds < best) best = seconds;
+            best = fmin(best, clock_seconds() - begin);
         }
+        *rate = 2.0 * n * (double)c.part / best;
     }
     free(c.to);
     free(c.from);
-    return 2.0 * n * (double)c.part / best;
+    return ok || talc_fail(err, "out of memory to measure this machine");
 }
 
 bool host_measure(struct stream *s, struct thread_pool *pool, struct plan_chip *out, struct talc_error *err) {
@@ -75,7 +77,6 @@ bool host_measure(struct stream *s, struct thread_pool *pool, struct plan_chip *
     *out = (struct plan_chip){.name = HOST_CHIP,
                               .software = "talc",
                               .network = "one-machine",
-                              .year = 2020,
                               .units = thread_pool_size(pool),
                               .scale_up_rate = 1e9,
                               .source = "measured just now, as talc bench machine does"};
@@ -86,8 +87,9 @@ bool host_measure(struct stream *s, struct thread_pool *pool, struct plan_chip *
         product_rate(s, c, a, b, DTYPE_F32); /* clocks and caches */
         out->matmul[PRECISION_FP32] = product_rate(s, c, a, b, DTYPE_F32);
         out->matmul[PRECISION_BF16] = product_rate(s, c, a, b, DTYPE_BF16);
-        out->memory_rate = copy_rate(pool);
-        out->memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+        out->memory = memory_available() < SIZE_MAX ? (double)memory_available()
+                                                    : (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+        ok = copy_rate(pool, &out->memory_rate, err);
     }
     memcpy(out->peak, out->matmul, sizeof out->peak);
     struct tensor *all[] = {&a, &b, &c};
@@ -96,11 +98,10 @@ bool host_measure(struct stream *s, struct thread_pool *pool, struct plan_chip *
     return ok;
 }
 
-struct plan_memory host_memory(const struct arch *arch, int micro_batch, int row_tokens) {
+struct plan_memory host_memory(const struct arch *arch, int micro_batch, int row_tokens, bool recompute) {
     if ((int64_t)micro_batch * row_tokens > 1 << 28) return (struct plan_memory){.total = INFINITY};
-    int tokens = micro_batch * row_tokens;
-    struct run_options o = {.max_tokens = tokens, .max_sequences = tokens, .training = true};
-    struct memory_table t = model_memory(arch, &o);
+    struct trainer_options o = {.row_tokens = row_tokens, .micro_batch_rows = micro_batch, .recompute = recompute};
+    struct memory_table t = trainer_memory(arch, &o);
     return (struct plan_memory){.weights = (double)t.parameters,
                                 .gradients = (double)t.gradients,
                                 .optimizer = (double)t.optimizer,

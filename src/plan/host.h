@@ -12,8 +12,7 @@
  * memory that is there and the names of the network (one machine) and software (talc) that go with it. */
 bool host_measure(struct stream *stream, struct thread_pool *pool, struct plan_chip *out, struct talc_error *err);
 
-/* Memory of training with rows of `row_tokens` tokens, `micro_batch` at a time: model_memory's, which the trainer
- * takes. */
-struct plan_memory host_memory(const struct arch *arch, int micro_batch, int row_tokens);
+/* Memory of training with rows of `row_tokens` tokens, `micro_batch` at a time, as trainer_memory has it. */
+struct plan_memory host_memory(const struct arch *arch, int micro_batch, int row_tokens, bool recompute);
 
 #endif

@@ -83,7 +83,7 @@ static void add_states(struct plan_memory *out, const struct plan_job *job, cons
 }
 
 struct plan_memory plan_stage_memory(const struct plan_job *job, const struct plan_layout *l, int stage) {
-    if (job->own) return host_memory(job->own, l->micro_batch, job->sequence);
+    if (job->own) return host_memory(job->own, l->micro_batch, job->sequence, l->recompute == RECOMPUTE_FULL);
     const struct plan_model *m = job->model;
     struct plan_memory out = {.stage = stage};
     double dense, experts, tokens = (double)l->micro_batch * job->sequence / l->cp, ranks = (double)l->dp * l->cp;

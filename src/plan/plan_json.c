@@ -38,6 +38,9 @@ static json_t *candidates_json(const struct plan_job *job, const struct plan_can
     return array;
 }
 
+/* JSON's null where a table does not say. */
+static json_t *known(double value) { return value > 0 ? json_real(value) : json_null(); }
+
 static json_t *money_json(double low, double mid, double high) {
     return json_pack("{s:f,s:f,s:f}", "low", low, "mid", mid, "high", high);
 }
@@ -78,12 +81,12 @@ json_t *training_plan_json(const struct plan_request *r, const struct training_p
     json_object_set_new(o, "steps", json_real(p->steps));
     json_object_set_new(o, "gpu_hours", json_real(c->chip_hours));
     set_money(o, "cost", rent, &r->prices);
-    json_object_set_new(o, "purchase_usd", json_real(c->purchase));
+    json_object_set_new(o, "purchase_usd", known(c->purchase));
     json_object_set_new(o, "currency", json_string(r->prices.currency));
-    json_object_set_new(o, "purchase", json_real(c->purchase * per));
+    json_object_set_new(o, "purchase", known(c->purchase * per));
     json_object_set_new(o, "price_date", json_string(r->prices.rent.month));
-    json_object_set_new(o, "energy_mwh", json_real(c->mwh));
-    json_object_set_new(o, "co2_tonnes", json_real(c->co2_tonnes));
+    json_object_set_new(o, "energy_mwh", known(c->mwh));
+    json_object_set_new(o, "co2_tonnes", known(c->co2_tonnes));
     json_object_set_new(o, "step_seconds", json_real(p->best.step.seconds));
     json_object_set_new(o, "tokens_per_second", json_real(p->best.tokens_per_second));
     json_object_set_new(o, "step", step_json(&p->best.step));
@@ -112,13 +115,13 @@ json_t *serving_plan_json(const struct plan_request *request, const struct servi
     const struct serving_replica *r = &p->replica;
     const struct plan_job *job = &request->job;
     json_t *o =
-        json_pack("{s:s,s:s,s:s,s:f,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:f}", "model", job->model->name,
+        json_pack("{s:s,s:s,s:s,s:f,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:o}", "model", job->model->name,
                   "gpu", job->chip->name, "precision", precision_names[job->precision], "users", load->users, "gpus",
                   p->chips, "replicas", p->replicas, "gpus_per_replica", r->chips, "batch", r->batch, "load", p->load,
                   "first_token_seconds", p->first_token_seconds, "token_seconds", p->token_seconds, "answer_seconds",
                   p->answer_seconds, "single_stream_tokens_per_second", p->single_stream, "tokens_per_second",
                   p->tokens_per_second, "capacity_tokens_per_second", r->tokens_per_second * p->replicas, "currency",
-                  request->prices.currency, "watts", p->watts);
+                  request->prices.currency, "watts", known(p->watts));
     set_money(o, "cost_per_million_tokens", p->cost_per_million_tokens, &request->prices);
     set_money(o, "cost_per_hour", p->cost_per_hour, &request->prices);
     return o;

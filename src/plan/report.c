@@ -215,6 +215,7 @@ static void plot(struct buffer *b, const struct plan_point *points, int n, bool 
 }
 
 static void scaling(struct buffer *b, const struct plan_request *r, const struct plan_point *points, int n) {
+    if (n == 0) return;
     buffer_append_text(b, "<h2>Days over the number of GPUs</h2>");
     plot(b, points, n, false, 1, "days");
     buffer_append_text(b, "<h2>Rent over the number of GPUs</h2>");
@@ -296,7 +297,7 @@ static void summary(struct buffer *b, const struct plan_request *r, const struct
     card(b, "rent", c->mid * per, r->prices.currency, "low .. high:", c->low * per, c->high * per);
     card(b, "GPU-hours", c->chip_hours, "", "without failures .. with:", p->compute_seconds * p->job.chips / 3600,
          c->chip_hours);
-    card(b, "energy", c->mwh, "MWh", "t CO2e:", c->co2_tonnes, c->co2_tonnes);
+    if (p->job.chip->watts > 0) card(b, "energy", c->mwh, "MWh", "t CO2e:", c->co2_tonnes, c->co2_tonnes);
     buffer_append_text(b, "</div>");
     for (int i = 0; i < p->warnings.n; i++) {
         buffer_append_text(b, "<p class=\"warn\">");

@@ -4,7 +4,7 @@
 
 #include "plan/training.h"
 
-/* Appends the page. `points` are plan_scaling's. Names are escaped. */
+/* Appends the page. `points` are plan_scaling's; 0 of them leave its part out. Names are escaped. */
 void plan_report(struct buffer *out, const struct plan_request *request, const struct training_plan *plan,
                  const struct plan_point *points, int n_points);
 

@@ -16,6 +16,7 @@ static bool train_step(const struct plan_request *r, const struct plan_model *mo
         return talc_fail(err, "%s: the models that do not train take all of the memory of %s", model->name, left.name);
     job.model = model, job.batch = load->rows, job.sequence = (int)(load->prompt_tokens + load->answer_tokens),
     job.chip = &left;
+    if (model != r->job.model) job.own = NULL;
     wish.offload = offload, wish.all_chips = true;
     if (!plan_search(&job, &wish, &plan_fitted, &ranking, err)) return false;
     *out = ranking.best[0];

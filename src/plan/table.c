@@ -111,8 +111,7 @@ bool table_number(const struct table *table, int row, const char *column, double
     return true;
 }
 
-/* ---- compiled in, and from
- * a folder ------------------------------------------------------------------------------- */
+/* ---- compiled in, and from a folder ---------------------------------------------------------- */
 
 static const char *compiled_in(const char *name) {
     for (int i = 0; plan_tables[i].name; i++)
@@ -120,8 +119,10 @@ static const char *compiled_in(const char *name) {
     return NULL;
 }
 
-/* The rows of `extra` behind those of `table`, by the names of the columns. */
-static bool append_table(struct table *table, const struct table *extra, const char *where, struct talc_error *err) {
+/* The rows of `extra` behind those of `table`, by the names of the columns. What a row that replaces another leaves out
+ * stays as it was. */
+static bool append_table(struct table *table, const struct table *extra, bool replaces, const char *where,
+                         struct talc_error *err) {
     for (int c = 0; c < extra->n_columns; c++) {
         bool known = false;
         for (int k = 0; k < table->n_columns; k++) known |= strcmp(extra->columns[c], table->columns[k]) == 0;
@@ -131,9 +132,13 @@ static bool append_table(struct table *table, const struct table *extra, const c
     const char **cells = realloc(table->cells, (rows ? rows : 1) * (size_t)table->n_columns * sizeof *cells);
     if (!cells) return talc_fail(err, "out of memory for a table");
     table->cells = cells;
-    for (int r = 0; r < extra->n_rows; r++, table->n_rows++)
-        for (int c = 0; c < table->n_columns; c++)
-            cells[table->n_rows * table->n_columns + c] = table_text(extra, r, table->columns[c]);
+    for (int r = 0; r < extra->n_rows; r++, table->n_rows++) {
+        int old = replaces ? table_find(table, table_text(extra, r, table->columns[0])) : -1;
+        for (int c = 0; c < table->n_columns; c++) {
+            const char *cell = table_text(extra, r, table->columns[c]);
+            cells[table->n_rows * table->n_columns + c] = *cell || old < 0 ? cell : cells[old * table->n_columns + c];
+        }
+    }
     return true;
 }
 
@@ -149,8 +154,9 @@ static void drop_replaced(struct table *t) {
 }
 
 /* Takes the rows and the text of `extra`, which is empty afterwards. */
-static bool take_rows(struct table *table, struct table *extra, const char *where, struct talc_error *err) {
-    bool ok = append_table(table, extra, where, err);
+static bool take_rows(struct table *table, struct table *extra, bool replaces, const char *where,
+                      struct talc_error *err) {
+    bool ok = append_table(table, extra, replaces, where, err);
     if (ok) {
         table->texts[1] = extra->texts[0];
         extra->texts[0] = NULL;
@@ -159,13 +165,13 @@ static bool take_rows(struct table *table, struct table *extra, const char *wher
     return ok;
 }
 
-static bool add_file(struct table *table, const char *path, struct talc_error *err) {
+static bool add_file(struct table *table, const char *path, bool replaces, struct talc_error *err) {
     size_t n_bytes;
     struct table extra;
     char *text = file_read(path, MAX_FILE, &n_bytes, err);
     bool ok = text != NULL;
     if (ok && strlen(text) != n_bytes) ok = talc_fail(err, "%s: holds a NUL character", path);
-    if (ok) ok = table_parse(&extra, text, path, err) && take_rows(table, &extra, path, err);
+    if (ok) ok = table_parse(&extra, text, path, err) && take_rows(table, &extra, replaces, path, err);
     free(text);
     return ok;
 }
@@ -176,7 +182,7 @@ bool table_open(struct table *table, const char *name, const char *folder, bool 
     if (!text) return talc_fail(err, "there is no table '%s'", name);
     if (!table_parse(table, text, name, err)) return false;
     if (folder && snprintf(path, sizeof path, "%s/%s.tsv", folder, name) < (int)sizeof path && file_exists(path) &&
-        !add_file(table, path, err)) {
+        !add_file(table, path, !keep_all, err)) {
         table_free(table);
         return false;
     }

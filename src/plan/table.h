@@ -20,8 +20,8 @@ bool table_parse(struct table *table, const char *text, const char *where, struc
 void table_free(struct table *table);
 
 /* The table called `name` ("chips"): the rows compiled in, then those of folder/name.tsv where `folder` is given and
- * has that file. A later row replaces an earlier one whose first cell is the same, unless `keep_all` (prices have many
- * of one name). */
+ * has that file. A later row replaces an earlier one whose first cell is the same and takes over the cells that it
+ * leaves empty, unless `keep_all` (prices have many of one name). */
 bool table_open(struct table *table, const char *name, const char *folder, bool keep_all, struct talc_error *err);
 
 /* The row whose first cell is `key` (letter case aside), or -1. */

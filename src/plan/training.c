@@ -25,7 +25,7 @@ static struct plan_cost cost_of(const struct plan_request *r, int chips, double 
     struct plan_cost c = {.chip_hours = chips * wall / 3600};
     c.low = c.chip_hours * r->prices.rent.low, c.mid = c.chip_hours * r->prices.rent.mid,
     c.high = c.chip_hours * r->prices.rent.high;
-    c.purchase = r->wanted_chips * r->prices.purchase; /* also those that stay idle */
+    c.purchase = r->job.chips * r->prices.purchase; /* also those that stay idle */
     c.mwh = c.chip_hours * r->job.chip->watts * r->energy.pue / 1e6;
     c.co2_tonnes = c.mwh * r->energy.kg_per_kwh;
     return c;
@@ -100,7 +100,7 @@ int plan_scaling(const struct plan_request *r, struct plan_point points[PLAN_POI
     for (int chips = 1; chips <= 131072; chips *= 2) {
         struct plan_request at = *r;
         struct training_plan plan;
-        at.job.chips = at.wanted_chips = chips > 100000 ? 100000 : chips;
+        at.job.chips = chips > 100000 ? 100000 : chips;
         at.wish.dp = 0, at.wish.pp = 0;
         points[n] = (struct plan_point){.chips = at.job.chips};
         if (plan_training(&at, &plan, NULL)) {

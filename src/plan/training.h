@@ -21,7 +21,6 @@ struct plan_request {
     struct plan_prices prices;
     struct plan_grid energy;
     const char *preset_note; /* of the model's source; NULL: none */
-    int wanted_chips;
 };
 
 struct plan_cost {

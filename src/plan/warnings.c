@@ -72,9 +72,8 @@ void plan_warn(const struct plan_request *r, struct training_plan *p) {
     const struct plan_layout *l = &p->best.layout;
     const struct plan_model *m = p->job.model;
     if (r->preset_note) warn(w, "%s: %s", m->name, r->preset_note);
-    if (p->job.chips < r->wanted_chips)
-        warn(w, "%d of %d chips stay idle: no layout divides them all", r->wanted_chips - p->job.chips,
-             r->wanted_chips);
+    if (p->job.chips < r->job.chips)
+        warn(w, "%d of %d chips stay idle: no layout divides them all", r->job.chips - p->job.chips, r->job.chips);
     plan_warn_shape(m, l->tp, w);
     warn_batch(r, p);
     if (l->tp > p->job.network->island)

@@ -19,6 +19,9 @@ ask --preset gpt3-175b --gpu v100 --gpus 10000 --tokens 300B --price-date 2020-0
 has 'prices of 2020-06'; has 'layout '; has 'warnings'
 ask --preset gpt3-175b --gpu a100 --gpus 25000 --tokens 300B; has 'cannot feed'
 ask --what-fits --gpu h100 --gpus 8; has 'gpt3-13b'; has 'does not fit'
+ask --what-fits --gpu h100 --gpus 8 --preset llama3-8b; has '^llama3-8b  *bf16'; has '^llama3-8b  *fp8'
+ask --what-fits --gpu h100 --gpus 8 --preset gpt3-1.3b --precision bf16
+[ "$(wc -l <"$folder/out")" -eq 2 ] || fail 'a preset that is named is not the only row'
 ask --preset gpt3-175b --gpu a100-80 --gpus 10000 --currency RMB; has 'purchase     1.0.B RMB'
 ask --preset llama3-405b --gpu h100 --gpus 16384 --network llama3-roce --tokens 15.6T --html "$folder/report.html"
 grep -q '<svg' "$folder/report.html" || fail 'no plot in the report'
@@ -42,7 +45,9 @@ ask --what-fits --gpu h100 --gpus 8 --json; has '"fits":true'
 # A table of the user's counts; a broken one is refused with its place.
 mkdir -p "$folder/plan"
 printf 'name\tbf16_tf\tmemory_gb\thbm_tbs\tscale_up_gbs\tnetwork\tsoftware\nmine\t100\t48\t1\t50\tpcie-8\ttalc\n' >"$folder/plan/chips.tsv"
-ask --preset gpt3-1.3b --gpu mine --gpus 8 --price 1.5; has '8 x mine'
+ask --preset gpt3-1.3b --gpu mine --gpus 8 --price 1.5; has '8 x mine'; has '^energy  *unknown'; has '^purchase  *unknown'
+ask --preset gpt3-1.3b --gpu mine --gpus 8 --price 1.5 --json; has '"energy_mwh":null'; has '"purchase_usd":null'
+ask --preset gpt3-1.3b --gpu mine --serve --users 5 --price 1.5; has '^power  *unknown'
 # Names of the user's are text in the page, never markup.
 printf 'name\tbf16_tf\tmemory_gb\thbm_tbs\tscale_up_gbs\tnetwork\tsoftware\n<b>x\t100\t48\t1\t50\tpcie-8\ttalc\n' >"$folder/plan/chips.tsv"
 ask --preset gpt3-1.3b --gpu '<b>x' --gpus 8 --price 1.5 --html "$folder/report.html"
@@ -70,6 +75,14 @@ refused 'price date' --price-date soon
 refused 'no network' --network tin-cans
 refused 'above 0' --preset gpt3-1.3b --heads 7 --hidden 3
 refused 'this-machine' --gpu this-machine --gpus 4
+refused 'there is no preset' --what-fits --preset gpt3
+# This machine is one, and trains as talc's trainer does.
+refused '--tp 2' --gpu this-machine --tp 2
+refused '--dp 2' --gpu this-machine --dp 2
+refused '--zero 1' --gpu this-machine --zero 1
+refused '--offload' --gpu this-machine --offload
+refused '--recompute selective' --gpu this-machine --recompute selective
+refused 'there is one' --preset gpt3-125m --gpu this-machine --serve --users 1e8 --token-ms 1e6 --first-ms 1e6
 refused 'No such file\|no such\|cannot' --html "$folder/absent/deeper/x.html" --tables "$folder/none"
 refused 'ask one' --serve --users 5 --rlhf
 refused 'no page' --serve --users 5 --html "$folder/report.html"
@@ -78,4 +91,6 @@ refused '1 or more' --pue 0.1
 # This machine costs nothing to rent, and the page shows it.
 (SLOW=measures; ask --preset gpt3-125m --gpu this-machine --tokens 1M --batch 8 --html "$folder/report.html")
 ! grep -qiw 'nan\|inf' "$folder/report.html" || fail 'no number in the report of this machine'
+! grep -q 'number of GPUs' "$folder/report.html" || fail 'the report has many of this machine'
+(SLOW=measures; ask --preset gpt3-125m --gpu this-machine --tokens 1M --batch 8 --tp 1 --recompute full); has 'recompute full'
 echo ok

@@ -69,12 +69,21 @@ static void rows_of_the_user_count(void **state) {
     assert_float_equal(chip.matmul[PRECISION_BF16], MATMUL_SHARE * 50e12, 1);
     assert_true(catalog_chip(&c, "H100", &chip, &err)); /* replaced */
     assert_float_equal(chip.peak[PRECISION_BF16], 1000e12, 1);
+    assert_float_equal(chip.watts, 1020, 1); /* what the row leaves out stays */
+    assert_float_equal(chip.peak[PRECISION_FP8], 1979e12, 1e9);
     assert_true(catalog_chip(&c, "v100", &chip, &err)); /* still there */
     assert_true(catalog_price(&c, "mine", NULL, &price, &err) && price.mid == 0.2);
     assert_true(catalog_price(&c, "h100", NULL, &price, &err) && price.mid == 2); /* the latest of all months */
     assert_true(catalog_price(&c, "h100", "2023-06", &price, &err) && price.mid == 8);
     assert_false(catalog_price(&c, "h100", "last year", &price, &err));
     assert_false(catalog_chip(&c, "h1000", &chip, &err));
+    catalog_close(&c);
+    write_file(folder, "chips.tsv",
+               "name\tbf16_tf\tmemory_gb\thbm_tbs\tscale_up_gbs\tnetwork\tsoftware\n"
+               "a-name-that-has-more-than-31-bytes\t50\t24\t1\t20\tpcie-8\ttalc\n");
+    assert_true(catalog_open(&c, folder, &err));
+    assert_false(catalog_chip(&c, "a-name-that-has-more-than-31-bytes", &chip, &err));
+    assert_non_null(strstr(err.message, "at most 31 bytes"));
     catalog_close(&c);
     write_file(folder, "chips.tsv", "name\tteraflops\nmine\t50\n");
     assert_false(catalog_open(&c, folder, &err));
