@@ -1,7 +1,7 @@
 /* layout.h - a job (what is trained, on what) and a layout (how it is cut over the chips).
  *
  * Symbols as in the papers: t tensor parallel, p pipeline stages, v chunks of layers a stage, d data parallel, c
- * context parallel, e expert parallel; t p d c = chips; e divides d c. m = batch / (d micro_batch) micro-batches a
+ * context parallel, e expert parallel; t p d c = chips; e divides t d c. m = batch / (d micro_batch) micro-batches a
  * step. */
 #ifndef TALC_PLAN_LAYOUT_H
 #define TALC_PLAN_LAYOUT_H

@@ -143,20 +143,21 @@ static void score_word(struct bm25 *index, uint64_t word, size_t n_in_query) {
         index->scores[p->text] += weight * p->weight;
 }
 
-int64_t bm25_best(struct bm25 *index, const char *query, size_t n_bytes, double *score) {
+bool bm25_best(struct bm25 *index, const char *query, size_t n_bytes, int64_t *best, double *score,
+               struct talc_error *err) {
+    *best = -1;
     memset(index->scores, 0, index->n_texts * sizeof *index->scores);
-    read_words(index, query, n_bytes);
+    if (!read_words(index, query, n_bytes)) return talc_fail(err, "out of memory for the words of a query");
     for (size_t i = 0, n; i < index->words.n; i += n) {
         n = run_length(&index->words, i);
         score_word(index, index->words.words[i], n);
     }
-    int64_t best = -1;
     float highest = 0;
     for (size_t i = 0; i < index->n_texts; i++)
         if (index->scores[i] > highest) {
             highest = index->scores[i];
-            best = (int64_t)i;
+            *best = (int64_t)i;
         }
     if (score) *score = highest;
-    return best;
+    return true;
 }

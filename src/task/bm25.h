@@ -18,8 +18,9 @@ void bm25_close(struct bm25 *index); /* NULL is fine */
 bool bm25_add(struct bm25 *index, const char *text, size_t n_bytes, struct talc_error *err);
 bool bm25_build(struct bm25 *index, struct talc_error *err);
 
-/* The text with the highest score (of equal ones the first), -1 when no text shares a word with the query. `score` may
- * be NULL. Only after bm25_build; not from several threads at once. */
-int64_t bm25_best(struct bm25 *index, const char *query, size_t n_bytes, double *score);
+/* *best: the text with the highest score (of equal ones the first), -1 when no text shares a word with the query.
+ * `score` may be NULL. Only after bm25_build; not from several threads at once. Fails only for want of memory. */
+bool bm25_best(struct bm25 *index, const char *query, size_t n_bytes, int64_t *best, double *score,
+               struct talc_error *err);
 
 #endif

@@ -157,10 +157,10 @@ static bool check_list(const struct answer *a, struct talc_error *err) {
     for (const char *rest = a->text; next_line(&rest, &line); n_found++) {
         if (!take_marker(&line, &number)) return wrong(a, "a line is no item: \"%.*s\"", (int)line.n_bytes, line.text);
         bool expected = false;
-        json_array_foreach(
-            items, i, item) if (!found[i] &&
-                                same_text(line.text, line.n_bytes, json_string_value(item), json_string_length(item)) &&
-                                !expected) expected = found[i] = true;
+        json_array_foreach(items, i, item) {
+            if (expected || found[i]) continue;
+            expected = found[i] = same_text(line.text, line.n_bytes, json_string_value(item), json_string_length(item));
+        }
         if (!expected) return wrong(a, "not an item: \"%.*s\"", (int)line.n_bytes, line.text);
     }
     if (n_found < json_array_size(items)) return wrong(a, "%zu of %zu items", n_found, json_array_size(items));
@@ -391,7 +391,9 @@ static bool is_text_list(const json_t *list) {
     const json_t *item;
     size_t i;
     if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > 64) return false;
-    json_array_foreach(list, i, item) if (!json_is_string(item)) return false;
+    json_array_foreach(list, i, item) {
+        if (!json_is_string(item)) return false;
+    }
     return true;
 }
 

@@ -96,6 +96,7 @@ const char *baseline_answer(struct baseline *b, const json_t *messages, struct t
         out_of_memory(err);
         return NULL;
     }
-    int64_t best = bm25_best(b->index, b->prompt.data ? b->prompt.data : "", b->prompt.length, NULL);
+    int64_t best;
+    if (!bm25_best(b->index, b->prompt.data ? b->prompt.data : "", b->prompt.length, &best, NULL, err)) return NULL;
     return best < 0 ? "" : b->answers.data + b->offsets[best];
 }

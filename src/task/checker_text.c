@@ -53,14 +53,10 @@ bool word_set_add_file(struct word_set *vocabulary, const char *path, const vola
     return ok;
 }
 
-static bool is_letter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 128;
-}
-
 bool text_quality_measure(const struct word_set *vocabulary, const char *text, size_t n_bytes, bool cut,
                           struct text_quality *out) {
     *out = (struct text_quality){0};
-    while (cut && n_bytes > 0 && is_letter(text[n_bytes - 1])) n_bytes--;
+    while (cut && n_bytes > 0 && is_word_byte(text[n_bytes - 1])) n_bytes--;
     struct word_list words = {0};
     struct hash_set sequences = {0};
     word_list_append(&words, text, n_bytes);

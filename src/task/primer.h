@@ -29,7 +29,8 @@ struct primer_options {
     int bios;       /* texts about each thing in pretrain.jsonl: 1 to 200 */
     int n_texts;    /* stories and notes in pretrain.jsonl: 0 to 1e6 */
     int n_tests;    /* prompts a skill in eval.jsonl: 1 to 2000 */
-    double scale;   /* of the skills that do not depend on the world (code, memory, outlines, talk): 0.01 to 100 */
+    double
+        scale; /* of what does not depend on the world (code, memory, outlines, talk, stories and notes): 0.01 to 100 */
 };
 struct primer_options primer_defaults(void);
 

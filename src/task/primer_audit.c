@@ -62,25 +62,42 @@ struct record {
     struct marks marks;               /* names and topics that the answers give */
     struct word_list masked, masked_first, masked_last;
     struct hash_set topics, lists, functions; /* that the answers hold */
+    bool failed;                              /* there was no memory for some record */
 };
 
+enum { RECORD_LISTS = 7 + MAX_MARKS, RECORD_SETS = 3 };
+static void record_parts(struct record *r, struct word_list *lists[RECORD_LISTS], struct hash_set *sets[RECORD_SETS]) {
+    struct word_list *all[] = {&r->words,  &r->messages,     &r->first,      &r->last,
+                               &r->masked, &r->masked_first, &r->masked_last};
+    for (int i = 0; i < RECORD_LISTS; i++) lists[i] = i < 7 ? all[i] : &r->marks.words[i - 7];
+    sets[0] = &r->topics, sets[1] = &r->lists, sets[2] = &r->functions;
+}
+
+static bool record_failed(struct record *r) {
+    struct word_list *lists[RECORD_LISTS];
+    struct hash_set *sets[RECORD_SETS];
+    record_parts(r, lists, sets);
+    for (int i = 0; i < RECORD_LISTS; i++) r->failed |= lists[i]->failed;
+    for (int i = 0; i < RECORD_SETS; i++) r->failed |= sets[i]->failed;
+    return r->failed;
+}
+
 static void record_clear(struct record *r) {
-    struct word_list *lists[] = {&r->words,  &r->messages,     &r->first,      &r->last,
-                                 &r->masked, &r->masked_first, &r->masked_last};
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) word_list_clear(lists[i]);
-    for (int i = 0; i < r->marks.n; i++) word_list_clear(&r->marks.words[i]);
+    struct word_list *lists[RECORD_LISTS];
+    struct hash_set *sets[RECORD_SETS];
+    record_failed(r); /* which the sets forget */
+    record_parts(r, lists, sets);
+    for (int i = 0; i < RECORD_LISTS; i++) word_list_clear(lists[i]);
+    for (int i = 0; i < RECORD_SETS; i++) hash_set_free(sets[i]);
     r->marks.n = 0;
-    hash_set_free(&r->topics);
-    hash_set_free(&r->lists);
-    hash_set_free(&r->functions);
 }
 
 static void record_free(struct record *r) {
-    record_clear(r);
-    struct word_list *lists[] = {&r->words,  &r->messages,     &r->first,      &r->last,
-                                 &r->masked, &r->masked_first, &r->masked_last};
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) word_list_free(lists[i]);
-    for (int i = 0; i < MAX_MARKS; i++) word_list_free(&r->marks.words[i]);
+    struct word_list *lists[RECORD_LISTS];
+    struct hash_set *sets[RECORD_SETS];
+    record_parts(r, lists, sets);
+    for (int i = 0; i < RECORD_LISTS; i++) word_list_free(lists[i]);
+    for (int i = 0; i < RECORD_SETS; i++) hash_set_free(sets[i]);
 }
 
 static void marks_add(struct marks *marks, const char *text, size_t n_bytes, bool is_name) {
@@ -193,11 +210,11 @@ static void record_read(struct auditor *a, const json_t *messages, size_t shown,
     mask(&r->last, &r->marks, &a->world, &r->masked_last);
 }
 
-static bool out_of_memory(const struct auditor *a, struct talc_error *err) {
+static bool out_of_memory(struct auditor *a, struct talc_error *err) {
     const struct sought *s[] = {&a->sequences, &a->prompts, &a->frames, &a->names};
     bool failed = a->topics.failed || a->lists.failed || a->functions.failed || a->seen.failed || a->world.failed;
     for (size_t i = 0; i < sizeof s / sizeof s[0]; i++) failed |= s[i]->wanted.failed || s[i]->found.failed;
-    failed |= a->record.words.failed || a->record.masked.failed;
+    failed |= record_failed(&a->record);
     return failed && !talc_fail(err, "primer: out of memory while comparing tests with training");
 }
 

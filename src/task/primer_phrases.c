@@ -1,4 +1,5 @@
-/* primer_phrases.c - the tables of primer_phrases.h. Only data. No phrase is a part of another one of its table. */
+/* primer_phrases.c - the tables of primer_phrases.h. Only data. No phrase that is held out is a part of one that is
+ * not. */
 #include "task/primer_phrases.h"
 
 #define TABLE(array)                                                                                                   \

@@ -4,10 +4,10 @@
 
 #include "task/primer_world.h"
 
-/* All six facts of one thing, in turn from any of them on, each in one of several wordings. */
+/* What a thing is and all six facts of it, always in the same order, each in one of several wordings. */
 void prose_append_bio(const struct world *world, int entity, struct rng *rng, struct buffer *out);
 
-/* A story of six to nine sentences about two people, a beast and a thing that gets lost. */
+/* A story in five to seven parts, of a sentence or more each: two people, a beast and a thing that gets lost. */
 void prose_append_story(struct rng *rng, struct buffer *out);
 
 /* What a thing of everyday life is, what it is made of and what it is for. */

@@ -5,8 +5,8 @@
 
 #include "base/checked.h"
 
-static bool is_word_byte(unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c >= 128;
+bool is_word_byte(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 128;
 }
 
 static uint64_t mix(uint64_t h) {
@@ -45,9 +45,9 @@ static bool word_list_reserve(struct word_list *list) {
 
 void word_list_append(struct word_list *list, const char *text, size_t n_bytes) {
     for (size_t i = 0; i < n_bytes;) {
-        while (i < n_bytes && !is_word_byte((unsigned char)text[i])) i++;
+        while (i < n_bytes && !is_word_byte(text[i])) i++;
         size_t start = i;
-        while (i < n_bytes && is_word_byte((unsigned char)text[i])) i++;
+        while (i < n_bytes && is_word_byte(text[i])) i++;
         if (i > start) {
             if (!word_list_reserve(list)) return;
             list->words[list->n++] = hash_letters(text + start, i - start);

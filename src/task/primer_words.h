@@ -10,6 +10,9 @@
 
 enum { OVERLAP_WORDS = 8 }; /* a sequence of this many words in common is an overlap */
 
+/* Whether a byte is a part of a word. */
+bool is_word_byte(char byte);
+
 /* The words of one or more texts, in order. Zero is an empty list; running out of memory latches `failed`. */
 struct word_list {
     uint64_t *words;

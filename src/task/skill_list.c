@@ -29,6 +29,8 @@ void question_append_list(const struct kind *kind, const int *attributes, int n,
     if (buffer_ok(&list)) {
         struct slot slots[] = {{"L", list.data}, {"X", name}, {NULL, NULL}};
         text_fill(out, phrase_pick(primer_phrases[PHRASES_LIST], split, rng), slots);
+    } else {
+        out->failed = true;
     }
     buffer_free(&list);
 }

@@ -535,6 +535,24 @@ static void a_frame_with_a_noun_is_no_question_of_its_own(void **state) {
     assert_int_equal(n_parts, 0);
 }
 
+/* What stands around prompts is for training; a test asks plainly. */
+static void prompts_of_tests_are_not_dressed(void **state) {
+    (void)state;
+    struct rng rng = rng_make(1, 1);
+    int n_dressed = 0;
+    for (int i = 0; i < 400; i++) {
+        enum split split = i % 2 ? SPLIT_TEST : SPLIT_TRAIN;
+        struct buffer prompt = {0};
+        buffer_append_text(&prompt, "Who is X?");
+        prompt_finish(&prompt, split, &rng);
+        bool dressed = strcmp(prompt.data, "Who is X?") != 0;
+        assert_false(dressed && split == SPLIT_TEST);
+        n_dressed += dressed;
+        buffer_free(&prompt);
+    }
+    assert_true(n_dressed > 40);
+}
+
 static void names_are_split_and_not_of_the_world(void **state) {
     (void)state;
     struct world world;
@@ -593,6 +611,7 @@ int main(void) {
         cmocka_unit_test(a_held_out_phrase_has_no_new_words),
         cmocka_unit_test(a_held_out_phrase_is_no_part_of_a_trained_one),
         cmocka_unit_test(a_frame_with_a_noun_is_no_question_of_its_own),
+        cmocka_unit_test(prompts_of_tests_are_not_dressed),
         cmocka_unit_test(names_are_split_and_not_of_the_world),
         cmocka_unit_test(no_text_says_eight_words_twice),
     };
