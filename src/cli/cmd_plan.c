@@ -18,8 +18,8 @@
 struct plan_options {
     const char *preset, *model, *gpu, *tokens, *precision, *network, *software, *recompute, *price_date, *currency,
         *grid, *failures, *tables, *html, *critic;
-    int64_t gpus, batch, context, tp, pp, vpp, dp, cp, ep, micro_batch, zero, layers, hidden, heads, head_dim, ffn,
-        vocab;
+    int64_t gpus, batch, context, tp, pp, vpp, dp, cp, ep, micro_batch, zero, n_layers, hidden_size, n_heads,
+        n_kv_heads, head_dim, intermediate_size, vocab_size;
     double price, exchange_rate, pue, users, requests, prompt_tokens, output_tokens, cached, token_ms, first_ms;
     bool offload, serve, rlhf, what_fits, list, json, no_failures;
 };
@@ -101,18 +101,21 @@ static bool find_model(struct planner *p, struct talc_error *err) {
         *m = plan_model_of_arch(o->model, p->arch);
     else if (!catalog_model(&p->catalog, preset, m, err))
         return false;
-    if (o->layers || o->hidden || o->heads || o->head_dim || o->ffn || o->vocab)
+    if (o->n_layers || o->hidden_size || o->n_heads || o->n_kv_heads || o->head_dim || o->intermediate_size ||
+        o->vocab_size)
         p->own = false; /* not what the trainer would build */
-    if (o->layers) m->layers = (int)o->layers;
-    if (o->hidden && !o->ffn) m->ffn = (int)llround((double)m->ffn / m->hidden * (double)o->hidden);
-    if (o->hidden) m->hidden = (int)o->hidden;
-    if (o->heads) m->kv_heads = m->kv_heads == m->heads ? (int)o->heads : m->kv_heads, m->heads = (int)o->heads;
+    if (o->n_layers) m->layers = (int)o->n_layers;
+    if (o->hidden_size && !o->intermediate_size)
+        m->ffn = (int)llround((double)m->ffn / m->hidden * (double)o->hidden_size);
+    if (o->hidden_size) m->hidden = (int)o->hidden_size;
+    if (o->n_heads) m->kv_heads = m->kv_heads == m->heads ? (int)o->n_heads : m->kv_heads, m->heads = (int)o->n_heads;
+    if (o->n_kv_heads) m->kv_heads = (int)o->n_kv_heads;
     if (o->head_dim)
         m->head_dim = (int)o->head_dim;
-    else if (o->hidden || o->heads)
+    else if (o->hidden_size || o->n_heads)
         m->head_dim = m->hidden / m->heads;
-    if (o->ffn) m->ffn = (int)o->ffn;
-    if (o->vocab) m->vocab = (int)o->vocab;
+    if (o->intermediate_size) m->ffn = (int)o->intermediate_size;
+    if (o->vocab_size) m->vocab = (int)o->vocab_size;
     return plan_model_check(m, err);
 }
 
@@ -430,12 +433,13 @@ int cmd_plan(int argc, char **argv) {
          .max = 3},
         TEXT_OPTION("recompute", recompute, "WHAT", "none, selective or full (default: the best)"),
         FLAG_OPTION("offload", offload, "optimizer in the host's memory"),
-        COUNT_OPTION("layers", layers, "another shape than the preset's; likewise:"),
-        COUNT_OPTION("hidden", hidden, "hidden size"),
-        COUNT_OPTION("heads", heads, "attention heads"),
+        COUNT_OPTION("n-layers", n_layers, "layers: another shape than the preset's; likewise:"),
+        COUNT_OPTION("hidden-size", hidden_size, "width"),
+        COUNT_OPTION("n-heads", n_heads, "query heads"),
+        COUNT_OPTION("n-kv-heads", n_kv_heads, "key and value heads"),
         COUNT_OPTION("head-dim", head_dim, "width of a head"),
-        COUNT_OPTION("ffn", ffn, "feed-forward width"),
-        COUNT_OPTION("vocab", vocab, "vocabulary"),
+        COUNT_OPTION("intermediate-size", intermediate_size, "of the MLP"),
+        COUNT_OPTION("vocab-size", vocab_size, "entries of the vocabulary"),
         NUMBER_OPTION("price", price, "USD", "of a GPU-hour (default: the price table)"),
         TEXT_OPTION("price-date", price_date, "MONTH", "prices of then: 2020-06 (default: the latest)"),
         TEXT_OPTION("currency", currency, "NAME", "USD (default), RMB, EUR, ..."),

@@ -176,6 +176,9 @@ struct plan_model plan_model_of_arch(const char *name, const struct arch *a) {
                            .learned_positions = a->learned_positions,
                            .biases = a->norm == NORM_LAYER};
     snprintf(m.name, sizeof m.name, "%s", name);
+    bool alike = a->n_layers > 0; /* a window is one of every layer */
+    for (int l = 1; l < a->n_layers; l++) alike &= a->layers[l].window == a->layers[0].window;
+    if (alike) m.window = a->layers[0].window;
     return m;
 }
 

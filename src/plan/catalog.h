@@ -24,7 +24,7 @@ struct plan_model {
     bool learned_positions;
     bool biases;         /* also: LayerNorm and dropout, as in GPT-3 */
     bool parallel_block; /* attention and feed-forward read the same input (PaLM, MegaScale) */
-    int window;          /* keys a token sees; 0: all */
+    int window;          /* keys a token sees in every layer; 0: all */
     int experts, active, expert_ffn, shared_ffn, dense_layers; /* experts 0: dense */
     double attention_params;                                   /* of a layer; 0: the usual attention */
     int kv_values; /* cached a token and layer; 0: keys and values of every head */

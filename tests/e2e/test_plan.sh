@@ -73,7 +73,7 @@ refused 'no layout as wished' --gpus 8 --tp 5
 refused 'never end' --gpus 100000000 --batch 100000000
 refused 'price date' --price-date soon
 refused 'no network' --network tin-cans
-refused 'above 0' --preset gpt3-1.3b --heads 7 --hidden 3
+refused 'above 0' --preset gpt3-1.3b --n-heads 7 --hidden-size 3
 refused 'this-machine' --gpu this-machine --gpus 4
 refused 'there is no preset' --what-fits --preset gpt3
 # This machine is one, and trains as talc's trainer does.
@@ -84,6 +84,10 @@ refused '--offload' --gpu this-machine --offload
 refused '--recompute selective' --gpu this-machine --recompute selective
 refused 'there is one' --preset gpt3-125m --gpu this-machine --serve --users 1e8 --token-ms 1e6 --first-ms 1e6
 refused 'No such file\|no such\|cannot' --html "$folder/absent/deeper/x.html" --tables "$folder/none"
+refused '32 heads cannot share 5' --preset gpt3-1.3b --n-heads 32 --n-kv-heads 5
+# The options of shape are those of talc train.
+ask --preset gpt3-1.3b --n-layers 12 --hidden-size 1024 --n-heads 16 --n-kv-heads 4 --head-dim 64 --intermediate-size 4096 --vocab-size 32000
+has '^gpt3-1.3b (167.1M parameters)'
 refused 'ask one' --serve --users 5 --rlhf
 refused 'no page' --serve --users 5 --html "$folder/report.html"
 refused 'few letters' --currency '<b>' --exchange-rate 2

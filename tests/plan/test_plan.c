@@ -157,6 +157,22 @@ static void memory_of_the_trainer_is_planned(void **state) {
     free(arch);
 }
 
+/* Of a model whose layers all look back as far; alternating ones are planned as if they saw everything. */
+static void a_window_of_every_layer_is_planned(void **state) {
+    (void)state;
+    struct arch *arch = malloc(sizeof *arch);
+    assert_true(arch && arch_preset("gpt2-124m", arch, NULL));
+    assert_int_equal(plan_model_of_arch("m", arch).window, 0);
+    for (int l = 0; l < arch->n_layers; l++) arch->layers[l].window = 128;
+    struct plan_model m = plan_model_of_arch("m", arch), all = m;
+    assert_int_equal(m.window, 128);
+    all.window = 0;
+    assert_true(plan_model_flops(&m, 1024).full < plan_model_flops(&all, 1024).full);
+    arch->layers[1].window = 0;
+    assert_int_equal(plan_model_of_arch("m", arch).window, 0);
+    free(arch);
+}
+
 static void slips_and_bad_shapes_are_named(void **state) {
     struct fixture *f = *state;
     struct plan_request r = request_of(f, "gpt3-1.3b", "a100-80", 8);
@@ -547,6 +563,7 @@ int main(void) {
         cmocka_unit_test(serving_is_priced_by_the_hour_and_the_token),
         cmocka_unit_test(loads_beyond_reason_are_refused),
         cmocka_unit_test(alignment_is_priced),
+        cmocka_unit_test(a_window_of_every_layer_is_planned),
         cmocka_unit_test(wishes_that_cannot_be_are_named),
         cmocka_unit_test(the_fullest_of_two_stages_counts),
         cmocka_unit_test(a_chip_without_the_precision_is_refused),
