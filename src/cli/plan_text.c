@@ -31,33 +31,22 @@ static const char *money(double usd, const struct plan_prices *prices, char out[
 }
 
 static void print_memory(const struct plan_memory *m, double limit) {
-    struct {
-        const char *name;
-        double bytes;
-    } rows[] = {{"weights", m->weights},         {"gradients", m->gradients}, {"optimizer", m->optimizer},
-                {"activations", m->activations}, {"logits", m->logits},       {"buffers", m->buffers},
-                {"context", m->context},         {"total", m->total}};
-    char text[32], most[32];
+    char text[32];
     printf("\nmemory of the fullest GPU (stage %d)\n", m->stage);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        printf("  %-12s %12s\n", rows[i].name, gib(rows[i].bytes, text));
-    printf("  %-12s %12s\n", "of", gib(limit, most));
+    for (int i = 0; i < PLAN_MEMORY_PARTS; i++)
+        printf("  %-12s %12s\n", plan_memory_parts[i].label, gib(plan_part_value(&plan_memory_parts[i], m), text));
+    printf("  %-12s %12s\n", "total", gib(m->total, text));
+    printf("  %-12s %12s\n", "of", gib(limit, text));
     if (m->host > 0) printf("  %-12s %12s in the host's memory\n", "offloaded", gib(m->host, text));
 }
 
 static void print_step(const struct plan_step *s) {
-    struct {
-        const char *name;
-        double seconds;
-    } rows[] = {
-        {"products", s->matmul},     {"attention", s->attention},           {"element-wise", s->elementwise},
-        {"recompute", s->recompute}, {"tensor parallel", s->tensor_comm},   {"pipeline sends", s->pipeline_comm},
-        {"experts", s->expert_comm}, {"context parallel", s->context_comm}, {"data parallel", s->data_comm},
-        {"bubble", s->bubble},       {"optimizer", s->optimizer},           {"waiting", s->waiting}};
     printf("\nstep %.3f s\n", s->seconds);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].seconds > 0.0005 * s->seconds)
-            printf("  %-16s %8.3f s %5.1f%%\n", rows[i].name, rows[i].seconds, 100 * rows[i].seconds / s->seconds);
+    for (int i = 0; i < PLAN_STEP_PARTS; i++) {
+        double seconds = plan_part_value(&plan_step_parts[i], s);
+        if (seconds > 0.0005 * s->seconds)
+            printf("  %-16s %8.3f s %5.1f%%\n", plan_step_parts[i].label, seconds, 100 * seconds / s->seconds);
+    }
 }
 
 static void print_others(const struct training_plan *p) {

@@ -47,8 +47,7 @@ void catalog_close(struct catalog *c) {
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) table_free(tables[i]);
 }
 
-/* ---- reading a row ------------------------------------------------------------------------------------------------
- */
+/* ---- reading a row --------------------------------------------------------------------------- */
 
 /* Reads cells of one row; the first failure stays. */
 struct row {
@@ -159,8 +158,7 @@ bool catalog_software(const struct catalog *catalog, const char *name, struct pl
     return row.ok;
 }
 
-/* ---- models -------------------------------------------------------------------------------------------------------
- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 struct plan_model plan_model_of_arch(const char *name, const struct arch *a) {
     struct plan_model m = {.layers = a->n_layers,
@@ -279,8 +277,7 @@ struct plan_flops plan_model_flops(const struct plan_model *m, int sequence) {
                                .full = 6 * in_products + attention};
 }
 
-/* ---- money ----------------------------------------------------------------------------------------------------------
- */
+/* ---- money ----------------------------------------------------------------------------------- */
 
 static int months_of(const char *month) {
     int year, in_year;

@@ -13,6 +13,16 @@
 #define OPTIMIZER_BYTES 12 /* fp32 master weights and two moments a parameter */
 #define GRADIENT_COPY 4    /* where gradients are summed in 16 bits, the optimizer has a copy in fp32 */
 
+const struct plan_part plan_memory_parts[PLAN_MEMORY_PARTS] = {
+    {"weights", "weights", offsetof(struct plan_memory, weights)},
+    {"gradients", "gradients", offsetof(struct plan_memory, gradients)},
+    {"optimizer", "optimizer", offsetof(struct plan_memory, optimizer)},
+    {"activations", "activations", offsetof(struct plan_memory, activations)},
+    {"logits", "logits", offsetof(struct plan_memory, logits)},
+    {"buffers", "buffers", offsetof(struct plan_memory, buffers)},
+    {"context", "context", offsetof(struct plan_memory, context)},
+};
+
 double plan_memory_limit(const struct plan_chip *chip) { return 0.985 * chip->memory; }
 
 double plan_layer_activations(const struct plan_job *job, const struct plan_layout *l) {

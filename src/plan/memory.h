@@ -4,13 +4,17 @@
 #ifndef TALC_PLAN_MEMORY_H
 #define TALC_PLAN_MEMORY_H
 
-#include "plan/layout.h"
+#include "plan/step.h"
 
 struct plan_memory {
     double weights, gradients, optimizer, activations, logits, buffers, context, total;
     double host; /* of one chip's share, with offload */
     int stage;   /* the pipeline stage that this is */
 };
+
+/* The components that `total` is the sum of, by name. */
+enum { PLAN_MEMORY_PARTS = 7 };
+extern const struct plan_part plan_memory_parts[PLAN_MEMORY_PARTS];
 
 /* The stage whose total is largest. */
 struct plan_memory plan_memory_of(const struct plan_job *job, const struct plan_layout *layout);

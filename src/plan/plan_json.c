@@ -10,18 +10,18 @@ static json_t *layout_json(const struct plan_job *job, const struct plan_layout 
                      "sequence_parallel", l->sequence_parallel, "offload", l->offload);
 }
 
-static json_t *memory_json(const struct plan_memory *m) {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:i}", "weights", m->weights, "gradients", m->gradients,
-                     "optimizer", m->optimizer, "activations", m->activations, "logits", m->logits, "buffers",
-                     m->buffers, "context", m->context, "total", m->total, "host", m->host, "stage", m->stage);
+static json_t *parts_json(const struct plan_part *parts, int n, const void *whole) {
+    json_t *o = json_object();
+    for (int i = 0; i < n; i++) json_object_set_new(o, parts[i].key, json_real(plan_part_value(&parts[i], whole)));
+    return o;
 }
 
-static json_t *step_json(const struct plan_step *s) {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "matmul", s->matmul, "attention",
-                     s->attention, "elementwise", s->elementwise, "recompute", s->recompute, "tensor_parallel",
-                     s->tensor_comm, "pipeline_parallel", s->pipeline_comm, "expert_parallel", s->expert_comm,
-                     "data_parallel", s->data_comm, "context_parallel", s->context_comm, "bubble", s->bubble,
-                     "optimizer", s->optimizer, "waiting", s->waiting);
+static json_t *memory_json(const struct plan_memory *m) {
+    json_t *o = parts_json(plan_memory_parts, PLAN_MEMORY_PARTS, m);
+    json_object_set_new(o, "total", json_real(m->total));
+    json_object_set_new(o, "host", json_real(m->host));
+    json_object_set_new(o, "stage", json_integer(m->stage));
+    return o;
 }
 
 static json_t *candidates_json(const struct plan_job *job, const struct plan_candidate *best,
@@ -89,7 +89,7 @@ json_t *training_plan_json(const struct plan_request *r, const struct training_p
     json_object_set_new(o, "co2_tonnes", known(c->co2_tonnes));
     json_object_set_new(o, "step_seconds", json_real(p->best.step.seconds));
     json_object_set_new(o, "tokens_per_second", json_real(p->best.tokens_per_second));
-    json_object_set_new(o, "step", step_json(&p->best.step));
+    json_object_set_new(o, "step", parts_json(plan_step_parts, PLAN_STEP_PARTS, &p->best.step));
     json_object_set_new(o, "mfu", json_real(p->mfu));
     json_object_set_new(o, "hfu", json_real(p->hfu));
     json_object_set_new(o, "mfu_causal", json_real(p->mfu_causal));

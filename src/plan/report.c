@@ -59,22 +59,18 @@ static const char *short_number(double x, char out[32]) {
 
 /* ---- bars ------------------------------------------------------------------------------------ */
 
-struct part {
-    const char *name;
-    double value;
-};
-
-/* One horizontal bar cut into parts, with a mark at `limit` (0: none), and a legend. */
-static void bar(struct buffer *b, const struct part *parts, int n, double limit, const char *unit, double by) {
+/* One horizontal bar cut into the parts of `whole`, with a mark at `limit` (0: none), and a legend. */
+static void bar(struct buffer *b, const struct plan_part *parts, int n, const void *whole, double limit,
+                const char *unit, double by) {
     double total = 0, x = 20;
-    for (int i = 0; i < n; i++) total += parts[i].value;
+    for (int i = 0; i < n; i++) total += plan_part_value(&parts[i], whole);
     double most = limit > total ? limit : total, scale = 920 / most;
     buffer_printf(b, "<div class=\"wide\"><svg viewBox=\"0 0 960 %d\">", 74 + 18 * ((n + 3) / 4));
     for (int i = 0; i < n; i++) {
-        double width = parts[i].value * scale;
+        double value = plan_part_value(&parts[i], whole), width = value * scale;
         buffer_printf(
             b, "<rect x=\"%.1f\" y=\"16\" width=\"%.1f\" height=\"34\" fill=\"%s\"><title>%s %.2f %s</title></rect>", x,
-            width, colours[i % 12], parts[i].name, parts[i].value / by, unit);
+            width, colours[i % 12], parts[i].label, value / by, unit);
         x += width;
     }
     if (limit > 0)
@@ -82,33 +78,26 @@ static void bar(struct buffer *b, const struct part *parts, int n, double limit,
                       "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"8\" y2=\"58\" stroke=\"#c00\" stroke-width=\"2\"/><text "
                       "x=\"%.1f\" y=\"12\" text-anchor=\"end\">limit %.1f %s</text>",
                       20 + limit * scale, 20 + limit * scale, 16 + limit * scale, limit / by, unit);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        double value = plan_part_value(&parts[i], whole);
         buffer_printf(b,
                       "<rect x=\"%d\" y=\"%d\" width=\"11\" height=\"11\" fill=\"%s\"/><text x=\"%d\" y=\"%d\">%s %.2f "
                       "%s (%.0f%%)</text>",
                       20 + 235 * (i % 4), 66 + 18 * (i / 4), colours[i % 12], 36 + 235 * (i % 4), 76 + 18 * (i / 4),
-                      parts[i].name, parts[i].value / by, unit, 100 * parts[i].value / total);
+                      parts[i].label, value / by, unit, 100 * value / total);
+    }
     buffer_append_text(b, "</svg></div>");
 }
 
 static void memory_bar(struct buffer *b, const struct training_plan *p) {
     const struct plan_memory *m = &p->best.memory;
-    struct part parts[] = {{"weights", m->weights},         {"gradients", m->gradients}, {"optimizer", m->optimizer},
-                           {"activations", m->activations}, {"logits", m->logits},       {"buffers", m->buffers},
-                           {"context", m->context}};
     buffer_printf(b, "<h2>Memory of the fullest GPU (stage %d)</h2>", m->stage);
-    bar(b, parts, 7, plan_memory_limit(p->job.chip), "GiB", 1 << 30);
+    bar(b, plan_memory_parts, PLAN_MEMORY_PARTS, m, plan_memory_limit(p->job.chip), "GiB", 1 << 30);
 }
 
 static void step_bar(struct buffer *b, const struct training_plan *p) {
-    const struct plan_step *s = &p->best.step;
-    struct part parts[] = {
-        {"products", s->matmul},     {"attention", s->attention},           {"element-wise", s->elementwise},
-        {"recompute", s->recompute}, {"tensor parallel", s->tensor_comm},   {"sends", s->pipeline_comm},
-        {"experts", s->expert_comm}, {"context parallel", s->context_comm}, {"data parallel", s->data_comm},
-        {"bubble", s->bubble},       {"optimizer", s->optimizer},           {"waiting", s->waiting}};
-    buffer_printf(b, "<h2>One step: %.3f s</h2>", s->seconds);
-    bar(b, parts, 12, 0, "s", 1);
+    buffer_printf(b, "<h2>One step: %.3f s</h2>", p->best.step.seconds);
+    bar(b, plan_step_parts, PLAN_STEP_PARTS, &p->best.step, 0, "s", 1);
 }
 
 /* ---- the pipeline ---------------------------------------------------------------------------- */

@@ -37,7 +37,7 @@ static double step_seconds(const struct plan_job *job, const struct serving_repl
     struct comm_group g = {.ranks = r->chips,
                            .per_island = job->network->island < r->chips ? job->network->island : r->chips,
                            .crowding = 1,
-                           .scale_up_rate = 0.8 * chip->scale_up_rate,
+                           .scale_up_rate = SCALE_UP_SHARE * chip->scale_up_rate,
                            .network_rate = job->network->nic_rate * plan_fitted.value[CONSTANT_NETWORK],
                            .latency = job->network->latency};
     return seconds + 2 * m->layers * all_reduce_seconds(&g, precision_bytes(job->precision) * batch * m->hidden);

@@ -23,6 +23,21 @@ const struct plan_constant_note plan_constant_notes[CONSTANT_COUNT] = {
 const struct plan_constants plan_fitted = {
     {0.9232, 7.773e-7, 0.09519, 0.7449, 0.07561, 0.7519, 0.2501, 0.3893, 0.997, 0.006726, 0.469}};
 
+const struct plan_part plan_step_parts[PLAN_STEP_PARTS] = {
+    {"matmul", "products", offsetof(struct plan_step, matmul)},
+    {"attention", "attention", offsetof(struct plan_step, attention)},
+    {"elementwise", "element-wise", offsetof(struct plan_step, elementwise)},
+    {"recompute", "recompute", offsetof(struct plan_step, recompute)},
+    {"tensor_parallel", "tensor parallel", offsetof(struct plan_step, tensor_comm)},
+    {"pipeline_parallel", "pipeline sends", offsetof(struct plan_step, pipeline_comm)},
+    {"expert_parallel", "experts", offsetof(struct plan_step, expert_comm)},
+    {"context_parallel", "context parallel", offsetof(struct plan_step, context_comm)},
+    {"data_parallel", "data parallel", offsetof(struct plan_step, data_comm)},
+    {"bubble", "bubble", offsetof(struct plan_step, bubble)},
+    {"optimizer", "optimizer", offsetof(struct plan_step, optimizer)},
+    {"waiting", "waiting", offsetof(struct plan_step, waiting)},
+};
+
 /* Seconds of one layer (or of the head), for one micro-batch. */
 struct pass {
     double matmul, attention, elementwise, tensor, expert, context;
@@ -39,14 +54,10 @@ struct step {
     double memory_rate;
 };
 
-/* ---- groups -------------------------------------------------------------------------------------------------------
- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 static int least(int a, int b) { return a < b ? a : b; }
 static double sum(struct pass p) { return p.matmul + p.attention + p.elementwise + p.tensor + p.expert + p.context; }
-
-/* Of NVLink's rate in one direction: nccl-tests reach 235 of 300 GB/s on an A100 and 367 of 450 on an H200. */
-#define SCALE_UP_SHARE 0.8
 
 /* `inside`: chips of one rank's neighbourhood that the next rank of the group is away; ranks are laid out tensor
  * parallel first, then context, data, pipeline. */
@@ -105,8 +116,7 @@ static double hidden(const struct step *s, double comm, double window) {
     return comm - behind + s->c[CONSTANT_HIDDEN] * behind;
 }
 
-/* ---- one layer ----------------------------------------------------------------------------------------------------
- */
+/* ---- one layer ------------------------------------------------------------------------------- */
 
 /* Forward, and with `backward` the two products behind it: of the input and of the weight. */
 static double product(const struct matmul_rates *r, double count, double m, double n, double k, bool backward) {
@@ -221,8 +231,7 @@ static struct pass layer_pass(const struct step *s, bool experts, bool backward)
     return p;
 }
 
-/* ---- a stage ------------------------------------------------------------------------------------------------------
- */
+/* ---- a stage --------------------------------------------------------------------------------- */
 
 /* Some thirty kernels of a layer's pass at 5 to 8 microseconds each, launched from Python. */
 #define HOST_LAUNCH 200e-6
@@ -294,8 +303,7 @@ static struct stage stage_time(const struct step *s, int index) {
     return out;
 }
 
-/* ---- a step -------------------------------------------------------------------------------------------------------
- */
+/* ---- a step ---------------------------------------------------------------------------------- */
 
 /* Parameters of the fullest stage on one chip. */
 static double stage_parameters(const struct step *s) {
@@ -387,8 +395,7 @@ struct plan_step plan_step_of(const struct plan_job *job, const struct plan_layo
                             .waiting = m * most.host_wait,
                             .forward = sum(most.forward),
                             .backward = most.seconds - sum(most.forward)};
-    out.fill = all / l->pp * (l->pp - 1) / l->vpp + (l->pp - 1) * sends / l->vpp;
-    out.bubble = out.fill;
+    out.bubble = all / l->pp * (l->pp - 1) / l->vpp + (l->pp - 1) * sends / l->vpp;
     out.data_comm = data_parallel(&s, params, &most);
     out.optimizer = optimizer_time(&s, params);
     double islands = (double)l->tp * l->cp * l->dp / job->network->island,

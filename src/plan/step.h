@@ -7,6 +7,8 @@
 #ifndef TALC_PLAN_STEP_H
 #define TALC_PLAN_STEP_H
 
+#include <stddef.h>
+
 #include "plan/layout.h"
 
 enum plan_constant {
@@ -41,12 +43,23 @@ struct plan_step {
     /* Parts of it, of the fullest stage; they add up to `seconds`. */
     double matmul, attention, elementwise, recompute, tensor_comm, pipeline_comm, expert_comm, data_comm, context_comm,
         bubble, optimizer, waiting;
-    double fill;              /* one micro-batch's pass over all stages, forward and backward */
     double forward, backward; /* of a micro-batch on the fullest stage, for the timeline */
     double model_flops;       /* of a step, full attention; hardware_flops adds recomputation */
     double hardware_flops;
     double six_n_flops, causal_flops;
 };
+
+/* The parts by name: of a JSON key, and of what people read. */
+struct plan_part {
+    const char *key, *label;
+    size_t offset; /* of a double in plan_step, or in plan_memory */
+};
+enum { PLAN_STEP_PARTS = 12 };
+extern const struct plan_part plan_step_parts[PLAN_STEP_PARTS];
+/* `whole`: the plan_step or plan_memory whose part it is. */
+static inline double plan_part_value(const struct plan_part *part, const void *whole) {
+    return *(const double *)((const char *)whole + part->offset);
+}
 
 struct plan_step plan_step_of(const struct plan_job *job, const struct plan_layout *layout,
                               const struct plan_constants *constants);

@@ -70,29 +70,15 @@ void plan_reason(const struct plan_candidate *best, const struct plan_candidate 
         return;
     }
     const struct plan_step *a = &best->step, *b = &c->step;
-    struct {
-        const char *what;
-        double a, b;
-    } parts[] = {{"pipeline bubble", a->bubble, b->bubble},
-                 {"tensor-parallel communication", a->tensor_comm, b->tensor_comm},
-                 {"data-parallel communication", a->data_comm, b->data_comm},
-                 {"stage-to-stage communication", a->pipeline_comm, b->pipeline_comm},
-                 {"recomputing", a->recompute, b->recompute},
-                 {"experts' all-to-all", a->expert_comm, b->expert_comm},
-                 {"context-parallel communication", a->context_comm, b->context_comm},
-                 {"smaller or uneven products", a->matmul, b->matmul},
-                 {"element-wise traffic", a->elementwise, b->elementwise},
-                 {"attention", a->attention, b->attention},
-                 {"optimizer", a->optimizer, b->optimizer},
-                 {"waiting for the slowest", a->waiting, b->waiting}};
+    const struct plan_part *worst = &plan_step_parts[0];
     double most = 0;
-    size_t worst = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        double share = parts[i].b / b->seconds - parts[i].a / a->seconds;
-        if (share > most) most = share, worst = i;
+    for (int i = 0; i < PLAN_STEP_PARTS; i++) {
+        const struct plan_part *part = &plan_step_parts[i];
+        double more = plan_part_value(part, b) / b->seconds - plan_part_value(part, a) / a->seconds;
+        if (more > most) most = more, worst = part;
     }
-    snprintf(out, 160, "%s: %.0f%% of a step, %.0f%% in the best", parts[worst].what, 100 * parts[worst].b / b->seconds,
-             100 * parts[worst].a / a->seconds);
+    snprintf(out, 160, "%s: %.0f%% of a step, %.0f%% in the best", worst->label,
+             100 * plan_part_value(worst, b) / b->seconds, 100 * plan_part_value(worst, a) / a->seconds);
 }
 
 int plan_scaling(const struct plan_request *r, struct plan_point points[PLAN_POINTS]) {

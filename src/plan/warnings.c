@@ -13,7 +13,8 @@ static void warn(struct plan_warnings *w, const char *format, ...) {
     va_end(args);
 }
 
-void plan_warn_shape(const struct plan_model *m, int tp, struct plan_warnings *w) {
+/* A shape by itself: heads, tiles, the vocabulary. */
+static void warn_shape(const struct plan_model *m, int tp, struct plan_warnings *w) {
     if (m->heads * m->head_dim != m->hidden && m->attention_params == 0)
         warn(w,
              "%d heads of %d are %d, not the hidden size %d: meant so (then fine), or the table disagrees with itself",
@@ -74,7 +75,7 @@ void plan_warn(const struct plan_request *r, struct training_plan *p) {
     if (r->preset_note) warn(w, "%s: %s", m->name, r->preset_note);
     if (p->job.chips < r->job.chips)
         warn(w, "%d of %d chips stay idle: no layout divides them all", r->job.chips - p->job.chips, r->job.chips);
-    plan_warn_shape(m, l->tp, w);
+    warn_shape(m, l->tp, w);
     warn_batch(r, p);
     if (l->tp > p->job.network->island)
         warn(w, "TP %d leaves the island of %d chips: every layer waits for the network (%.0f%% of a step)", l->tp,

@@ -6,7 +6,5 @@
 
 /* Fills plan->warnings; everything else of the plan is there. */
 void plan_warn(const struct plan_request *request, struct training_plan *plan);
-/* A shape by itself: heads, tiles, the vocabulary. */
-void plan_warn_shape(const struct plan_model *model, int tp, struct plan_warnings *out);
 
 #endif
