@@ -32,7 +32,7 @@ fi
 rm -rf "$out"
 mkdir -p "$out"
 
-say "1. A corpus: stories, facts and chats about a small world of $entities people, towns, beasts, planets, ships and dishes"
+say "1. A corpus: stories, facts and chats about a small world of $entities things: people, towns, beasts, planets and ships"
 run primer --out "$out/primer" --entities "$entities" --scale "$scale" --seed 1 --audit
 
 say "2. A tokenizer, learnt from it"

@@ -6,16 +6,7 @@
 
 #include "base/progress.h"
 #include "plan/host.h"
-
-/* 174.6B, 300B, 1.5T: how the field counts parameters and tokens. */
-static const char *count(double n, char out[32]) {
-    static const char units[] = " KMBT";
-    int unit = 0;
-    while (n >= 1000 && unit < 4) n /= 1000, unit++;
-    snprintf(out, 32, "%.4g%c", n, units[unit]);
-    if (!unit) out[strlen(out) - 1] = 0;
-    return out;
-}
+#include "plan/report.h"
 
 static const char *gib(double bytes, char out[32]) {
     snprintf(out, 32, "%.1f GiB", bytes / (1 << 30));
@@ -103,14 +94,14 @@ void plan_text_training(const struct plan_request *r, const struct training_plan
     int batch = plan_true_batch(job, &p->best.layout);
     plan_layout_text(&p->best.layout, layout);
     printf("%s (%s parameters) on %d x %s, %s tokens in %s\n", job->model->name,
-           count(plan_model_params(job->model), n), job->chips, job->chip->name, count(r->tokens, t),
-           precision_names[job->precision]);
+           plan_count_text(plan_model_params(job->model), n), job->chips, job->chip->name,
+           plan_count_text(r->tokens, t), precision_names[job->precision]);
     if (strcmp(job->chip->name, HOST_CHIP) == 0)
         printf("measured     %.3g GFLOP/s in %s, %.3g GB/s of memory, %.1f GiB (as talc bench machine does)\n",
                job->chip->matmul[job->precision] / 1e9, precision_names[job->precision], job->chip->memory_rate / 1e9,
                job->chip->memory / (1 << 30));
     printf("assumed      batch %d sequences of %d (%s tokens), network %s, software %s\n\n", batch, job->sequence,
-           count((double)batch * job->sequence, b), job->network->name, job->software->name);
+           plan_count_text((double)batch * job->sequence, b), job->network->name, job->software->name);
     printf("layout       %s\n", layout);
     printf("time         %.3g days (%.3g of steps, goodput %.1f%%)\n", p->failures.wall_seconds / 86400,
            p->compute_seconds / 86400, 100 * p->failures.goodput);

@@ -45,8 +45,7 @@ static void escape(struct buffer *b, const char *text) {
     }
 }
 
-/* As one says it: 213.8M. */
-static const char *short_number(double x, char out[32]) {
+const char *plan_count_text(double x, char out[32]) {
     static const struct {
         double by;
         const char *unit;
@@ -228,7 +227,7 @@ static void scaling(struct buffer *b, const struct plan_request *r, const struct
         if (points[i].days <= 0) continue;
         plan_layout_text(&points[i].layout, layout);
         buffer_printf(b, "<tr><td class=\"n\">%d<td class=\"n\">%.4g<td class=\"n\">%s<td class=\"n\">%.1f%%<td>%s",
-                      points[i].chips, points[i].days, short_number(points[i].cost_mid * r->prices.per_usd, rent),
+                      points[i].chips, points[i].days, plan_count_text(points[i].cost_mid * r->prices.per_usd, rent),
                       100 * points[i].mfu, layout);
     }
     buffer_append_text(b, "</table>");
@@ -260,9 +259,9 @@ static void card(struct buffer *b, const char *what, double value, const char *u
                  double c) {
     char of[32], from[32], to[32];
     buffer_printf(b, "<div>%s<br><span class=\"big\">%s</span> %s<br><span class=\"note\">", what,
-                  short_number(value, of), unit);
-    buffer_printf(b, "%s %s", format_note, short_number(a, from));
-    if (c > a) buffer_printf(b, " .. %s", short_number(c, to));
+                  plan_count_text(value, of), unit);
+    buffer_printf(b, "%s %s", format_note, plan_count_text(a, from));
+    if (c > a) buffer_printf(b, " .. %s", plan_count_text(c, to));
     buffer_append_text(b, "</span></div>");
 }
 
@@ -275,7 +274,7 @@ static void summary(struct buffer *b, const struct plan_request *r, const struct
     escape(b, p->job.model->name);
     buffer_printf(b, " on %d &times; ", p->job.chips);
     escape(b, p->job.chip->name);
-    buffer_printf(b, "</h1><p>%s tokens in %s; batch %d sequences of %d; network ", short_number(r->tokens, tokens),
+    buffer_printf(b, "</h1><p>%s tokens in %s; batch %d sequences of %d; network ", plan_count_text(r->tokens, tokens),
                   precision_names[p->job.precision], plan_true_batch(&p->job, &p->best.layout), p->job.sequence);
     escape(b, p->job.network->name);
     buffer_append_text(b, "; software ");
