@@ -5,12 +5,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -416,6 +418,38 @@ static bool walls_stand(void) {
     return stand;
 }
 
+/* What a machine's own users get: namespaces of users too. Where root runs the tests, a child is somebody else. */
+static int run_as_nobody(void) {
+    struct talc_error why = {0};
+    const uid_t nobody = 65534;
+    int status;
+    pid_t child = fork();
+    if (child < 0) return 1;
+    if (child > 0) return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    if (setgroups(0, NULL) || setgid(nobody) || setuid(nobody) || prctl(PR_SET_DUMPABLE, 1)) {
+        perror("as nobody");
+        _exit(1);
+    }
+    if (!sandbox_available(&why)) {
+        printf("SKIPPED as nobody: %s\n", why.message);
+        fflush(NULL);
+        _exit(0);
+    }
+    if (!walls_stand()) {
+        print_error("FAILED: as nobody the sandbox does not isolate; no hostile program was started\n");
+        _exit(1);
+    }
+    const struct CMUnitTest as_nobody[] = {
+        cmocka_unit_test(benign_programs_run),
+        cmocka_unit_test(nothing_is_inherited),
+        cmocka_unit_test(hostile_programs_do_not_get_through),
+        cmocka_unit_test(memory_of_all_processes_is_limited),
+    };
+    int failed = cmocka_run_group_tests(as_nobody, NULL, NULL);
+    fflush(NULL);
+    _exit(failed);
+}
+
 int main(void) {
     struct talc_error why = {0};
     if (!sandbox_available(&why)) {
@@ -442,5 +476,7 @@ int main(void) {
         cmocka_unit_test(a_job_does_not_outlive_its_caller),
         cmocka_unit_test(calls_of_another_architecture_end_the_program),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    fflush(NULL);
+    return getuid() == 0 ? failed + run_as_nobody() : failed;
 }
