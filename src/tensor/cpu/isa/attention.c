@@ -10,12 +10,10 @@
  * A query's own arithmetic does not depend on its block: key tiles count from key 0, scores and weighted sums are
  * chains of fused multiply-adds over the head and over the keys, a tile that a query does not see leaves its state as
  * it is. */
-#include <stdlib.h>
-
-#include "base/rng.h"
 #include "tensor/cpu/cpu.h"
 #include "tensor/cpu/isa/kernels.h"
 #include "tensor/cpu/isa/pack.h"
+#include "tensor/cpu/isa/random.h"
 
 #define TILE ATTENTION_KEY_TILE
 /* Queries of a block, multiples of TILE_ROWS: many share the loads of a tile; backward has more in the first-level
@@ -266,15 +264,12 @@ static inline struct span span_in(struct keys k, int64_t tile) {
     return high > low ? (struct span){(int)low, (int)high} : (struct span){0, 0};
 }
 
-/* Factor of one attention weight under dropout. */
-static float dropout_factor(const struct attention *a, int64_t row, int head, int64_t key) {
-    const int64_t *rng = a->t->rng.data;
-    uint64_t seed = (uint64_t)rng[0];
-    uint32_t counter[4] = {(uint32_t)(key / 4), (uint32_t)(row * a->o->n_heads + head), a->o->dropout_site,
-                           (uint32_t)rng[1]};
-    uint32_t seed_words[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, words[4];
-    philox4x32(counter, seed_words, words);
-    return words[key % 4] * 0x1p-32 < (double)a->o->dropout ? 0 : 1 / (1 - a->o->dropout);
+_Static_assert(RANDOM_WORDS == TILE, "dropout takes a tile at a time");
+
+/* Factors of a query's weights of a tile under dropout. */
+static void drop_factors(const struct attention *a, const struct query *q, int64_t tile, float factors[TILE]) {
+    uint32_t row = (uint32_t)(q->row * a->o->n_heads + q->head);
+    dropout_factors(a->t->rng.data, a->o->dropout, a->o->dropout_site, row, tile * TILE, factors);
 }
 
 /* ---- small products -------------------------------------------------------------------------- */
@@ -362,7 +357,9 @@ static inline float softmax_row(struct softmax_state *s, float *row, struct span
 }
 
 static void drop_weights(const struct attention *a, const struct query *q, int64_t tile, struct span s, float *row) {
-    for (int k = s.low; k < s.high; k++) row[k] *= dropout_factor(a, q->row, q->head, tile * TILE + k);
+    float factors[TILE];
+    drop_factors(a, q, tile, factors);
+    for (int k = s.low; k < s.high; k++) row[k] *= factors[k];
 }
 
 /* One tile of keys for the queries of a tile of rows, from query `first` on. */
@@ -376,7 +373,8 @@ static void forward_tile(const struct attention *a, struct packed *p, int first,
     for (int r = 0; r < TILE_ROWS; r++) {
         struct span own = span_in(p->queries[first + r].seen, tile);
         factor[r] = softmax_row(&state[first + r], p->weights + r * TILE, own, all);
-        if (a->o->dropout > 0) drop_weights(a, &p->queries[first + r], tile, own, p->weights + r * TILE);
+        if (a->o->dropout > 0 && own.high > 0)
+            drop_weights(a, &p->queries[first + r], tile, own, p->weights + r * TILE);
     }
     weighted_sums(a, START_OUT_SCALED, factor, p->weights, p->v + at, all, p->out + first * a->width);
 }
@@ -442,8 +440,7 @@ static void load_facts(const struct attention *a, struct packed *p, struct query
 static inline void slopes_row(const struct attention *a, const struct query *q, float lse, float dot, int64_t tile,
                               struct span seen, float *weights, float *slopes) {
     float drop[TILE];
-    for (int k = seen.low; a->o->dropout > 0 && k < seen.high; k++)
-        drop[k] = dropout_factor(a, q->row, q->head, tile * TILE + k);
+    if (a->o->dropout > 0 && seen.high > 0) drop_factors(a, q, tile, drop);
     for (int v = 0; v < TILE / VF_LANES; v++) {
         float *w = weights + v * VF_LANES, *x = slopes + v * VF_LANES;
         if (v * VF_LANES >= seen.high || (v + 1) * VF_LANES <= seen.low) {

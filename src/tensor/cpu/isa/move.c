@@ -1,11 +1,10 @@
 /* move.c - zero, copy, add, rows by index, embeddings, dropout. */
-#include "base/rng.h"
+#include "tensor/cpu/isa/random.h"
 #include "tensor/cpu/isa/rows.h"
 #include "tensor/cpu/isa/kernels.h"
 #include "tensor/cpu/isa/simd.h"
 
 struct move {
-    struct stream *s;
     struct tensor a, b, c, d, e;
     struct dropout_options dropout;
 };
@@ -20,7 +19,7 @@ static void zero_rows(void *context, int task, int worker) {
 
 /* A vector of all parameters is one row, and by one thread: in one piece it does not go through the caches. */
 void ISA_NAME(cpu_zero)(struct stream *s, struct tensor x) {
-    struct move m = {.s = s, .a = x};
+    struct move m = {.a = x};
     thread_pool_run(s->pool, row_tasks(x.rows), zero_rows, &m);
 }
 
@@ -58,7 +57,7 @@ static void copy_rows(void *context, int task, int worker) {
 }
 
 void ISA_NAME(cpu_copy)(struct stream *s, struct tensor dst, struct tensor src) {
-    struct move m = {.s = s, .a = dst, .b = src};
+    struct move m = {.a = dst, .b = src};
     thread_pool_run(s->pool, row_tasks(dst.rows), copy_rows, &m);
 }
 
@@ -76,7 +75,7 @@ static void add_rows(void *context, int task, int worker) {
 }
 
 void ISA_NAME(cpu_add)(struct stream *s, struct tensor dst, struct tensor src) {
-    struct move m = {.s = s, .a = dst, .b = src};
+    struct move m = {.a = dst, .b = src};
     thread_pool_run(s->pool, row_tasks(dst.rows), add_rows, &m);
 }
 
@@ -99,7 +98,7 @@ static void gather(void *context, int task, int worker) {
 }
 
 void ISA_NAME(cpu_gather_rows)(struct stream *s, struct tensor out, struct tensor x, struct tensor rows) {
-    struct move m = {.s = s, .a = out, .b = x, .c = rows};
+    struct move m = {.a = out, .b = x, .c = rows};
     if (!s->failed && indices_fit(s, rows, out.rows, x.rows, "row"))
         thread_pool_run(s->pool, row_tasks(out.rows), gather, &m);
 }
@@ -112,7 +111,7 @@ static void scatter(void *context, int task, int worker) {
 }
 
 void ISA_NAME(cpu_scatter_add_rows)(struct stream *s, struct tensor x, struct tensor y, struct tensor rows) {
-    struct move m = {.s = s, .a = x, .b = y, .c = rows};
+    struct move m = {.a = x, .b = y, .c = rows};
     if (!s->failed && indices_fit(s, rows, y.rows, x.rows, "row"))
         thread_pool_run(s->pool, row_tasks(y.rows), scatter, &m);
 }
@@ -140,7 +139,7 @@ static void embed(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_embedding_forward)(struct stream *s, struct tensor out, struct tensor table, struct tensor tokens,
                                      struct tensor position_table, struct tensor positions) {
-    struct move m = {.s = s, .a = out, .b = table, .c = tokens, .d = position_table, .e = positions};
+    struct move m = {.a = out, .b = table, .c = tokens, .d = position_table, .e = positions};
     if (s->failed || !indices_fit(s, tokens, out.rows, table.rows, "token")) return;
     if (tensor_present(position_table) && !indices_fit(s, positions, out.rows, position_table.rows, "position")) return;
     thread_pool_run(s->pool, row_tasks(out.rows), embed, &m);
@@ -160,7 +159,7 @@ static void embed_backward(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_embedding_backward)(struct stream *s, struct tensor d_table, struct tensor tokens,
                                       struct tensor d_position_table, struct tensor positions, struct tensor d_out) {
-    struct move m = {.s = s, .a = d_table, .b = d_position_table, .c = tokens, .d = d_out, .e = positions};
+    struct move m = {.a = d_table, .b = d_position_table, .c = tokens, .d = d_out, .e = positions};
     if (s->failed || !indices_fit(s, tokens, d_out.rows, d_table.rows, "token")) return;
     if (tensor_present(d_position_table) && !indices_fit(s, positions, d_out.rows, d_position_table.rows, "position"))
         return;
@@ -172,20 +171,17 @@ void ISA_NAME(cpu_embedding_backward)(struct stream *s, struct tensor d_table, s
 static void drop(void *context, int task, int worker) {
     (void)worker;
     const struct move *m = context;
-    const int64_t *rng = m->b.data;
-    uint32_t key[2] = {(uint32_t)rng[0], (uint32_t)((uint64_t)rng[0] >> 32)}, words[4];
-    float keep = 1 / (1 - m->dropout.probability);
-    for (int64_t r = task_begin(task); r < task_end(task, m->a.rows); r++) {
-        float *x = row_f32(m->a, r);
-        for (int64_t c = 0; c < m->a.cols; c++) {
-            uint32_t counter[4] = {(uint32_t)(c / 4), (uint32_t)r, m->dropout.site, (uint32_t)rng[1]};
-            if (c % 4 == 0) philox4x32(counter, key, words);
-            x[c] *= words[c % 4] * 0x1p-32 < (double)m->dropout.probability ? 0 : keep;
+    float factors[RANDOM_WORDS];
+    for (int64_t r = task_begin(task); r < task_end(task, m->a.rows); r++)
+        for (int64_t c = 0; c < m->a.cols; c += RANDOM_WORDS) {
+            float *x = row_f32(m->a, r) + c;
+            int64_t n = m->a.cols - c < RANDOM_WORDS ? m->a.cols - c : RANDOM_WORDS;
+            dropout_factors(m->b.data, m->dropout.probability, m->dropout.site, (uint32_t)r, c, factors);
+            for (int64_t i = 0; i < n; i++) x[i] *= factors[i];
         }
-    }
 }
 
 void ISA_NAME(cpu_dropout)(struct stream *s, struct dropout_options o, struct tensor x, struct tensor rng) {
-    struct move m = {.s = s, .a = x, .b = rng, .dropout = o};
+    struct move m = {.a = x, .b = rng, .dropout = o};
     if (o.probability > 0) thread_pool_run(s->pool, row_tasks(x.rows), drop, &m);
 }

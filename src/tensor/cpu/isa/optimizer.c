@@ -1,4 +1,5 @@
 /* optimizer.c - AdamW in one pass, over numbers kept in fp32 or bf16; the sum of squares behind the gradient's norm. */
+#include "tensor/cpu/isa/random.h"
 #include "tensor/cpu/isa/rows.h"
 #include "tensor/cpu/isa/kernels.h"
 #include "tensor/cpu/isa/simd.h"
@@ -57,34 +58,13 @@ static void store_rounded(struct tensor t, int64_t r, int64_t first, int64_t n, 
     for (int64_t i = 0; i < n; i++) to[i] = bf16_round_stochastic(copy[i], words[i] >> shift);
 }
 
-#define BLOCKS 16 /* of Philox side by side: the compiler makes vectors of them */
-#define RANDOM_WORDS (CHUNK + 4 * BLOCKS + 4)
+#define CHUNK_WORDS (CHUNK + RANDOM_WORDS + 4)
 
-/* What rounding_words gives for the elements from 4 * first on, four for each of BLOCKS. */
-static void many_words(const uint64_t rng[2], uint32_t site, uint64_t first, uint32_t words[4 * BLOCKS]) {
-    uint32_t a[BLOCKS], b[BLOCKS], c[BLOCKS], d[BLOCKS], key[2] = {(uint32_t)rng[0], (uint32_t)(rng[0] >> 32)};
-    for (int i = 0; i < BLOCKS; i++) {
-        a[i] = (uint32_t)(first + (uint64_t)i), b[i] = (uint32_t)((first + (uint64_t)i) >> 32);
-        c[i] = site, d[i] = (uint32_t)rng[1];
-    }
-    for (int round = 0; round < PHILOX_ROUNDS; round++) {
-        for (int i = 0; i < BLOCKS; i++) {
-            uint64_t x = (uint64_t)PHILOX_MULTIPLIER_0 * a[i], y = (uint64_t)PHILOX_MULTIPLIER_1 * c[i];
-            a[i] = (uint32_t)(y >> 32) ^ b[i] ^ key[0], b[i] = (uint32_t)y;
-            c[i] = (uint32_t)(x >> 32) ^ d[i] ^ key[1], d[i] = (uint32_t)x;
-        }
-        key[0] += PHILOX_KEY_STEP_0, key[1] += PHILOX_KEY_STEP_1;
-    }
-    for (int i = 0; i < BLOCKS; i++)
-        words[4 * i] = a[i], words[4 * i + 1] = b[i], words[4 * i + 2] = c[i], words[4 * i + 3] = d[i];
-}
-
-/* A random word for each of the elements [begin, begin + n), n at most CHUNK; they lie in `memory`. */
-static uint32_t *random_words(struct tensor rng, uint32_t site, int64_t begin, int64_t n,
-                              uint32_t memory[RANDOM_WORDS]) {
+/* What rounding_words gives for the elements [begin, begin + n), n at most CHUNK; they lie in `memory`. */
+static uint32_t *chunk_words(struct tensor rng, uint32_t site, int64_t begin, int64_t n, uint32_t memory[CHUNK_WORDS]) {
     int64_t first = begin - begin % 4;
-    for (int64_t i = first; i < begin + n; i += 4 * BLOCKS)
-        many_words(rng.data, site, (uint64_t)i / 4, memory + (i - first));
+    for (int64_t i = first; i < begin + n; i += RANDOM_WORDS)
+        random_words(rng.data, site, (uint64_t)i / 4, memory + (i - first));
     return memory + (begin - first);
 }
 
@@ -92,8 +72,8 @@ static void step_chunk(const struct adamw_part *part, int64_t r, int64_t first, 
     float p_copy[CHUNK], m_copy[CHUNK], v_copy[CHUNK];
     float *p = widened(part->parameter, r, first, n, p_copy), *m = widened(part->m, r, first, n, m_copy);
     float *v = widened(part->v, r, first, n, v_copy);
-    uint32_t memory[RANDOM_WORDS],
-        *words = random_words(part->rng, part->site, r * part->parameter.cols + first, n, memory);
+    uint32_t memory[CHUNK_WORDS],
+        *words = chunk_words(part->rng, part->site, r * part->parameter.cols + first, n, memory);
     step_floats(part, p, row_f32(part->gradient, r) + first, m, v, n);
     store_rounded(part->parameter, r, first, n, p, words, 0);
     store_rounded(part->m, r, first, n, m, words, 16);
@@ -147,11 +127,11 @@ struct rounding_work {
 static void rounding_task(void *context, int task, int worker) {
     (void)worker;
     const struct rounding_work *w = context;
-    uint32_t memory[RANDOM_WORDS];
+    uint32_t memory[CHUNK_WORDS];
     for (int64_t r = task_begin(task); r < task_end(task, w->dst.rows); r++)
         for (int64_t c = 0; c < w->dst.cols; c += CHUNK) {
             int64_t n = w->dst.cols - c < CHUNK ? w->dst.cols - c : CHUNK;
-            const uint32_t *words = random_words(w->rng, w->site, r * w->dst.cols + c, n, memory);
+            const uint32_t *words = chunk_words(w->rng, w->site, r * w->dst.cols + c, n, memory);
             store_rounded(w->dst, r, c, n, row_f32(w->src, r) + c, words, 0);
         }
 }
