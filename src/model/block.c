@@ -26,6 +26,11 @@ static struct qkv_tensors qkv_tensors(const struct run *run, int layer, const st
                                 .slots = run->pass->cached ? run->slots : tensor_absent()};
 }
 
+/* Whether heads are normed or turned; else they are what the projection gives. */
+static bool changes_heads(const struct qkv_tensors *t) {
+    return tensor_present(t->q_norm) || tensor_present(t->k_norm) || tensor_present(t->rope);
+}
+
 static struct attention_options attention_options(const struct run *run, int layer) {
     const struct arch *a = &run->model->arch;
     return (struct attention_options){.n_heads = a->n_heads,
@@ -64,7 +69,8 @@ static void attention_forward(struct run *run, int layer, const struct layer_act
     linear_forward(run, &b->qkv, a->qkv, a->normed);
     struct qkv_options qkv = qkv_options(&run->model->arch);
     struct qkv_tensors heads = qkv_tensors(run, layer, a);
-    run->stream->ops->qkv_forward(run->stream, &qkv, &heads, a->q, a->k, a->v);
+    if (run->pass->cached || changes_heads(&heads))
+        run->stream->ops->qkv_forward(run->stream, &qkv, &heads, a->q, a->k, a->v);
     struct attention_options attention = attention_options(run, layer);
     struct attention_tensors tensors = attention_tensors(run, layer, a);
     run->stream->ops->attention_forward(run->stream, &attention, &tensors);
@@ -146,11 +152,12 @@ static void unpick_rows(struct run *run, const struct workspace *picked, const s
     const struct ops *ops = run->stream->ops;
     struct stream *s = run->stream;
     ops->copy(s, picked->d_hidden, picked->d_residual);
-    ops->copy(s, picked->d_q, picked->d_attended);
+    struct tensor d_attended = heads_of(&run->model->arch, picked->qkv).q;
+    ops->copy(s, d_attended, picked->d_attended);
     ops->zero(s, all->d_residual);
     ops->zero(s, all->d_attended);
     ops->scatter_add_rows(s, all->d_residual, picked->d_hidden, run->head_rows);
-    ops->scatter_add_rows(s, all->d_attended, picked->d_q, run->head_rows);
+    ops->scatter_add_rows(s, all->d_attended, d_attended, run->head_rows);
 }
 
 static void attention_backward(struct run *run, int layer, const struct layer_activations *a,
@@ -158,12 +165,14 @@ static void attention_backward(struct run *run, int layer, const struct layer_ac
     const struct block *b = &run->model->blocks[layer];
     struct attention_options attention = attention_options(run, layer);
     struct attention_tensors tensors = attention_tensors(run, layer, a);
-    struct attention_gradients gradients = {.d_out = w->d_attended, .d_q = w->d_q, .d_k = w->d_k, .d_v = w->d_v};
+    struct heads d = heads_of(&run->model->arch, w->qkv);
+    struct attention_gradients gradients = {.d_out = w->d_attended, .d_q = d.q, .d_k = d.k, .d_v = d.v};
     run->stream->ops->attention_backward(run->stream, &attention, &tensors, &gradients);
     struct qkv_options qkv = qkv_options(&run->model->arch);
     struct qkv_tensors heads = qkv_tensors(run, layer, a);
-    run->stream->ops->qkv_backward(run->stream, &qkv, &heads, w->qkv, gradient_of(b->q_norm), gradient_of(b->k_norm),
-                                   w->d_q, w->d_k, w->d_v);
+    if (changes_heads(&heads))
+        run->stream->ops->qkv_backward(run->stream, &qkv, &heads, w->qkv, gradient_of(b->q_norm),
+                                       gradient_of(b->k_norm), d.q, d.k, d.v);
     linear_backward(run, &b->qkv, w->d_hidden, w->qkv, a->normed, run->fresh);
     norm_backward(run, &b->attention_norm, w->d_residual, w->d_hidden, a->input, a->attention_stats);
 }

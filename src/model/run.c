@@ -192,6 +192,9 @@ bool picks_rows(const struct run *run, int layer) {
 struct layer_activations layer_rows(const struct run *run, int layer) {
     struct layer_activations a = run->layers[run->options.training ? layer : 0];
     bool picked = picks_rows(run, layer);
+    struct heads heads = heads_of(&run->model->arch, a.qkv);
+    if (!tensor_present(a.q)) a.q = heads.q, a.k = heads.k;
+    a.v = heads.v;
     a.out_input = picked ? run->workspace->head_input : a.input;
     a.out_attended = picked ? run->workspace->head_attended : a.attended;
     struct tensor *const first_half[] = {&a.input, &a.attention_stats, &a.normed, &a.qkv, &a.head_stats, &a.q, &a.k,
@@ -211,8 +214,8 @@ struct layer_activations layer_rows(const struct run *run, int layer) {
 
 struct workspace workspace_rows(const struct run *run, int64_t n) {
     struct workspace w = *run->workspace;
-    struct tensor *const all[] = {&w.delta, &w.qkv,         &w.final_input, &w.final_stats, &w.d_residual, &w.d_hidden,
-                                  &w.d_up,  &w.d_activated, &w.d_attended,  &w.d_q,         &w.d_k,        &w.d_v};
+    struct tensor *const all[] = {&w.delta,    &w.qkv,  &w.final_input, &w.final_stats, &w.d_residual,
+                                  &w.d_hidden, &w.d_up, &w.d_activated, &w.d_attended};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = first_rows(*all[i], n);
     return w;
 }

@@ -10,9 +10,9 @@ struct layer_activations {
     struct tensor input;           /* [n, h]: the residual stream that the attention norm saw */
     struct tensor attention_stats; /* [n, 2] */
     struct tensor normed;          /* [n, h]: after the attention norm */
-    struct tensor qkv;           /* [n, (H+2G)d]: before norms and rope; shared by all layers where nothing is normed */
-    struct tensor head_stats;    /* [n, H+G] */
-    struct tensor q, k, v;       /* after them */
+    struct tensor qkv;        /* [n, (H+2G)d]: before norms and rope, which work in place but in training with norms */
+    struct tensor head_stats; /* [n, H+G] */
+    struct tensor q, k, v;    /* after them; columns of qkv where they work in place, as v always is; or the cache */
     struct tensor attended, lse; /* [n, Hd], [n, H] */
     /* From here on the last layer has the head rows only. */
     struct tensor out_input, out_attended; /* rows of input and attended that go on */
@@ -34,8 +34,16 @@ struct workspace {
     struct tensor d_up;                     /* [n, f or 2f] */
     struct tensor d_activated;              /* [n, f] */
     struct tensor d_attended;               /* [n, Hd] */
-    struct tensor d_q, d_k, d_v;
 };
+
+/* The columns of a qkv tensor. */
+struct heads {
+    struct tensor q, k, v;
+};
+static inline struct heads heads_of(const struct arch *a, struct tensor qkv) {
+    int64_t q = (int64_t)a->n_heads * a->head_dim, kv = (int64_t)a->n_kv_heads * a->head_dim;
+    return (struct heads){tensor_cols(qkv, 0, q), tensor_cols(qkv, q, kv), tensor_cols(qkv, q + kv, kv)};
+}
 
 /* What the run remembers of the current batch on the host. */
 struct pass {

@@ -66,23 +66,19 @@ static void plan_workspace(struct workspace *w, struct arena *arena, const struc
     w->d_up = take(arena, DTYPE_F32, n, c.up);
     w->d_activated = take(arena, DTYPE_F32, n, c.inner);
     w->d_attended = take(arena, DTYPE_F32, n, c.q);
-    w->d_q = take(arena, DTYPE_F32, n, c.q);
-    w->d_k = take(arena, DTYPE_F32, n, c.kv);
-    w->d_v = take(arena, DTYPE_F32, n, c.kv);
 }
 
-/* All but `input`. The gradient of qkv needs its values only where heads are normed; elsewhere all layers share the
- * workspace's. */
-static void plan_layer(struct layer_activations *l, struct tensor shared_qkv, struct arena *arena, const struct arch *a,
-                       const struct run_options *o) {
+/* All but `input`. Inference shares the workspace's qkv; training with norms keeps q and k twice: as they were before,
+ * for the gradient, and after. */
+static void plan_layer(struct layer_activations *l, struct tensor workspace_qkv, struct arena *arena,
+                       const struct arch *a, const struct run_options *o) {
     struct widths c = widths_of(a);
     int64_t n = o->max_tokens;
     l->normed = take(arena, DTYPE_F32, n, c.hidden);
-    l->qkv = o->training && a->qk_norm ? take(arena, DTYPE_F32, n, c.qkv) : shared_qkv;
-    l->q = take(arena, DTYPE_F32, n, c.q);
-    if (o->kv_block_tokens == 0) {
+    l->qkv = o->training ? take(arena, DTYPE_F32, n, c.qkv) : workspace_qkv;
+    if (o->training && a->qk_norm) {
+        l->q = take(arena, DTYPE_F32, n, c.q);
         l->k = take(arena, DTYPE_F32, n, c.kv);
-        l->v = take(arena, DTYPE_F32, n, c.kv);
     }
     l->attended = take(arena, DTYPE_F32, n, c.q);
     l->middle = take(arena, DTYPE_F32, n, c.hidden);

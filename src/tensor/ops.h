@@ -173,10 +173,11 @@ struct ops {
     void (*bias_backward)(struct stream *s, struct tensor d_bias /* [1,m] += */, struct tensor d_out /* [n,m] */);
 
     /* ---- attention ------------------------------------------------------------------------------------------- */
-    /* Norms and rotates q and k heads; q [n, Hd] =; k, v rows [slots] =. */
+    /* Norms and rotates q and k heads; q [n, Hd] =; k, v rows [slots] =. Each may be its own columns of t->qkv. */
     void (*qkv_forward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t, struct tensor q,
                         struct tensor k, struct tensor v);
-    /* d_qkv =; d_q_norm, d_k_norm [1, d] += (absent without norms). slots must be absent. */
+    /* d_qkv =; d_q_norm, d_k_norm [1, d] += (absent without norms). slots must be absent. d_q, d_k and d_v may be their
+     * columns of d_qkv. */
     void (*qkv_backward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t,
                          struct tensor d_qkv, struct tensor d_q_norm, struct tensor d_k_norm, struct tensor d_q,
                          struct tensor d_k, struct tensor d_v);

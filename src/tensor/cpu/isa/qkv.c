@@ -29,6 +29,11 @@ static inline void rotate(const float *angles, int d, float sign, const float *x
     }
 }
 
+/* n floats, which may be there already. */
+static inline void copy_floats(float *to, const float *from, int n) {
+    if (to != from) memcpy(to, from, (size_t)n * sizeof *to);
+}
+
 static void forward_head(const struct qkv_work *w, int64_t r, int head, const float *x, float *out) {
     int d = w->o->head_dim;
     const float *weight = norm_weight(w, head);
@@ -49,13 +54,13 @@ static void forward_head(const struct qkv_work *w, int64_t r, int head, const fl
     if (tensor_present(w->t->rope))
         rotate(row_f32(w->t->rope, vector_i32(w->t->positions)[r]), d, 1, x, out);
     else
-        memcpy(out, x, (size_t)d * sizeof *out);
+        copy_floats(out, x, d);
 }
 
 /* Writes d floats of a head into a cache row, in the cache's number type. */
 static void store_head(struct tensor cache, int64_t row, int first, const float *x, int d) {
     if (cache.dtype == DTYPE_F32) {
-        memcpy(row_f32(cache, row) + first, x, (size_t)d * sizeof *x);
+        copy_floats(row_f32(cache, row) + first, x, d);
         return;
     }
     uint16_t *to = (uint16_t *)cache.data + row * cache.stride + first;
@@ -132,7 +137,7 @@ static void backward_task(void *context, int task, int worker) {
             backward_head(w, r, h, x + h * d, row_f32(w->q, r) + h * d, d_x + h * d, d_q_norm);
         for (int h = 0; h < n_kv; h++)
             backward_head(w, r, n_q + h, x + (n_q + h) * d, row_f32(w->k, r) + h * d, d_x + (n_q + h) * d, d_k_norm);
-        memcpy(d_x + (n_q + n_kv) * d, row_f32(w->v, r), (size_t)(n_kv * d) * sizeof *d_x);
+        copy_floats(d_x + (n_q + n_kv) * d, row_f32(w->v, r), n_kv * d);
     }
 }
 
