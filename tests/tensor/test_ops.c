@@ -194,6 +194,29 @@ static void bf16_products_match_the_reference_at_odd_shapes(void **state) {
     }
 }
 
+/* Of a negative number GELU is the small difference of what its formula adds: digits of it must be left. */
+static void gelu_of_negative_numbers_keeps_its_digits(void **state) {
+    struct op_devices *d = *state;
+    enum { N = 1000 };
+    for (int i = 0; i < d->n_devices; i++) {
+        struct stream *s = &d->devices[i].streams[THREADS_1];
+        float numbers[N], results[N];
+        float *memory = s->backend->memory_take(s, 2 * sizeof numbers, NULL);
+        assert_non_null(memory);
+        for (int j = 0; j < N; j++) numbers[j] = -5 * (float)(j + 1) / N;
+        s->backend->copy_in(s, memory, numbers, sizeof numbers);
+        s->ops->activation_forward(s, ACTIVATION_GELU_TANH, tensor_view(memory + N, DTYPE_F32, 1, N),
+                                   tensor_view(memory, DTYPE_F32, 1, N));
+        s->backend->copy_out(s, results, memory + N, sizeof results);
+        for (int j = 0; j < N; j++) {
+            double x = (double)numbers[j], inner = sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+            double expected = x / (1 + exp(-2 * inner));
+            assert_true(fabs((double)results[j] - expected) < 1e-5 * fabs(expected));
+        }
+        s->backend->memory_give(s, memory);
+    }
+}
+
 /* A token outside the vocabulary is an error that names it, stops what follows, and stays. */
 static void a_token_outside_the_vocabulary_latches_an_error(void **state) {
     struct op_devices *d = *state;
@@ -310,6 +333,7 @@ int main(void) {
         cmocka_unit_test(half_of_what_is_symmetric_gives_the_bits_of_all),
         cmocka_unit_test(bf16_products_are_near_fp32_and_not_fp32),
         cmocka_unit_test(bf16_products_match_the_reference_at_odd_shapes),
+        cmocka_unit_test(gelu_of_negative_numbers_keeps_its_digits),
         cmocka_unit_test(a_token_outside_the_vocabulary_latches_an_error),
         cmocka_unit_test(memory_is_zeroed_and_aligned),
         cmocka_unit_test(products_do_not_pass_the_measured_peak),

@@ -24,9 +24,6 @@ static inline vf vf_set(float x) { return (vf)_mm512_set1_ps(x); }
 static inline vf vf_fma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 static inline vf vf_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
 static inline vf vf_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
-static inline vf vf_round(vf a) { return (vf)_mm512_roundscale_ps((__m512)a, 8); }
-static inline vi vf_to_int(vf a) { return (vi)_mm512_cvtps_epi32((__m512)a); }
-static inline vf vf_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
 #elif defined(ISA_AVX2)
 #include <immintrin.h>
 #define VF_LANES 8
@@ -36,9 +33,6 @@ static inline vf vf_set(float x) { return (vf)_mm256_set1_ps(x); }
 static inline vf vf_fma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 static inline vf vf_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
 static inline vf vf_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
-static inline vf vf_round(vf a) { return (vf)_mm256_round_ps((__m256)a, 8); }
-static inline vi vf_to_int(vf a) { return (vi)_mm256_cvtps_epi32((__m256)a); }
-static inline vf vf_sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
 #elif defined(ISA_NEON)
 #include <arm_neon.h>
 #define VF_LANES 4
@@ -48,9 +42,6 @@ static inline vf vf_set(float x) { return (vf)vdupq_n_f32(x); }
 static inline vf vf_fma(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
 static inline vf vf_max(vf a, vf b) { return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
 static inline vf vf_min(vf a, vf b) { return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b); }
-static inline vf vf_round(vf a) { return (vf)vrndnq_f32((float32x4_t)a); }
-static inline vi vf_to_int(vf a) { return (vi)vcvtnq_s32_f32((float32x4_t)a); }
-static inline vf vf_sqrt(vf a) { return (vf)vsqrtq_f32((float32x4_t)a); }
 #else
 #define VF_LANES 4
 typedef float vf __attribute__((vector_size(16), may_alias));
@@ -59,9 +50,6 @@ static inline vf vf_set(float x) { return (vf){x, x, x, x}; }
 static inline vf vf_fma(vf a, vf b, vf c) { return a * b + c; } /* not fused: few machines without the above could */
 static inline vf vf_max(vf a, vf b) { return (vf)(((vi)a & (a > b)) | ((vi)b & ~(a > b))); }
 static inline vf vf_min(vf a, vf b) { return (vf)(((vi)a & (a < b)) | ((vi)b & ~(a < b))); }
-static inline vf vf_round(vf a) { return (vf){rintf(a[0]), rintf(a[1]), rintf(a[2]), rintf(a[3])}; }
-static inline vi vf_to_int(vf a) { return (vi){(int32_t)a[0], (int32_t)a[1], (int32_t)a[2], (int32_t)a[3]}; }
-static inline vf vf_sqrt(vf a) { return (vf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])}; }
 #endif
 
 /* What products multiply: CELL_DEPTH elements in each lane. Floats; or pairs of bf16: sum + both products, the upper
@@ -187,8 +175,6 @@ static inline vf vf_exp2(vf x) {
     return (vf)((vi)y + ((vi)t << 23));
 }
 
-/* tanh(x) = 1 - 2 / (e^2x + 1): absolute error under 2e-7. */
-static inline vf vf_tanh(vf x) { return vf_set(1) - vf_set(2) / (vf_exp(x + x) + vf_set(1)); }
 static inline vf vf_sigmoid(vf x) { return vf_set(1) / (vf_set(1) + vf_exp(-x)); }
 
 #endif
