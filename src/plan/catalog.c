@@ -232,6 +232,7 @@ bool catalog_model(const struct catalog *catalog, const char *name, struct plan_
     out->dense_layers = cell_int(&row, "dense_layers", 0, 0, 10000);
     out->attention_params = cell(&row, "attention_params", 0, 0, 1e12);
     out->kv_values = cell_int(&row, "kv_values", 0, 0, 1 << 24);
+    out->parallel_block = cell_int(&row, "parallel_block", 0, 0, 1);
     out->biases = !out->gated;
     out->learned_positions = !out->gated;
     return row.ok && plan_model_check(out, err);

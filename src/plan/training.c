@@ -8,7 +8,9 @@
 #include "plan/warnings.h"
 
 #define DAY 86400.0
-#define CHECKPOINT_BYTES_A_PARAMETER 14 /* 16-bit weights, fp32 master weights and two moments */
+#define CHECKPOINT_BYTES_A_PARAMETER                                                                                   \
+    12 /* fp32 weights and two moments; in lower precisions also the 16-bit weights                                    \
+        */
 
 int plan_default_batch(const struct plan_model *m, int sequence) {
     static const struct {
@@ -42,8 +44,9 @@ bool plan_training(const struct plan_request *r, struct training_plan *p, struct
     double batch_tokens = (double)plan_true_batch(&p->job, &p->best.layout) * p->job.sequence;
     p->steps = ceil(r->tokens / batch_tokens);
     p->compute_seconds = p->steps * step->seconds;
+    double checkpoint_bytes = CHECKPOINT_BYTES_A_PARAMETER + (r->job.precision == PRECISION_FP32 ? 0 : 2);
     p->failures = failures_plan(&r->failures, p->job.chips, p->compute_seconds,
-                                CHECKPOINT_BYTES_A_PARAMETER * plan_model_params(p->job.model));
+                                checkpoint_bytes * plan_model_params(p->job.model));
     if (p->failures.goodput < 0.01) {
         training_plan_free(p);
         return talc_fail(

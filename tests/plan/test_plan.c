@@ -119,6 +119,17 @@ static void gpt3_sizes_on_a_dgx_h100(void **state) {
     }
 }
 
+static void checkpoints_hold_weights_and_moments(void **state) {
+    for (int k = 0; k < 2; k++) {
+        struct plan_request r = request_of(*state, "gpt3-1.3b", "h100", 8);
+        struct training_plan p;
+        r.job.precision = k ? PRECISION_FP32 : PRECISION_BF16;
+        assert_true(plan_training(&r, &p, NULL));
+        assert_float_equal(p.failures.checkpoint_bytes / plan_model_params(r.job.model), k ? 12 : 14, 1e-9);
+        training_plan_free(&p);
+    }
+}
+
 static void ten_thousand_a100_cost_a_billion_rmb(void **state) {
     struct plan_request r = request_of(*state, "gpt3-175b", "a100-80", 10000);
     struct training_plan p;
@@ -563,6 +574,7 @@ int main(void) {
         cmocka_unit_test(serving_is_priced_by_the_hour_and_the_token),
         cmocka_unit_test(loads_beyond_reason_are_refused),
         cmocka_unit_test(alignment_is_priced),
+        cmocka_unit_test(checkpoints_hold_weights_and_moments),
         cmocka_unit_test(a_window_of_every_layer_is_planned),
         cmocka_unit_test(wishes_that_cannot_be_are_named),
         cmocka_unit_test(the_fullest_of_two_stages_counts),

@@ -161,6 +161,7 @@ static void every_row_is_usable(void **state) {
     for (int r = 0; r < c.models.n_rows; r++) {
         struct plan_model m;
         assert_true(catalog_model(&c, table_text(&c.models, r, "name"), &m, &err));
+        assert_int_equal(m.parallel_block, strcmp(m.name, "palm-540b") == 0); /* 2204.02311, section 2 */
     }
     catalog_close(&c);
 }
