@@ -38,13 +38,20 @@ static bool try_meeting(struct marking *m, size_t at, struct meeting *meeting, b
 
 static bool within_character(const struct segment *s, size_t at) { return ((unsigned char)s->text[at] & 0xc0) == 0x80; }
 
+static bool fail_to_tell(const struct marking *m, size_t border) {
+    return talc_fail(m->err,
+                     "which tokens begin at byte %zu of the text cannot be told: tokens of more than %d characters are "
+                     "around it; a special token or a line end there would part them",
+                     m->segment->places.origin + border, MAX_TRIES);
+}
+
 /* The last meeting at `border` or before it, which is *meeting (an earlier one) or behind that. */
 static bool find_before(struct marking *m, size_t border, struct meeting *meeting) {
     bool meet = false;
     int tries = 0;
     for (size_t at = border; at > meeting->at && !meet; at--) {
         if (within_character(m->segment, at)) continue;
-        if (tries++ == MAX_TRIES) return talc_fail(m->err, "where tokens begin before byte %zu cannot be told", border);
+        if (tries++ == MAX_TRIES) return fail_to_tell(m, border);
         if (!try_meeting(m, at, meeting, &meet)) return false;
     }
     return true;
@@ -55,7 +62,7 @@ static bool find_behind(struct marking *m, size_t border, struct meeting *meetin
     int tries = 0;
     for (size_t at = border + 1; at < m->segment->n_bytes && !meet; at++) {
         if (within_character(m->segment, at)) continue;
-        if (tries++ == MAX_TRIES) return talc_fail(m->err, "where tokens begin behind byte %zu cannot be told", border);
+        if (tries++ == MAX_TRIES) return fail_to_tell(m, border);
         if (!try_meeting(m, at, meeting, &meet)) return false;
     }
     if (!meet) *meeting = (struct meeting){m->segment->n_bytes, m->n_ids};

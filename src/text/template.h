@@ -7,8 +7,8 @@
  * number of threads may render it at once. Rendering wants up to 2 MiB of stack.
  *
  * Not supported, with an error that says so: include, import, extends, block, call, recursive loops, *args and **kwargs
- * in calls, printf-style formatting. Case mapping beyond ASCII needs utf8proc. Iterators (map, select, ...) are
- * evaluated at once rather than lazily. */
+ * in calls, printf-style formatting. Case mapping beyond ASCII needs utf8proc; numbers in text have ASCII digits.
+ * Iterators (map, select, ...) are evaluated at once rather than lazily. */
 #ifndef TALC_TEXT_TEMPLATE_H
 #define TALC_TEXT_TEMPLATE_H
 
