@@ -54,6 +54,9 @@ struct tokenizer_train_options tokenizer_train_defaults(bool characters) {
 }
 
 static bool check_options(const struct tokenizer_train_options *o, struct talc_error *err) {
+    if (!o->characters &&
+        ((unsigned)o->pretokenizer >= PRETOKENIZER_COUNT || !pretokenizer_covers_text(o->pretokenizer)))
+        return talc_fail(err, "a tokenizer is not trained on words that leave some of the text out");
     if (o->n_special_tokens > 65536) return talc_fail(err, "%zu special tokens are too many", o->n_special_tokens);
     for (size_t i = 0; i < o->n_special_tokens; i++) {
         const char *token = o->special_tokens[i];

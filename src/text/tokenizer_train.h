@@ -20,7 +20,7 @@
 
 struct tokenizer_train_options {
     bool characters;                /* one token a character; the next three do not matter then */
-    enum pretokenizer pretokenizer; /* how words are cut; merges do not cross words */
+    enum pretokenizer pretokenizer; /* how words are cut (it covers text); merges do not cross them */
     int32_t vocab_size; /* tokens wanted, 256 bytes and special tokens included; fewer if the text gives fewer */
     int64_t min_count;  /* a pair that is seen less often is not merged */
     const char *const *special_tokens; /* [n_special_tokens]; their ids follow all others, in this order */

@@ -27,6 +27,7 @@ struct word_counts {
 
 /* False: out of memory, or more than 2^31 words or a word of 4 GiB. */
 bool word_counts_add(struct word_counts *counts, const char *word, size_t n_bytes, int64_t count);
+/* The words of a text, by a pretokenizer that covers it. */
 bool word_counts_add_text(struct word_counts *counts, enum pretokenizer pretokenizer, const char *text, size_t n_bytes);
 bool word_counts_merge(struct word_counts *into, const struct word_counts *from);
 

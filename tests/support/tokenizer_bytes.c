@@ -1,6 +1,7 @@
 /* tokenizer_bytes.c - see tokenizer_bytes.h. */
 #include "tokenizer_bytes.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void put_varint(struct buffer *b, uint64_t x) {
@@ -72,4 +73,61 @@ void put_header(struct buffer *b, uint64_t n_values) {
     put_u32(b, 3);
     put_u64(b, 0);
     put_u64(b, n_values);
+}
+
+void put_pieces(struct buffer *model) {
+    char byte[8];
+    put_piece(model, "<unk>", 0, 2);
+    put_piece(model, "<s>", 0, 3);
+    put_piece(model, "</s>", 0, 3);
+    for (int i = 0; i < 256; i++) {
+        snprintf(byte, sizeof byte, "<0x%02X>", i);
+        put_piece(model, byte, 0, 6);
+    }
+    put_piece(model, MARK, -10, 1);
+    put_piece(model, "a", -11, 1);
+    put_piece(model, "b", -12, 1);
+    put_piece(model, "ab", -1, 1);
+    put_piece(model, MARK "ab", -2, 1);
+    put_piece(model, MARK MARK, -3, 1);
+    put_piece(model, "<x>", 0, 4);
+}
+
+void byte_level_gguf(struct buffer *b, const char *pre) {
+    static const char *const tokens[] = {"a",
+                                         "b",
+                                         "\xc4\xa0",
+                                         "1",
+                                         "ab",
+                                         "\xc4\xa0"
+                                         "ab",
+                                         "11",
+                                         "<end>",
+                                         "<think>"};
+    static const char *const merges[] = {"a b", "\xc4\xa0 ab", "1 1"};
+    static const int32_t types[] = {1, 1, 1, 1, 1, 1, 1, 3, 4};
+    put_header(b, 7);
+    put_text(b, "tokenizer.ggml.model", "gpt2");
+    put_text(b, "tokenizer.ggml.pre", pre);
+    put_strings(b, "tokenizer.ggml.tokens", tokens, 9);
+    put_numbers(b, "tokenizer.ggml.token_type", GGUF_I32, types, 9);
+    put_strings(b, "tokenizer.ggml.merges", merges, 3);
+    put_string(b, "tokenizer.ggml.eos_token_id");
+    put_u32(b, GGUF_U32);
+    put_u32(b, 7);
+    put_text(b, "tokenizer.chat_template", "{{ x }}");
+}
+
+void sentencepiece_gguf(struct buffer *b, const char *model) {
+    static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x0A>", MARK, "a", "b", "ab", MARK "ab"};
+    static const float scores[] = {0, 0, 0, 0, -10, -11, -12, -1, -2};
+    static const int32_t types[] = {2, 3, 3, 6, 1, 1, 1, 1, 1};
+    put_header(b, 5);
+    put_text(b, "tokenizer.ggml.model", model);
+    put_strings(b, "tokenizer.ggml.tokens", tokens, 9);
+    put_numbers(b, "tokenizer.ggml.scores", GGUF_F32, scores, 9);
+    put_numbers(b, "tokenizer.ggml.token_type", GGUF_I32, types, 9);
+    put_string(b, "tokenizer.ggml.bos_token_id");
+    put_u32(b, GGUF_U32);
+    put_u32(b, 1);
 }

@@ -160,6 +160,11 @@ static void what_cannot_be_trained_says_why(void **state) {
     expect_failure(&characters, "", 0, "no text");
     expect_failure(&characters, "ab\xff", 3, "0xff at 2");
     expect_failure(&characters, "a\0b", 3, "U+0000 at byte 1");
+    struct tokenizer_train_options uncovered = bpe;
+    uncovered.pretokenizer = PRETOKENIZER_DEEPSEEK;
+    expect_failure(&uncovered, "1 a", 3, "leave some of the text out");
+    uncovered.pretokenizer = PRETOKENIZER_COUNT;
+    expect_failure(&uncovered, "1 a", 3, "leave some of the text out");
     bpe.vocab_size = 258;
     expect_failure(&bpe, "a", 1, "between 261");
     bpe.vocab_size = INT32_MAX;
