@@ -3,15 +3,25 @@
 
 #include <stdint.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#define PAGE ((size_t)16 << 10) /* as much as the system has for one, or more */
-#define HUGE_PAGE ((size_t)2 << 20)
+#define HUGE_PAGE ((size_t)2 << 20) /* a multiple of every page: 4, 16 or 64 KiB */
+
+static size_t page_bytes(void) {
+    long n = sysconf(_SC_PAGESIZE);
+    return n > 0 ? (size_t)n : (size_t)64 << 10;
+}
+
+static size_t whole_pages(size_t n) {
+    size_t page = page_bytes();
+    return (n + page - 1) / page * page;
+}
 
 /* Mapped from a huge page's border on; what is mapped before and behind it is given back. */
 void *pages_new(size_t n) {
     size_t slack = n >= HUGE_PAGE ? HUGE_PAGE : 0;
     if (n == 0 || n > SIZE_MAX - 2 * HUGE_PAGE) return NULL;
-    size_t whole = (n + PAGE - 1) / PAGE * PAGE + slack;
+    size_t whole = whole_pages(n) + slack;
     char *memory = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return NULL;
     if (!slack) return memory;
@@ -25,12 +35,13 @@ void *pages_new(size_t n) {
 }
 
 void pages_free(void *pages, size_t n) {
-    if (pages) munmap(pages, (n + PAGE - 1) / PAGE * PAGE);
+    if (pages) munmap(pages, whole_pages(n));
 }
 
 void pages_touch(void *memory, size_t n) {
 #ifdef MADV_POPULATE_WRITE
-    uintptr_t begin = (uintptr_t)memory / PAGE * PAGE + PAGE, end = ((uintptr_t)memory + n) / PAGE * PAGE;
+    uintptr_t page = page_bytes();
+    uintptr_t begin = (uintptr_t)memory / page * page + page, end = ((uintptr_t)memory + n) / page * page;
     if (begin < end) madvise((void *)begin, end - begin, MADV_POPULATE_WRITE);
 #else
     (void)memory;

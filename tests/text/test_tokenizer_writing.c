@@ -1,5 +1,5 @@
-/* Writing tokenizers of other formats: what is written as a folder or GGUF, and read again, is the same tokenizer, or is
- * refused. */
+/* Writing tokenizers of other formats: what is written as a folder or GGUF, and read again, is the same tokenizer, or
+ * is refused. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
