@@ -8,6 +8,7 @@
 #include "base/base64.h"
 #include "base/buffer.h"
 #include "base/rng.h"
+#include "base/thread_pool.h"
 #include "file/atomic.h"
 #include "file/gguf.h"
 #include "file/json.h"
@@ -126,6 +127,37 @@ static void documents_are_cut_only_where_no_id_changes(void **state) {
         assert_true((n > 0) == (cases[i].cuts > 0));
         tokenizer_free(tok);
     }
+}
+
+/* Cut for several threads, the first would put a space before each part, the second find no token over a border. */
+static void threads_cut_no_text_that_may_not_be_cut(void **state) {
+    (void)state;
+    static const char *const cases[] = {
+        CUT_JSON("{\"type\":\"ByteLevel\",\"add_prefix_space\":true}", ""),
+#ifdef HAVE_UTF8PROC
+        "{\"added_tokens\":[{\"id\":3,\"content\":\"a\\na\",\"normalized\":true,\"special\":false}],"
+        "\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
+        "\"decoder\":"
+        "{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"\u010a\":1,\"\u0120\":2},\"merges\":"
+        "[]}}",
+#endif
+    };
+    struct thread_pool *pool = thread_pool_open(2, NULL);
+    struct buffer text = {0};
+    while (text.length < 1000000) buffer_append_text(&text, "a\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct token_list alone = {0}, together = {0};
+        struct tokenizer *tok = load_tokenizer(put_file("x.json", cases[i], strlen(cases[i])));
+        assert_true(tokenizer_encode(tok, text.data, text.length, false, &alone, NULL));
+        assert_true(tokenizer_encode_parallel(tok, pool, text.data, text.length, false, &together, NULL));
+        assert_int_equal(alone.count, together.count);
+        assert_memory_equal(alone.ids, together.ids, alone.count * sizeof *alone.ids);
+        token_list_free(&alone);
+        token_list_free(&together);
+        tokenizer_free(tok);
+    }
+    buffer_free(&text);
+    thread_pool_close(pool);
 }
 
 /* What was read is written and read again with the same ids. */
@@ -578,6 +610,7 @@ int main(void) {
         IN_FOLDER(unigrams_give_the_ids_of_their_makers),
         IN_FOLDER(wordpieces_give_the_ids_and_texts_of_hugging_face),
 #endif
+        IN_FOLDER(threads_cut_no_text_that_may_not_be_cut),
         IN_FOLDER(documents_are_cut_only_where_no_id_changes),
         IN_FOLDER(sentencepiece_models_are_read),
         IN_FOLDER(pieces_of_unknown_characters_are_never_made),

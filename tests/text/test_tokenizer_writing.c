@@ -162,6 +162,9 @@ static void what_goes_around_a_text_survives_writing(void **state) {
         assert_int_equal(tokenizer_adds_eos(back), which >> 1);
         assert_true(tokenizer_encode_prompt(back, "ab", 2, false, &ids, NULL));
         assert_int_equal(ids.count, 1 + (which & 1) + (which >> 1));
+        token_list_clear(&ids);
+        assert_true(tokenizer_encode_prompt(back, "<s>ab</s>", 9, true, &ids, NULL));
+        assert_int_equal(ids.count, 3); /* never a second one */
         token_list_free(&ids);
         tokenizer_free(back);
         tokenizer_free(tok);
