@@ -119,3 +119,8 @@ bool json_get_string(const json_t *object, const char *key, const char *fallback
     *out = value ? json_string_value(value) : fallback;
     return true;
 }
+
+const char *json_text(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}

@@ -36,5 +36,7 @@ bool json_get_bool(const json_t *object, const char *key, bool fallback, bool *o
 /* *out borrows from the object (or is the fallback); a string that holds a NUL character is refused. */
 bool json_get_string(const json_t *object, const char *key, const char *fallback, const char **out,
                      struct talc_error *err);
+/* The string of a key, "" when it is absent, null or no string; borrowed. */
+const char *json_text(const json_t *object, const char *key);
 
 #endif

@@ -204,5 +204,6 @@ bool tokenizer_encode_parallel(const struct tokenizer *tok, struct thread_pool *
     workers_close(&p);
     free(p.chunks);
     pthread_mutex_destroy(&p.lock);
-    return ok || tokenizer_encode(tok, text, n_bytes, parse_special, out, err); /* for the message */
+    /* alone: where a normal form gives more ids than there was room for, and for the message */
+    return ok || tokenizer_encode(tok, text, n_bytes, parse_special, out, err);
 }

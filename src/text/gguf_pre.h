@@ -1,12 +1,10 @@
 /* gguf_pre.h - how GGUF files say by a name (tokenizer.ggml.pre) how byte-level text is cut, as llama.cpp knows the
- * names; and the types of tokens. For the files that read and write tokenizers in GGUF. */
+ * names. For the files that read and write tokenizers in GGUF. */
 #ifndef TALC_TEXT_GGUF_PRE_H
 #define TALC_TEXT_GGUF_PRE_H
 
 #include "file/gguf_writer.h"
 #include "text/tokenizer_parts.h"
-
-enum gguf_token_type { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 
 /* What a .pre stands for: a pattern, or a chain of expressions; and what else it implies. */
 struct gguf_pre {

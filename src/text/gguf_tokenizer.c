@@ -17,8 +17,8 @@ struct reading {
     struct buffer scratch[2];
 };
 
-static enum gguf_token_type token_type(const struct reading *r, uint64_t i) {
-    return r->types ? (enum gguf_token_type)gguf_i32_at(r->types, i) : NORMAL;
+static enum piece_type token_type(const struct reading *r, uint64_t i) {
+    return r->types ? (enum piece_type)gguf_i32_at(r->types, i) : PIECE_NORMAL;
 }
 
 static bool add_named_token(struct reading *r, int32_t id, bool special, const char *text, size_t n,
@@ -30,19 +30,21 @@ static bool add_named_token(struct reading *r, int32_t id, bool special, const c
 static bool add_token(struct reading *r, int32_t id, struct gguf_string text, struct talc_error *err) {
     struct tokenizer *tok = r->tok;
     struct buffer *bytes = &r->scratch[0];
-    enum gguf_token_type type = token_type(r, (uint64_t)id);
+    enum piece_type type = token_type(r, (uint64_t)id);
     if (text.n_bytes == 0) return true; /* a hole */
-    if (type == UNKNOWN && tok->unknown_id < 0) tok->unknown_id = id;
-    if (type == CONTROL || type == UNKNOWN) return add_named_token(r, id, true, text.data, text.n_bytes, err);
-    if (type == USER_DEFINED) return add_named_token(r, id, false, text.data, text.n_bytes, err);
-    int byte = type == BYTE ? byte_piece(text.data, text.n_bytes) : -1;
+    if (type == PIECE_UNKNOWN && tok->unknown_id < 0) tok->unknown_id = id;
+    if (type == PIECE_CONTROL || type == PIECE_UNKNOWN)
+        return add_named_token(r, id, true, text.data, text.n_bytes, err);
+    if (type == PIECE_USER_DEFINED) return add_named_token(r, id, false, text.data, text.n_bytes, err);
+    int byte = type == PIECE_BYTE ? byte_piece(text.data, text.n_bytes) : -1;
     if (byte >= 0) {
         tok->bpe.byte_ids[byte] = id;
         return vocabulary_add(&tok->vocabulary, id, &(char){(char)byte}, 1, TOKEN_BYTE, err);
     }
     buffer_clear(bytes);
-    bool usable = type == NORMAL && (tok->type == TOKENIZER_BYTE_BPE ? byte_level_bytes(text.data, text.n_bytes, bytes)
-                                                                     : space_text(text.data, text.n_bytes, bytes));
+    bool usable =
+        type == PIECE_NORMAL && (tok->type == TOKENIZER_BYTE_BPE ? byte_level_bytes(text.data, text.n_bytes, bytes)
+                                                                 : space_text(text.data, text.n_bytes, bytes));
     if (!buffer_ok(bytes)) return talc_fail(err, "out of memory for the vocabulary");
     usable = usable && vocabulary_find(&tok->vocabulary, bytes->data, bytes->length) < 0;
     return usable ? vocabulary_add(&tok->vocabulary, id, bytes->data, bytes->length, TOKEN_TEXT, err)
@@ -90,7 +92,7 @@ static bool keep_scores(struct reading *r, struct talc_error *err) {
     for (size_t i = 0; ok && i < n; i++) {
         float score = gguf_f32_at(r->scores, i);
         if (isnan(score)) return talc_fail(err, "the score of token %zu is not a number", i);
-        if (token_type(r, i) == NORMAL && score < r->tok->lowest_score) r->tok->lowest_score = score;
+        if (token_type(r, i) == PIECE_NORMAL && score < r->tok->lowest_score) r->tok->lowest_score = score;
         ok = tokenizer_set_score(r->tok, (int32_t)i, score);
     }
     return ok || talc_fail(err, "out of memory for the scores of %zu tokens", n);

@@ -52,12 +52,12 @@ static bool byte_treatment(const struct tokenizer *tok, char *pre, struct talc_e
 
 /* ==== tokens ================================================================================== */
 
-static enum gguf_token_type type_of(const struct tokenizer *tok, int32_t id) {
-    static const enum gguf_token_type types[] = {
-        [TOKEN_ABSENT] = UNUSED,      [TOKEN_TEXT] = NORMAL,     [TOKEN_UNUSABLE] = UNUSED,
-        [TOKEN_ADDED] = USER_DEFINED, [TOKEN_SPECIAL] = CONTROL, [TOKEN_BYTE] = BYTE,
+static enum piece_type type_of(const struct tokenizer *tok, int32_t id) {
+    static const enum piece_type types[] = {
+        [TOKEN_ABSENT] = PIECE_UNUSED,      [TOKEN_TEXT] = PIECE_NORMAL,     [TOKEN_UNUSABLE] = PIECE_UNUSED,
+        [TOKEN_ADDED] = PIECE_USER_DEFINED, [TOKEN_SPECIAL] = PIECE_CONTROL, [TOKEN_BYTE] = PIECE_BYTE,
     };
-    return id == tok->unknown_id ? UNKNOWN : types[tok->vocabulary.tokens[id].kind];
+    return id == tok->unknown_id ? PIECE_UNKNOWN : types[tok->vocabulary.tokens[id].kind];
 }
 
 static bool put_tokens(const struct tokenizer *tok, struct gguf_writer *w, struct talc_error *err) {

@@ -146,16 +146,6 @@ static bool append_form(const char *text, size_t n, utf8proc_option_t options, s
     return ok;
 }
 
-/* Where the character that ends at text + i begins, if it is whole; else i. */
-static size_t character_before(const char *text, size_t i) {
-    for (size_t back = 1; back <= 4 && back <= i; back++) {
-        if (((unsigned char)text[i - back] & 0xc0) == 0x80) continue;
-        int32_t codepoint;
-        return (size_t)utf8_decode(text + i - back, back, &codepoint) == back && codepoint >= 0 ? i - back : i;
-    }
-    return i;
-}
-
 static bool apply_nfc(const char *text, size_t n, struct buffer *out) {
     size_t done = 0;
     for (size_t i = 0; i < n;) {
@@ -169,7 +159,8 @@ static bool apply_nfc(const char *text, size_t n, struct buffer *out) {
             i += length;
             continue;
         }
-        size_t begin = character_before(text, i);
+        unsigned before;
+        size_t begin = i > 0 ? i - scan_character_before(text, i, &before) : 0;
         if (begin < done) begin = i;
         while (i < n) {
             length = scan_character(text, n, i, &class);

@@ -476,9 +476,8 @@ size_t pretokenize_next(enum pretokenizer pretokenizer, const char *text, size_t
 /* The classes of the character that ends at text[end], end > 0; of a broken one none. */
 static unsigned class_before(const char *text, size_t end) {
     unsigned class;
-    size_t start = end - 1;
-    while (start > 0 && end - start < 4 && ((unsigned char)text[start] & 0xc0) == 0x80) start--;
-    return scan_character(text, end, start, &class) == end - start ? class : 0;
+    scan_character_before(text, end, &class);
+    return class;
 }
 
 size_t pretokenize_safe_cut(const char *text, size_t n_bytes, size_t from) {

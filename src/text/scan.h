@@ -31,6 +31,16 @@ static inline size_t scan_character(const char *text, size_t n, size_t i, unsign
     return length;
 }
 
+/* Bytes of the character that ends at text + end, end > 0, and its classes; 0, and none, when it is broken. */
+static inline size_t scan_character_before(const char *text, size_t end, unsigned *class) {
+    size_t begin = end - 1;
+    while (begin > 0 && end - begin < 4 && ((unsigned char)text[begin] & 0xc0) == 0x80) begin--;
+    int32_t codepoint;
+    bool whole = (size_t)utf8_decode(text + begin, end - begin, &codepoint) == end - begin && codepoint >= 0;
+    *class = whole ? unicode_class(codepoint) : 0;
+    return whole ? end - begin : 0;
+}
+
 static inline bool scan_is_ascii_letter(char c) { return (unsigned char)((c | 32) - 'a') < 26; }
 
 /* The end of the run of ASCII letters that begins at i. */

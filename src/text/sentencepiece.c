@@ -119,7 +119,6 @@ static bool next_field(struct message *m, struct field *f) {
 
 /* ==== the model =============================================================================== */
 
-enum piece_type { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 enum { MODEL_UNIGRAM = 1, MODEL_BPE = 2 };
 
 struct model {
@@ -184,19 +183,19 @@ static bool add_symbol(struct tokenizer *tok, struct added_token token, const ch
 static bool add_piece(struct tokenizer *tok, int32_t id, const char *text, size_t n, uint64_t type,
                       struct talc_error *err) {
     struct added_token token = {
-        .id = id, .special = type != USER_DEFINED, .normalized = type == USER_DEFINED, .as_written = true};
+        .id = id, .special = type != PIECE_USER_DEFINED, .normalized = type == PIECE_USER_DEFINED, .as_written = true};
     struct buffer bytes = {0};
-    if (type == UNKNOWN) tok->unknown_id = id;
-    if (type == USER_DEFINED) return add_symbol(tok, token, text, n, err);
-    if (type == UNKNOWN || type == CONTROL) return tokenizer_add_token(tok, token, text, n, err);
-    if (type == UNUSED && tok->type != TOKENIZER_UNIGRAM)
+    if (type == PIECE_UNKNOWN) tok->unknown_id = id;
+    if (type == PIECE_USER_DEFINED) return add_symbol(tok, token, text, n, err);
+    if (type == PIECE_UNKNOWN || type == PIECE_CONTROL) return tokenizer_add_token(tok, token, text, n, err);
+    if (type == PIECE_UNUSED && tok->type != TOKENIZER_UNIGRAM)
         return talc_fail(err, "piece %d is of type UNUSED, which is not supported", (int)id);
-    int byte = type == BYTE ? byte_piece(text, n) : -1;
+    int byte = type == PIECE_BYTE ? byte_piece(text, n) : -1;
     if (byte >= 0) {
         tok->bpe.byte_ids[byte] = id;
         return vocabulary_add(&tok->vocabulary, id, &(char){(char)byte}, 1, TOKEN_BYTE, err);
     }
-    enum token_kind kind = type == UNUSED ? TOKEN_UNUSABLE : TOKEN_TEXT;
+    enum token_kind kind = type == PIECE_UNUSED ? TOKEN_UNUSABLE : TOKEN_TEXT;
     bool ok = space_text(text, n, &bytes)
                   ? vocabulary_add(&tok->vocabulary, id, bytes.data ? bytes.data : "", bytes.length, kind, err)
                   : talc_fail(err, "out of memory for the vocabulary");
@@ -209,7 +208,7 @@ static bool keep_score(struct tokenizer *tok, int32_t id, uint64_t bits, uint64_
     float score;
     memcpy(&score, &low, sizeof score);
     if (isnan(score)) return talc_fail(err, "the score of piece %d is not a number", (int)id);
-    if (type == NORMAL && score < tok->lowest_score) tok->lowest_score = score;
+    if (type == PIECE_NORMAL && score < tok->lowest_score) tok->lowest_score = score;
     return tokenizer_set_score(tok, id, score) || talc_fail(err, "out of memory for the vocabulary");
 }
 
@@ -218,7 +217,7 @@ static bool read_pieces(struct tokenizer *tok, struct message m, struct model *m
     while (next_field(&m, &f)) {
         if (f.wire_type != 2 || f.number != 1) continue;
         struct message piece = f.bytes, text = {"", 0, 0};
-        uint64_t type = NORMAL, score = 0;
+        uint64_t type = PIECE_NORMAL, score = 0;
         while (next_field(&piece, &g)) {
             if (g.number == 1 && g.wire_type == 2) text = g.bytes;
             if (g.number == 2 && g.wire_type == 5) score = g.value;

@@ -94,7 +94,9 @@ bool tokenizer_add_token(struct tokenizer *tok, struct added_token token, const 
 }
 
 bool tokenizer_add_special(struct tokenizer *tok, const char *name, int64_t id, struct talc_error *err) {
-    if (id < 0 || id >= VOCABULARY_MAX_SIZE) return vocabulary_add(&tok->vocabulary, id, name, 1, TOKEN_SPECIAL, err);
+    if (id < 0 || id >= VOCABULARY_MAX_SIZE)
+        return talc_fail(err, "the special token \"%.40s\" has id %lld; ids must be between 0 and %d", name,
+                         (long long)id, VOCABULARY_MAX_SIZE - 1);
     struct added_token token = {.id = (int32_t)id, .special = true};
     return tokenizer_add_token(tok, token, name, strlen(name), err);
 }

@@ -37,12 +37,6 @@ struct reader {
     bool maybe_added[ADDED_FILTER]; /* by hash: a text whose place is false is no added token's */
 };
 
-/* The string of a key, "" when absent, null or no string. */
-static const char *text_of(const json_t *object, const char *key) {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 /* Fails, naming the key, unless it is absent, null, false, 0 or "". */
 static bool expect_unset(const json_t *object, const char *key, const char *where, struct talc_error *err) {
     const json_t *value = json_object_get(object, key);
@@ -315,7 +309,7 @@ static bool read_range(struct reader *r, struct range range,
 }
 
 static bool read_vocabulary_of_model(struct reader *r, struct json_scan *s, struct talc_error *err) {
-    return read_vocabulary(r, s, text_of(r->model, "unk_token"), err);
+    return read_vocabulary(r, s, json_text(r->model, "unk_token"), err);
 }
 
 /* [["piece", score], ...]; ids are places. */
@@ -373,7 +367,7 @@ static bool read_model(struct reader *r, struct talc_error *err) {
     const json_t *added = r->parts[ADDED_TOKENS], *value;
     size_t i;
     if (!r->model) return talc_fail(err, "there is no \"model\": this is not a tokenizer.json");
-    const char *type = text_of(r->model, "type");
+    const char *type = json_text(r->model, "type");
     bool unigram = strcmp(type, "Unigram") == 0, wordpiece = strcmp(type, "WordPiece") == 0;
     if (*type && !unigram && !wordpiece && strcmp(type, "BPE") != 0)
         return talc_fail(err, "model type \"%s\" is not supported (BPE, Unigram and WordPiece are)", type);
@@ -455,7 +449,7 @@ static bool read_class(struct tokenizer *tok, const char *folder, struct talc_er
                    {"CodeGenTokenizer", PRETOKENIZER_GPT2, false}, {"CodeGenTokenizerFast", PRETOKENIZER_GPT2, false}};
     char *path = path_join(folder, "tokenizer_config.json");
     json_t *config = path && file_exists(path) ? json_read_file(path, 0, err) : json_object();
-    const char *name = *text_of(config, "tokenizer_class") ? text_of(config, "tokenizer_class") : "GPT2Tokenizer";
+    const char *name = *json_text(config, "tokenizer_class") ? json_text(config, "tokenizer_class") : "GPT2Tokenizer";
     bool ok = path && config, found = false;
     for (size_t i = 0; ok && !found && i < sizeof classes / sizeof *classes; i++) {
         const char *regex = pretokenizer_regex(classes[i].pattern);

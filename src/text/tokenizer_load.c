@@ -9,12 +9,6 @@
 #include "file/json.h"
 #include "text/tokenizer_parts.h"
 
-/* The string of a key, "" when absent, null or no string. */
-static const char *text_of(const json_t *object, const char *key) {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 /* ==== the files beside it ===================================================================== */
 
 /* The name of a token in a configuration: a string, or an object with "content". */
@@ -28,7 +22,7 @@ static const char *template_in(const json_t *config) {
     const json_t *value = json_object_get(config, "chat_template"), *entry;
     size_t i;
     json_array_foreach(value, i, entry) {
-        if (strcmp(text_of(entry, "name"), "default") == 0)
+        if (strcmp(json_text(entry, "name"), "default") == 0)
             return json_string_value(json_object_get(entry, "template"));
     }
     return json_string_value(value);

@@ -93,7 +93,7 @@ void tokenizer_choose_roles(struct tokenizer *tok);
 /* Gives the special token `name` the id `id`. */
 bool tokenizer_add_special(struct tokenizer *tok, const char *name, int64_t id, struct talc_error *err);
 
-/* Adds a token to the vocabulary (unless it is there as an added one) and to the list; `token` has its id and rules. */
+/* Adds a token to the vocabulary, which must not have its id yet, and to the list; `token` has its id and rules. */
 bool tokenizer_add_token(struct tokenizer *tok, struct added_token token, const char *text, size_t n_bytes,
                          struct talc_error *err);
 
@@ -156,6 +156,9 @@ const char *tokenizer_written_form(const struct tokenizer *tok, const struct voc
 /* "left right" of a merge. False: out of memory. */
 bool tokenizer_written_merge(const struct tokenizer *tok, const struct bpe_merge *merge, struct buffer *scratch,
                              struct buffer *out);
+
+/* The types of pieces in SentencePiece models, and of tokens in GGUF. */
+enum piece_type { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER_DEFINED, PIECE_UNUSED, PIECE_BYTE };
 
 /* SentencePiece: a piece as it stands in text, with a space for each U+2581. False: out of memory. */
 bool space_text(const char *piece, size_t n, struct buffer *out);

@@ -13,13 +13,7 @@
 #define SPACE_MARK "\xe2\x96\x81" /* U+2581 */
 #define MAX_NESTING 8
 
-/* The string of a key, "" when absent, null or no string. */
-static const char *text_of(const json_t *object, const char *key) {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static const char *type_of(const json_t *step) { return text_of(step, "type"); }
+static const char *type_of(const json_t *step) { return json_text(step, "type"); }
 
 static bool is_type(const json_t *step, const char *type) { return strcmp(type_of(step), type) == 0; }
 
@@ -40,8 +34,8 @@ static bool marks_spaces(const json_t *step, int depth) {
     const json_t *entry;
     size_t i;
     if (is_type(step, "Replace"))
-        return strcmp(text_of(json_object_get(step, "pattern"), "String"), " ") == 0 &&
-               strcmp(text_of(step, "content"), SPACE_MARK) == 0;
+        return strcmp(json_text(json_object_get(step, "pattern"), "String"), " ") == 0 &&
+               strcmp(json_text(step, "content"), SPACE_MARK) == 0;
     json_array_foreach(json_object_get(step, "normalizers"), i, entry) {
         if (depth < MAX_NESTING && marks_spaces(entry, depth + 1)) return true;
     }
@@ -57,11 +51,11 @@ static char *step_text(const struct tokenizer *tok, const char *text) {
 
 static bool add_replace(struct tokenizer *tok, const json_t *step, struct talc_error *err) {
     const json_t *pattern = json_object_get(step, "pattern");
-    const char *text = text_of(pattern, "String"), *regex = text_of(pattern, "Regex");
+    const char *text = json_text(pattern, "String"), *regex = json_text(pattern, "Regex");
     struct normalizer_step s = {.kind = *regex ? NORMALIZER_REPLACE_REGEX : NORMALIZER_REPLACE};
     if (tokenizer_marks_spaces(tok) && marks_spaces(step, 0)) return true;
     if (!*text && !*regex) return talc_fail(err, "normalizer Replace needs a pattern: a String or a Regex");
-    s.with = step_text(tok, text_of(step, "content"));
+    s.with = step_text(tok, json_text(step, "content"));
     if (*regex && !(s.regex = regex_compile(regex, err))) {
         free(s.with);
         return false;
@@ -82,7 +76,7 @@ static bool add_simple_normalizer(struct tokenizer *tok, enum normalizer_kind ki
                                   struct talc_error *err) {
     struct normalizer_step s = {.kind = kind};
     if (!normalizer_available(kind)) return fail_without_utf8proc(step, err);
-    if (kind == NORMALIZER_PREPEND && !(s.with = step_text(tok, text_of(step, "prepend"))))
+    if (kind == NORMALIZER_PREPEND && !(s.with = step_text(tok, json_text(step, "prepend"))))
         return talc_fail(err, "out of memory for a normalizer");
     return json_get_bool(step, "strip_left", true, &s.left, err) &&
            json_get_bool(step, "strip_right", true, &s.right, err) && normalizer_add(&tok->normalizer, s, err);
@@ -92,7 +86,7 @@ static bool add_precompiled(struct tokenizer *tok, const json_t *json, struct ta
     struct normalizer_step step = {.kind = NORMALIZER_PRECOMPILED};
     struct buffer bytes = {0};
     if (!normalizer_available(step.kind)) return fail_without_utf8proc(json, err);
-    const char *rest = base64_decode(text_of(json, "precompiled_charsmap"), &bytes);
+    const char *rest = base64_decode(json_text(json, "precompiled_charsmap"), &bytes);
     bool ok = *rest ? talc_fail(err, "normalizer Precompiled: precompiled_charsmap is not base64")
                     : buffer_ok(&bytes) || talc_fail(err, "out of memory for a precompiled_charsmap");
     if (ok && bytes.length) ok = (step.charsmap = charsmap_new(bytes.data, bytes.length, err));
@@ -153,7 +147,7 @@ static bool read_behavior(const json_t *step, const char *fallback, enum split_b
                                         [SPLIT_CONTIGUOUS] = "Contiguous",
                                         [SPLIT_MERGED_WITH_PREVIOUS] = "MergedWithPrevious",
                                         [SPLIT_MERGED_WITH_NEXT] = "MergedWithNext"};
-    const char *name = *text_of(step, "behavior") ? text_of(step, "behavior") : fallback;
+    const char *name = *json_text(step, "behavior") ? json_text(step, "behavior") : fallback;
     for (int i = 0; i < 5; i++) {
         *out = (enum split_behavior)i;
         if (strcmp(name, names[i]) == 0) return true;
@@ -193,7 +187,7 @@ static bool step_from_regex(const char *regex, struct split_step *step, struct t
 
 static bool add_split(struct tokenizer *tok, const json_t *json, bool byte_characters, struct talc_error *err) {
     const json_t *pattern = json_object_get(json, "pattern");
-    const char *regex = text_of(pattern, "Regex"), *text = text_of(pattern, "String");
+    const char *regex = json_text(pattern, "Regex"), *text = json_text(pattern, "String");
     struct split_step step = {.kind = SPLIT_TEXT};
     if (!*regex && !*text) return talc_fail(err, "pre_tokenizer Split needs a pattern: a String or a Regex");
     if (!json_get_bool(json, "invert", false, &step.invert, err) || !read_behavior(json, "", &step.behavior, err))
@@ -247,7 +241,7 @@ static bool add_byte_level(struct tokenizer *tok, const json_t *json, struct tal
 /* The place of a space before a text: prepend_scheme, or in older files add_prefix_space. */
 static bool read_prefix_scheme(const json_t *json, enum prefix_space *out, struct talc_error *err) {
     bool prefix;
-    const char *scheme = text_of(json, "prepend_scheme");
+    const char *scheme = json_text(json, "prepend_scheme");
     if (!json_get_bool(json, "add_prefix_space", true, &prefix, err)) return false;
     if (!*scheme) scheme = prefix ? "always" : "never";
     *out = strcmp(scheme, "always") == 0 ? PREFIX_ALWAYS : strcmp(scheme, "first") == 0 ? PREFIX_FIRST : PREFIX_NONE;
@@ -258,7 +252,7 @@ static bool read_prefix_scheme(const json_t *json, enum prefix_space *out, struc
 static bool add_metaspace(struct tokenizer *tok, const json_t *json, struct talc_error *err) {
     bool cut;
     struct split_step step = {.kind = SPLIT_TEXT, .behavior = SPLIT_MERGED_WITH_NEXT};
-    const char *mark = *text_of(json, "replacement") ? text_of(json, "replacement") : SPACE_MARK;
+    const char *mark = *json_text(json, "replacement") ? json_text(json, "replacement") : SPACE_MARK;
     if (strcmp(mark, SPACE_MARK) != 0) return talc_fail(err, "Metaspace with \"%s\" is not supported", mark);
     if (!tokenizer_marks_spaces(tok) || tok->split.n_steps > 0)
         return talc_fail(err, "pre_tokenizer Metaspace beside other steps is not supported");
@@ -319,7 +313,7 @@ static bool read_space_decoder(struct tokenizer *tok, const json_t *decoder, int
         return true;
     }
     if (is_type(decoder, "Strip")) {
-        if (strcmp(text_of(decoder, "content"), " ") != 0 || !json_get_int(decoder, "start", 0, 0, 1, &start, err))
+        if (strcmp(json_text(decoder, "content"), " ") != 0 || !json_get_int(decoder, "start", 0, 0, 1, &start, err))
             return talc_fail(err, "decoder Strip is only supported for one space at the start");
         tok->strip_space = start == 1;
         return true;
@@ -357,7 +351,7 @@ static bool read_decoder(struct tokenizer *tok, const json_t *decoder, struct ta
 static int32_t template_token(const json_t *processor, const json_t *entry) {
     const json_t *special = json_object_get(entry, "SpecialToken");
     if (!special) return -1;
-    const json_t *known = json_object_get(json_object_get(processor, "special_tokens"), text_of(special, "id"));
+    const json_t *known = json_object_get(json_object_get(processor, "special_tokens"), json_text(special, "id"));
     const json_t *id = json_array_get(json_object_get(known, "ids"), 0);
     return json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) < VOCABULARY_MAX_SIZE
                ? (int32_t)json_integer_value(id)
