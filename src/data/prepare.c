@@ -302,7 +302,7 @@ static bool check_options(const struct prepare_options *o, struct talc_error *er
     if (o->shard_tokens < 0 || o->shard_tokens > TOKEN_SHARD_MAX_TOKENS)
         return talc_fail(err, "a token file holds 1 to %d tokens, not %lld", TOKEN_SHARD_MAX_TOKENS,
                          (long long)o->shard_tokens);
-    return folder_may_take(o->out, &data_kind, err);
+    return folder_may_take(o->out, &data_kind, err) && tokenizer_may_save(o->tokenizer, o->out, err);
 }
 
 bool prepare_data(const struct prepare_options *options, struct data_info *info, struct talc_error *err) {

@@ -62,6 +62,9 @@ void tokenizer_free(struct tokenizer *tok); /* NULL is fine */
 bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
                            struct talc_error *err);
 
+/* Fails where that fails because no file would say all, to be asked before long work. */
+bool tokenizer_may_save(const struct tokenizer *tok, const char *folder, struct talc_error *err);
+
 /* Puts the tokenizer.ggml.* keys of llama.cpp, and the chat template, among a GGUF file's metadata
  * (file/gguf_writer.h). Refuses what these keys cannot say (rules of added tokens, normalizers, a way to cut text that
  * has no name there). */

@@ -313,15 +313,20 @@ static const char *beyond_json(const struct tokenizer *tok) {
     return NULL;
 }
 
+bool tokenizer_may_save(const struct tokenizer *tok, const char *folder, struct talc_error *err) {
+    const char *beyond = beyond_json(tok);
+    return !beyond || tok->source ||
+           talc_fail(err,
+                     "%s: tokenizer.json cannot say %s, as the GGUF asks; use the tokenizer.model or tokenizer.json "
+                     "that came with the model",
+                     folder, beyond);
+}
+
 bool tokenizer_save_folder(const struct tokenizer *tok, const char *folder, const char *chat_template,
                            struct talc_error *err) {
     if (!chat_template) chat_template = tok->chat_template;
+    if (!tokenizer_may_save(tok, folder, err)) return false;
     const char *beyond = beyond_json(tok);
-    if (beyond && !tok->source)
-        return talc_fail(err,
-                         "%s: tokenizer.json cannot say %s, as the GGUF asks; use the tokenizer.model or "
-                         "tokenizer.json that came with the model",
-                         folder, beyond);
     return (beyond ? write_source(tok, folder, err) : write_file(folder, "tokenizer.json", tokenizer_json(tok), err)) &&
            write_file(folder, "tokenizer_config.json", config_json(tok, chat_template, beyond), err) &&
            write_file(folder, "special_tokens_map.json", special_map_json(tok), err);

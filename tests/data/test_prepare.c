@@ -19,6 +19,7 @@
 #include "data/prepare.h"
 #include "data/token_source.h"
 #include "file/atomic.h"
+#include "support/tokenizer_bytes.h"
 
 enum { END_OF_TEXT = 256, BEGIN = 257, VOCAB = 257 };
 
@@ -428,6 +429,49 @@ static void a_file_that_changes_is_refused(void **state) {
     free(second);
 }
 
+/* A tokenizer whose words end with a space: a text of many pieces has the ids of the whole. */
+static void text_is_cut_only_where_the_tokenizer_lets_it_be(void **state) {
+    (void)state;
+    const char *json =
+        "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"String\":"
+        "\" \"},\"behavior\":\"MergedWithPrevious\",\"invert\":false},{\"type\":\"ByteLevel\","
+        "\"add_prefix_space\":false,\"use_regex\":false}]},\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":"
+        "\"BPE\",\"vocab\":{\"a\":0,\"\u0120\":1,\"a\u0120\":2},\"merges\":[\"a \u0120\"]}}";
+    const size_t n = 3 << 20;
+    char *text = malloc(n), *tok_path = write_file("words.json", json, strlen(json));
+    for (size_t i = 0; i < n; i++) text[i] = "a "[i % 2];
+    char *path = write_file("long.txt", text, n);
+    struct tokenizer *tok = tokenizer_load(tok_path, NULL);
+    struct data_info info;
+    struct talc_error err = {0};
+    struct prepare_options o = {.paths = (const char *const[]){path}, .n_paths = 1, .tokenizer = tok, .out = out};
+    assert_non_null(tok);
+    if (!prepare_data(&o, &info, &err)) fail_msg("%s", err.message);
+    assert_int_equal(info.train.n_tokens, n / 2);
+    tokenizer_free(tok);
+    free(text);
+    free(path);
+    free(tok_path);
+}
+
+/* What no file of a tokenizer could say is known before the work. */
+static void a_tokenizer_that_cannot_be_kept_is_refused_at_once(void **state) {
+    (void)state;
+    struct buffer gguf = {0};
+    char *missing = write_file("missing.txt", "a", 1);
+    assert_int_equal(unlink(missing), 0);
+    put_tied_gguf(&gguf);
+    char *path = write_file("tied.gguf", gguf.data, gguf.length);
+    struct tokenizer *tok = tokenizer_load(path, NULL);
+    assert_non_null(tok);
+    struct prepare_options o = {.paths = (const char *const[]){missing}, .n_paths = 1, .tokenizer = tok, .out = out};
+    assert_refused(&o, "equal scores");
+    tokenizer_free(tok);
+    buffer_free(&gguf);
+    free(missing);
+    free(path);
+}
+
 static void folders_of_others_are_not_replaced(void **state) {
     (void)state;
     char *path = write_file("a.txt", "some text", 9);
@@ -531,6 +575,8 @@ int main(void) {
         TEST(folder_holds_the_tokenizer),
         TEST(failure_makes_no_folder),
         TEST(a_file_that_changes_is_refused),
+        TEST(text_is_cut_only_where_the_tokenizer_lets_it_be),
+        TEST(a_tokenizer_that_cannot_be_kept_is_refused_at_once),
         TEST(folders_of_others_are_not_replaced),
         TEST(text_that_is_repaired_is_divided_where_it_should_be),
 #ifdef HAVE_ZSTD

@@ -131,3 +131,17 @@ void sentencepiece_gguf(struct buffer *b, const char *model) {
     put_u32(b, GGUF_U32);
     put_u32(b, 1);
 }
+
+void put_tied_gguf(struct buffer *b) {
+    static const char *const tokens[] = {"<unk>", "a", "b", "ab", "ba"};
+    static const float scores[] = {0, -9, -9, -5, -5};
+    static const int32_t types[] = {2, 1, 1, 1, 1};
+    put_header(b, 5);
+    put_text(b, "tokenizer.ggml.model", "llama");
+    put_strings(b, "tokenizer.ggml.tokens", tokens, 5);
+    put_numbers(b, "tokenizer.ggml.scores", GGUF_F32, scores, 5);
+    put_numbers(b, "tokenizer.ggml.token_type", GGUF_I32, types, 5);
+    put_string(b, "tokenizer.ggml.add_space_prefix");
+    put_u32(b, GGUF_BOOL);
+    buffer_append_char(b, 0);
+}

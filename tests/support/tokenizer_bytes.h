@@ -32,5 +32,7 @@ void put_numbers(struct buffer *b, const char *key, enum gguf_type type, const v
  * of SentencePiece, with five keys. */
 void byte_level_gguf(struct buffer *b, const char *pre);
 void sentencepiece_gguf(struct buffer *b, const char *model);
+/* <unk> a b, and ab and ba of equal scores; without a space before texts. */
+void put_tied_gguf(struct buffer *b);
 
 #endif

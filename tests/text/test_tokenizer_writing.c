@@ -63,14 +63,7 @@ static void equal_scores_survive_writing(void **state) {
     assert_ids(back, "aba", IDS(3, 1));
     assert_same_tokenizer(tok, back);
     tokenizer_free(back);
-    put_header(&gguf, 5);
-    put_text(&gguf, "tokenizer.ggml.model", "llama");
-    put_strings(&gguf, "tokenizer.ggml.tokens", tokens, 5);
-    put_numbers(&gguf, "tokenizer.ggml.scores", GGUF_F32, scores, 5);
-    put_numbers(&gguf, "tokenizer.ggml.token_type", GGUF_I32, types, 5);
-    put_string(&gguf, "tokenizer.ggml.add_space_prefix");
-    put_u32(&gguf, GGUF_BOOL);
-    buffer_append_char(&gguf, 0);
+    put_tied_gguf(&gguf);
     back = load_tokenizer(put_file("x.gguf", gguf.data, gguf.length));
     assert_ids(back, "bab", IDS(4, 2));
     assert_true(tokenizer_hash(tok) == tokenizer_hash(back));
