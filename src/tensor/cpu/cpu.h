@@ -32,6 +32,11 @@ struct cpu_state {
     int n_workers;
 };
 
+/* The tasks of an operation; none after a failure (device.h). */
+static inline void cpu_run(struct stream *s, int n_tasks, void (*task)(void *, int, int), void *context) {
+    if (!s->failed) thread_pool_run(s->pool, n_tasks, task, context);
+}
+
 /* At least n_bytes, 64-byte aligned, good until the next call for the same place; NULL (and a latched error) when there
  * is no memory. Grown rarely and kept. The second is for worker `worker` inside a task. */
 void *cpu_scratch_shared(struct stream *s, size_t n_bytes);

@@ -154,8 +154,7 @@ static void cpu_memory_give(struct stream *stream, void *memory) {
 }
 
 static void cpu_copy(struct stream *stream, void *to, const void *from, size_t n_bytes) {
-    (void)stream;
-    if (n_bytes) memcpy(to, from, n_bytes);
+    if (!stream->failed && n_bytes) memcpy(to, from, n_bytes);
 }
 
 struct peak_work {

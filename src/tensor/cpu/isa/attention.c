@@ -559,7 +559,7 @@ static void run_attention(struct stream *s, const struct attention_options *o, c
     struct attention a = {.stream = s, .o = o, .t = t, .g = g, .width = (o->head_dim + PANEL - 1) / PANEL * PANEL};
     if (s->failed || !cpu_scratch_reserve(s, packed_floats(&a) * sizeof(float))) return;
     cut_rows(&a);
-    thread_pool_run(s->pool, o->n_sequences * o->n_kv_heads * a.chunks, g ? backward_task : forward_task, &a);
+    cpu_run(s, o->n_sequences * o->n_kv_heads * a.chunks, g ? backward_task : forward_task, &a);
 }
 
 void ISA_NAME(cpu_attention_forward)(struct stream *s, const struct attention_options *o,

@@ -20,5 +20,5 @@ static void sum_columns(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_bias_backward)(struct stream *s, struct tensor d_bias, struct tensor d_out) {
     struct bias_sum b = {d_bias, d_out};
-    thread_pool_run(s->pool, (int)((d_out.cols + 63) / 64), sum_columns, &b);
+    cpu_run(s, (int)((d_out.cols + 63) / 64), sum_columns, &b);
 }

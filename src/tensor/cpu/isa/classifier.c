@@ -53,7 +53,7 @@ static bool targets_fit(struct stream *s, struct tensor targets, struct tensor l
 void ISA_NAME(cpu_stats_forward)(struct stream *s, struct tensor stats, struct tensor logits, struct tensor targets,
                                  float inverse_temperature) {
     struct classifier_work w = {.stats = stats, .logits = logits, .targets = targets, .t = inverse_temperature};
-    if (targets_fit(s, targets, logits)) thread_pool_run(s->pool, row_tasks(logits.rows), stats_task, &w);
+    if (targets_fit(s, targets, logits)) cpu_run(s, row_tasks(logits.rows), stats_task, &w);
 }
 
 static void gradient_row(const struct classifier_work *w, int64_t r) {
@@ -91,5 +91,5 @@ void ISA_NAME(cpu_stats_backward)(struct stream *s, struct tensor logits, struct
                                   struct tensor targets, float inverse_temperature) {
     struct classifier_work w = {
         .stats = stats, .logits = logits, .grads = grads, .targets = targets, .t = inverse_temperature};
-    if (targets_fit(s, targets, logits)) thread_pool_run(s->pool, row_tasks(logits.rows), gradient_task, &w);
+    if (targets_fit(s, targets, logits)) cpu_run(s, row_tasks(logits.rows), gradient_task, &w);
 }

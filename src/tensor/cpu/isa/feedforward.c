@@ -68,11 +68,11 @@ static void backward_task(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_activation_forward)(struct stream *s, enum activation_kind kind, struct tensor out, struct tensor x) {
     struct activation_work w = {.kind = kind, .out = out, .x = x};
-    thread_pool_run(s->pool, row_tasks(out.rows), forward_task, &w);
+    cpu_run(s, row_tasks(out.rows), forward_task, &w);
 }
 
 void ISA_NAME(cpu_activation_backward)(struct stream *s, enum activation_kind kind, struct tensor d_x,
                                        struct tensor d_out, struct tensor x) {
     struct activation_work w = {.kind = kind, .d_x = d_x, .d_out = d_out, .x = x};
-    thread_pool_run(s->pool, row_tasks(d_out.rows), backward_task, &w);
+    cpu_run(s, row_tasks(d_out.rows), backward_task, &w);
 }

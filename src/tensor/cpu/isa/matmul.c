@@ -309,6 +309,6 @@ void ISA_NAME(cpu_matmul)(struct stream *s, const struct matmul_options *o, stru
     if (!p.held || !cpu_scratch_reserve(s, (BLOCK_A + CELLS_HELD + SIDE) * sizeof(float))) return;
     for (int i = 0; i < workers; i++) p.held[i].j0 = -1;
     int tasks = cut(&p);
-    thread_pool_run(s->pool, tasks, multiply_task, &p);
-    if (o->symmetric) thread_pool_run(s->pool, (int)divide_up(p.n, SIDE), mirror_task, &p);
+    cpu_run(s, tasks, multiply_task, &p);
+    if (o->symmetric) cpu_run(s, (int)divide_up(p.n, SIDE), mirror_task, &p);
 }

@@ -20,7 +20,7 @@ static void zero_rows(void *context, int task, int worker) {
 /* A vector of all parameters is one row, and by one thread: in one piece it does not go through the caches. */
 void ISA_NAME(cpu_zero)(struct stream *s, struct tensor x) {
     struct move m = {.a = x};
-    thread_pool_run(s->pool, row_tasks(x.rows), zero_rows, &m);
+    cpu_run(s, row_tasks(x.rows), zero_rows, &m);
 }
 
 static double load_element(struct tensor t, int64_t r, int64_t c) {
@@ -58,7 +58,7 @@ static void copy_rows(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_copy)(struct stream *s, struct tensor dst, struct tensor src) {
     struct move m = {.a = dst, .b = src};
-    thread_pool_run(s->pool, row_tasks(dst.rows), copy_rows, &m);
+    cpu_run(s, row_tasks(dst.rows), copy_rows, &m);
 }
 
 static inline void add_row(float *to, const float *from, int64_t n) {
@@ -76,7 +76,7 @@ static void add_rows(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_add)(struct stream *s, struct tensor dst, struct tensor src) {
     struct move m = {.a = dst, .b = src};
-    thread_pool_run(s->pool, row_tasks(dst.rows), add_rows, &m);
+    cpu_run(s, row_tasks(dst.rows), add_rows, &m);
 }
 
 /* Latches an error where an index lies outside [0, limit). */
@@ -99,8 +99,7 @@ static void gather(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_gather_rows)(struct stream *s, struct tensor out, struct tensor x, struct tensor rows) {
     struct move m = {.a = out, .b = x, .c = rows};
-    if (!s->failed && indices_fit(s, rows, out.rows, x.rows, "row"))
-        thread_pool_run(s->pool, row_tasks(out.rows), gather, &m);
+    if (!s->failed && indices_fit(s, rows, out.rows, x.rows, "row")) cpu_run(s, row_tasks(out.rows), gather, &m);
 }
 
 static void scatter(void *context, int task, int worker) {
@@ -112,8 +111,7 @@ static void scatter(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_scatter_add_rows)(struct stream *s, struct tensor x, struct tensor y, struct tensor rows) {
     struct move m = {.a = x, .b = y, .c = rows};
-    if (!s->failed && indices_fit(s, rows, y.rows, x.rows, "row"))
-        thread_pool_run(s->pool, row_tasks(y.rows), scatter, &m);
+    if (!s->failed && indices_fit(s, rows, y.rows, x.rows, "row")) cpu_run(s, row_tasks(y.rows), scatter, &m);
 }
 
 /* ---- embedding ------------------------------------------------------------------------------- */
@@ -142,7 +140,7 @@ void ISA_NAME(cpu_embedding_forward)(struct stream *s, struct tensor out, struct
     struct move m = {.a = out, .b = table, .c = tokens, .d = position_table, .e = positions};
     if (s->failed || !indices_fit(s, tokens, out.rows, table.rows, "token")) return;
     if (tensor_present(position_table) && !indices_fit(s, positions, out.rows, position_table.rows, "position")) return;
-    thread_pool_run(s->pool, row_tasks(out.rows), embed, &m);
+    cpu_run(s, row_tasks(out.rows), embed, &m);
 }
 
 /* A task owns a strip of columns of both tables, and so adds rows in order without meeting another. */
@@ -163,7 +161,7 @@ void ISA_NAME(cpu_embedding_backward)(struct stream *s, struct tensor d_table, s
     if (s->failed || !indices_fit(s, tokens, d_out.rows, d_table.rows, "token")) return;
     if (tensor_present(d_position_table) && !indices_fit(s, positions, d_out.rows, d_position_table.rows, "position"))
         return;
-    thread_pool_run(s->pool, (int)((d_out.cols + 31) / 32), embed_backward, &m);
+    cpu_run(s, (int)((d_out.cols + 31) / 32), embed_backward, &m);
 }
 
 /* ---- dropout --------------------------------------------------------------------------------- */
@@ -183,5 +181,5 @@ static void drop(void *context, int task, int worker) {
 
 void ISA_NAME(cpu_dropout)(struct stream *s, struct dropout_options o, struct tensor x, struct tensor rng) {
     struct move m = {.a = x, .b = rng, .dropout = o};
-    if (o.probability > 0) thread_pool_run(s->pool, row_tasks(x.rows), drop, &m);
+    if (o.probability > 0) cpu_run(s, row_tasks(x.rows), drop, &m);
 }

@@ -16,9 +16,7 @@ static void pair_task(void *context, int task, int worker) {
     for (int64_t r = task_begin(task); r < task_end(task, w->x.rows); r++) w->row(w, r);
 }
 
-static void run_pair(struct stream *s, struct pair_work w) {
-    if (!s->failed) thread_pool_run(s->pool, row_tasks(w.x.rows), pair_task, &w);
-}
+static void run_pair(struct stream *s, struct pair_work w) { cpu_run(s, row_tasks(w.x.rows), pair_task, &w); }
 
 /* x = out, y = gradient; a = momentum, b = scale of the gradient */
 static void nesterov_row(const struct pair_work *w, int64_t r) {

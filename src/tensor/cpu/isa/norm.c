@@ -74,7 +74,7 @@ void ISA_NAME(cpu_norm_forward)(struct stream *s, struct norm_options o, struct 
                           .weight = weight,
                           .bias = bias,
                           .stats = stats};
-    thread_pool_run(s->pool, row_tasks(x.rows), norm_task, &w);
+    cpu_run(s, row_tasks(x.rows), norm_task, &w);
 }
 
 /* With y = (x - mean) * scale and g = d_out * weight: d_x += scale * (g - mean(g) - y * mean(g * y)); RMS has no
@@ -135,7 +135,7 @@ void ISA_NAME(cpu_norm_backward)(struct stream *s, struct norm_options o, struct
                           .stats = stats};
     w.partial = s->failed ? NULL : cpu_scratch_shared(s, (size_t)tasks * 2 * (size_t)x.cols * sizeof(float));
     if (!w.partial) return;
-    thread_pool_run(s->pool, tasks, norm_backward_task, &w);
+    cpu_run(s, tasks, norm_backward_task, &w);
     add_partials(d_weight, w.partial, tasks, x.cols);
     add_partials(d_bias, w.partial + x.cols, tasks, x.cols);
 }

@@ -116,7 +116,7 @@ void ISA_NAME(cpu_adamw)(struct stream *s, const struct adamw_part *parts, int n
         struct adamw_part part = as_long_rows(&parts[i]);
         w.first[i + 1] = w.first[i] + part.parameter.rows * pieces_of_row(&part);
     }
-    thread_pool_run(s->pool, (int)w.first[n_parts], adamw_task, &w);
+    cpu_run(s, (int)w.first[n_parts], adamw_task, &w);
 }
 
 struct rounding_work {
@@ -139,7 +139,7 @@ static void rounding_task(void *context, int task, int worker) {
 void ISA_NAME(cpu_copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng,
                                 uint32_t site) {
     struct rounding_work w = {dst, src, rng, site};
-    if (!s->failed) thread_pool_run(s->pool, row_tasks(dst.rows), rounding_task, &w);
+    cpu_run(s, row_tasks(dst.rows), rounding_task, &w);
 }
 
 struct squares_work {
@@ -168,6 +168,6 @@ void ISA_NAME(cpu_sum_of_squares)(struct stream *s, struct tensor sum, struct te
     struct squares_work w = {.x = x,
                              .partial = s->failed ? NULL : cpu_scratch_shared(s, (size_t)tasks * sizeof(double))};
     if (!w.partial) return;
-    thread_pool_run(s->pool, tasks, squares_task, &w);
+    cpu_run(s, tasks, squares_task, &w);
     for (int i = 0; i < tasks; i++) *(double *)sum.data += w.partial[i];
 }

@@ -92,7 +92,7 @@ static bool check(struct stream *s, const struct qkv_options *o) {
 void ISA_NAME(cpu_qkv_forward)(struct stream *s, const struct qkv_options *o, const struct qkv_tensors *t,
                                struct tensor q, struct tensor k, struct tensor v) {
     struct qkv_work w = {.o = o, .t = t, .q = q, .k = k, .v = v};
-    if (check(s, o)) thread_pool_run(s->pool, row_tasks(t->qkv.rows), forward_task, &w);
+    if (check(s, o)) cpu_run(s, row_tasks(t->qkv.rows), forward_task, &w);
 }
 
 /* The rotation is undone on the gradient; then the gradient of x / rms(x) * weight. */
@@ -148,7 +148,7 @@ void ISA_NAME(cpu_qkv_backward)(struct stream *s, const struct qkv_options *o, c
     struct qkv_work w = {.o = o, .t = t, .q = d_q, .k = d_k, .v = d_v, .d_qkv = d_qkv};
     w.partial = check(s, o) ? cpu_scratch_shared(s, (size_t)tasks * 2 * (size_t)d * sizeof(float)) : NULL;
     if (!w.partial) return;
-    thread_pool_run(s->pool, tasks, backward_task, &w);
+    cpu_run(s, tasks, backward_task, &w);
     for (int task = 0; task < tasks; task++)
         for (int i = 0; i < d; i++) {
             if (tensor_present(d_q_norm)) ((float *)d_q_norm.data)[i] += w.partial[(int64_t)task * 2 * d + i];
