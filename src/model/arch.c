@@ -18,7 +18,7 @@ static const struct size_rule {
     {"the number of layers", offsetof(struct arch, n_layers), ARCH_MAX_LAYERS},
     {"the number of heads", offsetof(struct arch, n_heads), 1 << 14},
     {"the number of key/value heads", offsetof(struct arch, n_kv_heads), 1 << 14},
-    {"the size of a head", offsetof(struct arch, head_dim), 1 << 12},
+    {"the size of a head", offsetof(struct arch, head_dim), MOST_HEAD_DIM},
     {"the intermediate size", offsetof(struct arch, intermediate_size), 1 << 22},
 };
 

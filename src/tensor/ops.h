@@ -49,6 +49,8 @@ enum activation_kind {
     ACTIVATION_RELU2,     /* x [n,f] -> [n,f]: max(x,0)^2 (So et al. 2021)                                            */
 };
 
+#define MOST_HEAD_DIM 1024 /* that operations on heads take */
+
 /* Split of a fused projection into queries, keys and values, with what is done to them on the way. */
 struct qkv_options {
     int n_heads, n_kv_heads, head_dim;

@@ -224,6 +224,7 @@ static void what_talc_does_not_do_is_refused_by_name(void **state) {
         {"{" QWEN3 ",\"quantization_config\":{\"bits\":4}}", "quantization_config"},
         {"{" QWEN3 ",\"num_key_value_heads\":3}", "evenly"},
         {"{" QWEN3 ",\"head_dim\":15}", "even"},
+        {"{" QWEN3 ",\"head_dim\":1026}", "size of a head"},
         {"{" QWEN3 ",\"layer_types\":[\"full_attention\"]}", "layer_types has 1"},
         {"{" QWEN3 ",\"layer_types\":[\"full_attention\",\"linear_attention\"]}", "linear_attention"},
         {"{" QWEN3 ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", "no window"},

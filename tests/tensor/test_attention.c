@@ -190,9 +190,15 @@ static void every_way_to_a_token_gives_the_same_bits(void **state) {
     struct op_devices *d = *state;
     static const struct scene scenes[] = {
         /* H, G, d, window, block, length, cache */
-        {2, 2, 16, 0, 16, 37, DTYPE_F32, {0}, {0}, {0}},  {4, 2, 5, 0, 3, 150, DTYPE_F32, {0}, {0}, {0}},
-        {6, 2, 33, 0, 1, 129, DTYPE_BF16, {0}, {0}, {0}}, {4, 1, 64, 70, 16, 200, DTYPE_F32, {0}, {0}, {0}},
-        {2, 1, 128, 5, 64, 65, DTYPE_F16, {0}, {0}, {0}}, {3, 3, 2, 64, 5, 193, DTYPE_BF16, {0}, {0}, {0}},
+        {2, 2, 16, 0, 16, 37, DTYPE_F32, {0}, {0}, {0}},
+        {4, 2, 5, 0, 3, 150, DTYPE_F32, {0}, {0}, {0}},
+        {6, 2, 33, 0, 1, 129, DTYPE_BF16, {0}, {0}, {0}},
+        {4, 1, 64, 70, 16, 200, DTYPE_F32, {0}, {0}, {0}},
+        {2, 1, 128, 5, 64, 65, DTYPE_F16, {0}, {0}, {0}},
+        {3, 3, 2, 64, 5, 193, DTYPE_BF16, {0}, {0}, {0}},
+        /* few heads and many rows, which are cut into several tasks */
+        {2, 1, 16, 0, 16, 601, DTYPE_F32, {0}, {0}, {0}},
+        {2, 1, 8, 70, 16, 601, DTYPE_F32, {0}, {0}, {0}},
     };
     for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
         struct scene x = scenes[i];

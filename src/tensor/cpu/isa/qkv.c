@@ -3,13 +3,11 @@
 #include "tensor/cpu/isa/kernels.h"
 #include "tensor/cpu/isa/simd.h"
 
-#define MAX_HEAD_DIM 1024
-
 struct qkv_work {
     const struct qkv_options *o;
     const struct qkv_tensors *t;
     struct tensor q, k, v;
-    struct tensor d_qkv, d_q_norm, d_k_norm;
+    struct tensor d_qkv;
     float *partial; /* [tasks][2][d] */
 };
 
@@ -37,7 +35,7 @@ static inline void copy_floats(float *to, const float *from, int n) {
 static void forward_head(const struct qkv_work *w, int64_t r, int head, const float *x, float *out) {
     int d = w->o->head_dim;
     const float *weight = norm_weight(w, head);
-    float normed[MAX_HEAD_DIM];
+    float normed[MOST_HEAD_DIM];
     if (weight) {
         vf sum = vf_set(0);
         for (int i = 0; i < d; i += VF_LANES) {
@@ -76,7 +74,7 @@ static void forward_task(void *context, int task, int worker) {
         int64_t slot = tensor_present(w->t->slots) ? vector_i32(w->t->slots)[r] : r;
         for (int h = 0; h < n_q; h++) forward_head(w, r, h, x + h * d, row_f32(w->q, r) + h * d);
         for (int h = 0; h < n_kv; h++) {
-            float key[MAX_HEAD_DIM];
+            float key[MOST_HEAD_DIM];
             forward_head(w, r, n_q + h, x + (n_q + h) * d, key);
             store_head(w->k, slot, h * d, key, d);
             store_head(w->v, slot, h * d, x + (n_q + n_kv + h) * d, d);
@@ -85,7 +83,7 @@ static void forward_task(void *context, int task, int worker) {
 }
 
 static bool check(struct stream *s, const struct qkv_options *o) {
-    if (o->head_dim > MAX_HEAD_DIM) stream_fail(s, "heads of %d are wider than %d", o->head_dim, MAX_HEAD_DIM);
+    if (o->head_dim > MOST_HEAD_DIM) stream_fail(s, "heads of %d are wider than %d", o->head_dim, MOST_HEAD_DIM);
     return !s->failed;
 }
 
@@ -99,7 +97,7 @@ void ISA_NAME(cpu_qkv_forward)(struct stream *s, const struct qkv_options *o, co
 static void backward_head(const struct qkv_work *w, int64_t r, int head, const float *x, const float *d_out, float *d_x,
                           float *d_weight) {
     int d = w->o->head_dim;
-    float turned[MAX_HEAD_DIM];
+    float turned[MOST_HEAD_DIM];
     const float *weight = norm_weight(w, head);
     if (tensor_present(w->t->rope))
         rotate(row_f32(w->t->rope, vector_i32(w->t->positions)[r]), d, -1, d_out, turned);
