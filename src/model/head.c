@@ -29,12 +29,11 @@ static bool check_pass(const struct run *run, bool targets, struct talc_error *e
 
 bool run_logits(struct run *run, float *logits, struct talc_error *err) {
     if (!check_pass(run, false, err)) return false;
-    for (int64_t first = 0; first < run->pass->n_head_rows; first += run->logits.rows) {
-        int64_t left = run->pass->n_head_rows - first, n = left < run->logits.rows ? left : run->logits.rows;
-        struct tensor out = first_rows(run->logits, n);
-        linear_forward(run, &run->model->head, out, tensor_rows(run->hidden, first, n));
-        run->stream->backend->copy_out(run->stream, logits + first * out.cols, out.data,
-                                       (size_t)(n * out.cols) * sizeof *logits);
+    for (struct chunk c = {0}; c.first + c.n < run->pass->n_head_rows;) {
+        c = chunk_at(run, c.first + c.n);
+        linear_forward(run, &run->model->head, c.logits, c.hidden);
+        run->stream->backend->copy_out(run->stream, logits + c.first * c.logits.cols, c.logits.data,
+                                       (size_t)(c.n * c.logits.cols) * sizeof *logits);
     }
     return stream_synchronize(run->stream, err);
 }

@@ -20,9 +20,6 @@
 #elif defined(ISA_NEON)
 #define TILE_VECTORS 3
 #define BLOCK_STEPS 256
-#elif defined(ISA_AVX2)
-#define TILE_VECTORS 2
-#define BLOCK_STEPS 256
 #else
 #define TILE_VECTORS 2
 #define BLOCK_STEPS 256
