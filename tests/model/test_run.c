@@ -365,6 +365,55 @@ static void dropout_is_the_counters_and_off_when_not_asked_for(void **state) {
     device_case_close(&device);
 }
 
+/* Elements of two neighbours of the residual stream that are equal: what was added there is 0. All of the first where
+ * `before` is NULL. */
+static void read_mask(const struct run *run, const char *before, const char *after, bool *mask, int n) {
+    const float *x = NULL, *y = NULL;
+    char name[64];
+    struct tensor t;
+    for (int i = 0; run_activation(run, i, name, &t); i++) {
+        if (before && !strcmp(name, before)) x = t.data;
+        if (!strcmp(name, after)) y = t.data;
+    }
+    assert_true(y && (x || !before));
+    int n_dropped = 0;
+    for (int i = 0; i < n; i++) n_dropped += mask[i] = y[i] == (x ? x[i] : 0);
+    assert_true(n_dropped > n / 8 && n_dropped < n / 2); /* of a probability of a quarter */
+}
+
+static void every_use_of_dropout_has_masks_of_its_own(void **state) {
+    (void)state;
+    enum { LENGTH = 20, WIDTH = 48, USES = 4, N = LENGTH * WIDTH };
+    static const char *const uses[USES][2] = {{NULL, "blocks.0.input"},
+                                              {"blocks.0.input", "blocks.0.middle"},
+                                              {"blocks.0.middle", "blocks.1.input"},
+                                              {"blocks.1.input", "blocks.1.middle"}};
+    static bool masks[2 * USES][N];
+    static const int length = LENGTH;
+    struct device_case device;
+    struct arch a = small_gpt2();
+    struct model m;
+    struct text_case t;
+    struct run run;
+    struct talc_error err = {0};
+    a.dropout = 0.25f;
+    device_case_open(&device, "cpu");
+    open_model(&m, &a, &device.stream);
+    text_case_random(&t, a.vocab_size, 1, &length, 8);
+    run_case_open(&run, &m, &t, true);
+    run.dropout = true;
+    for (int i = 0; i < 2 * USES; i++) {
+        run.counter = (uint64_t)(i / USES);
+        assert_true(run_forward(&run, &t.batch, &err));
+        read_mask(&run, uses[i % USES][0], uses[i % USES][1], masks[i], N);
+        for (int j = 0; j < i; j++) assert_memory_not_equal(masks[i], masks[j], sizeof masks[i]);
+    }
+    run_close(&run);
+    text_case_free(&t);
+    model_close(&m);
+    device_case_close(&device);
+}
+
 struct calls {
     char text[64];
 };
@@ -617,6 +666,7 @@ int main(void) {
         cmocka_unit_test(picked_rows_are_as_among_all),
         cmocka_unit_test(the_gradient_is_the_slope_of_the_loss_with_dropout),
         cmocka_unit_test(dropout_is_the_counters_and_off_when_not_asked_for),
+        cmocka_unit_test(every_use_of_dropout_has_masks_of_its_own),
         cmocka_unit_test(hooks_surround_the_layers),
         cmocka_unit_test(batches_that_do_not_fit_are_refused),
         cmocka_unit_test(cached_batches_that_do_not_fit_are_refused),

@@ -58,6 +58,19 @@ static void accumulation_is_a_large_batch(void **state) {
     tiny_training_close(&pieces);
 }
 
+static void every_micro_batch_of_training_has_a_number_of_its_own(void **state) {
+    (void)state;
+    struct tiny_training t;
+    struct objective o = objective_cross_entropy("test");
+    double loss, weight;
+    tiny_training_open(&t, 1, 1);
+    tiny_training_run(&t, 3);
+    assert_int_equal(t.trainer.run.counter, 3 * TINY_ROWS);
+    assert_true(trainer_evaluate(&t.trainer, &t.batch, &o, &loss, &weight, NULL));
+    assert_int_equal(t.trainer.run.counter, 3 * TINY_ROWS);
+    tiny_training_close(&t);
+}
+
 static void read_gradients(struct tiny_training *t, float *out) {
     memcpy(out, t->model.gradients.data, (size_t)t->model.gradients.cols * sizeof *out);
 }
@@ -220,6 +233,7 @@ int main(void) {
         cmocka_unit_test(it_learns),
         cmocka_unit_test(threads_give_the_same_bits),
         cmocka_unit_test(accumulation_is_a_large_batch),
+        cmocka_unit_test(every_micro_batch_of_training_has_a_number_of_its_own),
         cmocka_unit_test(gradients_begin_anew_after_an_update),
         cmocka_unit_test(a_masked_batch_changes_nothing_but_decay),
         cmocka_unit_test(what_comes_after_the_last_target_is_not_computed),
