@@ -205,7 +205,7 @@ fuzz-run: $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libtalc.a
 	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(BUILD)/libtalc.a $(LIBS)
 
-## make lint       floors, sizes, the style, warnings of two compilers, shell scripts
+## make lint       layers, sizes, the style, warnings of two compilers, shell scripts
 lint:
 	@LIB_FLAGS='$(LIB_DEFINES) $(LIB_CFLAGS)' scripts/lint.sh
 

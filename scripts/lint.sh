@@ -1,21 +1,21 @@
 #!/bin/sh
-# What `make lint` checks: floors (a file includes headers of its own and of earlier floors only), sizes of files and functions,
+# What `make lint` checks: layers (a file includes headers of its own and of earlier layers only), sizes of files and functions,
 # compiler warnings as errors with gcc and clang, the style of .clang-format, shell scripts.
 set -u
 cd "$(dirname "$0")/.." || exit
 status=0
 complain() { echo "$*" >&2; status=1; }
 
-floors="base file text tensor model data infer task train plan cli"
+layers="base file text tensor model data infer task train plan cli"
 for f in $(git ls-files 'src/*.c' 'src/*.h'); do
     own=$(echo "$f" | cut -d/ -f2)
     for included in $(sed -n 's/^#include "\([a-z]*\)\/.*/\1/p' "$f" | sort -u); do
         seen=no
-        for floor in $floors; do
-            [ "$floor" = "$included" ] && seen=yes
-            [ "$floor" = "$own" ] && break
+        for layer in $layers; do
+            [ "$layer" = "$included" ] && seen=yes
+            [ "$layer" = "$own" ] && break
         done
-        [ $seen = yes ] || complain "$f: includes '$included', which is not a floor above '$own'"
+        [ $seen = yes ] || complain "$f: includes '$included', which is not an earlier layer than '$own'"
     done
 done
 

@@ -1,4 +1,4 @@
-/* cli.h - what the commands share: options, messages, opening a model. Only this floor prints and exits.
+/* cli.h - what the commands share: options, messages, opening a model. Only this layer prints and exits.
  *
  * Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted. Results go to stdout, everything else to stderr. */
 #ifndef TALC_CLI_CLI_H
