@@ -37,10 +37,19 @@ struct option {
     void *value;
     const char *argument; /* "N" in the help; NULL for flags */
     const char *help;
-    const char *choices; /* of a text that must be one of these: "f32|bf16"; NULL: any */
-    double min, max;     /* ints and numbers; unless min < max there are no bounds */
-    bool given;          /* set by options_parse */
-    int source;          /* options_parse's own: where the value came from last */
+    const char *choices;    /* of a text that must be one of these: "f32|bf16"; NULL: any */
+    const char *instead_of; /* the option that this one excludes: one source (but for the settings of a run, which name
+                               all) may give only one of them; where each has its own, the stronger one holds */
+    double min, max;        /* ints and numbers; unless min < max there are no bounds */
+    bool given;             /* set by options_parse */
+    int source;             /* options_parse's own: where the value came from last */
+    union option_default {
+        bool flag;
+        int64_t integer;
+        double number;
+        const char *text;
+    } initial; /* options_parse's own: the value beforehand */
+    bool has_initial;
 };
 
 struct command_line {
@@ -64,9 +73,6 @@ void options_free(struct command_line *line);
 #define OPTIONS_COUNT(options) ((int)(sizeof(options) / sizeof *(options)))
 /* clang-format on */
 bool option_given(const struct command_line *line, const char *name);
-/* Whether two options that exclude each other were given by one source; where each has its own, the stronger one holds.
- * Not so in the settings of a run, which name all options. */
-bool options_contradict(const struct command_line *line, const char *a, const char *b);
 bool option_in_bounds(const struct option *o, double x); /* of an int or a number */
 
 /* ---- messages -------------------------------------------------------------------------------- */

@@ -28,7 +28,7 @@ int cmd_bench(int argc, char **argv) {
     struct option options[] = {
         {.name = "depth", .kind = OPTION_INT, .value = &b.depth, .argument = "N",
          .help = "train, memory: the shape (default 4)", .min = 1, .max = ARCH_MAX_DEPTH},
-        {.name = "preset", .kind = OPTION_TEXT, .value = &b.preset, .argument = "NAME",
+        {.name = "preset", .kind = OPTION_TEXT, .instead_of = "depth", .value = &b.preset, .argument = "NAME",
          .help = "train, memory: a known shape"},
         {.name = "vocab-size", .kind = OPTION_INT, .value = &b.vocab_size, .argument = "N",
          .help = "train, memory: with --depth (default 1024)", .min = 1, .max = 1e7},
@@ -66,10 +66,6 @@ int cmd_bench(int argc, char **argv) {
                                 .max_operands = 1};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
-    if (options_contradict(&line, "preset", "depth")) {
-        options_free(&line);
-        return cli_usage("bench", "--preset has a depth of its own; give one of --preset and --depth");
-    }
     b.compute = cli_float_type(b.dtype);
     b.kept_moments = cli_float_type(b.moments);
     b.kept_weights = cli_float_type(b.weights);

@@ -128,12 +128,11 @@ static bool answer_turn(struct chat *c, struct talc_error *err) {
     if (ok) {
         putchar('\n');
         fflush(stdout);
-        /* A turn that was stopped before a word of it is as if it had not been. */
-        if (answer.text.length > 0 || answer.finish != FINISH_CANCELLED)
-            add_message(c, "assistant", answer.text.data, answer.text.length);
-        else
-            json_array_remove(c->messages, json_array_size(c->messages) - 1);
         report(c, &answer, clock_seconds() - start);
+    }
+    /* A turn that was stopped before a word of it is as if it had not been. */
+    if (ok && (answer.text.length > 0 || answer.finish != FINISH_CANCELLED)) {
+        add_message(c, "assistant", answer.text.data, answer.text.length);
     } else {
         json_array_remove(c->messages, json_array_size(c->messages) - 1);
         c->n_forgotten = n_forgotten;

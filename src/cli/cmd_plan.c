@@ -405,6 +405,7 @@ int cmd_plan(int argc, char **argv) {
         {.name = "model",
          .letter = 'm',
          .kind = OPTION_TEXT,
+         .instead_of = "preset",
          .value = &p.o.model,
          .argument = "DIR",
          .help = "the model in this folder instead"},
@@ -484,10 +485,6 @@ int cmd_plan(int argc, char **argv) {
     struct talc_error err = {0};
     int code = options_parse(&line, argc, argv);
     if (code >= 0) return code;
-    if (options_contradict(&line, "preset", "model")) {
-        options_free(&line);
-        return cli_usage("plan", "-m is a model of its own; give one of --preset and -m");
-    }
     if (!p.o.rlhf && p.o.prompt_tokens == 0) p.o.prompt_tokens = SERVING_LOAD_DEFAULT.prompt_tokens;
     if (!p.o.rlhf && p.o.output_tokens == 0) p.o.output_tokens = SERVING_LOAD_DEFAULT.output_tokens;
     code = answer(&p, &err) ? EXIT_DONE : cli_fail("plan", &err);

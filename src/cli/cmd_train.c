@@ -192,7 +192,7 @@ int cmd_train(int argc, char **argv) {
         {.name = "data", .kind = OPTION_TEXT, .value = &t.data, .argument = "DIR", .help = "what talc prepare made"},
         {.name = "depth", .kind = OPTION_INT, .value = &t.depth, .argument = "N",
          .help = "layers; width, heads, rates and batch follow (default 4)", .min = 1, .max = ARCH_MAX_DEPTH},
-        {.name = "preset", .kind = OPTION_TEXT, .value = &t.preset, .argument = "NAME",
+        {.name = "preset", .kind = OPTION_TEXT, .instead_of = "depth", .value = &t.preset, .argument = "NAME",
          .help = "a known shape instead (talc info lists them)"},
         {.name = "hidden-size", .kind = OPTION_INT, .value = &t.hidden_size, .argument = "N",
          .help = "width (default: by shape)", .min = 1, .max = 1 << 20},
@@ -223,10 +223,6 @@ int cmd_train(int argc, char **argv) {
                                 .n_options = OPTIONS_COUNT(options)};
     int code = stage_parse(&line, &t.stage, argc, argv);
     if (code >= 0) return code;
-    if (options_contradict(&line, "preset", "depth")) {
-        options_free(&line);
-        return cli_usage("train", "--preset has a depth of its own; give one of --preset and --depth");
-    }
     struct talc_error err = {0};
     struct cli_device device;
     t.stop = cli_catch_interrupt();

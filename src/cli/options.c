@@ -12,7 +12,7 @@
 /* In rising order: a later source overrules an earlier one. */
 enum source { SOURCE_NONE, SOURCE_SETTINGS, SOURCE_CONFIG, SOURCE_ENVIRONMENT, SOURCE_ARGUMENTS };
 
-static const struct option *option_of(const struct command_line *line, const char *name) {
+static struct option *option_of(const struct command_line *line, const char *name) {
     for (int i = 0; i < line->n_options; i++)
         if (strcmp(line->options[i].name, name) == 0) return &line->options[i];
     return NULL;
@@ -21,11 +21,6 @@ static const struct option *option_of(const struct command_line *line, const cha
 bool option_given(const struct command_line *line, const char *name) {
     const struct option *o = option_of(line, name);
     return o && o->given;
-}
-
-bool options_contradict(const struct command_line *line, const char *a, const char *b) {
-    const struct option *x = option_of(line, a), *y = option_of(line, b);
-    return x && y && x->source == y->source && x->source > SOURCE_SETTINGS;
 }
 
 void options_free(struct command_line *line) {
@@ -355,11 +350,53 @@ static bool check_operands(const struct command_line *line, struct talc_error *e
     return true;
 }
 
+/* ---- options that exclude each other --------------------------------------------------------- */
+
+static void keep_default(struct option *o) {
+    if (o->has_initial) return; /* of an earlier parse */
+    o->has_initial = true;
+    switch (o->kind) {
+    case OPTION_FLAG: o->initial.flag = *(const bool *)o->value; break;
+    case OPTION_INT: o->initial.integer = *(const int64_t *)o->value; break;
+    case OPTION_NUMBER: o->initial.number = *(const double *)o->value; break;
+    case OPTION_TEXT: o->initial.text = *(const char *const *)o->value; break;
+    case OPTION_LIST: break; /* excludes none */
+    }
+}
+
+/* As if it had not been given. */
+static void take_back(struct option *o) {
+    switch (o->kind) {
+    case OPTION_FLAG: *(bool *)o->value = o->initial.flag; break;
+    case OPTION_INT: *(int64_t *)o->value = o->initial.integer; break;
+    case OPTION_NUMBER: *(double *)o->value = o->initial.number; break;
+    case OPTION_TEXT: *(const char **)o->value = o->initial.text; break;
+    case OPTION_LIST: break;
+    }
+    o->given = false;
+    o->source = SOURCE_NONE;
+}
+
+static bool settle_pairs(struct command_line *line, struct talc_error *err) {
+    for (int i = 0; i < line->n_options; i++) {
+        struct option *a = &line->options[i], *b = a->instead_of ? option_of(line, a->instead_of) : NULL;
+        if (!b || a->source == SOURCE_NONE || b->source == SOURCE_NONE) continue;
+        if (a->source != b->source)
+            take_back(a->source < b->source ? a : b);
+        else if (a->source != SOURCE_SETTINGS)
+            return talc_fail(err, "give one of --%s and --%s", b->name, a->name);
+    }
+    return true;
+}
+
 int options_parse(struct command_line *line, int argc, char **argv) {
     struct talc_error err = {0};
     struct common common;
     common_open(&common);
-    for (int i = 0; i < line->n_options; i++) line->options[i].source = SOURCE_NONE;
+    for (int i = 0; i < line->n_options; i++) {
+        line->options[i].source = SOURCE_NONE;
+        keep_default(&line->options[i]);
+    }
     line->operands = calloc((size_t)argc + 1, sizeof *line->operands);
     bool ok = line->operands ? true : talc_fail(&err, "out of memory for arguments");
     ok = ok && read_arguments(line, &common, argc, argv, true, &err);
@@ -371,7 +408,8 @@ int options_parse(struct command_line *line, int argc, char **argv) {
     ok = ok && apply_color(&common, &err) &&
          read_file(line, line->settings, &line->settings_root, SOURCE_SETTINGS, &err) &&
          read_file(line, common.config, &line->config_root, SOURCE_CONFIG, &err) && read_environment(line, &err) &&
-         read_arguments(line, &common, argc, argv, false, &err) && check_operands(line, &err);
+         read_arguments(line, &common, argc, argv, false, &err) && check_operands(line, &err) &&
+         settle_pairs(line, &err);
     if (ok) return -1;
     cli_usage(line->command, "%s", err.message);
     options_free(line);

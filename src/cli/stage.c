@@ -69,10 +69,6 @@ static bool check_batch_start(const struct stage_values *v, int64_t rows, struct
 
 int stage_parse(struct command_line *line, struct stage_values *values, int argc, char **argv) {
     int code = parse(line, argc, argv);
-    if (code < 0 && options_contradict(line, "steps", "minutes")) {
-        options_free(line);
-        return cli_usage(line->command, "a run ends by its updates or by the clock; give one of --steps and --minutes");
-    }
     struct talc_error err = {0};
     if (code < 0 && values->batch_rows > 0 && !check_batch_start(values, values->batch_rows, &err)) {
         options_free(line);
@@ -90,12 +86,10 @@ int stage_parse(struct command_line *line, struct stage_values *values, int argc
         options_free(line);
         return EXIT_FAILED;
     }
-    bool by_clock = option_given(line, "minutes") && !option_given(line, "steps");
     options_free(line);
     line->settings = settings;
     code = parse(line, argc, argv);
     line->settings = NULL;
-    if (by_clock) values->steps = 0; /* those of the settings */
     free(settings);
     return code;
 }

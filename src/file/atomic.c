@@ -167,7 +167,7 @@ void folder_remove_empty(const char *path, int n) {
  * `at_least`. A file system without permissions is no reason to fail. */
 static void take_permissions(int fd, const char *replaced, mode_t at_least) {
     struct stat st;
-    if (stat(replaced, &st) == 0) (void)!fchmod(fd, (st.st_mode & 0777) | at_least);
+    if (stat(replaced, &st) == 0) (void)!fchmod(fd, (st.st_mode & 03777) | at_least); /* a folder's group, too */
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */

@@ -44,6 +44,7 @@ static bool save_state(const char *folder, const struct trainer *t, const struct
     json_object_set_new(o, "step", json_integer(s->step));
     json_object_set_new(o, "total_steps", json_integer(s->total_steps));
     json_object_set_new(o, "warmup_steps", json_integer(s->warmup_steps));
+    json_object_set_new(o, "minutes", json_real(s->minutes));
     json_object_set_new(o, "turn_step", json_integer(s->turn_step));
     json_object_set_new(o, "turn_factor", json_real(s->turn_factor));
     json_object_set_new(o, "data_epoch", json_integer((json_int_t)s->position.epoch));
@@ -358,6 +359,7 @@ static bool read_state(const char *folder, struct trainer *t, struct train_state
     bool ok = o && check_keys(o, err) && json_get_int(o, "step", -1, 0, TRAIN_MAX_STEPS, &s->step, err) &&
               json_get_int(o, "total_steps", -1, 0, TRAIN_MAX_STEPS, &s->total_steps, err) &&
               json_get_int(o, "warmup_steps", -1, -1, TRAIN_MAX_STEPS, &s->warmup_steps, err) &&
+              json_get_number(o, "minutes", 0, &s->minutes, err) &&
               json_get_int(o, "turn_step", 0, 0, TRAIN_MAX_STEPS, &s->turn_step, err) &&
               json_get_number(o, "turn_factor", 1, &s->turn_factor, err) &&
               json_get_int(o, "data_epoch", -1, 0, INT64_MAX, &epoch, err) &&

@@ -18,6 +18,7 @@
 struct train_state {
     int64_t step, total_steps; /* updates done; updates planned */
     int64_t warmup_steps;      /* as chosen when the number of steps was first known; -1: not yet */
+    double minutes;            /* that the run was to take; 0: it goes by steps */
     int64_t turn_step;         /* of the schedule, as it was planned last */
     double turn_factor;
     struct loader_state position; /* in the data */

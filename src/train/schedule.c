@@ -25,14 +25,13 @@ double schedule_factor(const struct schedule *s, int64_t step) {
 
 void schedule_replan(struct schedule *s, int64_t step, int64_t total_steps) {
     bool begun = s->turn_step > 0 || (s->total_steps > 0 && (double)step >= decay_start(s));
-    bool falling = begun && s->kind != SCHEDULE_CONSTANT;
-    if (falling && s->kind == SCHEDULE_COSINE) return;
-    if (falling) {
-        double factor = schedule_factor(s, step);
-        s->turn_step = step;
-        s->turn_factor = factor;
-    }
+    if (begun && s->kind == SCHEDULE_COSINE) return;
+    double factor = schedule_factor(s, step);
     s->total_steps = total_steps;
+    bool falls = s->kind == SCHEDULE_LINEAR || s->kind == SCHEDULE_WSD;
+    if (!falls || (!begun && (double)step < decay_start(s))) return;
+    s->turn_step = step;
+    s->turn_factor = factor;
 }
 
 int batch_ramp_rows(const struct batch_ramp *ramp, int rows, int64_t step, int64_t total_steps) {

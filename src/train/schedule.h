@@ -24,8 +24,8 @@ struct schedule {
 /* Factor for step 0 .. total_steps - 1. Warmup is linear and its first step is not zero. */
 double schedule_factor(const struct schedule *s, int64_t step);
 
-/* Changes the total before step `step` is taken, leaving no jump: a linear decay that has begun goes on from where it
- * is. A cosine that has begun stays as planned. */
+/* Changes the total before step `step` is taken, leaving no jump: a linear decay that has begun by the old total or
+ * by the new one goes on from where the factor is. A cosine that has begun stays as planned. */
 void schedule_replan(struct schedule *s, int64_t step, int64_t total_steps);
 
 /* A batch that grows: from first_rows at the first step in a straight line to all rows after `share` of the steps

@@ -20,7 +20,7 @@ struct loop {
     struct schedule schedule;
     struct metrics metrics;
     double start;        /* clock at which state->seconds was 0 */
-    double begin;        /* clock when this process began */
+    double begin;        /* clock when this process began its first step */
     double measure_from; /* clock after its SLOW_STEPS */
     int64_t measured_steps;
     bool planned; /* by the clock, in this process */
@@ -164,12 +164,11 @@ static bool one_step(struct loop *l, struct metrics_line *line, struct talc_erro
 static void choose_warmup(struct loop *l) {
     struct train_state *s = l->state;
     double share = l->options->warmup_share, asked = (double)l->options->schedule.warmup_steps;
-    if (share > 0 && s->total_steps == 0) return;
     if (share == 0)
         s->warmup_steps = l->options->schedule.warmup_steps;
-    else if (s->warmup_steps < 0)
+    else if (s->warmup_steps < 0 && s->total_steps > 0)
         s->warmup_steps = (int64_t)fmin(asked, share * (double)s->total_steps);
-    l->schedule.warmup_steps = s->warmup_steps;
+    if (s->warmup_steps >= 0) l->schedule.warmup_steps = s->warmup_steps;
 }
 
 /* When only a time was given: how many steps fit into what is left of it, at the pace so far. Said anew after each
@@ -222,6 +221,7 @@ static bool run_steps(struct loop *l, bool *stopped, struct talc_error *err) {
     const struct training_options *o = l->options;
     struct train_state *s = l->state;
     if (s->validation_due && !catch_up(l, stopped, err)) return false;
+    l->begin = clock_seconds();
     while (!*stopped && (s->total_steps == 0 || s->step < s->total_steps)) {
         struct metrics_line line;
         if (!one_step(l, &line, err)) {
@@ -246,12 +246,14 @@ static bool run_steps(struct loop *l, bool *stopped, struct talc_error *err) {
  * it had planned, unless it is done and has been given more time since. A new plan forgets where the old one had come
  * to. */
 static void plan_total_steps(const struct training_options *o, struct train_state *s) {
-    const double slack = 1.05; /* plans are not exact: a run that ended a little early is done */
+    const double slack = 1.05; /* where a run by steps is given time: less than this is none */
+    bool more_time = s->minutes > 0 ? o->minutes > s->minutes : o->minutes * 60 > slack * s->seconds;
     int64_t before = s->total_steps;
     if (o->schedule.total_steps > 0)
         s->total_steps = o->schedule.total_steps;
-    else if (s->step >= s->total_steps && o->minutes * 60 > slack * s->seconds)
+    else if (s->step >= s->total_steps && more_time)
         s->total_steps = 0;
+    s->minutes = o->schedule.total_steps > 0 ? 0 : o->minutes;
     if (s->total_steps != before) s->turn_step = 0;
 }
 
@@ -265,10 +267,9 @@ bool training_run(struct trainer *trainer, const struct objective *objective, co
                      .options = options,
                      .state = state,
                      .schedule = options->schedule,
-                     .begin = clock_seconds(),
+                     .start = clock_seconds() - state->seconds,
                      .last_eval = state->step,
                      .last_save = state->step};
-    l.start = l.begin - state->seconds;
     trainer->stop = options->stop;
     *stopped = false;
     plan_total_steps(options, state);

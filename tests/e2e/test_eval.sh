@@ -37,7 +37,7 @@ must "$TALC" eval -m sft --data eval.jsonl --answers answers.jsonl --quiet
 [ "$(grep -c '"verdict":"right"' answers.jsonl)" = 4 ] && [ "$(grep -c '"verdict":"wrong"' answers.jsonl)" = 3 ] ||
     fail "not 4 right and 3 wrong: $(cat answers.jsonl)"
 grep -q '"answer":"The miller sang.","expected":"The miller sang.","why":"","messages":\[' answers.jsonl || fail "the answers are not there as they came"
-grep -q '"answer":"The miller sang.","expected":"xé*","why":"expected \\"xé*"' answers.jsonl || fail "why it is wrong: $(cat answers.jsonl)"
+grep -q '"answer":"The miller sang.","expected":"x\(é\)*","why":"expected \\"x\(é\)*"' answers.jsonl || fail "why it is wrong: $(cat answers.jsonl)"
 grep -q '^fact *50.0%    15.0% ..  85.0%      4$' out || fail "fact: $(cat out)"
 grep -q '^unknown *100.0%    20.7% .. 100.0%      1$' out || fail "unknown: $(cat out)"
 grep -q "$(printf "^$skill") *0.0%.* 1   (100.0% refused that should not be)\$" out || fail "a long name of a skill: $(cat out)"

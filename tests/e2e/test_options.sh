@@ -64,10 +64,17 @@ for c in optimizer:sgd schedule:flat dtype:f16 moments:f64 weights:int8; do
 done
 misused "--dtype must be f32 or bf16, not 'f16'" talc bench gemm --dtype f16
 misused '--batch-start 8 is more than the 4 rows' talc train --data nowhere --out none --batch 4 --batch-start 8
-misused '--preset has a depth of its own' talc train --data data/ --out none --preset gpt2-124m --depth 2
-misused '--preset has a depth of its own' talc bench train --preset gpt2-124m --depth 2
+misused 'one of --depth and --preset' talc train --data data/ --out none --preset gpt2-124m --depth 2
+misused 'one of --depth and --preset' talc bench train --preset gpt2-124m --depth 2
 misused 'one of --steps and --minutes' talc train --data data/ --out none --steps 3 --minutes 1
 misused 'one of --steps and --minutes' talc sft -m run/ --data nowhere --out none --steps 3 --minutes 1
+# Given by two sources, the stronger one holds.
+TALC_MODEL=/nowhere talc plan --preset gpt3-125m >out 2>err || fail "--preset is passed over for TALC_MODEL: $(cat err)"
+TALC_PRESET=gpt3-125m talc plan -m /nowhere >out 2>err && fail "-m is passed over for TALC_PRESET"
+echo '{"preset": "gpt2-124m", "batch": 1, "context": 64}' >preset.json
+talc bench memory --config preset.json --depth 1 >out 2>err || fail "bench memory: $(cat err)"
+grep -q 'MiB' out || fail "no memory table: $(cat out)"
+awk '$1 == "planned" { exit !($2 < 100) }' out || fail "--depth is passed over for the preset of --config: $(cat out)"
 must talc train --data data/ --out plain --depth 2 --context 64 --batch 1 --steps 1 --quiet
 refuses 'keeps its shape' talc train --resume --out plain --steps 2 --paper-attention --quiet
 must talc train --data data/ --out banded --depth 2 --context 64 --batch 1 --steps 1 --paper-attention --quiet
@@ -229,8 +236,8 @@ for c in 'tokenizer train' 'tokenizer encode' 'tokenizer decode' 'tokenizer show
     [ -n "$example" ] || { fail "talc $c --help has no example"; continue; }
     [ -e more.jsonl.zst ] || example=$(echo "$example" | sed 's/ more.jsonl.zst/ more.jsonl/')
     case $c in # what would take minutes ends at once; folders that must be new are
-    train) rm -rf run; TALC_STEPS=2 TALC_CONTEXT=64 sh -c "$example" >out 2>err </dev/null ;;
-    sft) rm -rf sft; TALC_STEPS=2 sh -c "$example" >out 2>err </dev/null ;;
+    train) rm -rf run; TALC_CONTEXT=64 sh -c "$(echo "$example" | sed 's/--minutes 5/--steps 2/')" >out 2>err </dev/null ;;
+    sft) rm -rf sft; sh -c "$(echo "$example" | sed 's/--minutes 5/--steps 2/')" >out 2>err </dev/null ;;
     primer) TALC_ENTITIES=20 TALC_SCALE=0.02 TALC_DOCUMENTS=20 TALC_TESTS=1 sh -c "$example" >out 2>err </dev/null ;;
     *) sh -c "$example" >out 2>err </dev/null ;;
     esac || { fail "exit $?: $example"; tail -3 err >&2; }

@@ -88,7 +88,7 @@ refused '32 heads cannot share 5' --preset gpt3-1.3b --n-heads 32 --n-kv-heads 5
 # The options of shape are those of talc train.
 ask --preset gpt3-1.3b --n-layers 12 --hidden-size 1024 --n-heads 16 --n-kv-heads 4 --head-dim 64 --intermediate-size 4096 --vocab-size 32000
 has '^gpt3-1.3b (167.1M parameters)'
-refused 'one of --preset and -m' --preset gpt3-1.3b -m "$folder"
+refused 'one of --preset and --model' --preset gpt3-1.3b -m "$folder"
 refused 'ask one' --serve --users 5 --rlhf
 refused 'no page' --serve --users 5 --html "$folder/report.html"
 refused 'few letters' --currency '<b>' --exchange-rate 2

@@ -248,6 +248,28 @@ static void a_warmup_takes_a_tenth_at_most(void **state) {
     close_run(&r);
 }
 
+/* A run by the clock whose slow updates ended it early is done, until it has more time; then it is not warmed up again.
+ */
+static void a_run_that_ended_early_is_done(void **state) {
+    (void)state;
+    struct test_run r;
+    struct schedule schedule = {.kind = SCHEDULE_WSD, .warmup_steps = 700, .decay_fraction = 0.5};
+    for (int turn = 0; turn < 3; turn++) {
+        open_run(&r, "early");
+        r.rows.seconds = 0.1; /* a row */
+        r.options.minutes = (turn < 2 ? 0.15 * TINY_ROWS : 3.0 * TINY_ROWS) / 60;
+        r.options.schedule = schedule;
+        r.options.warmup_share = 0.1;
+        r.options.on_step = note_rate;
+        if (turn == 2) r.rows.stop = &r.stop, r.rows.stop_at = TINY_ROWS + 1;
+        if (turn > 0) resume(&r);
+        run(&r);
+        assert_int_equal(r.state.step, turn < 2 ? 1 : 2);
+        if (turn == 2) assert_true(last_rate == 1);
+        close_run(&r);
+    }
+}
+
 /* ---- a stop ---------------------------------------------------------------------------------- */
 
 /* The signal comes with the second row of the fifth update: the update is not made, and is made anew later. */
@@ -456,6 +478,7 @@ int main(void) {
         cmocka_unit_test(an_update_longer_than_the_time_is_the_only_one),
         cmocka_unit_test(quick_updates_fill_the_time),
         cmocka_unit_test(a_warmup_takes_a_tenth_at_most),
+        cmocka_unit_test(a_run_that_ended_early_is_done),
         cmocka_unit_test(a_stop_in_an_update_drops_it),
         cmocka_unit_test(a_stop_in_the_first_update_saves_nothing),
         cmocka_unit_test(a_stop_in_a_validation_puts_it_off),

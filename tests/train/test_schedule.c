@@ -73,6 +73,20 @@ static void a_decay_that_has_begun_goes_on_under_a_longer_plan(void **state) {
     near(schedule_factor(&s, 240), 0);
 }
 
+/* A shorter plan may have its decay begin before where the rate is held still; so may the first plan. */
+static void a_shorter_plan_falls_from_where_the_rate_is(void **state) {
+    (void)state;
+    struct schedule s = {.kind = SCHEDULE_WSD, .warmup_steps = 10, .total_steps = 1000, .decay_fraction = 0.5};
+    schedule_replan(&s, 200, 300); /* the last 150 of 300 steps would decay */
+    near(schedule_factor(&s, 200), 1);
+    near(schedule_factor(&s, 250), 0.5);
+    near(schedule_factor(&s, 300), 0);
+    struct schedule open = {.kind = SCHEDULE_LINEAR, .warmup_steps = 10};
+    schedule_replan(&open, 50, 100);
+    near(schedule_factor(&open, 50), 1);
+    near(schedule_factor(&open, 75), 0.5);
+}
+
 static void a_batch_grows_in_a_straight_line(void **state) {
     (void)state;
     struct batch_ramp ramp = {.first_rows = 4, .share = 0.5}, none = {0};
@@ -109,6 +123,7 @@ int main(void) {
         cmocka_unit_test(a_batch_grows_in_a_straight_line),
         cmocka_unit_test(a_new_plan_leaves_no_jump),
         cmocka_unit_test(a_decay_that_has_begun_goes_on_under_a_longer_plan),
+        cmocka_unit_test(a_shorter_plan_falls_from_where_the_rate_is),
         cmocka_unit_test(names_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
