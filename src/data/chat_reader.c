@@ -17,6 +17,7 @@ struct chat_reader {
     size_t next;   /* its next element */
     json_t *root;  /* the object handed out last */
     json_t *messages;
+    json_t *tools; /* of a record that has them as text, else NULL */
     struct buffer where;
     size_t counts[CHAT_FORMATS];
     uint64_t array_bytes;
@@ -186,6 +187,7 @@ void chat_reader_close(struct chat_reader *r) {
     json_decref(r->array);
     json_decref(r->root);
     json_decref(r->messages);
+    json_decref(r->tools);
     buffer_free(&r->where);
     free(r->path);
     free(r);
@@ -232,6 +234,23 @@ static bool fail_unknown(const struct chat_reader *r, struct talc_error *err) {
                      "\"instruction\" and \"output\", \"conversations\" or \"text\"");
 }
 
+/* A list, or the text of one: data sets kept in tables have columns of text. */
+static bool read_tools(struct chat_reader *r, struct chat_record *record, struct talc_error *err) {
+    json_t *tools = json_object_get(r->root, "tools");
+    json_decref(r->tools);
+    r->tools = NULL;
+    if (json_is_string(tools)) {
+        const char *text = json_string_value(tools);
+        size_t n = json_string_length(tools);
+        if (line_is_blank(text, n)) return true;
+        tools = r->tools = json_parse(text, n, r->where.data, NULL);
+        if (!tools) return fail_here(r, err, "\"tools\" is not a list, nor the JSON of one");
+    }
+    if (!tools || json_is_null(tools)) return true;
+    record->tools = tools;
+    return json_is_array(tools) || fail_here(r, err, "\"tools\" is not a list");
+}
+
 static bool convert(struct chat_reader *r, enum chat_format format, struct chat_record *record,
                     struct talc_error *err) {
     *record = (struct chat_record){.format = format, .where = r->where.data};
@@ -249,10 +268,7 @@ static bool convert(struct chat_reader *r, enum chat_format format, struct chat_
     if (!formats[format].read(r, r->root, err)) return false;
     if (json_array_size(r->messages) == 0) return fail_here(r, err, "holds no message");
     record->messages = r->messages;
-    json_t *tools = json_object_get(r->root, "tools");
-    if (!tools || json_is_null(tools)) return true;
-    record->tools = tools;
-    return json_is_array(tools) || fail_here(r, err, "\"tools\" is not a list");
+    return read_tools(r, record, err);
 }
 
 /* CHAT_FORMATS: none. */

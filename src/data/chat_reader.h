@@ -12,7 +12,7 @@
 #include "file/json.h"
 
 enum chat_format {
-    CHAT_MESSAGES,          /* {"messages": [{"role", "content"}, ...]}; also "tools" */
+    CHAT_MESSAGES,          /* {"messages": [{"role", "content"}, ...]}; also "tools", a list or its JSON as a string */
     CHAT_PROMPT_COMPLETION, /* {"prompt", "completion"}: strings or lists of messages */
     CHAT_QUESTION_ANSWER,   /* {"question", "answer"} */
     CHAT_ALPACA,            /* {"instruction", "input", "output" or "response"} */

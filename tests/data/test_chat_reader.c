@@ -114,6 +114,27 @@ static void message_of_tool_calls_needs_no_content(void **state) {
     chat_reader_close(r);
 }
 
+static void tools_may_be_the_text_of_a_list(void **state) {
+    (void)state;
+    static const struct {
+        const char *tools;
+        int n; /* -1: there are none */
+    } cases[] = {{"\"[]\"", 0}, {"\"\"", -1}, {"\" [{}, {\\\"a\\\":1}] \"", 2},
+                 {"\" \"", -1}, {"null", -1}, {"[{}]", 1}};
+    struct buffer text = {0};
+    size_t n = sizeof cases / sizeof *cases;
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(&text, "{\"prompt\":\"q\",\"completion\":\"a\",\"tools\":%s}\n", cases[i].tools);
+    struct chat_reader *r = chat_reader_open(write_text("a.jsonl", text.data), NULL, NULL);
+    for (size_t i = 0; i < n; i++) {
+        struct chat_record record;
+        assert_true(chat_reader_next(r, &record, NULL));
+        assert_int_equal(record.tools ? (int)json_array_size(record.tools) : -1, cases[i].n);
+    }
+    chat_reader_close(r);
+    buffer_free(&text);
+}
+
 static void what_is_no_chat_names_file_and_line(void **state) {
     (void)state;
     static const char *const cases[][2] = {
@@ -133,7 +154,9 @@ static void what_is_no_chat_names_file_and_line(void **state) {
         {"{\"chosen\":\"a\",\"rejected\":\"b\"}", "preference pair"},
         {"{\"a\":1}", "is no chat"},
         {"{\"a\":1}", "\"question\" and \"answer\""},
-        {"{\"prompt\":\"q\",\"completion\":\"a\",\"tools\":\"[]\"}", "a.jsonl:1: \"tools\" is not a list"},
+        {"{\"prompt\":\"q\",\"completion\":\"a\",\"tools\":\"{}\"}", "a.jsonl:1: \"tools\" is not a list"},
+        {"{\"prompt\":\"q\",\"completion\":\"a\",\"tools\":\"[{\"}", "not a list, nor the JSON of one"},
+        {"{\"prompt\":\"q\",\"completion\":\"a\",\"tools\":7}", "a.jsonl:1: \"tools\" is not a list"},
         {"{\"text\":\"a\"", "a.jsonl:1: not valid JSON"},
         {"{\"text\":\"\xff\"}", "a.jsonl:1: not valid JSON"},
         {"", "holds no chats"},
@@ -171,7 +194,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(every_format_becomes_messages),          TEST(array_file_is_read_by_element),
         TEST(message_of_tool_calls_needs_no_content), TEST(what_is_no_chat_names_file_and_line),
-        TEST(a_file_that_changes_holds_no_chats),
+        TEST(a_file_that_changes_holds_no_chats),     TEST(tools_may_be_the_text_of_a_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
