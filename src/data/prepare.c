@@ -203,7 +203,7 @@ static bool take_divided(struct preparation *p, const struct text_piece *piece, 
     size_t n = piece->n_bytes, n_train = 0;
     if (cut > p->offset) {
         uint64_t n_read = cut - p->offset;
-        n_train = n_read < piece->n_read ? (size_t)(n_read * n / piece->n_read) : n;
+        n_train = n_read < piece->n_read ? (size_t)((unsigned __int128)n_read * n / piece->n_read) : n;
     }
     while (n_train > 0 && n_train < n && (piece->text[n_train] & 0xc0) == 0x80) n_train--; /* a whole character */
     bool train_ends = piece->ends_document || n_train < n;
