@@ -103,6 +103,28 @@ static const char *translate_escape(const char *p, bool in_set, struct translati
     return p + (p[1] ? 2 : 1);
 }
 
+/* [:name:] or [:^name:] at p in a set; returns what is behind it, p when there is none. */
+static const char *translate_class(const char *p, struct translation *t) {
+    static const struct {
+        const char *name, *set;
+    } others[] = {{"word", WORD_CLASSES}, /* what has other members to PCRE2 */
+                  {"alpha", "\\p{Alphabetic}"},
+                  {"alnum", "\\p{Alphabetic}\\p{Nd}"},
+                  {"xdigit", HEX_DIGITS}};
+    bool negated = p[0] == '[' && p[1] == ':' && p[2] == '^';
+    const char *name = p + 2 + negated;
+    size_t n = p[0] == '[' && p[1] == ':' ? strspn(name, "abcdefghijklmnopqrstuvwxyz") : 0;
+    if (n == 0 || name[n] != ':' || name[n + 1] != ']') return p;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strlen(others[i].name) != n || memcmp(others[i].name, name, n) != 0) continue;
+        if (negated) t->refused = "a class like [:^word:]";
+        buffer_append_text(&t->out, others[i].set);
+        return name + n + 2;
+    }
+    buffer_append(&t->out, p, (size_t)(name + n + 2 - p));
+    return name + n + 2;
+}
+
 /* The set at p; returns what is behind it. Sets in sets ([a&&[b]], [a[b]]) mean something else to PCRE2, or nothing. */
 static const char *translate_set(const char *p, struct translation *t) {
     buffer_append_char(&t->out, *p++);
@@ -111,6 +133,11 @@ static const char *translate_set(const char *p, struct translation *t) {
     while (*p && *p != ']') {
         if (*p == '\\') {
             p = translate_escape(p, true, t);
+            continue;
+        }
+        const char *end = translate_class(p, t);
+        if (end > p) {
+            p = end;
             continue;
         }
         if (*p == '[' || (*p == '&' && p[1] == '&')) t->refused = "sets in sets";

@@ -124,6 +124,9 @@ static void regular_expressions_are_read_as_oniguruma_reads_them(void **state) {
         {"\\h+", " \tcf9x", "cf9"},              /* a digit of base 16 */
         {"[\\h_]+", " \tcf_9x", "cf_9"},
         {"\\H+", "ab \tc", " \t"},
+        {"[[:space:]]{2,}", "a b \n\tc", " \n\t"},
+        {"[-[:^space:]x]+", " a-b c", "a-b"},
+        {"[[:word:]-]+", "!a\xcc\x81-1!", "a\xcc\x81-1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct regex *regex = regex_compile(cases[i].pattern, NULL);
@@ -139,10 +142,9 @@ static void regular_expressions_are_read_as_oniguruma_reads_them(void **state) {
     struct talc_error err = {0};
     assert_null(regex_compile("(", &err));
     assert_non_null(strstr(err.message, "\"(\""));
-    static const char *const refused[][2] = {{"[a[b]]", "sets in sets"},
-                                             {"[a&&b]", "sets in sets"},
-                                             {"[^\\H]", "\\H in a set"},
-                                             {"[\\W_]", "\\W in a set"},
+    static const char *const refused[][2] = {{"[a[b]]", "sets in sets"}, {"[a&&b]", "sets in sets"},
+                                             {"[[:a]]", "sets in sets"}, {"[[:^word:]]", "[:^word:]"},
+                                             {"[^\\H]", "\\H in a set"}, {"[\\W_]", "\\W in a set"},
                                              {"a(?im:.)", "(?m)"}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         assert_null(regex_compile(refused[i][0], &err));
