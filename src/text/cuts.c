@@ -2,16 +2,23 @@
  * its pre-tokenizer do there. What is not known to be harmless is taken for harmful. */
 #include <string.h>
 
+#include "text/scan.h"
 #include "text/tokenizer_parts.h"
-#include "text/unicode.h"
 
-/* The places that a match of this text can never reach over. */
-static unsigned cuts_beside(const char *text) {
-    unsigned cuts = CUT_ANYWHERE;
-    for (; *text; text++) {
-        if (*text == ' ') cuts &= ~(unsigned)CUT_AT_SPACE;
-        if (*text == '\n') cuts &= ~(unsigned)CUT_AT_LINE_END;
-        if (*text & 0x80) cuts &= ~(unsigned)CUT_AT_SIGN;
+#define OF_LETTERS (UNICODE_LETTER | UNICODE_MARK) /* what a letter may become */
+
+/* The places that a match of this text can never reach over. letters_stay: letters of the document are letters, and
+ * marks behind them, in what is matched. */
+static unsigned cuts_beside(const char *text, bool letters_stay) {
+    unsigned cuts = CUT_ANYWHERE, before = 0, class;
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n; before = class) {
+        size_t length = scan_character(text, n, i, &class);
+        if (text[i] == ' ' && (!letters_stay || before & OF_LETTERS)) cuts &= ~(unsigned)CUT_AT_SPACE;
+        if (text[i] == '\n' && !letters_stay) cuts &= ~(unsigned)CUT_AT_LINE_END;
+        if (i && text[i - 1] == '\n' && class & UNICODE_LETTER) cuts &= ~(unsigned)CUT_AT_LINE_END;
+        if (text[i] & 0x80) cuts &= ~(unsigned)CUT_AT_SIGN;
+        i += length;
     }
     return cuts;
 }
@@ -40,17 +47,47 @@ static unsigned cuts_of_normalizer(const struct normalizer *normalizer) {
 
 /* ==== added tokens ============================================================================ */
 
-/* Of those that are found in ordinary text. */
-static unsigned cuts_of_added(const struct added_list *list) {
+static bool letters_stay(const struct normalizer *normalizer) {
+    const unsigned harmless = 1u << NORMALIZER_NFC | 1u << NORMALIZER_NFD | 1u << NORMALIZER_LOWERCASE |
+                              1u << NORMALIZER_STRIP | 1u << NORMALIZER_PREPEND | 1u << NORMALIZER_REPLACE;
+    for (int i = 0; i < normalizer->n_steps; i++)
+        if (!(harmless >> normalizer->steps[i].kind & 1)) return false;
+    return true;
+}
+
+/* True when text beside an added token is treated in another way than within a text: spaces are put or stripped. */
+static bool ends_are_treated(const struct tokenizer *tok, bool normalized) {
+    const unsigned treating =
+        1u << NORMALIZER_PREPEND | 1u << NORMALIZER_STRIP | 1u << NORMALIZER_CHARSMAP | 1u << NORMALIZER_PRECOMPILED;
+    if (tok->prefix_space == PREFIX_ALWAYS) return true;
+    for (int i = 0; !normalized && i < tok->normalizer.n_steps; i++)
+        if (treating >> tok->normalizer.steps[i].kind & 1) return true;
+    return false;
+}
+
+/* Those where it changes nothing that the token is found in ordinary text. */
+static unsigned cuts_of_token(const struct tokenizer *tok, const struct added_token *token) {
+    bool stay = !token->normalized || letters_stay(&tok->normalizer);
+    unsigned cuts = cuts_beside(token->text, stay), first, last, touched = 0; /* those where it may begin or end */
+    if (token->n_bytes == 0) return cuts;
+    char end = token->text[token->n_bytes - 1];
+    scan_character(token->text, token->n_bytes, 0, &first);
+    scan_character_before(token->text, token->n_bytes, &last);
+    bool begins_with_letter = !stay || first & UNICODE_LETTER, ends_in_letter = !stay || last & OF_LETTERS;
+    if (*token->text == ' ' || ends_in_letter) touched |= CUT_AT_SPACE;
+    if (begins_with_letter || token->rstrip || end == '\n') touched |= CUT_AT_LINE_END;
+    if (*token->text & 0x80 || ends_in_letter) touched |= CUT_AT_SIGN;
+    if (ends_are_treated(tok, token->normalized)) cuts &= ~touched;
+    if (token->rstrip && ends_in_letter) cuts &= ~(unsigned)CUT_AT_SPACE;
+    if (token->lstrip && begins_with_letter) cuts &= ~(unsigned)CUT_AT_LINE_END;
+    if (token->single_word) cuts &= ~(unsigned)CUT_AT_SIGN;
+    return cuts;
+}
+
+static unsigned cuts_of_added(const struct tokenizer *tok) {
     unsigned cuts = CUT_ANYWHERE;
-    for (size_t i = 0; i < list->n_tokens; i++) {
-        const struct added_token *token = &list->tokens[i];
-        if (token->special) continue;
-        cuts &= cuts_beside(token->text);
-        if (token->rstrip) cuts &= ~(unsigned)CUT_AT_SPACE;
-        if (token->lstrip) cuts &= ~(unsigned)CUT_AT_LINE_END;
-        if (token->single_word) cuts &= ~(unsigned)CUT_AT_SIGN;
-    }
+    for (size_t i = 0; i < tok->added.n_tokens; i++)
+        if (!tok->added.tokens[i].special) cuts &= cuts_of_token(tok, &tok->added.tokens[i]);
     return cuts;
 }
 
@@ -79,7 +116,7 @@ static struct step_cuts cuts_of_step(const struct split_step *step) {
     case SPLIT_TEXT:
         if (!keeps) return none;
         if (strcmp(step->text, " ") == 0) return (struct step_cuts){CUT_ANYWHERE, CUT_AT_SPACE};
-        return merges ? none : (struct step_cuts){cuts_beside(step->text), 0};
+        return merges ? none : (struct step_cuts){cuts_beside(step->text, false), 0};
     case SPLIT_REGEX: return none; /* it may match anything */
     }
     return none;
@@ -101,6 +138,6 @@ static unsigned cuts_of_split(const struct tokenizer *tok) {
 }
 
 unsigned tokenizer_cuts(const struct tokenizer *tok) {
-    unsigned cuts = cuts_of_normalizer(&tok->normalizer) & cuts_of_added(&tok->added);
+    unsigned cuts = cuts_of_normalizer(&tok->normalizer) & cuts_of_added(tok);
     return tok->type == TOKENIZER_CHARACTER ? cuts : cuts & cuts_of_split(tok);
 }

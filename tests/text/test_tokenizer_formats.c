@@ -88,6 +88,7 @@ static void compare_parts(const struct tokenizer *tok, const char *name) {
     "\"\u00e3\":9,\"\u0122\":10,\"\u012e\":11,\"\u0143\u00e3\":12},\"merges\":[\"a \u0120\",\"\u010a a\","             \
     "\"\u0143 \u00e3\"]}}"
 #define BYTES(use_regex) "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":" use_regex "}"
+#define BYTES_BEHIND_SPACE "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"use_regex\":true}"
 #define SPLIT(pattern, behavior)                                                                                       \
     "{\"type\":\"Split\",\"pattern\":{" pattern "},\"behavior\":\"" behavior "\",\"invert\":false}," BYTES("false")
 #define CUT_ADDED(id, content, rule) "{\"id\":" id ",\"content\":\"" content "\"," rule "\"special\":false}"
@@ -112,6 +113,11 @@ static void documents_are_cut_only_where_no_id_changes(void **state) {
         {CUT_JSON(BYTES("true"), CUT_ADDED("1", "b", "\"rstrip\":true,")), CUT_AT_LINE_END | CUT_AT_SIGN},
         {CUT_JSON(BYTES("true"), CUT_ADDED("0", "a", "\"lstrip\":true,")), CUT_AT_SPACE | CUT_AT_SIGN},
         {CUT_JSON(BYTES("true"), CUT_ADDED("1", "b", "\"single_word\":true,")), CUT_AT_SPACE | CUT_AT_LINE_END},
+        {CUT_JSON(BYTES("true"), CUT_ADDED("13", "\\n\\n", "") "," CUT_ADDED("14", "  ", "")), CUT_ANYWHERE},
+        {CUT_JSON(BYTES("true"), CUT_ADDED("13", "\\n", "")), CUT_ANYWHERE},
+        {CUT_JSON(BYTES_BEHIND_SPACE, CUT_ADDED("13", "\\n", "")), CUT_AT_SPACE | CUT_AT_SIGN},
+        {CUT_JSON(BYTES_BEHIND_SPACE, CUT_ADDED("0", "a", "")), 0},
+        {CUT_JSON(BYTES("true"), CUT_ADDED("13", ".", "\"rstrip\":true,\"lstrip\":true,")), CUT_ANYWHERE},
 #ifdef HAVE_PCRE2
         {CUT_JSON(SPLIT("\"Regex\":\"\\\\w+ ?\"", "Isolated"), ""), 0},
         {CUT_JSON(SPLIT("\"Regex\":\" ?[^(\\\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+\"", "Isolated"), ""),
