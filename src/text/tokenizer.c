@@ -183,11 +183,14 @@ static bool hash_treatment(uint64_t *hash, const struct tokenizer *tok) {
     return hash_section(hash, tok->sections.normalizer) && hash_section(hash, tok->sections.pre_tokenizer);
 }
 
+/* Files hold hashes from before it was known what tokenizer.json cannot say: what was kept as a SentencePiece model
+ * then has the same hash, as it has the same ids. */
 static void hash_added(uint64_t *hash, const struct tokenizer *tok) {
     for (size_t i = 0; i < tok->added.n_tokens; i++) {
         const struct added_token *t = &tok->added.tokens[i];
         if (!t->single_word && !t->lstrip && !t->rstrip && !t->normalized) continue;
-        bool kept = t->normalized && t->as_written && tok->normalizer.n_steps > 0;
+        bool kept = t->normalized && t->as_written && tok->normalizer.n_steps > 0 &&
+                    !tokenizer_normalizes_as_sentencepiece(tok);
         hash_number(hash, (uint32_t)t->id);
         hash_number(hash, kept * 16u + t->single_word * 8u + t->lstrip * 4u + t->rstrip * 2u + t->normalized);
     }
@@ -207,7 +210,8 @@ static bool compute_hash(struct tokenizer *tok, struct talc_error *err) {
     for (size_t i = 0; i < tok->bpe.n_merges; i++) {
         hash_number(&hash, (uint32_t)tok->bpe.merges[i].left);
         hash_number(&hash, (uint32_t)tok->bpe.merges[i].right);
-        if (tok->ties_matter) hash_number(&hash, tok->bpe.merges[i].rank);
+        if (tok->ties_matter && !tokenizer_normalizes_as_sentencepiece(tok))
+            hash_number(&hash, tok->bpe.merges[i].rank);
     }
     if (tok->bpe.fuse_unknown) hash_number(&hash, 1);
     if (tok->type == TOKENIZER_WORDPIECE) {

@@ -73,6 +73,10 @@ static inline bool tokenizer_marks_spaces(const struct tokenizer *tok) {
     return tok->type == TOKENIZER_SPACE_BPE || tok->type == TOKENIZER_UNIGRAM;
 }
 
+static inline bool tokenizer_normalizes_as_sentencepiece(const struct tokenizer *tok) {
+    return tok->normalizer.n_steps && tok->normalizer.steps[0].kind == NORMALIZER_CHARSMAP;
+}
+
 /* True when words are encoded by merges. */
 static inline bool tokenizer_merges(const struct tokenizer *tok) {
     return tok->type == TOKENIZER_BYTE_BPE || tok->type == TOKENIZER_SPACE_BPE;

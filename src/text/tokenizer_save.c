@@ -303,11 +303,9 @@ static bool write_source(const struct tokenizer *tok, const char *folder, struct
 /* What tokenizer.json cannot say, NULL: it says all. A symbol of a SentencePiece user is looked for in text behind its
  * space, but has none itself: tokens of tokenizer.json are normalised as text is. */
 static const char *beyond_json(const struct tokenizer *tok) {
-    const struct normalizer *normalizer = &tok->normalizer;
-    if (normalizer->n_steps && normalizer->steps[0].kind == NORMALIZER_CHARSMAP)
-        return "how SentencePiece normalises text";
+    if (tokenizer_normalizes_as_sentencepiece(tok)) return "how SentencePiece normalises text";
     if (tok->ties_matter) return "that of merges with equal scores the leftmost goes first";
-    for (size_t i = 0; normalizer->n_steps && i < tok->added.n_tokens; i++)
+    for (size_t i = 0; tok->normalizer.n_steps && i < tok->added.n_tokens; i++)
         if (tok->added.tokens[i].normalized && tok->added.tokens[i].as_written)
             return "how SentencePiece looks for its user's symbols";
     return NULL;
