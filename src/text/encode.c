@@ -396,10 +396,54 @@ static bool find_in_normal_form(const struct encoding *x, const struct segment *
     return ok;
 }
 
+/* Of text that begins as a segment does, the borders of the segment's parts are looked for many times. */
+struct normal_borders {
+    struct normal_form form; /* of the segment */
+    size_t *found;           /* [2 * parts] where each begins and ends in it; SIZE_MAX: nowhere */
+};
+
+/* The parts [*first, *end) reach into the segment. */
+static void find_parts(const struct segment *s, size_t *first, size_t *end) {
+    const struct text_part *parts = s->places.parts;
+    size_t origin = s->places.origin;
+    *first = 0;
+    *end = s->places.n_parts;
+    while (*first < *end && parts[*first].end <= origin) ++*first;
+    while (*end > *first && parts[*end - 1].begin >= origin + s->n_bytes) --*end;
+}
+
+static size_t border_in_segment(const struct segment *s, size_t part, bool end) {
+    size_t at = end ? s->places.parts[part].end : s->places.parts[part].begin;
+    return at > s->places.origin ? at - s->places.origin : 0;
+}
+
+static bool find_borders(const struct encoding *x, const struct segment *s, struct normal_borders *borders) {
+    size_t first, end;
+    find_parts(s, &first, &end);
+    *borders = (struct normal_borders){.found = calloc(end - first + 1, 2 * sizeof *borders->found)};
+    if (!borders->found) return talc_fail(x->err, "out of memory for special tokens");
+    bool ok = normalize(x, s->text, s->n_bytes, s->open_ends, &borders->form);
+    for (size_t i = 0; ok && i < 2 * (end - first); i++)
+        ok = find_in_normal_form(x, s, &borders->form, border_in_segment(s, first + i / 2, i % 2), &borders->found[i]);
+    return ok;
+}
+
+static void free_borders(struct normal_borders *borders) {
+    free(borders->found);
+    buffer_free(&borders->form.memory);
+}
+
+static size_t common_bytes(const struct normal_form *a, const struct normal_form *b) {
+    size_t n = a->n_bytes < b->n_bytes ? a->n_bytes : b->n_bytes, i = 0;
+    if (n == 0 || memcmp(a->text, b->text, n) == 0) return n;
+    while (a->text[i] == b->text[i]) i++;
+    return i;
+}
+
 /* Where special tokens may stand in the normal form of a segment: *places; *owned is what it takes, to be freed. */
 static bool places_in_normal_form(const struct encoding *x, const struct segment *s, const struct normal_form *whole,
                                   struct special_places *places, struct text_part **owned) {
-    size_t end, first = 0;
+    size_t end, first, n;
     *places = s->places;
     *owned = NULL;
     bool inside = special_places_at(&s->places, 0, &end) != NULL;
@@ -408,19 +452,22 @@ static bool places_in_normal_form(const struct encoding *x, const struct segment
         return true;
     }
     if (whole->text == s->text && whole->n_bytes == s->n_bytes) return true;
-    size_t origin = s->places.origin, n = s->places.n_parts;
-    while (first < n && s->places.parts[first].end <= origin) first++;
-    while (n > first && s->places.parts[n - 1].begin >= origin + s->n_bytes) n--;
+    find_parts(s, &first, &n);
     *owned = calloc(n - first + 1, sizeof **owned);
     if (!*owned) return talc_fail(x->err, "out of memory for special tokens");
     *places = (struct special_places){.parts = *owned};
+    size_t n_common = s->borders ? common_bytes(whole, &s->borders->form) : 0;
     for (size_t i = first; i < n; i++) {
-        const struct text_part *part = &s->places.parts[i];
-        struct text_part there;
-        if (!find_in_normal_form(x, s, whole, part->begin > origin ? part->begin - origin : 0, &there.begin) ||
-            !find_in_normal_form(x, s, whole, part->end - origin, &there.end))
-            return false;
-        if (there.begin < there.end && there.end != SIZE_MAX) (*owned)[places->n_parts++] = there;
+        size_t there[2];
+        for (int side = 0; side < 2; side++) {
+            size_t at = border_in_segment(s, i, side), known = SIZE_MAX;
+            if (s->borders && at < s->n_bytes) known = s->borders->found[2 * (i - first) + (size_t)side];
+            there[side] = known;
+            if (known <= n_common && s->borders) continue; /* the same text is before it */
+            if (!find_in_normal_form(x, s, whole, at, &there[side])) return false;
+        }
+        if (there[0] < there[1] && there[1] != SIZE_MAX)
+            (*owned)[places->n_parts++] = (struct text_part){there[0], there[1]};
     }
     return true;
 }
@@ -460,8 +507,16 @@ static bool encode_between(struct encoding *x, size_t at, size_t end) {
     if (end == t->n_bytes && x->goes_on) s.open_ends |= NORMALIZER_GOES_ON;
     if (!encode_segment(x, &s)) return false;
     if (!t->marks || x->out->count == before) return true;
-    return encoder_mark_segment(x->encoder, x->tok, &s, t->marks + at, x->out->ids + before, x->out->count - before,
-                                x->out_marks, x->err);
+    struct normal_borders borders = {0};
+    bool ok = true;
+    if (x->tok->added.n_raw < x->tok->added.n_tokens) {
+        ok = find_borders(x, &s, &borders);
+        s.borders = &borders;
+    }
+    ok = ok && encoder_mark_segment(x->encoder, x->tok, &s, t->marks + at, x->out->ids + before, x->out->count - before,
+                                    x->out_marks, x->err);
+    free_borders(&borders);
+    return ok;
 }
 
 static bool encode_all(struct encoding *x) {

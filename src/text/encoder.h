@@ -19,9 +19,10 @@ void encoder_give(const struct tokenizer *tok, struct encoder *encoder);
 struct segment {
     const char *text;
     size_t n_bytes;
-    bool at_start;                /* it begins the whole text */
-    unsigned open_ends;           /* NORMALIZER_CONTINUES, NORMALIZER_GOES_ON */
-    struct special_places places; /* its origin is where in the whole text the segment begins */
+    bool at_start;                        /* it begins the whole text */
+    unsigned open_ends;                   /* NORMALIZER_CONTINUES, NORMALIZER_GOES_ON */
+    struct special_places places;         /* its origin is where in the whole text the segment begins */
+    const struct normal_borders *borders; /* of a longer one that begins as this does (encode.c); NULL: not known */
 };
 
 /* Appends the ids of a segment. False: no id for some of it, or out of memory. */
