@@ -98,6 +98,32 @@ struct step_cuts {
     unsigned made; /* where it cuts itself */
 };
 
+/* Behind a part of a regular expression that matches nothing but a number or a sign; p: it is none. */
+static const char *skip_number_or_sign(const char *p, bool in_set) {
+    if (*p == '\\' && p[1] == 'p')
+        return strncmp(p, "\\p{N}", 5) == 0 || strncmp(p, "\\p{P}", 5) == 0 || strncmp(p, "\\p{S}", 5) == 0 ? p + 5 : p;
+    if (*p == '\\' && p[1]) return strchr("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", p[1]) ? p + 2 : p;
+    if (in_set && strncmp(p, "0-9", 3) == 0) return p + 3;
+    return in_set && *p && strchr("!\"#$%'()*+,./:;<=>?@_`{|}~0123456789", *p) ? p + 1 : p;
+}
+
+/* True when the expression is a row of these, or of sets of these, each perhaps repeated: a match has no letter and no
+ * white space. */
+static bool matches_numbers_and_signs(const char *p) {
+    while (*p) {
+        bool in_set = *p == '[';
+        const char *begin = p + in_set, *end;
+        for (p = begin; (end = skip_number_or_sign(p, in_set)) > p && in_set;) p = end;
+        if (in_set ? p == begin || *p != ']' : end == p) return false;
+        p = in_set ? p + 1 : end;
+        if (*p == '+') p++;
+        if (*p != '{') continue;
+        p += 1 + strspn(p + 1, "0123456789,");
+        if (*p++ != '}') return false;
+    }
+    return true;
+}
+
 static struct step_cuts cuts_of_step(const struct split_step *step) {
     const struct step_cuts none = {0, 0};
     bool keeps = !step->invert && step->behavior != SPLIT_MERGED_WITH_PREVIOUS;
@@ -117,7 +143,8 @@ static struct step_cuts cuts_of_step(const struct split_step *step) {
         if (!keeps) return none;
         if (strcmp(step->text, " ") == 0) return (struct step_cuts){CUT_ANYWHERE, CUT_AT_SPACE};
         return merges ? none : (struct step_cuts){cuts_beside(step->text, false), 0};
-    case SPLIT_REGEX: return none; /* it may match anything */
+    case SPLIT_REGEX: /* it may match anything else */
+        return keeps && !merges && matches_numbers_and_signs(step->text) ? (struct step_cuts){CUT_ANYWHERE, 0} : none;
     }
     return none;
 }

@@ -91,6 +91,9 @@ static void compare_parts(const struct tokenizer *tok, const char *name) {
 #define BYTES_BEHIND_SPACE "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"use_regex\":true}"
 #define SPLIT(pattern, behavior)                                                                                       \
     "{\"type\":\"Split\",\"pattern\":{" pattern "},\"behavior\":\"" behavior "\",\"invert\":false}," BYTES("false")
+#define SPLIT_FIRST(regex)                                                                                             \
+    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex                                                              \
+    "\"},\"behavior\":\"Isolated\",\"invert\":false}," BYTES("true")
 #define CUT_ADDED(id, content, rule) "{\"id\":" id ",\"content\":\"" content "\"," rule "\"special\":false}"
 
 static void documents_are_cut_only_where_no_id_changes(void **state) {
@@ -120,6 +123,15 @@ static void documents_are_cut_only_where_no_id_changes(void **state) {
         {CUT_JSON(BYTES("true"), CUT_ADDED("13", ".", "\"rstrip\":true,\"lstrip\":true,")), CUT_ANYWHERE},
 #ifdef HAVE_PCRE2
         {CUT_JSON(SPLIT("\"Regex\":\"\\\\w+ ?\"", "Isolated"), ""), 0},
+        {CUT_JSON(SPLIT("\"Regex\":\"[^0-9]+\"", "Isolated"), ""), 0},
+        {CUT_JSON(SPLIT("\"Regex\":\"[!-a]\"", "Isolated"), ""), 0},
+        {CUT_JSON(SPLIT_FIRST("\\\\p{N}{1,3}"), ""), CUT_ANYWHERE},
+        {CUT_JSON(SPLIT_FIRST("[0-9][0-9][0-9]"), ""), CUT_ANYWHERE},
+        {CUT_JSON(SPLIT_FIRST("[\\\\p{P}\\\\$\\\\+<=>\\\\^~\\\\|`]+"), ""), CUT_ANYWHERE},
+        {CUT_JSON(SPLIT_FIRST("[0-9 ]"), ""), 0},
+        {CUT_JSON(SPLIT_FIRST("[0-9]|a"), ""), 0},
+        {CUT_JSON(SPLIT_FIRST("\\\\p{N}{1"), ""), 0},
+        {CUT_JSON(SPLIT_FIRST("[0-9]\\\\p{L}"), ""), 0},
         {CUT_JSON(SPLIT("\"Regex\":\" ?[^(\\\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+\"", "Isolated"), ""),
          0},
 #endif
