@@ -301,6 +301,23 @@ static void sentencepiece_models_are_read(void **state) {
     buffer_free(&model);
 }
 
+static void symbols_of_line_ends_and_spaces_leave_cuts(void **state) {
+    (void)state;
+    for (int prefix = 0; prefix < 2; prefix++) {
+        struct buffer model = {0};
+        put_pieces(&model);
+        put_piece(&model, "\n\n", 0, 4);
+        put_piece(&model, MARK MARK MARK, 0, 4);
+        put_specs(&model, 2, false, prefix);
+        struct tokenizer *tok = load_tokenizer(put_file("tokenizer.model", model.data, model.length));
+        assert_true(tokenizer_cuts(tok) & CUT_AT_SPACE);
+        assert_true(tokenizer_cuts(tok) & CUT_AT_LINE_END);
+        assert_int_equal(compare_text_parts(tok, "symbols", "ab ab\nab ab   ab\n\nab\na b"), 4);
+        tokenizer_free(tok);
+        buffer_free(&model);
+    }
+}
+
 /* Data that was prepared with them has these hashes, from before equal scores and user symbols were hashed. */
 static void models_kept_as_they_are_have_one_hash_for_ever(void **state) {
     (void)state;
@@ -648,6 +665,7 @@ int main(void) {
         IN_FOLDER(threads_cut_no_text_that_may_not_be_cut),
         IN_FOLDER(documents_are_cut_only_where_no_id_changes),
         IN_FOLDER(sentencepiece_models_are_read),
+        IN_FOLDER(symbols_of_line_ends_and_spaces_leave_cuts),
         IN_FOLDER(models_kept_as_they_are_have_one_hash_for_ever),
         IN_FOLDER(pieces_of_unknown_characters_are_never_made),
         IN_FOLDER(offsets_tell_the_bytes_of_each_token),
