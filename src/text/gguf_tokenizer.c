@@ -111,16 +111,19 @@ static bool read_role(struct reading *r, const char *key, int32_t *id, struct ta
 
 static bool read_roles(struct reading *r, bool add_bos, struct talc_error *err) {
     struct tokenizer *tok = r->tok;
-    int32_t end_of_turn = -1;
+    int32_t end_of_turn = -1, end_of_message = -1;
     struct gguf_string chat;
     if (!read_role(r, "tokenizer.ggml.bos_token_id", &tok->bos_id, err) ||
         !read_role(r, "tokenizer.ggml.eos_token_id", &tok->eos_id, err) ||
         !read_role(r, "tokenizer.ggml.eot_token_id", &end_of_turn, err) ||
+        !read_role(r, "tokenizer.ggml.eom_token_id", &end_of_message, err) ||
         !read_role(r, "tokenizer.ggml.padding_token_id", &tok->pad_id, err) ||
         !gguf_get_bool(&r->file, "tokenizer.ggml.add_bos_token", add_bos, &tok->add_bos, err) ||
         !gguf_get_bool(&r->file, "tokenizer.ggml.add_eos_token", false, &tok->add_eos, err) ||
         !gguf_get_string(&r->file, "tokenizer.chat_template", (struct gguf_string){0}, &chat, err))
         return false;
+    tokenizer_add_end(tok, end_of_turn);
+    tokenizer_add_end(tok, end_of_message);
     if (end_of_turn >= 0 && end_of_turn != tok->eos_id) {
         tok->end_of_text_id = tok->eos_id;
         tok->eos_id = end_of_turn;

@@ -168,10 +168,9 @@ int32_t tokenizer_unknown_id(const struct tokenizer *tok); /* stands for text th
 static inline int32_t tokenizer_text_start_id(const struct tokenizer *tok) {
     return tokenizer_adds_bos(tok) ? tokenizer_bos_id(tok) : tokenizer_end_of_text_id(tok);
 }
-/* True for a token that ends an answer: eos or end of text. */
-static inline bool tokenizer_is_end(const struct tokenizer *tok, int32_t id) {
-    return id >= 0 && (id == tokenizer_eos_id(tok) || id == tokenizer_end_of_text_id(tok));
-}
+/* True for a token that ends an answer: eos, end of text, and what generation_config.json or a GGUF names besides (of a
+ * model that ends turns and texts by different tokens, as Gemma, eos may be the end of a text only). */
+bool tokenizer_is_end(const struct tokenizer *tok, int32_t id);
 
 /* The chat template (Jinja source) that came with the files or was set; NULL if none. */
 const char *tokenizer_chat_template(const struct tokenizer *tok);

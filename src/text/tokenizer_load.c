@@ -1,5 +1,5 @@
 /* tokenizer_load.c - opening a tokenizer: which format a path holds, and the files of a Hugging Face folder that say
- * roles and chat template. */
+ * roles, chat template and what ends an answer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +57,25 @@ static bool read_ends(struct tokenizer *tok, const char *path, struct talc_error
     bool ok = config && ((json_get_bool(config, "add_bos_token", tok->add_bos, &tok->add_bos, err) &&
                           json_get_bool(config, "add_eos_token", tok->add_eos, &tok->add_eos, err)) ||
                          talc_fail_in(err, "%s", path));
+    json_decref(config);
+    return ok;
+}
+
+/* "eos_token_id": an id or several. One that the vocabulary does not have ends nothing. */
+static bool read_end_ids(struct tokenizer *tok, const char *path, struct talc_error *err) {
+    if (tok->n_ends > 0 || !file_exists(path)) return true;
+    json_t *config = json_read_file(path, 0, err);
+    if (!config) return false;
+    const json_t *ends = json_object_get(config, "eos_token_id"), *end;
+    size_t n = json_is_array(ends) ? json_array_size(ends) : 1;
+    bool ok = true;
+    for (size_t i = 0; ok && ends && i < n; i++) {
+        end = json_is_array(ends) ? json_array_get(ends, i) : ends;
+        json_int_t id = json_is_integer(end) ? json_integer_value(end) : -1;
+        ok = json_is_integer(end) || json_is_null(end) ||
+             talc_fail(err, "%s: eos_token_id is neither an id nor a list of ids", path);
+        if (id >= 0 && id < tokenizer_vocab_size(tok)) tokenizer_add_end(tok, (int32_t)id);
+    }
     json_decref(config);
     return ok;
 }
@@ -128,7 +147,9 @@ static bool read_folder(struct tokenizer *tok, const char *folder, struct talc_e
     return ok && in_folder(tok, folder, "chat_template.jinja", read_template_file, err) &&
            in_folder(tok, folder, "tokenizer_config.json", read_config, err) &&
            (has_json || in_folder(tok, folder, "tokenizer_config.json", read_ends, err)) &&
-           in_folder(tok, folder, "special_tokens_map.json", read_config, err);
+           in_folder(tok, folder, "special_tokens_map.json", read_config, err) &&
+           in_folder(tok, folder, "generation_config.json", read_end_ids, err) &&
+           in_folder(tok, folder, "config.json", read_end_ids, err);
 }
 
 struct tokenizer *tokenizer_load(const char *path, struct talc_error *err) {

@@ -36,6 +36,7 @@ struct tokenizer_sections {
 };
 
 #define TOKENIZER_IDLE_ENCODERS 16
+#define TOKENIZER_MOST_ENDS 16
 
 struct tokenizer {
     enum tokenizer_type type;
@@ -57,6 +58,8 @@ struct tokenizer {
     struct bpe bpe;
     struct added_list added;
     int32_t bos_id, eos_id, end_of_text_id, pad_id, unknown_id; /* -1: none; unknown_id: for what has no token */
+    int32_t ends[TOKENIZER_MOST_ENDS]; /* [n_ends] that end an answer besides eos_id and end_of_text_id */
+    int n_ends;
     char *chat_template;
     bool ties_matter; /* equal scores: no list of merges says the same (bpe_ties.h) */
     char *source;     /* the SentencePiece model that it was read from; NULL */
@@ -91,7 +94,10 @@ struct tokenizer *tokenizer_new(struct talc_error *err);
 /* After the vocabulary, the merges and the added tokens are there: builds the tables and the hash. */
 bool tokenizer_finish(struct tokenizer *tok, struct talc_error *err);
 
-/* Roles that are still -1 are read off the names that families of models use. */
+/* One more token that ends an answer; -1 and what exceeds TOKENIZER_MOST_ENDS is left out. */
+void tokenizer_add_end(struct tokenizer *tok, int32_t id);
+
+/* Roles that are still -1, and ends if none was added, are read off the names that families of models use. */
 void tokenizer_choose_roles(struct tokenizer *tok);
 
 /* Gives the special token `name` the id `id`. */

@@ -95,6 +95,61 @@ static void roles_come_from_the_configuration(void **state) {
     expect_load_failure(case_folder(), "tokenizer_config.json: not valid JSON");
 }
 
+/* A file of `text`, in which %end, %turn and %start stand for ids. */
+static void put_ids(const char *name, const char *text, int32_t end, int32_t turn, int32_t start) {
+    const struct {
+        const char *mark;
+        int32_t id;
+    } marks[] = {{"%end", end}, {"%turn", turn}, {"%start", start}};
+    char out[256];
+    int n = 0;
+    while (*text) {
+        size_t m = 0;
+        while (m < 3 && strncmp(text, marks[m].mark, strlen(marks[m].mark)) != 0) m++;
+        if (m < 3)
+            n += snprintf(out + n, sizeof out - (size_t)n, "%d", marks[m].id);
+        else
+            out[n++] = *text;
+        text += m < 3 ? strlen(marks[m].mark) : 1;
+    }
+    put_file(name, out, (size_t)n);
+}
+
+/* What ends an answer besides eos and the end of a text: generation_config.json says it, else config.json, else the
+ * names that models use. */
+static void what_ends_an_answer_comes_from_the_files(void **state) {
+    (void)state;
+    const char *config = "{\"eos_token\": \"<|endoftext|>\"}";
+    static const struct {
+        const char *generation, *config;
+        bool turn, start; /* whether <|im_end|> and <|im_start|> end an answer */
+    } cases[] = {
+        {"{}", "{}", true, false},
+        {"{\"eos_token_id\": null}", "{\"eos_token_id\": []}", true, false},
+        {"{}", "{\"eos_token_id\": %end}", false, false},
+        {"{\"eos_token_id\": [%end, %start, 1000000, -1]}", "{\"eos_token_id\": %turn}", false, true},
+        {"{\"eos_token_id\": %turn}", "{\"eos_token_id\": %start}", true, false},
+    };
+    copy_golden("qwen2.json");
+    put_file("tokenizer_config.json", config, strlen(config));
+    struct tokenizer *tok = load_tokenizer(case_folder());
+    int32_t end = tokenizer_eos_id(tok), turn = tokenizer_special_id(tok, TOKEN_IM_END),
+            start = tokenizer_special_id(tok, TOKEN_IM_START);
+    tokenizer_free(tok);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_ids("generation_config.json", cases[i].generation, end, turn, start);
+        put_ids("config.json", cases[i].config, end, turn, start);
+        tok = load_tokenizer(case_folder());
+        assert_true(tokenizer_is_end(tok, end));
+        assert_int_equal(tokenizer_is_end(tok, turn), cases[i].turn);
+        assert_int_equal(tokenizer_is_end(tok, start), cases[i].start);
+        assert_false(tokenizer_is_end(tok, -1) || tokenizer_is_end(tok, 0) || tokenizer_is_end(tok, 1000000));
+        tokenizer_free(tok);
+    }
+    put_ids("generation_config.json", "{\"eos_token_id\": \"end\"}", end, turn, start);
+    expect_load_failure(case_folder(), "generation_config.json: eos_token_id is neither an id nor a list of ids");
+}
+
 /* A small byte-level tokenizer: `extra` goes before the model, `vocab` and `merges` inside it. */
 static const char *small(const char *extra, const char *model, const char *vocab, const char *merges) {
     static char text[4096];
@@ -481,6 +536,7 @@ int main(void) {
         IN_FOLDER(a_chat_template_stays_with_its_tokenizer),
         IN_FOLDER(saving_into_no_folder_fails),
         IN_FOLDER(roles_come_from_the_configuration),
+        IN_FOLDER(what_ends_an_answer_comes_from_the_files),
         IN_FOLDER(hostile_vocabularies_are_one_clear_error),
         IN_FOLDER(what_is_not_supported_is_refused_by_name),
         IN_FOLDER(damaged_files_do_no_harm),
