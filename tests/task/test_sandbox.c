@@ -28,7 +28,8 @@ static struct sandbox_result run_text(const char *name, const char *text, const 
     job.limits.wall_seconds = seconds;
     double start = clock_seconds();
     if (!sandbox_run(&job, &result, &err)) fail_msg("%s", err.message);
-    assert_true(clock_seconds() - start < seconds + 3);
+    assert_true(clock_seconds() - start <
+                seconds + 10); /* the rest is for a busy machine: what gets away does not end */
     return result;
 }
 
