@@ -46,7 +46,7 @@ static inline struct sampling sampling_from(const struct sampling_values *v) {
      .help = "end the answer before this text (may be given again)"}
 #define OPTION_CONTEXT(context)                                                                                      \
     {.name = "context", .letter = 'c', .kind = OPTION_INT, .value = &(context), .argument = "N",                     \
-     .help = "most tokens of prompt and answer; fewer take less memory (default: the model's context)",              \
+     .help = "most tokens of prompt and answer; fewer take less memory (default: the model's, at most 8192)",        \
      .min = 1, .max = 1e7}
 /* clang-format on */
 

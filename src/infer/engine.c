@@ -37,7 +37,8 @@ const char *finish_reason_name(enum finish_reason reason) {
 }
 
 static int context_of(const struct arch *arch, const struct engine_options *options) {
-    return options->context_length > 0 ? options->context_length : arch->context_length;
+    if (options->context_length > 0) return options->context_length;
+    return arch->context_length < ENGINE_USUAL_CONTEXT ? arch->context_length : ENGINE_USUAL_CONTEXT;
 }
 
 static struct run_options run_options_of(const struct arch *arch, const struct engine_options *options) {

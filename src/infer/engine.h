@@ -14,9 +14,11 @@
 #include "model/model.h"
 #include "text/tokenizer.h"
 
+#define ENGINE_USUAL_CONTEXT 8192 /* models that were trained on 128 Ki would take gigabytes for each stream */
+
 struct engine_options {
     int n_streams;      /* requests at a time */
-    int context_length; /* tokens a stream can hold; 0: the model's */
+    int context_length; /* tokens a stream can hold; 0: the model's, at most ENGINE_USUAL_CONTEXT */
     int batch_tokens;   /* most tokens in one step; 0: 512 */
 };
 

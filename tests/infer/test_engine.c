@@ -374,6 +374,18 @@ static void a_request_can_be_submitted_again(void **state) {
     engine_close(e);
 }
 
+/* A model that was trained on long texts does not take gigabytes unless they are asked for. */
+static void a_long_context_is_asked_for(void **state) {
+    const struct setup *s = *state;
+    struct arch arch = s->model.arch;
+    arch.context_length = 131072;
+    struct engine_options usual = {.n_streams = 1}, same = {.n_streams = 1, .context_length = ENGINE_USUAL_CONTEXT},
+                          whole = {.n_streams = 1, .context_length = 131072};
+    size_t bytes = engine_memory(&arch, &usual).kv_cache;
+    assert_int_equal(bytes, engine_memory(&arch, &same).kv_cache);
+    assert_int_equal(bytes * 16, engine_memory(&arch, &whole).kv_cache);
+}
+
 /* A smaller context takes a smaller cache, and is full sooner; a larger one than the model's is refused. */
 static void a_context_can_be_asked_for(void **state) {
     struct setup *s = *state;
@@ -417,6 +429,7 @@ int main(void) {
         cmocka_unit_test(an_end_token_ends_it_unless_it_is_ignored),
         cmocka_unit_test(a_request_can_be_submitted_again),
         cmocka_unit_test(a_context_can_be_asked_for),
+        cmocka_unit_test(a_long_context_is_asked_for),
         cmocka_unit_test(cancelling_what_does_not_run_stops_nobody_else),
     };
     return cmocka_run_group_tests(tests, open_setup, close_setup);
