@@ -94,6 +94,11 @@ CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
 TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(BUILD)/%.o)
 REPLAY_BIN := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(BUILD)/tests/replay_%)
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%) $(REPLAY_BIN)
+# TESTS="tests/text/test_bpe tests/e2e/test_chat.sh" runs these alone.
+ifneq ($(TESTS),)
+TEST_BIN := $(addprefix $(BUILD)/,$(filter-out %.sh,$(TESTS)))
+TEST_SCRIPTS := $(filter %.sh,$(TESTS))
+endif
 
 .PHONY: always fuzz fuzz-run demo chat bench test-long test-clients test-arm64
 .PHONY: all help test test-bin asan tsan clean format lint install deps
@@ -157,7 +162,7 @@ $(REPLAY_BIN): $(BUILD)/tests/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c 
 
 test-bin: $(TEST_BIN)
 
-## make test       everything that needs no network and no Python, under 5 minutes
+## make test       everything that needs no network and no Python, under 5 minutes (TESTS="tests/text/test_bpe ...": only these)
 test: $(BUILD)/talc test-bin
 	@BUILD=$(BUILD) TALC=$(BUILD)/talc SLOW=$(SANITIZE) tests/run.sh $(TEST_BIN) $(TEST_SCRIPTS)
 
