@@ -1,5 +1,5 @@
 /* arch.h - what a family of models is, as data. The model code reads this and knows no family by name; a family is
- * known only to config.c and weights.c (Hugging Face's files) and to presets.c. */
+ * known only to its family_*.c (family.h) and to presets.c. */
 #ifndef TALC_MODEL_ARCH_H
 #define TALC_MODEL_ARCH_H
 

@@ -1,0 +1,30 @@
+/* config_keys.h - reading and writing single keys of a config.json, for the files of the families. Whoever reads gets
+ * false with the key's name in the message; an absent key, or null, gives the fallback. */
+#ifndef TALC_MODEL_CONFIG_KEYS_H
+#define TALC_MODEL_CONFIG_KEYS_H
+
+#include "model/arch.h"
+
+/* A size; a fallback of 0 means that the key must be there. Limits that depend on meaning are arch_check's. */
+bool config_get_size(const json_t *c, const char *key, int fallback, int *out, struct talc_error *err);
+bool config_get_float(const json_t *c, const char *key, double fallback, float *out, struct talc_error *err);
+/* An id, or a list of ids of which the first counts; -1 for one that the vocabulary does not have. */
+bool config_get_id(const json_t *c, const char *key, int vocab_size, int *out, struct talc_error *err);
+/* Settings that talc does in one way only: refused where they say otherwise. */
+bool config_need_bool(const json_t *c, const char *key, bool needed, struct talc_error *err);
+bool config_need_null(const json_t *c, const char *key, struct talc_error *err);
+/* Of attention (each family has its key), embd_pdrop and resid_pdrop, which must agree. */
+bool config_get_dropout(const json_t *c, const char *attention_key, double fallback, struct arch *a,
+                        struct talc_error *err);
+/* The layers' windows: layer_types, use_sliding_window, sliding_window, max_window_layers. */
+bool config_get_windows(const json_t *c, struct arch *a, struct talc_error *err);
+
+/* Out of memory is left to whoever writes the whole. */
+void config_set_int(json_t *o, const char *key, int64_t x);
+void config_set_bool(json_t *o, const char *key, bool x);
+void config_set_text(json_t *o, const char *key, const char *x);
+void config_set_id(json_t *o, const char *key, int id); /* -1: null */
+void config_set_float(json_t *o, const char *key, float x);
+void config_set_windows(json_t *o, const struct arch *a);
+
+#endif

@@ -1,0 +1,45 @@
+/* family.h - what is known of a family of models by its name: how its config.json is read and written and what its
+ * tensors are called. One file a family (family_*.c); the table of them is in family.c. Everything else reads the arch.
+ */
+#ifndef TALC_MODEL_FAMILY_H
+#define TALC_MODEL_FAMILY_H
+
+#include "model/arch.h"
+
+/* Which rows of the parameter a tensor of the file holds. */
+enum part { ALL, PART_Q, PART_K, PART_V, PART_GATE, PART_UP };
+
+/* A tensor of the file. Several may make up one parameter, stacked by rows. */
+struct name_rule {
+    const char *ours;   /* the parameter, as layout.h calls it */
+    const char *theirs; /* of a block: after the family's `blocks`, the number and a dot */
+    enum part part;
+    bool turned; /* stored [in, out] */
+};
+
+struct family {
+    const char *name;         /* model_type of config.json, and arch.family */
+    const char *architecture; /* the class that transformers opens it with */
+
+    /* config.json to arch, all but what the families share (config.c): ids, windows, rotary bases; and back. The arch
+     * is zero before; `write` adds keys to an object. */
+    bool (*read)(const json_t *config, struct arch *arch, struct talc_error *err);
+    bool (*read_rope)(const json_t *config, struct arch *arch, struct talc_error *err); /* NULL: learned positions */
+    void (*write)(json_t *config, const struct arch *arch);
+
+    /* Tensors of the file: rules outside the blocks and inside them, each list ended by a NULL name. Rules of
+     * parameters that the arch does not have are passed over. */
+    const char *prefix; /* of names outside the head; base models are saved without it */
+    const char *blocks; /* before the number of a block */
+    const struct name_rule *outer, *block;
+    bool always_biases; /* the format has all biases: a model without them is written with zeros */
+};
+
+extern const struct family family_gpt2, family_qwen3;
+
+/* NULL: there is none of that name. */
+const struct family *family_find(const char *name);
+/* All names, for a message: "gpt2 and qwen3"; cut where they do not fit. */
+void family_names(char *text, size_t size);
+
+#endif

@@ -1,0 +1,41 @@
+/* weights.h - the tensors that a file of a model has, and where their numbers are in the model: the walk that every
+ * file format shares (weights_folder.c is one). A parameter is one tensor of the file or several stacked by rows (q, k
+ * and v; gate and up). */
+#ifndef TALC_MODEL_WEIGHTS_H
+#define TALC_MODEL_WEIGHTS_H
+
+#include "model/family.h"
+#include "model/layout.h"
+
+struct file_tensor {
+    char name[128];
+    const struct layout_entry *entry; /* its parameter; not present: a bias that the model does not have */
+    int layer;                        /* -1 outside the blocks */
+    int64_t first_row, rows;          /* of the parameter; of a vector: of its columns */
+    bool vector;                      /* [n] in the file, [1, n] here */
+    bool turned;                      /* [in, out] in the file */
+};
+
+/* What is done with each tensor; false stops. */
+typedef bool file_tensor_visit(void *context, const struct file_tensor *t, struct talc_error *err);
+
+/* Visits every tensor that a model of this arch has in a file, the embedding first, a parameter's parts in the order of
+ * its rows. */
+bool weights_visit(const struct arch *a, file_tensor_visit *visit, void *context, struct talc_error *err);
+
+size_t file_tensor_floats(const struct file_tensor *t);
+/* Where the tensor's numbers are in the model: a parameter, from its number `first` on. */
+const struct parameter *file_tensor_place(const struct model *m, const struct file_tensor *t, int64_t *first);
+
+/* Room for the floats of the largest tensor, twice where some are transposed. */
+struct weights_staging {
+    size_t largest;
+    float *floats, *turned;
+};
+bool weights_staging_open(struct weights_staging *s, const struct model *m, struct talc_error *err);
+void weights_staging_close(struct weights_staging *s);
+
+/* out[c * rows + r] = in[r * cols + c] */
+void weights_transpose(const float *in, int64_t rows, int64_t cols, float *out);
+
+#endif
