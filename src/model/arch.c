@@ -22,12 +22,38 @@ static const struct size_rule {
     {"the intermediate size", offsetof(struct arch, intermediate_size), 1 << 22},
 };
 
+static bool positive(float x) { return isfinite(x) && x > 0; }
+
+static bool check_scaling(const struct rope_scaling *s, int layer, struct talc_error *err) {
+    bool stretched = s->kind != ROPE_PLAIN, two_ends = s->kind == ROPE_LLAMA3 || s->kind == ROPE_YARN;
+    if (stretched && s->kind != ROPE_LONG && !positive(s->factor))
+        return talc_fail(err, "the rotary factor of layer %d is %g; it must be above 0", layer, (double)s->factor);
+    if ((two_ends || s->kind == ROPE_LONG) && s->original_context < 1)
+        return talc_fail(err, "the original context of layer %d is %d", layer, s->original_context);
+    if (two_ends && !(positive(s->low) && positive(s->high) && s->low < s->high))
+        return talc_fail(err, "the rotary scaling of layer %d goes from %g to %g; both must be above 0 and rise", layer,
+                         (double)s->low, (double)s->high);
+    if ((s->kind == ROPE_YARN || s->kind == ROPE_LONG) && !positive(s->attention_factor))
+        return talc_fail(err, "the attention factor of layer %d is %g; it must be above 0", layer,
+                         (double)s->attention_factor);
+    return true;
+}
+
+static bool check_long_factors(const struct arch *a, struct talc_error *err) {
+    for (int i = 0; i < arch_rotary_dim(a) / 2; i++)
+        if (!positive(a->rope_long.short_factor[i]) || !positive(a->rope_long.long_factor[i]))
+            return talc_fail(err, "factor %d of the rotary scaling is not above 0", i);
+    return true;
+}
+
 static bool check_layers(const struct arch *a, struct talc_error *err) {
     for (int l = 0; l < a->n_layers; l++) {
         float base = a->layers[l].rope_base;
         if (a->layers[l].window < 0) return talc_fail(err, "the window of layer %d is %d", l, a->layers[l].window);
         if (!a->learned_positions && !(isfinite(base) && base > 1))
             return talc_fail(err, "the rotary base of layer %d is %g; it must be above 1", l, (double)base);
+        if (!a->learned_positions && !check_scaling(&a->layers[l].scaling, l, err)) return false;
+        if (a->layers[l].scaling.kind == ROPE_LONG && !check_long_factors(a, err)) return false;
     }
     return true;
 }
@@ -50,8 +76,10 @@ bool arch_check(const struct arch *a, struct talc_error *err) {
     }
     if (a->n_heads % a->n_kv_heads != 0)
         return talc_fail(err, "%d heads cannot share %d key/value heads evenly", a->n_heads, a->n_kv_heads);
-    if (!a->learned_positions && a->head_dim % 2 != 0)
-        return talc_fail(err, "rotary positions need an even size of a head, not %d", a->head_dim);
+    if (a->rotary_dim < 0 || a->rotary_dim > a->head_dim)
+        return talc_fail(err, "rotary positions turn %d numbers of a head of %d", a->rotary_dim, a->head_dim);
+    if (!a->learned_positions && arch_rotary_dim(a) % 2 != 0)
+        return talc_fail(err, "rotary positions need an even size of a head, not %d", arch_rotary_dim(a));
     if (a->norm_bias && a->norm != NORM_LAYER) return talc_fail(err, "only LayerNorm has a bias");
     if (!(a->norm_epsilon > 0) || !isfinite(a->norm_epsilon))
         return talc_fail(err, "the norm's epsilon is %g; it must be above 0", (double)a->norm_epsilon);

@@ -22,8 +22,7 @@ static bool read_config(const json_t *c, struct arch *a, struct talc_error *err)
     snprintf(a->family, sizeof a->family, "%s", family->name);
     if (!config_need_null(c, "quantization_config", err) || !family->read(c, a, err)) return false;
     if (a->n_layers > ARCH_MAX_LAYERS) return talc_fail(err, "%d layers; talc does %d", a->n_layers, ARCH_MAX_LAYERS);
-    return (!family->read_rope || family->read_rope(c, a, err)) && config_get_windows(c, a, err) &&
-           config_get_id(c, "bos_token_id", a->vocab_size, &a->bos_id, err) &&
+    return family->read_layers(c, a, err) && config_get_id(c, "bos_token_id", a->vocab_size, &a->bos_id, err) &&
            config_get_id(c, "eos_token_id", a->vocab_size, &a->eos_id, err) &&
            config_get_id(c, "pad_token_id", a->vocab_size, &a->pad_id, err) && arch_check(a, err);
 }

@@ -58,13 +58,22 @@ bool config_get_dropout(const json_t *c, const char *attention_key, double fallb
                      attention_key, (double)a->dropout, (double)embedding, (double)residual);
 }
 
+bool config_get_window(const json_t *c, int fallback, struct arch *a, struct talc_error *err) {
+    int64_t window = 0;
+    const json_t *value = json_object_get(c, "sliding_window");
+    if (!value) window = fallback;
+    if (!json_get_int(c, "sliding_window", window, 1, 1 << 24, &window, err)) return false;
+    for (int l = 0; l < a->n_layers; l++) a->layers[l].window = (int)window;
+    return true;
+}
+
 /* Sliding windows: layer_types names them, or, in older files, all layers from max_window_layers on have one. */
 bool config_get_windows(const json_t *c, struct arch *a, struct talc_error *err) {
     const json_t *types = json_object_get(c, "layer_types");
     bool use;
-    int64_t window, first;
+    int64_t window = json_object_get(c, "sliding_window") ? 0 : 4096, first;
     if (!json_get_bool(c, "use_sliding_window", false, &use, err) ||
-        !json_get_int(c, "sliding_window", 0, 1, 1 << 24, &window, err) ||
+        !json_get_int(c, "sliding_window", window, 1, 1 << 24, &window, err) ||
         !json_get_int(c, "max_window_layers", 28, 0, 1 << 24, &first, err))
         return false;
     if (!use) window = 0;
@@ -93,24 +102,28 @@ void config_set_id(json_t *o, const char *key, int id) {
     json_object_set_new(o, key, id >= 0 ? json_integer(id) : json_null());
 }
 
-/* The shortest decimal that gives the same float back: 1e-6 and not 9.99999997e-07. */
-void config_set_float(json_t *o, const char *key, float x) {
+json_t *config_number(float x) {
     char text[32];
     for (int digits = 1; digits <= 9; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, (double)x);
         if (strtof(text, NULL) == x) break;
     }
-    json_object_set_new(o, key, json_real(strtod(text, NULL)));
+    return json_real(strtod(text, NULL));
 }
+
+void config_set_float(json_t *o, const char *key, float x) { json_object_set_new(o, key, config_number(x)); }
 
 void config_set_windows(json_t *o, const struct arch *a) {
     json_t *types = json_array();
-    int window = 0;
-    for (int l = 0; l < a->n_layers; l++) {
-        json_array_append_new(types, json_string(a->layers[l].window ? "sliding_attention" : "full_attention"));
-        if (a->layers[l].window) window = a->layers[l].window;
+    int window = 0, first = a->n_layers;
+    for (int l = a->n_layers - 1; l >= 0; l--) {
+        json_array_insert_new(types, 0, json_string(a->layers[l].window ? "sliding_attention" : "full_attention"));
+        if (!a->layers[l].window) continue;
+        window = a->layers[l].window;
+        first = l;
     }
     config_set_bool(o, "use_sliding_window", window > 0);
     json_object_set_new(o, "sliding_window", window ? json_integer(window) : json_null());
+    if (window) config_set_int(o, "max_window_layers", first); /* for programs that do not know the types */
     json_object_set_new(o, "layer_types", types);
 }

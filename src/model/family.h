@@ -21,10 +21,12 @@ struct family {
     const char *name;         /* model_type of config.json, and arch.family */
     const char *architecture; /* the class that transformers opens it with */
 
-    /* config.json to arch, all but what the families share (config.c): ids, windows, rotary bases; and back. The arch
-     * is zero before; `write` adds keys to an object. */
+    /* config.json to arch, all but what the families share (config.c): ids, dropout's other keys; and back. The arch is
+     * zero before but for its family. `read_layers` is called after `read`, once the number of layers is known to fit:
+     * it sets what is of each layer (windows, rotary bases and scaling) and what hangs on it. `write` adds keys to an
+     * object. */
     bool (*read)(const json_t *config, struct arch *arch, struct talc_error *err);
-    bool (*read_rope)(const json_t *config, struct arch *arch, struct talc_error *err); /* NULL: learned positions */
+    bool (*read_layers)(const json_t *config, struct arch *arch, struct talc_error *err);
     void (*write)(json_t *config, const struct arch *arch);
 
     /* Tensors of the file: rules outside the blocks and inside them, each list ended by a NULL name. Rules of
@@ -35,7 +37,7 @@ struct family {
     bool always_biases; /* the format has all biases: a model without them is written with zeros */
 };
 
-extern const struct family family_gpt2, family_qwen3;
+extern const struct family family_gpt2, family_llama, family_mistral, family_qwen2, family_qwen3, family_phi3;
 
 /* NULL: there is none of that name. */
 const struct family *family_find(const char *name);

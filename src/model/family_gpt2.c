@@ -102,6 +102,7 @@ const struct family family_gpt2 = {
     .name = "gpt2",
     .architecture = "GPT2LMHeadModel",
     .read = read_gpt2,
+    .read_layers = config_get_windows,
     .write = write_gpt2,
     .prefix = "transformer.",
     .blocks = "transformer.h.",

@@ -101,9 +101,16 @@ int64_t layout_floats(const struct arch *a) { return sum_of_all(a, COUNT_PADDED)
 int64_t arch_parameters(const struct arch *a) { return sum_of_all(a, COUNT_ALL); }
 int64_t arch_block_parameters(const struct arch *a) { return sum_of_all(a, COUNT_MATRICES); }
 
+static bool same_rope(const struct layer_arch *a, const struct layer_arch *b) {
+    const struct rope_scaling *x = &a->scaling, *y = &b->scaling;
+    return a->rope_base == b->rope_base && x->kind == y->kind && x->factor == y->factor && x->low == y->low &&
+           x->high == y->high && x->whole == y->whole && x->original_context == y->original_context &&
+           x->attention_factor == y->attention_factor;
+}
+
 int rope_owner(const struct arch *a, int layer) {
     for (int l = 0; l < layer; l++)
-        if (a->layers[l].rope_base == a->layers[layer].rope_base) return l;
+        if (same_rope(&a->layers[l], &a->layers[layer])) return l;
     return layer;
 }
 
@@ -111,5 +118,5 @@ int64_t rope_floats(const struct arch *a) {
     int64_t tables = 0;
     if (a->learned_positions) return 0;
     for (int l = 0; l < a->n_layers; l++) tables += rope_owner(a, l) == l;
-    return tables * a->context_length * a->head_dim;
+    return tables * a->context_length * arch_rotary_dim(a);
 }

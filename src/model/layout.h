@@ -34,8 +34,10 @@ enum dtype layout_dtype(enum parameter_role role, enum dtype weights);
 size_t layout_entry_bytes(const struct layout_entry *e, enum dtype weights);
 size_t layout_bytes(const struct arch *arch, enum dtype weights);
 
-/* The layer whose rotary table `layer` uses: the first with its base. Floats of all tables. */
+/* The layer whose rotary table `layer` uses: the first with its base and scaling. Floats of all tables. */
 int rope_owner(const struct arch *arch, int layer);
 int64_t rope_floats(const struct arch *arch);
+/* Fills the tables into device memory of rope_floats and sets m->rope (rope.c). */
+bool rope_make(struct model *m, float *memory, struct talc_error *err);
 
 #endif

@@ -54,7 +54,7 @@ struct model {
     struct block *blocks;
     struct norm final_norm;
     struct linear head;  /* its weight is `embedding` when tied */
-    struct tensor *rope; /* per layer [context, head_dim]; layers of one base share; absent with learned positions */
+    struct tensor *rope; /* per layer [context, rotary_dim]; layers alike share; absent with learned positions */
     struct tensor values,
         gradients; /* all gradients as one vector [1, n]; all parameters too (as bytes, U8, where some are BF16) */
     void *memory;

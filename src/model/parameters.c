@@ -1,6 +1,5 @@
-/* parameters.c - opens and closes a model: its parameters in one block of memory, its gradients in another beside it,
- * the rotary tables. */
-#include <math.h>
+/* parameters.c - opens and closes a model: its parameters in one block of memory, its gradients in another beside it.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,42 +49,6 @@ static void list_parameters(struct model *m, char *values, float *gradients, enu
     if (m->arch.tie_embeddings) m->head.weight = m->embedding;
 }
 
-/* ---- rotary tables --------------------------------------------------------------------------- */
-
-/* [context, d]: cos of the d/2 angles of each position, then sin; angle i turns by base^(-2i/d) a position (Su et al.
- * 2021). Frequency and angle are rounded to float, as in the programs that trained the open models. */
-static void fill_rope(float *table, int context, int d, float base) {
-    for (int i = 0; i < d / 2; i++) {
-        float frequency = (float)pow((double)base, -2.0 * i / d);
-        for (int p = 0; p < context; p++) {
-            float angle = (float)p * frequency, *row = table + (int64_t)p * d;
-            row[i] = (float)cos((double)angle);
-            row[d / 2 + i] = (float)sin((double)angle);
-        }
-    }
-}
-
-static bool make_rope(struct model *m, float *memory, struct talc_error *err) {
-    const struct arch *a = &m->arch;
-    int64_t size = (int64_t)a->context_length * a->head_dim;
-    float *host = malloc((size_t)size * sizeof *host);
-    if (!host) return talc_fail(err, "out of memory for the rotary tables");
-    for (int l = 0; l < a->n_layers; l++) {
-        int owner = rope_owner(a, l);
-        if (owner < l) {
-            m->rope[l] = m->rope[owner];
-            continue;
-        }
-        fill_rope(host, a->context_length, a->head_dim, a->layers[l].rope_base);
-        m->stream->backend->copy_in(m->stream, memory, host, (size_t)size * sizeof *host);
-        m->rope[l] = tensor_view(memory, DTYPE_F32, a->context_length, a->head_dim);
-        memory += size;
-    }
-    bool ok = stream_synchronize(m->stream, err); /* before the host's copy goes */
-    free(host);
-    return ok;
-}
-
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static bool take_lists(struct model *m, struct talc_error *err) {
@@ -108,7 +71,7 @@ static bool take_memory(struct model *m, const struct model_options *o, struct t
     m->values = tensor_view(m->memory, narrow ? DTYPE_U8 : DTYPE_F32, 1, narrow ? (int64_t)bytes : n);
     if (o->gradients) m->gradients = tensor_view(after, DTYPE_F32, 1, n);
     list_parameters(m, m->memory, o->gradients ? after : NULL, o->weights);
-    return !m->rope || make_rope(m, after + (o->gradients ? n : 0), err);
+    return !m->rope || rope_make(m, after + (o->gradients ? n : 0), err);
 }
 
 bool model_open(struct model *m, const struct arch *arch, struct stream *stream, const struct model_options *options,

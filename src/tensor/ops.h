@@ -61,9 +61,10 @@ struct qkv_tensors {
     struct tensor q_norm, k_norm; /* [1, d] weights of a per-head RMS norm (before rope); absent: no norm */
     struct tensor norm_stats; /* [n, H+G]: 1/rms of each normed head, written by forward for backward; may be absent */
     struct tensor positions;  /* I32 [1, n] */
-    struct tensor rope;       /* [positions, d]: cos of d/2 angles, then sin of them; absent: no rotation. Halves are
-                                 rotated: (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin), as in Hugging Face */
-    struct tensor slots;      /* I32 [1, n]: the row of k and v that token i goes to; absent: row i */
+    struct tensor rope;  /* [positions, r], r even: cos of r/2 angles, then sin of them; absent: no rotation. Halves
+                            of the first r numbers of a head are rotated: (x1, x2) -> (x1 cos - x2 sin, x2 cos +
+                            x1 sin), as in Hugging Face; the others stay */
+    struct tensor slots; /* I32 [1, n]: the row of k and v that token i goes to; absent: row i */
 };
 
 #define ATTENTION_KEY_TILE 64

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "file/json.h"
-#include "model/model.h"
+#include "model/layout.h"
 
 static struct arch preset(const char *name) {
     struct arch a;
@@ -124,11 +124,17 @@ static void assert_same_arch(const struct arch *a, const struct arch *b) {
     for (int l = 0; l < x.n_layers; l++) {
         assert_int_equal(x.layers[l].window, y.layers[l].window);
         assert_true(x.learned_positions || x.layers[l].rope_base == y.layers[l].rope_base);
+        const struct rope_scaling *s = &x.layers[l].scaling, *t = &y.layers[l].scaling;
+        assert_true(s->kind == t->kind && s->low == t->low && s->high == t->high && s->whole == t->whole);
+        assert_true(s->original_context == t->original_context && s->attention_factor == t->attention_factor);
+        assert_true(s->kind == ROPE_LONG || s->factor == t->factor);
     }
+    assert_memory_equal(&x.rope_long, &y.rope_long, sizeof x.rope_long);
 #define SAME(field) assert_true(x.field == y.field)
     SAME(vocab_size), SAME(context_length), SAME(hidden_size), SAME(n_heads), SAME(n_kv_heads), SAME(head_dim);
     SAME(intermediate_size), SAME(norm), SAME(norm_bias), SAME(norm_epsilon), SAME(activation), SAME(learned_positions);
-    SAME(qkv_bias), SAME(out_bias), SAME(mlp_bias), SAME(qk_norm), SAME(tie_embeddings), SAME(dropout);
+    SAME(rotary_dim), SAME(qkv_bias), SAME(out_bias), SAME(mlp_bias), SAME(qk_norm), SAME(tie_embeddings),
+        SAME(dropout);
     SAME(bos_id), SAME(eos_id), SAME(pad_id);
 #undef SAME
 }
@@ -169,6 +175,107 @@ static void configs_go_both_ways(void **state) {
     "\"num_attention_heads\":4,\"intermediate_size\":128"
 #define GPT2 "\"model_type\":\"gpt2\",\"n_head\":4"
 
+#define SHAPE                                                                                                          \
+    "\"vocab_size\":100,\"hidden_size\":80,\"num_hidden_layers\":3,\"num_attention_heads\":4,"                         \
+    "\"intermediate_size\":128,\"rms_norm_eps\":1e-5"
+#define LLAMA "\"model_type\":\"llama\"," SHAPE
+#define MISTRAL "\"model_type\":\"mistral\"," SHAPE
+#define QWEN2 "\"model_type\":\"qwen2\"," SHAPE
+#define PHI3 "\"model_type\":\"phi3\"," SHAPE
+#define FACTORS(a, b) "[" a "," b "," a "," b "," a "," b "," a "]"
+#define LONG(more)                                                                                                     \
+    "\"partial_rotary_factor\":0.7,\"max_position_embeddings\":640,\"original_max_position_embeddings\":80,"           \
+    "\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":" FACTORS("1", "1.5") ",\"long_factor\":" FACTORS(       \
+        "2", "4.25") more "}"
+
+/* What was read is written so that it is read again, and keeps what transformers needs besides. */
+static void configs_of_every_family_go_both_ways(void **state) {
+    (void)state;
+    static const char *const configs[] = {
+        "{" LLAMA ",\"num_key_value_heads\":2,\"attention_bias\":true,\"mlp_bias\":true,\"head_dim\":null}",
+        "{" LLAMA ",\"head_dim\":32,\"pretraining_tp\":2,\"tie_word_embeddings\":true}",
+        "{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.5}}",
+        "{" LLAMA ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}}",
+        "{" LLAMA ",\"rope_theta\":5e5,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1,"
+        "\"high_freq_factor\":4,\"original_max_position_embeddings\":8192},\"max_position_embeddings\":131072}",
+        "{" LLAMA ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"rope_theta\":1e6,\"factor\":4,\"truncate\":false,"
+        "\"original_max_position_embeddings\":512}}",
+        "{" LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"mscale\":1.5,\"mscale_all_dim\":0.5,"
+        "\"beta_fast\":16,\"beta_slow\":2,\"original_max_position_embeddings\":512}}",
+        "{" LLAMA ",\"attention_dropout\":0.1,\"embd_pdrop\":0.1,\"resid_pdrop\":0.1}",
+        "{" MISTRAL ",\"sliding_window\":null}",
+        "{" MISTRAL ",\"sliding_window\":9,\"head_dim\":24}",
+        "{" QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":8,\"max_window_layers\":1}",
+        "{" PHI3 "}",
+        "{" PHI3 ",\"sliding_window\":2047}",
+        "{" PHI3 "," LONG("") "}",
+        "{" PHI3 "," LONG(",\"attention_factor\":1.25") "}",
+    };
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+        struct arch a;
+        struct talc_error err = {0};
+        if (!read_text(configs[i], &a, &err)) fail_msg("%s: %s", configs[i], err.message);
+        assert_goes_both_ways(&a);
+    }
+}
+
+/* What transformers' configuration classes say, of keys that are absent or null. */
+static void absent_keys_mean_what_they_mean_to_transformers(void **state) {
+    (void)state;
+    struct arch a;
+    assert_true(read_text("{" LLAMA "}", &a, NULL));
+    assert_true(a.context_length == 2048 && a.head_dim == 20 && a.n_kv_heads == 4 && !a.tie_embeddings);
+    assert_true(!a.qkv_bias && !a.out_bias && !a.mlp_bias && !a.qk_norm && a.layers[2].rope_base == 10000);
+    assert_true(read_text("{" MISTRAL "}", &a, NULL));
+    assert_true(a.context_length == 131072 && a.layers[0].window == 4096 && a.layers[2].window == 4096);
+    assert_true(read_text("{" QWEN2 ",\"use_sliding_window\":true,\"max_window_layers\":2}", &a, NULL));
+    assert_true(a.qkv_bias && !a.out_bias && a.layers[1].window == 0 && a.layers[2].window == 4096);
+    assert_true(read_text("{" PHI3 "}", &a, NULL));
+    assert_true(a.context_length == 4096 && a.layers[0].window == 0 && a.rotary_dim == 0);
+}
+
+/* Of LongRoPE's two halves talc does the first: the context ends where it does, the attention factor is that of both.
+ */
+static void longrope_ends_at_the_original_context(void **state) {
+    (void)state;
+    struct arch a;
+    assert_true(read_text("{" PHI3 "," LONG("") "}", &a, NULL));
+    assert_int_equal(a.context_length, 80);
+    assert_int_equal(a.rotary_dim, 14); /* 0.7 of 20 */
+    assert_true(fabs((double)a.layers[0].scaling.attention_factor - sqrt(1 + log(8) / log(80))) < 1e-6);
+    json_t *config = arch_to_config(&a), *rope = json_object_get(config, "rope_scaling");
+    assert_int_equal(json_integer_value(json_object_get(config, "max_position_embeddings")), 640);
+    assert_int_equal(json_object_size(rope), 3); /* transformers 4 refuses more */
+    json_decref(config);
+}
+
+static void layers_share_a_rotary_table_where_all_of_it_is_the_same(void **state) {
+    (void)state;
+    struct arch a;
+    assert_true(read_text("{" LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}", &a, NULL));
+    struct layer_arch *last = &a.layers[2], was = *last;
+    assert_int_equal(rope_owner(&a, 2), 0);
+    assert_int_equal(rope_floats(&a), 2048 * 20);
+    last->scaling.factor = 2;
+    assert_int_equal(rope_owner(&a, 2), 2);
+    assert_int_equal(rope_floats(&a), 2 * 2048 * 20);
+    *last = was, last->scaling.kind = ROPE_LINEAR;
+    assert_int_equal(rope_owner(&a, 2), 2);
+    *last = was, last->scaling.attention_factor = 2;
+    assert_int_equal(rope_owner(&a, 2), 2);
+    *last = was, last->scaling.original_context = 3;
+    assert_int_equal(rope_owner(&a, 2), 2);
+}
+
+static void an_unknown_family_is_refused_with_the_list(void **state) {
+    (void)state;
+    struct arch a;
+    struct talc_error err = {0};
+    assert_false(read_text("{\"model_type\":\"mamba\"}", &a, &err));
+    const char *names[] = {"gpt2", "llama", "mistral", "qwen2", "qwen3", "phi3"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_non_null(strstr(err.message, names[i]));
+}
+
 static void keys_of_both_versions_of_transformers_are_read(void **state) {
     (void)state;
     struct arch a, b;
@@ -207,42 +314,74 @@ static void older_configs_give_windows_without_layer_types(void **state) {
     assert_int_equal(a.layers[1].window, 0);
 }
 
+static const struct {
+    const char *config, *why;
+} hostile[] = {
+    {"[1]", "not a JSON object"},
+    {"{}", "model_type"},
+    {"{\"model_type\":\"mamba\"}", "mamba"},
+    {"{\"model_type\":\"qwen3\"}", "vocab_size is missing"},
+    {"{" QWEN3 ",\"hidden_act\":\"relu\"}", "hidden_act"},
+    {"{" QWEN3 ",\"rope_scaling\":{\"type\":\"mrope\",\"mrope_section\":[1]}}", "mrope"},
+    {"{" QWEN3 ",\"rope_scaling\":7,\"rope_parameters\":7}", "rope_parameters is not an object"},
+    {"{" QWEN3 ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":1e4}}", "factor is missing"},
+    {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\"}}", "factor is missing"},
+    {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":-2}}", "factor"},
+    {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":\"2\"}}", "factor"},
+    {"{" LLAMA ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}}",
+     "from 4 to 4"},
+    {"{" LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"original_max_position_embeddings\":-4}}",
+     "original_max_position_embeddings"},
+    {"{" LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"beta_slow\":64}}", "from 64 to 32"},
+    {"{" LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"attention_factor\":0}}", "attention factor"},
+    {"{" LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":1e300}}", "factor"},
+    {"{" LLAMA ",\"partial_rotary_factor\":0.5}", "partial_rotary_factor"},
+    {"{" LLAMA ",\"hidden_act\":\"gelu\"}", "hidden_act is 'gelu'"},
+    {"{\"model_type\":\"llama\",\"vocab_size\":9,\"hidden_size\":80,\"num_hidden_layers\":1,\"num_attention_"
+     "heads\":7,"
+     "\"intermediate_size\":9}",
+     "hidden_size 80 is not a multiple"},
+    {"{" MISTRAL ",\"sliding_window\":0}", "sliding_window"},
+    {"{" PHI3 ",\"partial_rotary_factor\":0.75}", "turns 15 numbers"},
+    {"{" PHI3 ",\"partial_rotary_factor\":1.5}", "above 0, to 1"},
+    {"{" PHI3 ",\"partial_rotary_factor\":0}", "above 0, to 1"},
+    {"{" PHI3 ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", "longrope"},
+    {"{" PHI3 ",\"rope_scaling\":{\"type\":\"longrope\"}}", "short_factor is not a list of 10"},
+    {"{" PHI3 ",\"rope_scaling\":{\"type\":\"su\",\"short_factor\":[1,2],\"long_factor\":[1,2]}}", "list of 10"},
+    {"{" PHI3 "," LONG(",\"attention_factor\":-1") "}", "attention factor"},
+    {"{" PHI3 ",\"head_dim\":1000000," LONG("") "}", "a head turns 700000"},
+    {"{" PHI3 ",\"head_dim\":4,\"rope_scaling\":{\"type\":\"su\",\"short_factor\":[1,0],\"long_factor\":[1,2]}}",
+     "factor 1 of the rotary scaling"},
+    {"{" PHI3 ",\"head_dim\":4,\"rope_scaling\":{\"type\":\"su\",\"short_factor\":[1,[]],\"long_factor\":[1,2]}}",
+     "short_factor[1]"},
+    {"{" PHI3 ",\"resid_pdrop\":0.1}", "resid_pdrop"},
+    {"{" QWEN3 ",\"rope_parameters\":{\"full_attention\":{\"rope_theta\":1e4}}}", "layer to layer"},
+    {"{" QWEN3 ",\"rope_theta\":-1}", "rotary base"},
+    {"{" QWEN3 ",\"quantization_config\":{\"bits\":4}}", "quantization_config"},
+    {"{" QWEN3 ",\"num_key_value_heads\":3}", "evenly"},
+    {"{" QWEN3 ",\"head_dim\":15}", "even"},
+    {"{" QWEN3 ",\"head_dim\":1026}", "size of a head"},
+    {"{" QWEN3 ",\"layer_types\":[\"full_attention\"]}", "layer_types has 1"},
+    {"{" QWEN3 ",\"layer_types\":[\"full_attention\",\"linear_attention\"]}", "linear_attention"},
+    {"{" QWEN3 ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", "no window"},
+    {"{" QWEN3 ",\"attention_dropout\":0.1}", "dropout"},
+    {"{" QWEN3 ",\"rms_norm_eps\":0}", "epsilon"},
+    {"{" QWEN3 ",\"eos_token_id\":\"</s>\"}", "eos_token_id"},
+    {"{" GPT2 ",\"activation_function\":\"gelu\"}", "'gelu'"},
+    {"{" GPT2 ",\"n_layer\":513}", "513 layers"},
+    {"{" GPT2 ",\"n_layer\":0}", "n_layer"},
+    {"{" GPT2 ",\"n_layer\":1e300}", "n_layer"},
+    {"{" GPT2 ",\"n_layer\":\"12\"}", "n_layer"},
+    {"{" GPT2 ",\"n_embd\":65}", "multiple"},
+    {"{" GPT2 ",\"scale_attn_weights\":false}", "scale_attn_weights"},
+    {"{" GPT2 ",\"scale_attn_by_inverse_layer_idx\":true}", "inverse_layer_idx"},
+    {"{" GPT2 ",\"add_cross_attention\":true}", "add_cross_attention"},
+    {"{" GPT2 ",\"resid_pdrop\":0.5}", "resid_pdrop"},
+    {"{" GPT2 ",\"attn_pdrop\":1,\"resid_pdrop\":1,\"embd_pdrop\":1}", "dropout"},
+};
+
 static void what_talc_does_not_do_is_refused_by_name(void **state) {
     (void)state;
-    static const struct {
-        const char *config, *why;
-    } hostile[] = {
-        {"[1]", "not a JSON object"},
-        {"{}", "model_type"},
-        {"{\"model_type\":\"mamba\"}", "mamba"},
-        {"{\"model_type\":\"qwen3\"}", "vocab_size is missing"},
-        {"{" QWEN3 ",\"hidden_act\":\"relu\"}", "hidden_act"},
-        {"{" QWEN3 ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}", "yarn"},
-        {"{" QWEN3 ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":1e4}}", "llama3"},
-        {"{" QWEN3 ",\"rope_parameters\":{\"full_attention\":{\"rope_theta\":1e4}}}", "layer to layer"},
-        {"{" QWEN3 ",\"rope_theta\":-1}", "rotary base"},
-        {"{" QWEN3 ",\"quantization_config\":{\"bits\":4}}", "quantization_config"},
-        {"{" QWEN3 ",\"num_key_value_heads\":3}", "evenly"},
-        {"{" QWEN3 ",\"head_dim\":15}", "even"},
-        {"{" QWEN3 ",\"head_dim\":1026}", "size of a head"},
-        {"{" QWEN3 ",\"layer_types\":[\"full_attention\"]}", "layer_types has 1"},
-        {"{" QWEN3 ",\"layer_types\":[\"full_attention\",\"linear_attention\"]}", "linear_attention"},
-        {"{" QWEN3 ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", "no window"},
-        {"{" QWEN3 ",\"attention_dropout\":0.1}", "dropout"},
-        {"{" QWEN3 ",\"rms_norm_eps\":0}", "epsilon"},
-        {"{" QWEN3 ",\"eos_token_id\":\"</s>\"}", "eos_token_id"},
-        {"{" GPT2 ",\"activation_function\":\"gelu\"}", "'gelu'"},
-        {"{" GPT2 ",\"n_layer\":513}", "513 layers"},
-        {"{" GPT2 ",\"n_layer\":0}", "n_layer"},
-        {"{" GPT2 ",\"n_layer\":1e300}", "n_layer"},
-        {"{" GPT2 ",\"n_layer\":\"12\"}", "n_layer"},
-        {"{" GPT2 ",\"n_embd\":65}", "multiple"},
-        {"{" GPT2 ",\"scale_attn_weights\":false}", "scale_attn_weights"},
-        {"{" GPT2 ",\"scale_attn_by_inverse_layer_idx\":true}", "inverse_layer_idx"},
-        {"{" GPT2 ",\"add_cross_attention\":true}", "add_cross_attention"},
-        {"{" GPT2 ",\"resid_pdrop\":0.5}", "resid_pdrop"},
-        {"{" GPT2 ",\"attn_pdrop\":1,\"resid_pdrop\":1,\"embd_pdrop\":1}", "dropout"},
-    };
     for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
         struct arch a;
         struct talc_error err = {0};
@@ -261,6 +400,11 @@ int main(void) {
         cmocka_unit_test(every_depth_is_a_whole_shape),
         cmocka_unit_test(memory_of_a_giant_is_known_without_it),
         cmocka_unit_test(configs_go_both_ways),
+        cmocka_unit_test(configs_of_every_family_go_both_ways),
+        cmocka_unit_test(absent_keys_mean_what_they_mean_to_transformers),
+        cmocka_unit_test(longrope_ends_at_the_original_context),
+        cmocka_unit_test(layers_share_a_rotary_table_where_all_of_it_is_the_same),
+        cmocka_unit_test(an_unknown_family_is_refused_with_the_list),
         cmocka_unit_test(keys_of_both_versions_of_transformers_are_read),
         cmocka_unit_test(a_list_of_ends_gives_its_first),
         cmocka_unit_test(older_configs_give_windows_without_layer_types),

@@ -12,8 +12,9 @@
 #define FOLDER TEST_DIR "/golden/model/"
 
 static const char *const devices[] = {"ref", "cpu", "cpu:portable"};
-static const char *const names[] = {"gpt2", "qwen3", "qwen3-tied"};
-enum { N_DEVICES = 3, N_MODELS = 3 };
+static const char *const names[] = {"gpt2",       "qwen3",   "qwen3-tied", "llama", "llama-linear",
+                                    "llama-yarn", "mistral", "qwen2",      "phi3",  "phi3-whole"};
+enum { N_DEVICES = 3, N_MODELS = sizeof names / sizeof *names };
 
 struct golden {
     struct device_case device;

@@ -50,11 +50,11 @@ static void qkv_back(struct stream *s, const struct op_case *c, const struct ten
 }
 
 /* What is done on the way: norms, rotation. */
-static void make_qkv_options(struct op_case *c, int n, bool norms, bool stats, bool rope) {
+static void make_qkv_options(struct op_case *c, int n, bool norms, bool stats, int turned) {
     int places = op_case_size(c, 129), d = c->qkv.head_dim;
     op_case_indices(c, operand_integers(c, QKV_POSITIONS, "positions", 1, n), n, places, false);
     c->operands[QKV_POSITIONS].per_token = true;
-    if (rope) operand_numbers(c, QKV_ROPE, "rope", OPERAND_IN, DTYPE_F32, places, d);
+    if (turned) operand_numbers(c, QKV_ROPE, "rope", OPERAND_IN, DTYPE_F32, places, turned);
     if (!norms) return;
     operand_numbers(c, QKV_Q_NORM, "q_norm", OPERAND_IN, DTYPE_F32, 1, d);
     operand_numbers(c, QKV_K_NORM, "k_norm", OPERAND_IN, DTYPE_F32, 1, d);
@@ -89,6 +89,7 @@ void make_qkv(struct op_case *c) {
     bool norms = op_case_coin(c), stats = op_case_below(c, 4), rope = op_case_coin(c);
     bool slots = !c->smooth && op_case_coin(c);
     int n = op_case_size(c, 65), d = rope ? even[op_case_below(c, c->smooth ? 3 : 7)] : op_case_size(c, 64);
+    int turned = !rope ? 0 : op_case_coin(c) ? d : 2 * op_case_size(c, d / 2); /* numbers of a head */
     int n_slots = slots ? n + op_case_below(c, 9) : n;
     enum dtype dtype = slots ? op_case_float(c) : DTYPE_F32;
     c->qkv = (struct qkv_options){heads[0], heads[1], d, op_case_epsilon(c)};
@@ -98,15 +99,15 @@ void make_qkv(struct op_case *c) {
     operand_numbers(c, QKV_V, "v", slots ? OPERAND_INOUT : OPERAND_OUT, dtype, n_slots, heads[1] * d);
     c->operands[QKV_K].per_token = c->operands[QKV_V].per_token = !slots;
     operand_numbers(c, QKV_QKV, "qkv", OPERAND_IN, DTYPE_F32, n, (heads[0] + 2 * heads[1]) * d)->per_token = true;
-    make_qkv_options(c, n, norms, stats, rope);
+    make_qkv_options(c, n, norms, stats, turned);
     if (slots) {
         op_case_indices(c, operand_integers(c, QKV_SLOTS, "slots", 1, n), n, n_slots, true);
         c->operands[QKV_SLOTS].per_token = true;
     } else if (!norms || stats) {
         make_qkv_backward(c, n, norms);
     }
-    op_case_say(c, " n=%d H=%d G=%d d=%d kv=%s%s%s%s", n, heads[0], heads[1], d, dtype_name(dtype),
-                if_so(norms, stats ? " norms+stats" : " norms"), if_so(rope, " rope"), if_so(slots, " slots"));
+    op_case_say(c, " n=%d H=%d G=%d d=%d turned=%d kv=%s%s%s", n, heads[0], heads[1], d, turned, dtype_name(dtype),
+                if_so(norms, stats ? " norms+stats" : " norms"), if_so(slots, " slots"));
 }
 
 enum {

@@ -8,11 +8,11 @@
  *
  * Head i of qkv is a query for i < H, a key for i < H + G, else a value. Values are neither normed nor rotated. */
 
-/* Rotary position embedding (Su et al. 2021): pair (x[i], x[i + d/2]) turns by the i-th angle of the position; with
- * direction -1 it turns back, which is the gradient. */
-static void rotate(double *x, int head_dim, struct tensor rope, int64_t position, double direction) {
-    int half = head_dim / 2;
-    for (int i = 0; i < half; i++) {
+/* Rotary position embedding (Su et al. 2021) of the first n = rope.cols numbers: pair (x[i], x[i + n/2]) turns by the
+ * i-th angle of the position; with direction -1 it turns back, which is the gradient. */
+static void rotate(double *x, struct tensor rope, int64_t position, double direction) {
+    int64_t half = rope.cols / 2;
+    for (int64_t i = 0; i < half; i++) {
         double cosine = ref_load(rope, position, i), sine = direction * ref_load(rope, position, half + i);
         double x1 = x[i], x2 = x[i + half];
         x[i] = x1 * cosine - x2 * sine;
@@ -63,7 +63,7 @@ static void head_forward(struct stream *s, const struct qkv_options *o, const st
         x[c] = ref_load(t->qkv, r, (int64_t)i * d + c) * scale;
         if (tensor_present(norm)) x[c] *= ref_load(norm, 0, c);
     }
-    if (position >= 0) rotate(x, d, t->rope, position, 1);
+    if (position >= 0) rotate(x, t->rope, position, 1);
     for (int c = 0; c < d; c++) ref_store(dst, row, column + c, x[c]);
 }
 
@@ -106,7 +106,7 @@ void ref_qkv_backward(struct stream *s, const struct qkv_options *o, const struc
             int64_t row, column, position = head_position(s, o, t, r, i);
             if (s->failed || !head_place(s, o, t, r, i, &src, &row, &column, d_q, d_k, d_v)) return;
             for (int c = 0; c < d; c++) g[c] = ref_load(src, row, column + c);
-            if (position >= 0) rotate(g, d, t->rope, position, -1);
+            if (position >= 0) rotate(g, t->rope, position, -1);
             head_backward(o, t, r, i, g, sums[i >= o->n_heads]);
             for (int c = 0; c < d; c++) ref_store(d_qkv, r, (int64_t)i * d + c, g[c]);
         }

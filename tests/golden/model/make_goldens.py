@@ -1,4 +1,5 @@
-"""Makes the golden models of tests/model/test_golden.c: python make_goldens.py (needs torch, transformers, safetensors).
+"""Makes the golden models of tests/model/test_golden.c: python make_goldens.py [NAME...] (needs torch, transformers,
+safetensors).
 
 Each NAME/ is a Hugging Face folder of a tiny model with random weights, stored in half precision to be small. Beside it
 lie NAME/expected.safetensors (documents of several lengths laid end to end, the logits and the mean loss that
@@ -7,10 +8,12 @@ parameter, as a folder of the same kind.
 """
 
 import pathlib
+import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, GPT2Config, Qwen3Config
+from transformers import (AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config,
+                          Qwen3Config)
 
 HERE = pathlib.Path(__file__).parent
 LENGTHS = [11, 1, 7, 16]  # of the documents
@@ -19,11 +22,33 @@ VOCAB = 53
 GPT2 = GPT2Config(vocab_size=VOCAB, n_positions=24, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0)
 QWEN3 = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, head_dim=16, max_position_embeddings=24, bos_token_id=0, eos_token_id=[1, 0])
+SMALL = dict(vocab_size=VOCAB, hidden_size=24, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, bos_token_id=0, eos_token_id=1, pad_token_id=None)
 MODELS = {
     "gpt2": (GPT2, torch.float16),
     "qwen3": (Qwen3Config(**QWEN3, tie_word_embeddings=False), torch.bfloat16),
     "qwen3-tied": (Qwen3Config(**QWEN3, tie_word_embeddings=True, rope_theta=1e6, use_sliding_window=True,
                                sliding_window=5, max_window_layers=1), torch.bfloat16),
+    "llama": (LlamaConfig(**SMALL, attention_bias=True, mlp_bias=True, max_position_embeddings=24, rope_parameters=dict(
+        rope_type="llama3", rope_theta=100.0, factor=4.0, low_freq_factor=0.5, high_freq_factor=2.0,
+        original_max_position_embeddings=12)), torch.float16),
+    "llama-linear": (LlamaConfig(**SMALL | dict(num_attention_heads=3, num_key_value_heads=1), head_dim=10,
+                                 max_position_embeddings=24, tie_word_embeddings=True, rope_parameters=dict(
+        rope_type="linear", rope_theta=10000.0, factor=3.0)), torch.bfloat16),
+    "llama-yarn": (LlamaConfig(**SMALL, head_dim=16, max_position_embeddings=32, rope_parameters=dict(
+        rope_type="yarn", rope_theta=50.0, factor=2.0, original_max_position_embeddings=16, beta_fast=2.0,
+        beta_slow=0.3)), torch.float16),
+    "mistral": (MistralConfig(**SMALL, head_dim=10, max_position_embeddings=24, sliding_window=5, rope_parameters=dict(
+        rope_type="dynamic", rope_theta=10000.0, factor=2.0)), torch.bfloat16),
+    "qwen2": (Qwen2Config(**SMALL, max_position_embeddings=32, use_sliding_window=True, sliding_window=5,
+                          max_window_layers=1, rope_parameters=dict(
+        rope_type="yarn", rope_theta=50.0, factor=2.0, original_max_position_embeddings=16, beta_fast=2.0,
+        beta_slow=0.3, truncate=False, mscale=0.7, mscale_all_dim=0.4)), torch.float16),
+    "phi3": (Phi3Config(**SMALL | dict(hidden_size=40), max_position_embeddings=80, original_max_position_embeddings=20,
+                        sliding_window=7, rope_parameters=dict(
+        rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.65, short_factor=[1.0, 1.25, 1.5],
+        long_factor=[2.0, 4.0, 8.0])), torch.bfloat16),
+    "phi3-whole": (Phi3Config(**SMALL, max_position_embeddings=24, tie_word_embeddings=True), torch.float16),
 }
 
 
@@ -69,4 +94,5 @@ def make(name, config, dtype, generator):
 
 
 for i, (name, (config, dtype)) in enumerate(MODELS.items()):
-    make(name, config, dtype, torch.Generator().manual_seed(1234 + i))
+    if not sys.argv[1:] or name in sys.argv[1:]:
+        make(name, config, dtype, torch.Generator().manual_seed(1234 + i))

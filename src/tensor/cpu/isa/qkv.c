@@ -15,9 +15,16 @@ static const float *norm_weight(const struct qkv_work *w, int head) {
     return vector_f32(head < w->o->n_heads ? w->t->q_norm : w->t->k_norm);
 }
 
-/* (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin); with sign -1 the other way round. */
-static inline void rotate(const float *angles, int d, float sign, const float *x, float *out) {
-    int half = d / 2;
+/* n floats, which may be there already. */
+static inline void copy_floats(float *to, const float *from, int n) {
+    if (to != from) memcpy(to, from, (size_t)n * sizeof *to);
+}
+
+/* (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin) of the first numbers of a head, as many as the table has; with sign -1
+ * the other way round. */
+static inline void rotate(struct tensor rope, int position, int d, float sign, const float *x, float *out) {
+    const float *angles = row_f32(rope, position);
+    int turned = (int)rope.cols, half = turned / 2;
     for (int i = 0; i < half; i += VF_LANES) {
         int left = half - i;
         vf c = vf_load_some(angles + i, left), s = vf_set(sign) * vf_load_some(angles + half + i, left);
@@ -25,11 +32,7 @@ static inline void rotate(const float *angles, int d, float sign, const float *x
         vf_store_some(out + i, left, a * c - b * s);
         vf_store_some(out + half + i, left, b * c + a * s);
     }
-}
-
-/* n floats, which may be there already. */
-static inline void copy_floats(float *to, const float *from, int n) {
-    if (to != from) memcpy(to, from, (size_t)n * sizeof *to);
+    if (turned < d) copy_floats(out + turned, x + turned, d - turned);
 }
 
 static void forward_head(const struct qkv_work *w, int64_t r, int head, const float *x, float *out) {
@@ -50,7 +53,7 @@ static void forward_head(const struct qkv_work *w, int64_t r, int head, const fl
         x = normed;
     }
     if (tensor_present(w->t->rope))
-        rotate(row_f32(w->t->rope, vector_i32(w->t->positions)[r]), d, 1, x, out);
+        rotate(w->t->rope, vector_i32(w->t->positions)[r], d, 1, x, out);
     else
         copy_floats(out, x, d);
 }
@@ -97,10 +100,10 @@ void ISA_NAME(cpu_qkv_forward)(struct stream *s, const struct qkv_options *o, co
 static void backward_head(const struct qkv_work *w, int64_t r, int head, const float *x, const float *d_out, float *d_x,
                           float *d_weight) {
     int d = w->o->head_dim;
-    float turned[MOST_HEAD_DIM];
+    float turned[MOST_HEAD_DIM]; /* turned back */
     const float *weight = norm_weight(w, head);
     if (tensor_present(w->t->rope))
-        rotate(row_f32(w->t->rope, vector_i32(w->t->positions)[r]), d, -1, d_out, turned);
+        rotate(w->t->rope, vector_i32(w->t->positions)[r], d, -1, d_out, turned);
     else
         memcpy(turned, d_out, (size_t)d * sizeof *turned);
     if (!weight) {
