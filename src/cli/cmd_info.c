@@ -21,6 +21,7 @@ struct info {
     const char *model, *preset;
     int64_t depth, vocab_size, batch_rows, context;
     bool cpu, json, paper_attention, recompute;
+    enum dtype weights; /* that a folder's are kept in to generate */
 };
 
 /* Of a row, and of the KV cache. */
@@ -39,11 +40,11 @@ static struct memory_table training_memory(const struct info *i, const struct ar
                             .max_sequences = train_tokens(i, a),
                             .training = true,
                             .recompute = i->recompute};
-    return model_memory(a, &o);
+    return model_memory(a, &o, DTYPE_F32);
 }
 
 static struct memory_table serving_memory(const struct info *i, const struct arch *a) {
-    return engine_memory(a, &(struct engine_options){.n_streams = 1, .context_length = (int)i->context});
+    return engine_memory(a, &(struct engine_options){.n_streams = 1, .context_length = (int)i->context}, i->weights);
 }
 
 static void print_row(const char *label, size_t training, size_t serving) {
@@ -64,11 +65,25 @@ static void print_memory(const struct info *i, const struct arch *a) {
     print_row("logits", t.logits, s.logits);
     print_row("KV cache", 0, s.kv_cache);
     print_row("total", t.total, s.total);
+    if (i->weights == DTYPE_BF16 || i->weights == DTYPE_F16)
+        printf("to generate, weights stay in %s, as they are stored\n", dtype_name(i->weights));
 }
 
 static const char *activation_name(enum activation_kind kind) {
     static const char *const names[] = {"GELU (tanh)", "SwiGLU", "ReLU squared"};
     return names[kind];
+}
+
+static void print_rotary(const struct arch *a) {
+    static const char *const kinds[] = {"", "linear", "dynamic", "llama3", "yarn", "longrope"};
+    const struct rope_scaling *s = &a->layers[0].scaling;
+    printf("positions         rotary, base %g", (double)a->layers[0].rope_base);
+    if (a->rotary_dim) printf(", of %d of %d in a head", a->rotary_dim, a->head_dim);
+    if (s->kind == ROPE_LONG)
+        printf(", longrope's short factors (its long ones, to %d tokens, are not done)", a->rope_long.full_context);
+    else if (s->kind != ROPE_PLAIN)
+        printf(", %s scaling by %g", kinds[s->kind], (double)s->factor);
+    putchar('\n');
 }
 
 static void print_arch(const struct arch *a) {
@@ -86,7 +101,7 @@ static void print_arch(const struct arch *a) {
     if (a->learned_positions)
         printf("positions         learned\n");
     else
-        printf("positions         rotary, base %g\n", (double)a->layers[0].rope_base);
+        print_rotary(a);
     int banded = 0;
     for (int l = 0; l < a->n_layers; l++) banded += a->layers[l].window > 0;
     if (banded) printf("banded layers     %d of %d\n", banded, a->n_layers);
@@ -219,12 +234,13 @@ static void read_facts(const struct info *i, const char *folder, json_t *facts) 
     }
 }
 
-static bool read_folder(const struct info *i, struct arch *arch, json_t *facts, struct talc_error *err) {
+static bool read_folder(struct info *i, struct arch *arch, json_t *facts, struct talc_error *err) {
     char *folder = run_folder_find_model(i->model, false, err),
          *path = folder ? path_join(folder, "config.json") : NULL;
     json_t *config = path ? json_read_file(path, 1 << 20, err) : NULL;
     bool ok = config && (arch_from_config(config, arch, err) || talc_fail_in(err, "%s", path));
     if (ok) read_facts(i, folder, facts);
+    if (ok && !model_folder_weights(folder, &i->weights, NULL)) i->weights = DTYPE_F32; /* read_facts said why */
     json_decref(config);
     free(path);
     free(folder);
@@ -265,7 +281,7 @@ static bool print_cpu(const struct info *i, struct talc_error *err) {
     return ok;
 }
 
-static bool show(const struct info *i, struct talc_error *err) {
+static bool show(struct info *i, struct talc_error *err) {
     struct arch arch;
     if (i->cpu) return print_cpu(i, err);
     bool ok = true;

@@ -53,9 +53,9 @@ static struct run_options run_options_of(const struct arch *arch, const struct e
                                 .blocks_per_sequence = blocks};
 }
 
-struct memory_table engine_memory(const struct arch *arch, const struct engine_options *options) {
+struct memory_table engine_memory(const struct arch *arch, const struct engine_options *options, enum dtype weights) {
     struct run_options run = run_options_of(arch, options);
-    return model_memory(arch, &run);
+    return model_memory(arch, &run, weights);
 }
 
 static bool take_host_memory(struct engine *e) {

@@ -62,8 +62,8 @@ struct generation {
 };
 
 struct engine;
-/* What it takes besides the model; `parameters` of the table are those of the model in fp32. */
-struct memory_table engine_memory(const struct arch *arch, const struct engine_options *options);
+/* What it takes, with the model, whose matrices and tables are kept in `weights` (model_options). */
+struct memory_table engine_memory(const struct arch *arch, const struct engine_options *options, enum dtype weights);
 struct engine *engine_open(struct model *model, const struct tokenizer *tokenizer, const struct engine_options *options,
                            struct talc_error *err);
 void engine_close(struct engine *engine);

@@ -58,10 +58,11 @@ void layout_after(const struct arch *a, struct layout_entry out[LAYOUT_AFTER]) {
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
-enum measure { COUNT_ALL, COUNT_MATRICES, COUNT_PADDED, COUNT_BYTES, COUNT_BYTES_BF16 };
+enum measure { COUNT_ALL, COUNT_MATRICES, COUNT_PADDED, COUNT_BYTES, COUNT_BYTES_NARROW };
 
 enum dtype layout_dtype(enum parameter_role role, enum dtype weights) {
-    return weights == DTYPE_BF16 && role != ROLE_NORM && role != ROLE_BIAS ? DTYPE_BF16 : DTYPE_F32;
+    bool narrow = (weights == DTYPE_BF16 || weights == DTYPE_F16) && role != ROLE_NORM && role != ROLE_BIAS;
+    return narrow ? weights : DTYPE_F32;
 }
 
 size_t layout_entry_bytes(const struct layout_entry *e, enum dtype weights) {
@@ -95,7 +96,7 @@ static int64_t sum_of_all(const struct arch *a, enum measure measure) {
 }
 
 size_t layout_bytes(const struct arch *a, enum dtype weights) {
-    return (size_t)sum_of_all(a, weights == DTYPE_BF16 ? COUNT_BYTES_BF16 : COUNT_BYTES);
+    return (size_t)sum_of_all(a, layout_dtype(ROLE_MATRIX, weights) == DTYPE_F32 ? COUNT_BYTES : COUNT_BYTES_NARROW);
 }
 int64_t layout_floats(const struct arch *a) { return sum_of_all(a, COUNT_PADDED); }
 int64_t arch_parameters(const struct arch *a) { return sum_of_all(a, COUNT_ALL); }

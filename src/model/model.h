@@ -19,7 +19,7 @@ struct parameter {
     enum parameter_role role;
     int layer;                /* -1 outside the blocks */
     int shard_axis;           /* the axis tensor parallelism cuts: 0 rows, 1 columns, -1 none */
-    struct tensor value;      /* [rows, cols], F32 or BF16 */
+    struct tensor value;      /* [rows, cols], F32, BF16 or F16 */
     struct tensor gradient;   /* the same in F32; absent in a model that is not trained */
     int64_t offset;           /* of its gradient, in floats, in a vector of all */
     int64_t parts[MAX_PARTS]; /* rows of the matrices fused in it (q, k and v; gate and up); zeros: it is one */
@@ -62,15 +62,16 @@ struct model {
 
 struct model_options {
     bool gradients;     /* to be trained */
-    enum dtype weights; /* DTYPE_BF16: matrices and tables in bf16 (norms and biases in fp32); else all in fp32 */
+    enum dtype weights; /* DTYPE_BF16, DTYPE_F16: matrices and tables in it (norms and biases in fp32); else all in
+                           fp32. To be trained: not in F16 */
 };
 /* Takes zeroed parameters (and gradients). options NULL: as all zero. */
 bool model_open(struct model *model, const struct arch *arch, struct stream *stream,
                 const struct model_options *options, struct talc_error *err);
 void model_close(struct model *model);
 
-/* Numbers [first, first + n) of a parameter from floats, which are rounded to the nearest where it is kept in bf16 and
- * must not be used until the stream is synchronized (they are overwritten then); and to floats. */
+/* Numbers [first, first + n) of a parameter from floats, which are rounded to the nearest where it is kept in 16 bits
+ * and must not be used until the stream is synchronized (they are overwritten then); and to floats. */
 void parameter_write(struct model *model, const struct parameter *p, int64_t first, size_t n, float *floats);
 void parameter_read(const struct model *model, const struct parameter *p, int64_t first, size_t n, float *floats);
 
@@ -83,10 +84,14 @@ bool model_initialize(struct model *model, enum init_scheme scheme, uint64_t see
 
 /* A Hugging Face folder: config.json and model.safetensors (or its parts), of F32, F16, BF16 or F64. Every tensor that
  * the config asks for must be there with its shape; one that nobody asks for is refused by name; both before memory is
- * taken. Writing puts both files, in F32, into an existing folder (the caller makes the folder atomic). */
+ * taken. options NULL: to infer, with matrices and tables kept as they are stored where all of them are BF16, or all
+ * F16, which gives the bits of fp32 for half the memory; else in fp32. Writing puts both files, in F32, into an
+ * existing folder (the caller makes the folder atomic). */
 bool model_load_folder(struct model *model, const char *folder, struct stream *stream,
                        const struct model_options *options, struct talc_error *err);
 bool model_save_folder(const struct model *model, const char *folder, struct talc_error *err);
+/* What options NULL keeps matrices and tables in. */
+bool model_folder_weights(const char *folder, enum dtype *weights, struct talc_error *err);
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
@@ -180,11 +185,12 @@ bool run_activation(const struct run *run, int i, char name[64], struct tensor *
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* What training or serving a model takes, by component, in bytes: the same function feeds the printed table, `talc
- * plan` and the allocation itself. The rotary tables are counted with the workspace; AdamW's two moments are the
- * optimizer's. A size that cannot be addressed is SIZE_MAX. */
+ * plan` and the allocation itself. Matrices and tables are kept in `weights` (as in model_options). The rotary
+ * tables are counted with the workspace; AdamW's two moments are the optimizer's. A size that cannot be addressed is
+ * SIZE_MAX. */
 struct memory_table {
     size_t parameters, gradients, optimizer, activations, workspace, logits, kv_cache, total;
 };
-struct memory_table model_memory(const struct arch *arch, const struct run_options *options);
+struct memory_table model_memory(const struct arch *arch, const struct run_options *options, enum dtype weights);
 
 #endif

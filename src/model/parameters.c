@@ -61,7 +61,7 @@ static bool take_lists(struct model *m, struct talc_error *err) {
 }
 
 static bool take_memory(struct model *m, const struct model_options *o, struct talc_error *err) {
-    bool narrow = o->weights == DTYPE_BF16;
+    bool narrow = layout_dtype(ROLE_MATRIX, o->weights) != DTYPE_F32;
     int64_t n = layout_floats(&m->arch);
     size_t bytes = layout_bytes(&m->arch, o->weights);
     m->memory = stream_memory_take(
@@ -94,24 +94,26 @@ void model_close(struct model *m) {
 /* ---- from and to the host -------------------------------------------------------------------- */
 
 void parameter_write(struct model *m, const struct parameter *p, int64_t first, size_t n, float *floats) {
-    size_t size = dtype_size(p->value.dtype);
-    if (p->value.dtype == DTYPE_BF16)
+    enum dtype dtype = p->value.dtype;
+    size_t size = dtype_size(dtype);
+    if (dtype != DTYPE_F32)
         for (size_t i = 0; i < n; i++) { /* in place: a number never reaches one that is still to be read */
-            uint16_t half = f32_to_bf16(floats[i]);
+            uint16_t half = dtype == DTYPE_F16 ? f32_to_f16(floats[i]) : f32_to_bf16(floats[i]);
             memcpy((char *)floats + i * size, &half, size);
         }
     m->stream->backend->copy_in(m->stream, (char *)p->value.data + (size_t)first * size, floats, n * size);
 }
 
 void parameter_read(const struct model *m, const struct parameter *p, int64_t first, size_t n, float *floats) {
-    size_t size = dtype_size(p->value.dtype);
+    enum dtype dtype = p->value.dtype;
+    size_t size = dtype_size(dtype);
     char *to =
         (char *)(floats + n) - n * size; /* at the end of the floats, so that they can be widened from the first on */
     m->stream->backend->copy_out(m->stream, to, (const char *)p->value.data + (size_t)first * size, n * size);
-    if (p->value.dtype != DTYPE_BF16) return;
+    if (dtype == DTYPE_F32) return;
     for (size_t i = 0; i < n; i++) {
         uint16_t half;
         memcpy(&half, to + i * size, size);
-        floats[i] = bf16_to_f32(half);
+        floats[i] = dtype == DTYPE_F16 ? f16_to_f32(half) : bf16_to_f32(half);
     }
 }

@@ -145,13 +145,13 @@ size_t run_bytes(const struct arch *a, const struct run_options *o) {
     return plan_only(a, o, &table);
 }
 
-struct memory_table model_memory(const struct arch *a, const struct run_options *o) {
+struct memory_table model_memory(const struct arch *a, const struct run_options *o, enum dtype weights) {
     struct memory_table table = {0};
-    size_t of_run = plan_only(a, o, &table), parameters = (size_t)layout_floats(a) * sizeof(float);
+    size_t of_run = plan_only(a, o, &table), gradients = (size_t)layout_floats(a) * sizeof(float);
     size_t rope = (size_t)rope_floats(a) * sizeof(float);
-    table.parameters = parameters;
-    table.gradients = o->training ? parameters : 0;
-    table.optimizer = o->training ? 2 * parameters : 0;
+    table.parameters = layout_bytes(a, weights);
+    table.gradients = o->training ? gradients : 0;
+    table.optimizer = o->training ? 2 * gradients : 0;
     table.workspace += rope;
     size_t of_model = table.parameters + table.gradients + table.optimizer + rope;
     table.total = of_run > SIZE_MAX - of_model ? SIZE_MAX : of_run + of_model;

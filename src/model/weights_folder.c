@@ -30,6 +30,7 @@ struct reading {
     const struct safetensors *file;
     const struct safetensor **used; /* tensors that were asked for */
     size_t n_used;
+    enum dtype weights;  /* that all matrices and tables so far are kept in; F32 where they differ */
     struct model *model; /* once it is open */
     struct weights_staging staging;
 };
@@ -132,6 +133,31 @@ static bool read_config(const char *folder, struct arch *arch, struct talc_error
     return ok;
 }
 
+/* ---- what the file keeps --------------------------------------------------------------------- */
+
+static bool find_dtype(void *context, const struct file_tensor *t, struct talc_error *err) {
+    struct reading *r = context;
+    const struct safetensor *found = find_tensor(r, t->name);
+    (void)err;
+    if (t->vector || !found) return true;
+    enum dtype dtype = found->dtype == DTYPE_BF16 || found->dtype == DTYPE_F16 ? found->dtype : DTYPE_F32;
+    r->weights = r->weights == DTYPE_NONE || r->weights == dtype ? dtype : DTYPE_F32;
+    return true;
+}
+
+bool model_folder_weights(const char *folder, enum dtype *weights, struct talc_error *err) {
+    struct arch arch;
+    if (!read_config(folder, &arch, err)) return false;
+    struct safetensors *file = safetensors_open_folder(folder, err);
+    struct reading r = {.arch = &arch, .file = file};
+    bool ok = file && weights_visit(&arch, find_dtype, &r, err);
+    safetensors_close(file);
+    *weights = r.weights;
+    return ok;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
 bool model_load_folder(struct model *m, const char *folder, struct stream *stream, const struct model_options *options,
                        struct talc_error *err) {
     struct arch arch;
@@ -139,7 +165,9 @@ bool model_load_folder(struct model *m, const char *folder, struct stream *strea
     if (!read_config(folder, &arch, err)) return false;
     struct safetensors *file = safetensors_open_folder(folder, err);
     struct reading r = {.arch = &arch, .file = file};
-    bool ok = file && check_tensors(&r, err) && model_open(m, &arch, stream, options, err) && read_tensors(&r, m, err);
+    bool ok = file && check_tensors(&r, err) && weights_visit(&arch, find_dtype, &r, err);
+    struct model_options as_stored = {.weights = r.weights};
+    ok = ok && model_open(m, &arch, stream, options ? options : &as_stored, err) && read_tensors(&r, m, err);
     safetensors_close(file);
     if (!ok && m->memory) model_close(m);
     return ok;

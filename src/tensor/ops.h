@@ -150,8 +150,8 @@ struct ops {
     void (*scatter_add_rows)(struct stream *s, struct tensor x, struct tensor y, struct tensor rows);
 
     /* ---- embedding ------------------------------------------------------------------------------------------- */
-    /* out[i] = table[tokens[i]] (+ position_table[positions[i]] unless absent). Tables may be F32 or BF16. An index
-     * outside its table latches an error. */
+    /* out[i] = table[tokens[i]] (+ position_table[positions[i]] unless absent). Tables may be F32, BF16 or F16. An
+     * index outside its table latches an error. */
     void (*embedding_forward)(struct stream *s, struct tensor out, struct tensor table, struct tensor tokens,
                               struct tensor position_table, struct tensor positions);
     /* d_table[tokens[i]] += d_out[i], and for positions; rows with equal tokens are added in ascending i. */

@@ -58,11 +58,9 @@ static size_t optimizer_bytes(const struct arch *arch, const struct trainer_opti
 
 struct memory_table trainer_memory(const struct arch *arch, const struct trainer_options *options) {
     struct run_options run = run_options_of(options);
-    struct memory_table table = model_memory(arch, &run);
+    struct memory_table table = model_memory(arch, &run, options->weights);
     if (table.total == SIZE_MAX) return table;
-    size_t others = table.total - table.optimizer - table.parameters;
-    table.parameters = layout_bytes(arch, options->weights);
-    others += table.parameters;
+    size_t others = table.total - table.optimizer;
     table.optimizer = optimizer_bytes(arch, options);
     table.total = table.optimizer > SIZE_MAX - others ? SIZE_MAX : table.optimizer + others;
     return table;

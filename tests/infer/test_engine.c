@@ -393,8 +393,8 @@ static void a_context_can_be_asked_for(void **state) {
     struct engine_options o = {.n_streams = 2, .context_length = 64};
     int32_t prompt[64];
     prompt_of(9, 64, prompt);
-    assert_int_equal(2 * engine_memory(&s->model.arch, &o).kv_cache,
-                     engine_memory(&s->model.arch, &(struct engine_options){.n_streams = 2}).kv_cache);
+    assert_int_equal(2 * engine_memory(&s->model.arch, &o, DTYPE_F32).kv_cache,
+                     engine_memory(&s->model.arch, &(struct engine_options){.n_streams = 2}, DTYPE_F32).kv_cache);
     struct engine *e = engine_open(&s->model, s->tokenizer, &o, &err), *whole = open_engine(s, 1, 0);
     assert_non_null(e);
     assert_int_equal(engine_context_length(e), 64);

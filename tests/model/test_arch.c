@@ -95,14 +95,14 @@ static void memory_of_a_giant_is_known_without_it(void **state) {
     (void)state;
     struct arch a = preset("gpt3-175b");
     struct run_options o = {.max_tokens = 2048, .max_sequences = 1, .training = true};
-    struct memory_table t = model_memory(&a, &o);
+    struct memory_table t = model_memory(&a, &o, DTYPE_F32);
     assert_true(t.parameters == (size_t)arch_parameters(&a) * 4 && t.gradients == t.parameters);
     assert_true(t.optimizer == 2 * t.parameters);
     assert_true(t.total ==
                 t.parameters + t.gradients + t.optimizer + t.activations + t.workspace + t.logits + t.kv_cache);
     o = (struct run_options){
         .max_tokens = 512, .max_sequences = 1, .kv_block_tokens = 16, .kv_blocks = 128, .blocks_per_sequence = 128};
-    assert_true(model_memory(&a, &o).kv_cache == (size_t)2 * 96 * 2048 * 12288 * 4);
+    assert_true(model_memory(&a, &o, DTYPE_F32).kv_cache == (size_t)2 * 96 * 2048 * 12288 * 4);
 }
 
 /* ---- config.json ----------------------------------------------------------------------------- */

@@ -38,7 +38,7 @@ static void open_model(struct model *m, const struct arch *a) {
 
 static void load(struct model *m, const char *from) {
     struct talc_error err = {0};
-    if (!model_load_folder(m, from, &device.stream, NULL, &err)) fail_msg("%s", err.message);
+    if (!model_load_folder(m, from, &device.stream, &(struct model_options){0}, &err)) fail_msg("%s", err.message);
 }
 
 static void assert_same_values(const struct model *a, const struct model *b) {
@@ -61,8 +61,9 @@ static void assert_round_trip(const struct model *m) {
 
 static void what_is_written_is_read_back_to_the_bit(void **state) {
     (void)state;
-    static const char *const names[] = {"gpt2", "qwen3", "qwen3-tied"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {"gpt2",       "qwen3",   "qwen3-tied", "llama", "llama-linear",
+                                        "llama-yarn", "mistral", "qwen2",      "phi3",  "phi3-whole"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[128];
         struct model m;
         snprintf(path, sizeof path, GOLDEN "%s", names[i]);
@@ -102,7 +103,12 @@ struct edit {
     const char *reshape; /* a matrix that is written [cols, rows] */
     const char *strip;   /* a prefix that names lose */
     enum dtype dtype;    /* DTYPE_NONE: F32 */
+    const char *wide;    /* a tensor that is F32 all the same */
 };
+
+static enum dtype dtype_of(const struct edit *e, const char *name) {
+    return e->dtype == DTYPE_NONE || (e->wide && strcmp(e->wide, name) == 0) ? DTYPE_F32 : e->dtype;
+}
 
 static bool dropped(const struct edit *e, const char *name) { return e->drop && strcmp(e->drop, name) == 0; }
 
@@ -147,7 +153,6 @@ static void write_added(const struct safetensors *st, struct safetensors_writer 
 static void edit_weights(const struct edit *e) {
     char path[128];
     struct talc_error err = {0};
-    enum dtype dtype = e->dtype == DTYPE_NONE ? DTYPE_F32 : e->dtype;
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
     struct safetensors *st = safetensors_open(path, &err);
     struct safetensors_writer *w = safetensors_writer_open(path, &err);
@@ -158,21 +163,22 @@ static void edit_weights(const struct edit *e) {
         bool turned = e->reshape && strcmp(e->reshape, t->name) == 0;
         for (int d = 0; d < t->n_dims; d++) shape[d] = t->shape[turned ? t->n_dims - 1 - d : d];
         if (!dropped(e, t->name))
-            assert_true(safetensors_writer_declare(w, new_name(e, t->name), dtype, t->n_dims, shape, NULL));
+            assert_true(
+                safetensors_writer_declare(w, new_name(e, t->name), dtype_of(e, t->name), t->n_dims, shape, NULL));
     }
     const struct safetensor *original = e->copy_of ? safetensors_find(st, e->copy_of) : NULL;
     if (e->add)
-        assert_true(safetensors_writer_declare(w, e->add, dtype, original ? original->n_dims : e->n_dims,
+        assert_true(safetensors_writer_declare(w, e->add, dtype_of(e, e->add), original ? original->n_dims : e->n_dims,
                                                original ? original->shape : e->shape, NULL));
     for (size_t i = 0; i < safetensors_count(st); i++) {
         const char *name = safetensors_at(st, i)->name;
         size_t n;
         if (dropped(e, name)) continue;
         float *x = floats_of(st, name, &n);
-        append(w, new_name(e, name), x, n, dtype);
+        append(w, new_name(e, name), x, n, dtype_of(e, name));
         free(x);
     }
-    if (e->add) write_added(st, w, e, dtype);
+    if (e->add) write_added(st, w, e, dtype_of(e, e->add));
     safetensors_close(st);
     assert_true(safetensors_writer_commit(w, NULL));
 }
@@ -213,6 +219,38 @@ static void half_precision_is_read(void **state) {
         assert_same_values(&before, &after);
         model_close(&before);
         model_close(&after);
+    }
+}
+
+/* To infer, matrices and tables stay in 16 bits where all of them are; norms and biases never. */
+static void weights_stay_as_they_are_stored(void **state) {
+    (void)state;
+    static const struct {
+        struct edit edit;
+        enum dtype expected;
+    } cases[] = {{{.dtype = DTYPE_F16}, DTYPE_F16},
+                 {{.dtype = DTYPE_BF16}, DTYPE_BF16},
+                 {{.dtype = DTYPE_NONE}, DTYPE_F32},
+                 {{.dtype = DTYPE_F16, .wide = "model.layers.1.mlp.up_proj.weight"}, DTYPE_F32},
+                 {{.dtype = DTYPE_BF16, .wide = "model.embed_tokens.weight"}, DTYPE_F32},
+                 {{.dtype = DTYPE_BF16, .wide = "model.norm.weight"}, DTYPE_BF16},
+                 {{.dtype = DTYPE_F16, .wide = "model.layers.1.self_attn.v_proj.bias"}, DTYPE_F16}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model m;
+        struct talc_error err = {0};
+        struct run_options o = {.max_tokens = 1, .max_sequences = 1};
+        enum dtype told, expected = cases[i].expected;
+        write_golden("llama");
+        edit_weights(&cases[i].edit);
+        if (!model_load_folder(&m, folder, &device.stream, NULL, &err)) fail_msg("%s", err.message);
+        assert_true(model_folder_weights(folder, &told, NULL) && told == expected);
+        for (int p = 0; p < m.n_parameters; p++) {
+            bool vector = m.parameters[p].role == ROLE_NORM || m.parameters[p].role == ROLE_BIAS;
+            assert_int_equal(m.parameters[p].value.dtype, vector ? DTYPE_F32 : expected);
+        }
+        assert_int_equal(model_memory(&m.arch, &o, expected).parameters,
+                         (size_t)m.values.cols * dtype_size(m.values.dtype));
+        model_close(&m);
     }
 }
 
@@ -388,6 +426,7 @@ int main(void) {
         cmocka_unit_test(shapes_of_our_own_go_both_ways),
         cmocka_unit_test(a_base_model_without_prefix_is_read),
         cmocka_unit_test(half_precision_is_read),
+        cmocka_unit_test(weights_stay_as_they_are_stored),
         cmocka_unit_test(masks_and_a_copy_of_a_tied_head_are_passed_over),
         cmocka_unit_test(weights_that_do_not_fit_are_refused),
         cmocka_unit_test(a_config_that_does_not_fit_is_refused),

@@ -53,27 +53,58 @@ static float *read_expected(const struct golden *g, const char *name, size_t n) 
     return out;
 }
 
+static size_t n_logits(const struct golden *g) {
+    return (size_t)g->text.batch.n_tokens * (size_t)g->model.arch.vocab_size;
+}
+
+/* Of every token. */
+static float *all_logits(const struct golden *g, struct run *run) {
+    struct talc_error err = {0};
+    int n = g->text.batch.n_tokens;
+    int32_t *rows = calloc((size_t)n, sizeof *rows);
+    float *logits = malloc(n_logits(g) * sizeof *logits);
+    for (int i = 0; i < n; i++) rows[i] = i;
+    struct batch batch = g->text.batch;
+    batch.head_rows = rows;
+    batch.n_head_rows = n;
+    if (!run_forward(run, &batch, &err) || !run_logits(run, logits, &err)) fail_msg("%s", err.message);
+    free(rows);
+    return logits;
+}
+
 static void logits_are_those_of_transformers(void **state) {
     (void)state;
     for (int d = 0; d < N_DEVICES; d++)
         for (int m = 0; m < N_MODELS; m++) {
             struct golden g;
-            struct talc_error err = {0};
             open_golden(&g, devices[d], names[m]);
-            int n = g.text.batch.n_tokens;
-            size_t size = (size_t)n * (size_t)g.model.arch.vocab_size;
-            int32_t *rows = calloc((size_t)n, sizeof *rows);
-            for (int i = 0; i < n; i++) rows[i] = i;
-            struct batch batch = g.text.batch;
-            batch.head_rows = rows;
-            batch.n_head_rows = n;
-            float *logits = malloc(size * sizeof *logits), *expected = read_expected(&g, "logits", size);
-            if (!run_forward(&g.run, &batch, &err) || !run_logits(&g.run, logits, &err)) fail_msg("%s", err.message);
-            double error = relative_error(logits, expected, size);
+            float *logits = all_logits(&g, &g.run), *expected = read_expected(&g, "logits", n_logits(&g));
+            double error = relative_error(logits, expected, n_logits(&g));
             if (error > 1e-5) fail_msg("%s on %s: logits are off by %g", names[m], devices[d], error);
-            free(rows);
             free(logits);
             free(expected);
+            close_golden(&g);
+        }
+}
+
+/* All of these files are in 16 bits. */
+static void weights_in_16_bits_give_the_bits_of_fp32(void **state) {
+    (void)state;
+    for (int d = 0; d < N_DEVICES; d++)
+        for (int m = 0; m < N_MODELS; m++) {
+            struct golden g;
+            struct model narrow;
+            struct run run;
+            open_golden(&g, devices[d], names[m]);
+            assert_true(model_load_folder(&narrow, g.folder, &g.device.stream, NULL, NULL));
+            assert_int_equal(dtype_size(narrow.embedding->value.dtype), 2);
+            run_case_open(&run, &narrow, &g.text, false);
+            float *expected = all_logits(&g, &g.run), *logits = all_logits(&g, &run);
+            assert_memory_equal(logits, expected, n_logits(&g) * sizeof *logits);
+            free(logits);
+            free(expected);
+            run_close(&run);
+            model_close(&narrow);
             close_golden(&g);
         }
 }
@@ -174,6 +205,7 @@ static void backward_in_two_passes_is_backward_in_one(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_transformers),
+        cmocka_unit_test(weights_in_16_bits_give_the_bits_of_fp32),
         cmocka_unit_test(loss_and_gradients_are_those_of_pytorch),
         cmocka_unit_test(documents_packed_or_alone_give_the_same),
         cmocka_unit_test(backward_in_two_passes_is_backward_in_one),

@@ -639,12 +639,13 @@ static void the_memory_table_is_what_is_taken(void **state) {
         struct run run;
         struct run_options o = {.max_tokens = 33, .max_sequences = 3, .training = true, .recompute = k >= N_ARCHS},
                            one = o;
-        struct memory_table t = model_memory(&a, &o);
+        struct memory_table t = model_memory(&a, &o, DTYPE_F32);
         struct arch deeper = a;
         deeper.n_layers++;
         one.recompute = true;
         size_t input = (size_t)(o.max_tokens * a.hidden_size + 15) / 16 * 16 * sizeof(float);
-        assert_int_equal(model_memory(&deeper, &one).activations, model_memory(&a, &one).activations + input);
+        assert_int_equal(model_memory(&deeper, &one, DTYPE_F32).activations,
+                         model_memory(&a, &one, DTYPE_F32).activations + input);
         open_model(&m, &a, &device.stream);
         assert_true(run_open(&run, &m, &o, NULL));
         size_t rope = m.rope ? (size_t)(a.context_length * a.head_dim) * sizeof(float) : 0;

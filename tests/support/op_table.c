@@ -125,7 +125,7 @@ static void embedding_back(struct stream *s, const struct op_case *c, const stru
 static void make_embedding(struct op_case *c) {
     int n = op_case_size(c, 129), vocab = op_case_size(c, 65), h = op_case_size(c, 255), places = op_case_size(c, 33);
     bool with_positions = op_case_coin(c);
-    enum dtype dtype = c->smooth || op_case_coin(c) ? DTYPE_F32 : DTYPE_BF16;
+    enum dtype dtype = op_case_float(c);
     c->forward = embedding_call;
     c->backward = embedding_back;
     c->tolerance = 0;
