@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/layout.h"
 #include "support/cmocka_all.h"
 
 /* Grouped heads, QK-norm, a window in the second layer. */
@@ -32,8 +33,21 @@ static struct arch small_gpt2(void) {
     return a;
 }
 
-enum { N_ARCHS = 2 };
-static struct arch small_arch(int i) { return i == 0 ? small_qwen3() : small_gpt2(); }
+/* What the other families bring: biases beside rotary positions and a gated MLP, heads of which a part turns, stretched
+ * frequencies of which two layers have different ones. */
+static struct arch small_others(void) {
+    struct arch a = small_qwen3();
+    a.qk_norm = false;
+    a.qkv_bias = a.out_bias = a.mlp_bias = true;
+    a.rotary_dim = a.head_dim / 4 * 3;
+    a.layers[0].scaling = (struct rope_scaling){
+        .kind = ROPE_YARN, .factor = 4, .low = 1, .high = 32, .original_context = 40, .attention_factor = 1.25f};
+    a.layers[1].scaling = (struct rope_scaling){.kind = ROPE_LINEAR, .factor = 2};
+    return a;
+}
+
+enum { N_ARCHS = 3 };
+static struct arch small_arch(int i) { return i == 0 ? small_qwen3() : i == 1 ? small_gpt2() : small_others(); }
 
 static void open_model(struct model *m, const struct arch *a, struct stream *stream) {
     struct talc_error err = {0};
@@ -648,7 +662,7 @@ static void the_memory_table_is_what_is_taken(void **state) {
                          model_memory(&a, &one, DTYPE_F32).activations + input);
         open_model(&m, &a, &device.stream);
         assert_true(run_open(&run, &m, &o, NULL));
-        size_t rope = m.rope ? (size_t)(a.context_length * a.head_dim) * sizeof(float) : 0;
+        size_t rope = m.rope ? (size_t)rope_floats(&a) * sizeof(float) : 0;
         assert_int_equal(run.arena.used, run_bytes(&a, &o));
         assert_int_equal(run.arena.used, run.arena.capacity);
         assert_int_equal(t.parameters, (size_t)m.values.cols * sizeof(float));
