@@ -17,10 +17,11 @@
     X(add, (struct stream * s, T dst, T src), (s, dst, src))                                                           \
     X(gather_rows, (struct stream * s, T out, T x, T rows), (s, out, x, rows))                                         \
     X(scatter_add_rows, (struct stream * s, T x, T y, T rows), (s, x, y, rows))                                        \
-    X(embedding_forward, (struct stream * s, T out, T table, T tokens, T position_table, T positions),                 \
-      (s, out, table, tokens, position_table, positions))                                                              \
-    X(embedding_backward, (struct stream * s, T d_table, T tokens, T d_position_table, T positions, T d_out),          \
-      (s, d_table, tokens, d_position_table, positions, d_out))                                                        \
+    X(embedding_forward, (struct stream * s, T out, T table, float scale, T tokens, T position_table, T positions),    \
+      (s, out, table, scale, tokens, position_table, positions))                                                       \
+    X(embedding_backward,                                                                                              \
+      (struct stream * s, T d_table, float scale, T tokens, T d_position_table, T positions, T d_out),                 \
+      (s, d_table, scale, tokens, d_position_table, positions, d_out))                                                 \
     X(norm_forward,                                                                                                    \
       (struct stream * s, struct norm_options o, T out, T residual, T x, T delta, T weight, T bias, T stats),          \
       (s, o, out, residual, x, delta, weight, bias, stats))                                                            \
@@ -43,9 +44,10 @@
     X(activation_backward, (struct stream * s, enum activation_kind kind, T d_x, T d_out, T x),                        \
       (s, kind, d_x, d_out, x))                                                                                        \
     X(dropout, (struct stream * s, struct dropout_options o, T x, T rng), (s, o, x, rng))                              \
+    X(softcap, (struct stream * s, T x, float cap), (s, x, cap))                                                       \
     X(stats_forward, (struct stream * s, T stats, T logits, T targets, float t), (s, stats, logits, targets, t))       \
-    X(stats_backward, (struct stream * s, T logits, T stats, T grads, T targets, float t),                             \
-      (s, logits, stats, grads, targets, t))                                                                           \
+    X(stats_backward, (struct stream * s, T logits, T stats, T grads, T targets, float t, float cap),                  \
+      (s, logits, stats, grads, targets, t, cap))                                                                      \
     X(sum_of_squares, (struct stream * s, T sum, T x), (s, sum, x))                                                    \
     X(adamw, (struct stream * s, STRUCT(adamw_part) parts, int n_parts), (s, parts, n_parts))                          \
     X(copy_rounded, (struct stream * s, T dst, T src, T rng, uint32_t site), (s, dst, src, rng, site))                 \

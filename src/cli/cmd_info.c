@@ -70,7 +70,7 @@ static void print_memory(const struct info *i, const struct arch *a) {
 }
 
 static const char *activation_name(enum activation_kind kind) {
-    static const char *const names[] = {"GELU (tanh)", "SwiGLU", "ReLU squared"};
+    static const char *const names[] = {"GELU (tanh)", "SwiGLU", "ReLU squared", "GEGLU (tanh)"};
     return names[kind];
 }
 

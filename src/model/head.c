@@ -81,7 +81,7 @@ static bool head_backward(struct run *run, float inverse_temperature, const floa
         c = chunk_at(run, c.first + c.n);
         linear_forward(run, &run->model->head, c.logits, c.hidden);
         if (with_stats) ops->stats_forward(run->stream, c.stats, c.logits, c.targets, inverse_temperature);
-        ops->stats_backward(run->stream, c.logits, c.stats, c.grads, c.targets, inverse_temperature);
+        ops->stats_backward(run->stream, c.logits, c.stats, c.grads, c.targets, inverse_temperature, 0);
         linear_backward(run, &run->model->head, c.d_hidden, c.logits, c.hidden, run->fresh && c.first == 0);
     }
     return true;

@@ -26,7 +26,7 @@ void layout_before(const struct arch *a, struct layout_entry out[LAYOUT_BEFORE])
 void layout_block(const struct arch *a, struct layout_entry out[LAYOUT_BLOCK]) {
     const int64_t h = a->hidden_size, f = a->intermediate_size, d = a->head_dim;
     const int64_t q = a->n_heads * d, kv = a->n_kv_heads * d, qkv = q + 2 * kv,
-                  up = a->activation == ACTIVATION_SWIGLU ? 2 * f : f;
+                  up = activation_is_gated(a->activation) ? 2 * f : f;
     const struct layout_entry entries[LAYOUT_BLOCK] = {
         {"attention_norm.weight", ROLE_NORM, WHOLE, true, 1, h, offsetof(struct block, attention_norm.weight), {0}},
         {"attention_norm.bias", ROLE_BIAS, WHOLE, a->norm_bias, 1, h, offsetof(struct block, attention_norm.bias), {0}},

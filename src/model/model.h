@@ -41,7 +41,7 @@ struct block {
     struct linear qkv;                 /* rows: heads of q, then k, then v */
     struct parameter *q_norm, *k_norm; /* [1, head_dim] or NULL */
     struct linear out;
-    struct linear up; /* SwiGLU: gate rows, then up rows */
+    struct linear up; /* gated: gate rows, then up rows */
     struct linear down;
 };
 

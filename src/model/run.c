@@ -228,8 +228,8 @@ void apply_dropout(const struct run *run, struct tensor x, uint32_t site) {
 static void body_forward(struct run *run) {
     struct model *m = run->model;
     struct tensor embedded = layer_rows(run, 0).input;
-    run->stream->ops->embedding_forward(run->stream, embedded, m->embedding->value, run->tokens, value_of(m->positions),
-                                        run->positions);
+    run->stream->ops->embedding_forward(run->stream, embedded, m->embedding->value, 1, run->tokens,
+                                        value_of(m->positions), run->positions);
     apply_dropout(run, embedded, DROPOUT_SITE_EMBEDDING);
     for (int layer = 0; layer < m->arch.n_layers; layer++) {
         if (run->before_layer) run->before_layer(run->hook_context, layer);
@@ -255,7 +255,7 @@ void body_backward(struct run *run) {
     }
     struct tensor d_embedded = first_rows(w.d_residual, run->pass->n_tokens);
     apply_dropout(run, d_embedded, DROPOUT_SITE_EMBEDDING);
-    run->stream->ops->embedding_backward(run->stream, m->embedding->gradient, run->tokens, gradient_of(m->positions),
+    run->stream->ops->embedding_backward(run->stream, m->embedding->gradient, 1, run->tokens, gradient_of(m->positions),
                                          run->positions, d_embedded);
 }
 

@@ -24,7 +24,7 @@ static struct widths widths_of(const struct arch *a) {
     w.q = w.heads * a->head_dim;
     w.kv = w.kv_heads * a->head_dim;
     w.qkv = w.q + 2 * w.kv;
-    w.up = a->activation == ACTIVATION_SWIGLU ? 2 * w.inner : w.inner;
+    w.up = activation_is_gated(a->activation) ? 2 * w.inner : w.inner;
     return w;
 }
 

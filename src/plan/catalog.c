@@ -169,7 +169,7 @@ struct plan_model plan_model_of_arch(const char *name, const struct arch *a) {
                            .ffn = a->intermediate_size,
                            .vocab = a->vocab_size,
                            .context = a->context_length,
-                           .gated = a->activation == ACTIVATION_SWIGLU,
+                           .gated = activation_is_gated(a->activation),
                            .tied = a->tie_embeddings,
                            .learned_positions = a->learned_positions,
                            .biases = a->norm == NORM_LAYER};

@@ -47,7 +47,12 @@ enum activation_kind {
     ACTIVATION_GELU_TANH, /* x [n,f] -> [n,f]: x/2 (1 + tanh(sqrt(2/pi)(x + 0.044715 x^3))) (Hendrycks & Gimpel 2016) */
     ACTIVATION_SWIGLU,    /* x [n,2f], gate columns first -> [n,f]: silu(gate) * up (Shazeer 2020)                   */
     ACTIVATION_RELU2,     /* x [n,f] -> [n,f]: max(x,0)^2 (So et al. 2021)                                            */
+    ACTIVATION_GEGLU,     /* x [n,2f], gate columns first -> [n,f]: the GELU above of gate, * up (Shazeer 2020)       */
 };
+/* Whether x has a gate beside what it gates. */
+static inline bool activation_is_gated(enum activation_kind kind) {
+    return kind == ACTIVATION_SWIGLU || kind == ACTIVATION_GEGLU;
+}
 
 #define MOST_HEAD_DIM 1024 /* that operations on heads take */
 
@@ -76,8 +81,9 @@ struct qkv_tensors {
  * (Dao et al. 2022): scores are never stored. */
 struct attention_options {
     int n_heads, n_kv_heads, head_dim;
-    float scale; /* of q k^T, usually 1/sqrt(head_dim) */
-    int window;  /* 0: none */
+    float scale;   /* of q k^T, usually 1/sqrt(head_dim) */
+    float softcap; /* scaled scores s become softcap * tanh(s / softcap) (Gemma Team 2024); 0: they stay */
+    int window;    /* 0: none */
     int n_sequences;
     int max_length;        /* no sequence has more keys */
     int block_tokens;      /* tokens in a block of the table; unused where `blocks` is absent */
@@ -94,8 +100,8 @@ struct attention_tensors {
     struct tensor wanted;    /* I32 [1, n]: a row with 0 sees no key, as nobody asks for it; absent: all are wanted */
     struct tensor rng;       /* I64 [1, 2]: seed, counter; absent without dropout */
     struct tensor out;       /* [n, Hd] */
-    struct tensor lse;       /* [n, H]: log of the sum of exponentials of the scaled scores (dropout changes nothing in
-                                it), for backward; may be absent */
+    struct tensor lse; /* [n, H]: log of the sum of exponentials of the scaled (and capped) scores (dropout changes
+                          nothing in it), for backward; may be absent */
 };
 struct attention_gradients {
     struct tensor d_out;         /* [n, Hd] */
@@ -150,12 +156,13 @@ struct ops {
     void (*scatter_add_rows)(struct stream *s, struct tensor x, struct tensor y, struct tensor rows);
 
     /* ---- embedding ------------------------------------------------------------------------------------------- */
-    /* out[i] = table[tokens[i]] (+ position_table[positions[i]] unless absent). Tables may be F32, BF16 or F16. An
-     * index outside its table latches an error. */
-    void (*embedding_forward)(struct stream *s, struct tensor out, struct tensor table, struct tensor tokens,
-                              struct tensor position_table, struct tensor positions);
-    /* d_table[tokens[i]] += d_out[i], and for positions; rows with equal tokens are added in ascending i. */
-    void (*embedding_backward)(struct stream *s, struct tensor d_table, struct tensor tokens,
+    /* out[i] = scale * table[tokens[i]] (+ position_table[positions[i]] unless absent). Tables may be F32, BF16 or F16.
+     * An index outside its table latches an error. */
+    void (*embedding_forward)(struct stream *s, struct tensor out, struct tensor table, float scale,
+                              struct tensor tokens, struct tensor position_table, struct tensor positions);
+    /* d_table[tokens[i]] += scale * d_out[i], and, unscaled, for positions; rows with equal tokens are added in
+     * ascending i. */
+    void (*embedding_backward)(struct stream *s, struct tensor d_table, float scale, struct tensor tokens,
                                struct tensor d_position_table, struct tensor positions, struct tensor d_out);
 
     /* ---- normalisation --------------------------------------------------------------------------------------- */
@@ -197,14 +204,18 @@ struct ops {
     void (*dropout)(struct stream *s, struct dropout_options o, struct tensor x, struct tensor rng);
 
     /* ---- classifier ------------------------------------------------------------------------------------------ */
+    /* x = cap * tanh(x / cap), in place; cap > 0 (Gemma Team 2024). */
+    void (*softcap)(struct stream *s, struct tensor x, float cap);
     /* stats [n, TOKEN_STATS]: logp of the target, log-sum-exp, entropy, at the inverse temperature;
      * STAT_VALUE is left. */
     void (*stats_forward)(struct stream *s, struct tensor stats, struct tensor logits /* [n,V] */,
                           struct tensor targets /* I32 [1,n] */, float inverse_temperature);
     /* In place, with p of the tempered logits and H the entropy:
-     * logits[j] = t * (d_logp * ([j == target] - p[j]) + d_lse * p[j] - d_entropy * p[j] * (log p[j] + H)). */
+     * logits[j] = t * (d_logp * ([j == target] - p[j]) + d_lse * p[j] - d_entropy * p[j] * (log p[j] + H)).
+     * Where the logits have been through softcap, `cap` is its cap (else 0), and the gradient is that of what was
+     * capped: times 1 - (logits[j] / cap)^2. */
     void (*stats_backward)(struct stream *s, struct tensor logits, struct tensor stats, struct tensor grads,
-                           struct tensor targets, float inverse_temperature);
+                           struct tensor targets, float inverse_temperature, float cap);
 
     /* ---- optimizer ------------------------------------------------------------------------------------------- */
     /* sum F64 [1,1] += sum of x^2, squared and summed in double, in a fixed order; not finite if any element is not. */

@@ -60,7 +60,7 @@ struct op_case {
     struct dropout_options dropout;
     struct adamw_options adamw;
     enum activation_kind activation;
-    float inverse_temperature;
+    float inverse_temperature, cap, embedding_scale;
 };
 
 /* ---- making ---------------------------------------------------------------------------------- */

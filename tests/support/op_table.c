@@ -112,14 +112,13 @@ enum {
 };
 
 static void embedding_call(struct stream *s, const struct op_case *c, const struct tensor *t) {
-    (void)c;
-    s->ops->embedding_forward(s, t[EMB_OUT], t[EMB_TABLE], t[EMB_TOKENS], t[EMB_POSITION_TABLE], t[EMB_POSITIONS]);
+    s->ops->embedding_forward(s, t[EMB_OUT], t[EMB_TABLE], c->embedding_scale, t[EMB_TOKENS], t[EMB_POSITION_TABLE],
+                              t[EMB_POSITIONS]);
 }
 
 static void embedding_back(struct stream *s, const struct op_case *c, const struct tensor *t) {
-    (void)c;
-    s->ops->embedding_backward(s, t[EMB_D_TABLE], t[EMB_TOKENS], t[EMB_D_POSITION_TABLE], t[EMB_POSITIONS],
-                               t[EMB_D_OUT]);
+    s->ops->embedding_backward(s, t[EMB_D_TABLE], c->embedding_scale, t[EMB_TOKENS], t[EMB_D_POSITION_TABLE],
+                               t[EMB_POSITIONS], t[EMB_D_OUT]);
 }
 
 static void make_embedding(struct op_case *c) {
@@ -128,7 +127,8 @@ static void make_embedding(struct op_case *c) {
     enum dtype dtype = op_case_float(c);
     c->forward = embedding_call;
     c->backward = embedding_back;
-    c->tolerance = 0;
+    c->embedding_scale = op_case_coin(c) ? 1 : 5.6568542f;
+    c->tolerance = c->embedding_scale == 1 ? 0 : 1e-6;
     operand_numbers(c, EMB_OUT, "out", OPERAND_OUT, DTYPE_F32, n, h)->per_token = true;
     operand_numbers(c, EMB_TABLE, "table", OPERAND_IN, dtype, vocab, h);
     op_case_indices(c, operand_integers(c, EMB_TOKENS, "tokens", 1, n), n, vocab, false); /* often repeated */
@@ -144,7 +144,8 @@ static void make_embedding(struct op_case *c) {
         operand_numbers(c, EMB_D_POSITION_TABLE, "d_position_table", OPERAND_INOUT, DTYPE_F32, places, h);
         op_case_gradient(c, EMB_POSITION_TABLE, EMB_D_POSITION_TABLE, true);
     }
-    op_case_say(c, " n=%d V=%d h=%d %s%s", n, vocab, h, dtype_name(dtype), if_so(with_positions, " positions"));
+    op_case_say(c, " n=%d V=%d h=%d x%g %s%s", n, vocab, h, (double)c->embedding_scale, dtype_name(dtype),
+                if_so(with_positions, " positions"));
 }
 
 /* ---- normalisation --------------------------------------------------------------------------- */
@@ -312,9 +313,10 @@ static void activation_back(struct stream *s, const struct op_case *c, const str
 }
 
 static void make_activation(struct op_case *c) {
-    static const char *const names[] = {"gelu", "swiglu", "relu2"};
+    static const char *const names[] = {"gelu", "swiglu", "relu2", "geglu"};
     static const double scales[] = {1, 4, 60};
-    int kind = op_case_below(c, 3), n = op_case_size(c, 65), f = op_case_size(c, 521), width = kind == 1 ? 2 * f : f;
+    int kind = op_case_below(c, 4), n = op_case_size(c, 65), f = op_case_size(c, 521);
+    int width = activation_is_gated((enum activation_kind)kind) ? 2 * f : f;
     double scale = scales[op_case_below(c, c->smooth ? 1 : 3)];
     c->activation = (enum activation_kind)kind;
     c->forward = activation_call;
@@ -360,12 +362,33 @@ static void make_dropout(struct op_case *c) {
 
 enum { CLS_STATS, CLS_LOGITS, CLS_TARGETS, CLS_GRADS };
 
+static void softcap_call(struct stream *s, const struct op_case *c, const struct tensor *t) {
+    s->ops->softcap(s, t[CLS_LOGITS], c->cap);
+}
+
+static void make_softcap(struct op_case *c) {
+    static const double scales[] = {1e-3, 1, 30, 1000};
+    int rows, cols;
+    double scale = scales[op_case_below(c, 4)];
+    any_shape(c, &rows, &cols);
+    c->cap = op_case_coin(c) ? 30 : 0.7f;
+    c->forward = softcap_call;
+    c->tolerance = 1e-6;
+    struct operand *x = operand_numbers(c, CLS_LOGITS, "x", OPERAND_INOUT, DTYPE_F32, rows, cols);
+    x->per_token = true;
+    change(x, scale, 0);
+    op_case_say(c, " [%d, %d] x%g cap %g", rows, cols, scale, (double)c->cap);
+}
+
+/* With a cap the logits go through it first, as the gradient goes back through it. */
 static void stats_call(struct stream *s, const struct op_case *c, const struct tensor *t) {
+    if (c->cap > 0) s->ops->softcap(s, t[CLS_LOGITS], c->cap);
     s->ops->stats_forward(s, t[CLS_STATS], t[CLS_LOGITS], t[CLS_TARGETS], c->inverse_temperature);
 }
 
 static void stats_back(struct stream *s, const struct op_case *c, const struct tensor *t) {
-    s->ops->stats_backward(s, t[CLS_LOGITS], t[CLS_STATS], t[CLS_GRADS], t[CLS_TARGETS], c->inverse_temperature);
+    s->ops->stats_backward(s, t[CLS_LOGITS], t[CLS_STATS], t[CLS_GRADS], t[CLS_TARGETS], c->inverse_temperature,
+                           c->cap);
 }
 
 /* Some logits of a row at -1e4 or +1e4. With `ties` several share the top: lse in F32 is then too coarse for the
@@ -382,6 +405,7 @@ static void make_stats(struct op_case *c) {
     static const char *const kinds[] = {"", " wide", " extreme", " extreme with ties"};
     int n = op_case_size(c, 33), vocab = op_case_size(c, 1030), kind = c->smooth ? 0 : op_case_below(c, 4);
     c->inverse_temperature = op_case_coin(c) ? 1.0f : 0.7f;
+    if (kind < 2 && op_case_coin(c)) c->cap = op_case_coin(c) ? 30 : 2;
     c->forward = stats_call;
     c->backward = kind < 3 ? stats_back : NULL;
     struct operand *stats = operand_numbers(c, CLS_STATS, "stats", OPERAND_INOUT, DTYPE_F32, n, TOKEN_STATS);
@@ -396,7 +420,7 @@ static void make_stats(struct op_case *c) {
     for (int i = CLS_STATS; i <= CLS_GRADS; i++) c->operands[i].per_token = true;
     op_case_output(c, CLS_STATS, CLS_GRADS);
     op_case_gradient(c, CLS_LOGITS, CLS_LOGITS, false);
-    op_case_say(c, " n=%d V=%d t=%g%s", n, vocab, (double)c->inverse_temperature, kinds[kind]);
+    op_case_say(c, " n=%d V=%d t=%g cap=%g%s", n, vocab, (double)c->inverse_temperature, (double)c->cap, kinds[kind]);
 }
 
 /* ---- optimizer ------------------------------------------------------------------------------- */
@@ -531,11 +555,12 @@ const struct op_maker op_makers[] = {
     {"symmetric", 40, make_symmetric},
     {"linear", 20, make_linear},
     {"qkv", 60, make_qkv},
-    {"attention", 40, make_attention},
-    {"attention_cache", 40, make_attention_cache},
-    {"activation", 40, make_activation},
+    {"attention", 60, make_attention},
+    {"attention_cache", 60, make_attention_cache},
+    {"activation", 50, make_activation},
     {"dropout", 20, make_dropout},
-    {"stats", 60, make_stats},
+    {"softcap", 20, make_softcap},
+    {"stats", 80, make_stats},
     {"sum_of_squares", 30, make_squares},
     {"adamw", 20, make_adamw},
     {"copy_rounded", 20, make_copy_rounded},

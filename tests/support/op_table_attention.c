@@ -159,16 +159,18 @@ static int make_attention_options(struct op_case *c) {
     const int *heads = head_shapes[op_case_below(c, c->smooth ? 4 : N_HEAD_SHAPES)];
     int n_sequences = 1 + op_case_below(c, 4), d = dims[op_case_below(c, c->smooth ? 3 : 7)];
     int window = windows[op_case_below(c, c->smooth ? 4 : 6)];
-    float sharper = c->smooth || op_case_coin(c) ? 1 : 3;
+    float sharper = c->smooth || op_case_coin(c) ? 1 : 3, cap = op_case_coin(c) ? 0 : op_case_coin(c) ? 50 : 1.5f;
     c->attention = (struct attention_options){.n_heads = heads[0],
                                               .n_kv_heads = heads[1],
                                               .head_dim = d,
                                               .scale = sharper / sqrtf((float)d),
+                                              .softcap = cap,
                                               .window = window,
                                               .n_sequences = n_sequences,
                                               .max_length = 1};
     c->forward = attention_call;
-    op_case_say(c, " H=%d G=%d d=%d window=%d scale=%g", heads[0], heads[1], d, window, (double)c->attention.scale);
+    op_case_say(c, " H=%d G=%d d=%d window=%d scale=%g cap=%g", heads[0], heads[1], d, window,
+                (double)c->attention.scale, (double)cap);
     return n_sequences;
 }
 
@@ -183,9 +185,10 @@ static void make_attention_backward(struct op_case *c, int n) {
     int q = c->attention.n_heads * c->attention.head_dim, kv = c->attention.n_kv_heads * c->attention.head_dim;
     c->backward = attention_back;
     operand_numbers(c, ATT_D_OUT, "d_out", OPERAND_IN, DTYPE_F32, n, q);
-    /* With one key the weight is 1 whatever the score, and these are 0 but for rounding of terms of size 1. */
-    operand_numbers(c, ATT_D_Q, "d_q", OPERAND_OUT, DTYPE_F32, n, q)->floor = 0.3;
-    operand_numbers(c, ATT_D_K, "d_k", OPERAND_OUT, DTYPE_F32, n, kv)->floor = 0.3;
+    /* With one key the weight is 1 whatever the score, and these are 0 but for rounding of terms of this size. */
+    double terms = (double)c->attention.scale * sqrt(c->attention.head_dim);
+    operand_numbers(c, ATT_D_Q, "d_q", OPERAND_OUT, DTYPE_F32, n, q)->floor = terms;
+    operand_numbers(c, ATT_D_K, "d_k", OPERAND_OUT, DTYPE_F32, n, kv)->floor = terms;
     operand_numbers(c, ATT_D_V, "d_v", OPERAND_OUT, DTYPE_F32, n, kv);
     op_case_output(c, ATT_OUT, ATT_D_OUT);
     op_case_gradient(c, ATT_Q, ATT_D_Q, false);

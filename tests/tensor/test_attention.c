@@ -17,6 +17,7 @@
 /* One text: queries, keys and values of all its tokens. */
 struct scene {
     int n_heads, n_kv_heads, head_dim, window, block_tokens, length;
+    float softcap;
     enum dtype dtype; /* of the cache */
     struct tensor q, k, v;
 };
@@ -74,6 +75,7 @@ static int fill_batch(struct op_case *c, const struct scene *x, const struct pie
                                               .n_kv_heads = x->n_kv_heads,
                                               .head_dim = x->head_dim,
                                               .scale = 1 / sqrtf((float)x->head_dim),
+                                              .softcap = x->softcap,
                                               .window = x->window,
                                               .n_sequences = n_pieces,
                                               .max_length = longest,
@@ -189,16 +191,17 @@ static struct tensor random_numbers(struct rng *rng, int rows, int cols) {
 static void every_way_to_a_token_gives_the_same_bits(void **state) {
     struct op_devices *d = *state;
     static const struct scene scenes[] = {
-        /* H, G, d, window, block, length, cache */
-        {2, 2, 16, 0, 16, 37, DTYPE_F32, {0}, {0}, {0}},
-        {4, 2, 5, 0, 3, 150, DTYPE_F32, {0}, {0}, {0}},
-        {6, 2, 33, 0, 1, 129, DTYPE_BF16, {0}, {0}, {0}},
-        {4, 1, 64, 70, 16, 200, DTYPE_F32, {0}, {0}, {0}},
-        {2, 1, 128, 5, 64, 65, DTYPE_F16, {0}, {0}, {0}},
-        {3, 3, 2, 64, 5, 193, DTYPE_BF16, {0}, {0}, {0}},
+        /* H, G, d, window, block, length, cap, cache */
+        {2, 2, 16, 0, 16, 37, 0, DTYPE_F32, {0}, {0}, {0}},
+        {4, 2, 5, 0, 3, 150, 0, DTYPE_F32, {0}, {0}, {0}},
+        {6, 2, 33, 0, 1, 129, 0, DTYPE_BF16, {0}, {0}, {0}},
+        {4, 1, 64, 70, 16, 200, 0, DTYPE_F32, {0}, {0}, {0}},
+        {2, 1, 128, 5, 64, 65, 0, DTYPE_F16, {0}, {0}, {0}},
+        {3, 3, 2, 64, 5, 193, 0, DTYPE_BF16, {0}, {0}, {0}},
+        {4, 2, 16, 20, 16, 150, 1.5f, DTYPE_F32, {0}, {0}, {0}},
         /* few heads and many rows, which are cut into several tasks */
-        {2, 1, 16, 0, 16, 601, DTYPE_F32, {0}, {0}, {0}},
-        {2, 1, 8, 70, 16, 601, DTYPE_F32, {0}, {0}, {0}},
+        {2, 1, 16, 0, 16, 601, 0, DTYPE_F32, {0}, {0}, {0}},
+        {2, 1, 8, 70, 16, 601, 0, DTYPE_F32, {0}, {0}, {0}},
     };
     for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
         struct scene x = scenes[i];

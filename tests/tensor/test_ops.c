@@ -260,7 +260,7 @@ static void a_token_outside_the_vocabulary_latches_an_error(void **state) {
             struct tensor indices = tensor_view(at + 512, DTYPE_I32, 1, 3);
             s.backend->copy_in(&s, indices.data, tokens, sizeof tokens);
             assert_true(stream_synchronize(&s, &err));
-            s.ops->embedding_forward(&s, out, table, indices, tensor_absent(), tensor_absent());
+            s.ops->embedding_forward(&s, out, table, 1, indices, tensor_absent(), tensor_absent());
             assert_nothing_is_done(&s, table);
             assert_false(stream_synchronize(&s, &err));
             snprintf(number, sizeof number, "%d", wrong[j]);

@@ -55,9 +55,9 @@ void ref_copy(struct stream *s, struct tensor dst, struct tensor src);
 void ref_add_tensor(struct stream *s, struct tensor dst, struct tensor src);
 void ref_gather_rows(struct stream *s, struct tensor out, struct tensor x, struct tensor rows);
 void ref_scatter_add_rows(struct stream *s, struct tensor x, struct tensor y, struct tensor rows);
-void ref_embedding_forward(struct stream *s, struct tensor out, struct tensor table, struct tensor tokens,
+void ref_embedding_forward(struct stream *s, struct tensor out, struct tensor table, float scale, struct tensor tokens,
                            struct tensor position_table, struct tensor positions);
-void ref_embedding_backward(struct stream *s, struct tensor d_table, struct tensor tokens,
+void ref_embedding_backward(struct stream *s, struct tensor d_table, float scale, struct tensor tokens,
                             struct tensor d_position_table, struct tensor positions, struct tensor d_out);
 void ref_norm_forward(struct stream *s, struct norm_options o, struct tensor out, struct tensor residual,
                       struct tensor x, struct tensor delta, struct tensor weight, struct tensor bias,
@@ -79,10 +79,11 @@ void ref_activation_forward(struct stream *s, enum activation_kind kind, struct 
 void ref_activation_backward(struct stream *s, enum activation_kind kind, struct tensor d_x, struct tensor d_out,
                              struct tensor x);
 void ref_dropout(struct stream *s, struct dropout_options o, struct tensor x, struct tensor rng);
+void ref_softcap(struct stream *s, struct tensor x, float cap);
 void ref_stats_forward(struct stream *s, struct tensor stats, struct tensor logits, struct tensor targets,
                        float inverse_temperature);
 void ref_stats_backward(struct stream *s, struct tensor logits, struct tensor stats, struct tensor grads,
-                        struct tensor targets, float inverse_temperature);
+                        struct tensor targets, float inverse_temperature, float cap);
 void ref_sum_of_squares(struct stream *s, struct tensor sum, struct tensor x);
 void ref_copy_rounded(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng, uint32_t site);
 void ref_nesterov(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m, struct tensor step);

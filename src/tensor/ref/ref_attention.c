@@ -116,7 +116,7 @@ void ref_qkv_backward(struct stream *s, const struct qkv_options *o, const struc
     }
 }
 
-/* ---- attention: out[r] = sum over j of p[j] v[j], p = softmax(scale * q[r] k[j]) ---- */
+/* ---- attention: out[r] = sum over j of p[j] v[j], p = softmax(scale * q[r] k[j]), the scores perhaps capped ---- */
 
 /* One query row of one head, and the keys [first, end) that it sees. */
 struct query {
@@ -161,6 +161,21 @@ static double head_dot(int head_dim, struct tensor a, int64_t row, int64_t colum
     return sum;
 }
 
+/* The scaled score of row `key` of k. */
+static double score_of(const struct attention_options *o, const struct attention_tensors *t, struct query x,
+                       int64_t key) {
+    return (double)o->scale * head_dot(o->head_dim, t->q, x.row, x.column, t->k, key, x.kv_column);
+}
+
+/* A scaled score as it goes into the softmax, and the slope of that by the scaled score. */
+static double capped(const struct attention_options *o, double score) {
+    return o->softcap > 0 ? (double)o->softcap * tanh(score / (double)o->softcap) : score;
+}
+static double capped_slope(const struct attention_options *o, double score) {
+    double t = o->softcap > 0 ? tanh(score / (double)o->softcap) : 0;
+    return 1 - t * t;
+}
+
 /* Writes the attention weights of the keys that x sees to p[first..end), before dropout, and the log of the sum of
  * exponentials to lse. False if it sees none (lse is then -inf) or a key is out of range. */
 static bool attention_weights(struct stream *s, const struct attention_options *o, const struct attention_tensors *t,
@@ -170,7 +185,7 @@ static bool attention_weights(struct stream *s, const struct attention_options *
     for (int64_t j = x.first; j < x.end; j++) {
         int64_t key = key_row(s, o, t, x, j);
         if (key < 0) return false;
-        p[j] = (double)o->scale * head_dot(o->head_dim, t->q, x.row, x.column, t->k, key, x.kv_column);
+        p[j] = capped(o, score_of(o, t, x, key));
         max = fmax(max, p[j]);
     }
     if (x.first >= x.end) return false;
@@ -225,8 +240,9 @@ struct backward_work {
     double *d_q;       /* [d] */
 };
 
-/* With p the weights, m the dropout factors and s the scaled scores: d_p = m * (d_out . v), and through the softmax
- * d_s[j] = p[j] * (d_p[j] - sum over i of p[i] d_p[i]). The weights are computed again in double, not from `lse`. */
+/* With p the weights, m the dropout factors and s the scaled (and capped) scores: d_p = m * (d_out . v), and through
+ * the softmax d_s[j] = p[j] * (d_p[j] - sum over i of p[i] d_p[i]). The weights are computed again in double, not from
+ * `lse`. */
 static void query_backward(struct stream *s, const struct attention_options *o, const struct attention_tensors *t,
                            const struct attention_gradients *g, struct query x, struct backward_work w) {
     double lse, mean = 0;
@@ -242,6 +258,7 @@ static void query_backward(struct stream *s, const struct attention_options *o, 
     for (int64_t j = x.first; sees && j < x.end; j++) {
         int64_t key = key_row(s, o, t, x, j);
         double d_score = (double)o->scale * w.p[j] * (w.d_p[j] - mean), *d_k = w.d_k + key * t->k.cols + x.kv_column;
+        d_score *= capped_slope(o, score_of(o, t, x, key));
         for (int c = 0; c < o->head_dim; c++) {
             w.d_q[c] += d_score * ref_load(t->k, key, x.kv_column + c);
             d_k[c] += d_score * ref_load(t->q, x.row, x.column + c);

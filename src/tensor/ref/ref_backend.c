@@ -31,6 +31,7 @@ static const struct ops ref_ops = {
     .activation_forward = ref_activation_forward,
     .activation_backward = ref_activation_backward,
     .dropout = ref_dropout,
+    .softcap = ref_softcap,
     .stats_forward = ref_stats_forward,
     .stats_backward = ref_stats_backward,
     .sum_of_squares = ref_sum_of_squares,

@@ -6,6 +6,12 @@
 
 #include <math.h>
 
+void ref_softcap(struct stream *s, struct tensor x, float cap) {
+    if (s->failed) return;
+    for (int64_t r = 0; r < x.rows; r++)
+        for (int64_t c = 0; c < x.cols; c++) ref_store(x, r, c, (double)cap * tanh(ref_load(x, r, c) / (double)cap));
+}
+
 struct distribution {
     double lse, entropy;
 };
@@ -37,7 +43,7 @@ void ref_stats_forward(struct stream *s, struct tensor stats, struct tensor logi
 
 /* lse and entropy are computed again, in double, rather than read from `stats`. */
 void ref_stats_backward(struct stream *s, struct tensor logits, struct tensor stats, struct tensor grads,
-                        struct tensor targets, float inverse_temperature) {
+                        struct tensor targets, float inverse_temperature, float cap) {
     (void)stats;
     double t = inverse_temperature;
     for (int64_t r = 0; r < logits.rows && !s->failed; r++) {
@@ -47,10 +53,11 @@ void ref_stats_backward(struct stream *s, struct tensor logits, struct tensor st
         double d_logp = ref_load(grads, r, STAT_LOGP), d_lse = ref_load(grads, r, STAT_LSE);
         double d_entropy = ref_load(grads, r, STAT_ENTROPY);
         for (int64_t j = 0; j < logits.cols; j++) {
-            double log_p = t * ref_load(logits, r, j) - d.lse, p = exp(log_p);
+            double logit = ref_load(logits, r, j), log_p = t * logit - d.lse, p = exp(log_p);
+            double slope = cap > 0 ? 1 - logit * logit / ((double)cap * (double)cap) : 1; /* of softcap */
             double d_z = d_logp * ((j == target) - p) + d_lse * p;
             if (p > 0) d_z -= d_entropy * p * (log_p + d.entropy);
-            ref_store(logits, r, j, t * d_z);
+            ref_store(logits, r, j, t * d_z * slope);
         }
     }
 }

@@ -30,6 +30,7 @@ void ref_activation_forward(struct stream *s, enum activation_kind kind, struct 
             switch (kind) {
             case ACTIVATION_GELU_TANH: y = gelu(gate); break;
             case ACTIVATION_SWIGLU: y = silu(gate) * ref_load(x, r, out.cols + c); break;
+            case ACTIVATION_GEGLU: y = gelu(gate) * ref_load(x, r, out.cols + c); break;
             default: y = relu2(gate); break;
             }
             ref_store(out, r, c, y);
@@ -47,6 +48,10 @@ void ref_activation_backward(struct stream *s, enum activation_kind kind, struct
             case ACTIVATION_SWIGLU:
                 ref_store(d_x, r, c, d * ref_load(x, r, d_out.cols + c) * silu_slope(gate));
                 ref_store(d_x, r, d_out.cols + c, d * silu(gate));
+                break;
+            case ACTIVATION_GEGLU:
+                ref_store(d_x, r, c, d * ref_load(x, r, d_out.cols + c) * gelu_slope(gate));
+                ref_store(d_x, r, d_out.cols + c, d * gelu(gate));
                 break;
             default: ref_store(d_x, r, c, d * relu2_slope(gate)); break;
             }

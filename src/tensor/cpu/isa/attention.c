@@ -5,7 +5,8 @@
  * - so that nothing is added by two threads. It packs keys and values into panels, then takes its queries in blocks:
  * every product of a block of queries with a tile of keys is a small matrix product by the micro-kernel of matmul.
  *
- * Queries are multiplied by the scale and by log2(e) when they are loaded, so that weights are powers of 2.
+ * Queries are multiplied by the scale and by log2(e) when they are loaded, so that weights are powers of 2. Where
+ * scores are capped, that is a pass over a tile's scores before their softmax.
  *
  * A query's own arithmetic does not depend on its block: key tiles count from key 0, scores and weighted sums are
  * chains of fused multiply-adds over the head and over the keys, a tile that a query does not see leaves its state as
@@ -301,6 +302,14 @@ static void score_products(const struct attention *a, const float *rows, const f
         small_product(START_ZERO, NULL, rows, a->width, 1, turned + k * d, PANEL, d, scores + k, TILE, TILE_ROWS);
 }
 
+/* Scores of TILE_ROWS queries, in the span's vectors, capped; they are to base 2, and so is the cap. */
+static void cap_scores(const struct attention *a, float *scores, struct span s) {
+    vf cap = vf_set(a->o->softcap * LOG2_E), inverse = vf_set(1 / (a->o->softcap * LOG2_E));
+    for (int r = 0; r < TILE_ROWS; r++, scores += TILE)
+        for (int k = s.low / VF_LANES * VF_LANES; k < s.high; k += VF_LANES)
+            vf_store(scores + k, vf_softcap(vf_load(scores + k), cap, inverse));
+}
+
 /* out[r] = start + weights[r] by the span's keys, whose panels of the head are in `x`. */
 INLINE void weighted_sums(const struct attention *a, enum start start, const float *factor, const float *weights,
                           const float *x, struct span s, float *out) {
@@ -370,6 +379,7 @@ static void forward_tile(const struct attention *a, struct packed *p, int first,
     int64_t at = (tile * TILE - p->first_key) * a->width;
     float factor[TILE_ROWS];
     score_products(a, p->q + first * a->width, p->k_turned + at, all, p->weights);
+    if (a->o->softcap > 0) cap_scores(a, p->weights, all);
     for (int r = 0; r < TILE_ROWS; r++) {
         struct span own = span_in(p->queries[first + r].seen, tile);
         factor[r] = softmax_row(&state[first + r], p->weights + r * TILE, own, all);
@@ -440,6 +450,7 @@ static void load_facts(const struct attention *a, struct packed *p, struct query
 static inline void slopes_row(const struct attention *a, const struct query *q, float lse, float dot, int64_t tile,
                               struct span seen, float *weights, float *slopes) {
     float drop[TILE];
+    vf inverse_cap = vf_set(a->o->softcap > 0 ? 1 / (a->o->softcap * LOG2_E) : 0);
     if (a->o->dropout > 0 && seen.high > 0) drop_factors(a, q, tile, drop);
     for (int v = 0; v < TILE / VF_LANES; v++) {
         float *w = weights + v * VF_LANES, *x = slopes + v * VF_LANES;
@@ -449,10 +460,11 @@ static inline void slopes_row(const struct attention *a, const struct query *q, 
             continue;
         }
         vi mask = lanes_between(v, seen.low, seen.high);
-        vf weight = vf_exp2(vf_load(w) - vf_set(lse)), slope = vf_load(x);
+        vf score = vf_load(w), weight = vf_exp2(score - vf_set(lse)), slope = vf_load(x);
         vf factor = vf_set(1);
         if (a->o->dropout > 0) factor = vf_load(drop + v * VF_LANES);
         slope = weight * (slope * factor - vf_set(dot));
+        if (a->o->softcap > 0) slope = slope * vf_softcap_slope(score, inverse_cap);
         weight = weight * factor;
         vf_store(w, vf_choose(mask, weight, vf_set(0)));
         vf_store(x, vf_choose(mask, slope, vf_set(0)));
@@ -494,6 +506,7 @@ static void backward_tile(const struct attention *a, struct packed *p, const str
         float *weights = p->weights + first * TILE, *slopes = p->slopes + first * TILE;
         score_products(a, p->q + first * a->width, p->k_turned + at, some, weights);
         score_products(a, p->d_out + first * a->width, p->v_turned + at, some, slopes);
+        if (a->o->softcap > 0) cap_scores(a, weights, some);
         for (int i = first; i < first + TILE_ROWS; i++) {
             struct span own = i < p->n ? span_in(p->queries[i].seen, tile) : (struct span){0, 0};
             slopes_row(a, &p->queries[i], f->lse[i], f->dot[i], tile, own, p->weights + i * TILE, p->slopes + i * TILE);

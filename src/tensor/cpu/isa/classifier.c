@@ -1,12 +1,30 @@
-/* classifier.c - statistics of logits (log-probability, log-sum-exp, entropy) and the gradient of the logits. */
+/* classifier.c - soft caps and statistics of logits (log-probability, log-sum-exp, entropy), and the gradient of the
+ * logits. */
 #include "tensor/cpu/isa/rows.h"
 #include "tensor/cpu/isa/kernels.h"
 #include "tensor/cpu/isa/simd.h"
 
 struct classifier_work {
     struct tensor stats, logits, grads, targets;
-    float t; /* inverse temperature */
+    float t;   /* inverse temperature */
+    float cap; /* that the logits have been through; 0: none */
 };
+
+static void softcap_task(void *context, int task, int worker) {
+    (void)worker;
+    const struct classifier_work *w = context;
+    int64_t n = w->logits.cols;
+    for (int64_t r = task_begin(task); r < task_end(task, w->logits.rows); r++) {
+        float *x = row_f32(w->logits, r);
+        for (int64_t c = 0; c < n; c += VF_LANES)
+            vf_store_some(x + c, n - c, vf_softcap(vf_load_some(x + c, n - c), vf_set(w->cap), vf_set(1 / w->cap)));
+    }
+}
+
+void ISA_NAME(cpu_softcap)(struct stream *s, struct tensor x, float cap) {
+    struct classifier_work w = {.logits = x, .cap = cap};
+    cpu_run(s, row_tasks(x.rows), softcap_task, &w);
+}
 
 static float row_largest(const float *x, int64_t n) {
     vf most = vf_set(-INFINITY);
@@ -66,19 +84,21 @@ static void gradient_row(const struct classifier_work *w, int64_t r) {
         return;
     }
     vf plain = vf_set((d_lse - d_logp) * w->t), slope = vf_set(-d_entropy * w->t), lse = vf_set(stats[STAT_LSE]);
-    vf entropy = vf_set(stats[STAT_ENTROPY]);
+    vf entropy = vf_set(stats[STAT_ENTROPY]), inverse = vf_set(w->cap > 0 ? 1 / w->cap : 0);
+    float at_target = w->cap > 0 ? vf_softcap_slope(vf_set(x[target]), inverse)[0] : 1;
     for (int64_t c = 0; c < n; c += VF_LANES) {
         int64_t left = n - c;
-        vf log_p = (left >= VF_LANES ? vf_load(x + c) : vf_load_part(x + c, left, 0)) * vf_set(w->t) - lse,
-           p = vf_exp(log_p);
+        vf logit = left >= VF_LANES ? vf_load(x + c) : vf_load_part(x + c, left, 0);
+        vf log_p = logit * vf_set(w->t) - lse, p = vf_exp(log_p);
         vf g = p * plain;
         if (d_entropy != 0) g = vf_fma(p * slope, vf_max(log_p, vf_set(-88)) + entropy, g);
+        if (w->cap > 0) g = g * vf_softcap_slope(logit, inverse);
         if (left >= VF_LANES)
             vf_store(x + c, g);
         else
             vf_store_part(x + c, left, g);
     }
-    x[target] += d_logp * w->t;
+    x[target] += d_logp * w->t * at_target;
 }
 
 static void gradient_task(void *context, int task, int worker) {
@@ -88,8 +108,8 @@ static void gradient_task(void *context, int task, int worker) {
 }
 
 void ISA_NAME(cpu_stats_backward)(struct stream *s, struct tensor logits, struct tensor stats, struct tensor grads,
-                                  struct tensor targets, float inverse_temperature) {
+                                  struct tensor targets, float inverse_temperature, float cap) {
     struct classifier_work w = {
-        .stats = stats, .logits = logits, .grads = grads, .targets = targets, .t = inverse_temperature};
+        .stats = stats, .logits = logits, .grads = grads, .targets = targets, .t = inverse_temperature, .cap = cap};
     if (targets_fit(s, targets, logits)) cpu_run(s, row_tasks(logits.rows), gradient_task, &w);
 }

@@ -1,4 +1,4 @@
-/* feedforward.c - GELU, SwiGLU and squared ReLU, and backward. */
+/* feedforward.c - GELU, SwiGLU, GEGLU and squared ReLU, and backward. */
 #include "tensor/cpu/isa/rows.h"
 #include "tensor/cpu/isa/kernels.h"
 #include "tensor/cpu/isa/simd.h"
@@ -28,6 +28,8 @@ static void forward_row(enum activation_kind kind, float *out, const float *x, i
         vf a = vf_load_some(x + c, f - c), y;
         if (kind == ACTIVATION_SWIGLU)
             y = a * vf_sigmoid(a) * vf_load_some(x + f + c, f - c);
+        else if (kind == ACTIVATION_GEGLU)
+            y = gelu(a) * vf_load_some(x + f + c, f - c);
         else if (kind == ACTIVATION_GELU_TANH)
             y = gelu(a);
         else
@@ -44,6 +46,9 @@ static void backward_row(enum activation_kind kind, float *d_x, const float *d_o
             vf up = vf_load_some(x + f + c, left), s = vf_sigmoid(a);
             vf_store_some(d_x + c, left, g * up * s * (vf_set(1) + a * (vf_set(1) - s)));
             vf_store_some(d_x + f + c, left, g * a * s);
+        } else if (kind == ACTIVATION_GEGLU) {
+            vf_store_some(d_x + c, left, g * vf_load_some(x + f + c, left) * gelu_slope(a));
+            vf_store_some(d_x + f + c, left, g * gelu(a));
         } else if (kind == ACTIVATION_GELU_TANH) {
             vf_store_some(d_x + c, left, g * gelu_slope(a));
         } else {

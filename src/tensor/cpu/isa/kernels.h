@@ -20,9 +20,9 @@ void ISA_NAME(cpu_copy)(struct stream *s, struct tensor dst, struct tensor src);
 void ISA_NAME(cpu_add)(struct stream *s, struct tensor dst, struct tensor src);
 void ISA_NAME(cpu_gather_rows)(struct stream *s, struct tensor out, struct tensor x, struct tensor rows);
 void ISA_NAME(cpu_scatter_add_rows)(struct stream *s, struct tensor x, struct tensor y, struct tensor rows);
-void ISA_NAME(cpu_embedding_forward)(struct stream *s, struct tensor out, struct tensor table, struct tensor tokens,
-                                     struct tensor position_table, struct tensor positions);
-void ISA_NAME(cpu_embedding_backward)(struct stream *s, struct tensor d_table, struct tensor tokens,
+void ISA_NAME(cpu_embedding_forward)(struct stream *s, struct tensor out, struct tensor table, float scale,
+                                     struct tensor tokens, struct tensor position_table, struct tensor positions);
+void ISA_NAME(cpu_embedding_backward)(struct stream *s, struct tensor d_table, float scale, struct tensor tokens,
                                       struct tensor d_position_table, struct tensor positions, struct tensor d_out);
 void ISA_NAME(cpu_dropout)(struct stream *s, struct dropout_options o, struct tensor x, struct tensor rng);
 void ISA_NAME(cpu_norm_forward)(struct stream *s, struct norm_options o, struct tensor out, struct tensor residual,
@@ -39,10 +39,11 @@ void ISA_NAME(cpu_qkv_backward)(struct stream *s, const struct qkv_options *o, c
 void ISA_NAME(cpu_activation_forward)(struct stream *s, enum activation_kind kind, struct tensor out, struct tensor x);
 void ISA_NAME(cpu_activation_backward)(struct stream *s, enum activation_kind kind, struct tensor d_x,
                                        struct tensor d_out, struct tensor x);
+void ISA_NAME(cpu_softcap)(struct stream *s, struct tensor x, float cap);
 void ISA_NAME(cpu_stats_forward)(struct stream *s, struct tensor stats, struct tensor logits, struct tensor targets,
                                  float inverse_temperature);
 void ISA_NAME(cpu_stats_backward)(struct stream *s, struct tensor logits, struct tensor stats, struct tensor grads,
-                                  struct tensor targets, float inverse_temperature);
+                                  struct tensor targets, float inverse_temperature, float cap);
 void ISA_NAME(cpu_copy_rounded)(struct stream *s, struct tensor dst, struct tensor src, struct tensor rng,
                                 uint32_t site);
 void ISA_NAME(cpu_nesterov)(struct stream *s, struct tensor out, struct tensor gradient, struct tensor m,

@@ -6,6 +6,7 @@
 
 struct move {
     struct tensor a, b, c, d, e;
+    float scale; /* of embeddings */
     struct dropout_options dropout;
 };
 
@@ -61,17 +62,18 @@ void ISA_NAME(cpu_copy)(struct stream *s, struct tensor dst, struct tensor src) 
     cpu_run(s, row_tasks(dst.rows), copy_rows, &m);
 }
 
-static inline void add_row(float *to, const float *from, int64_t n) {
+/* to += scale * from */
+static inline void add_row(float *to, float scale, const float *from, int64_t n) {
     int64_t c = 0;
-    for (; c + VF_LANES <= n; c += VF_LANES) vf_store(to + c, vf_load(to + c) + vf_load(from + c));
-    for (; c < n; c++) to[c] += from[c];
+    for (; c + VF_LANES <= n; c += VF_LANES) vf_store(to + c, vf_load(to + c) + vf_load(from + c) * vf_set(scale));
+    for (; c < n; c++) to[c] += from[c] * scale;
 }
 
 static void add_rows(void *context, int task, int worker) {
     (void)worker;
     const struct move *m = context;
     for (int64_t r = task_begin(task); r < task_end(task, m->a.rows); r++)
-        add_row(row_f32(m->a, r), row_f32(m->b, r), m->a.cols);
+        add_row(row_f32(m->a, r), 1, row_f32(m->b, r), m->a.cols);
 }
 
 void ISA_NAME(cpu_add)(struct stream *s, struct tensor dst, struct tensor src) {
@@ -106,7 +108,7 @@ static void scatter(void *context, int task, int worker) {
     (void)worker;
     const struct move *m = context;
     for (int64_t i = task_begin(task); i < task_end(task, m->b.rows); i++)
-        add_row(row_f32(m->a, vector_i32(m->c)[i]), row_f32(m->b, i), m->b.cols);
+        add_row(row_f32(m->a, vector_i32(m->c)[i]), 1, row_f32(m->b, i), m->b.cols);
 }
 
 void ISA_NAME(cpu_scatter_add_rows)(struct stream *s, struct tensor x, struct tensor y, struct tensor rows) {
@@ -126,18 +128,19 @@ static void embed(void *context, int task, int worker) {
             memcpy(out, row_f32(m->b, token), (size_t)m->a.cols * sizeof *out);
         else
             for (int64_t c = 0; c < m->a.cols; c++) out[c] = (float)load_element(m->b, token, c);
+        for (int64_t c = 0; m->scale != 1 && c < m->a.cols; c++) out[c] *= m->scale;
         if (!tensor_present(m->d)) continue;
         int32_t position = vector_i32(m->e)[i];
         if (m->d.dtype == DTYPE_F32)
-            add_row(out, row_f32(m->d, position), m->a.cols);
+            add_row(out, 1, row_f32(m->d, position), m->a.cols);
         else
             for (int64_t c = 0; c < m->a.cols; c++) out[c] += (float)load_element(m->d, position, c);
     }
 }
 
-void ISA_NAME(cpu_embedding_forward)(struct stream *s, struct tensor out, struct tensor table, struct tensor tokens,
-                                     struct tensor position_table, struct tensor positions) {
-    struct move m = {.a = out, .b = table, .c = tokens, .d = position_table, .e = positions};
+void ISA_NAME(cpu_embedding_forward)(struct stream *s, struct tensor out, struct tensor table, float scale,
+                                     struct tensor tokens, struct tensor position_table, struct tensor positions) {
+    struct move m = {.a = out, .b = table, .c = tokens, .d = position_table, .e = positions, .scale = scale};
     if (s->failed || !indices_fit(s, tokens, out.rows, table.rows, "token")) return;
     if (tensor_present(position_table) && !indices_fit(s, positions, out.rows, position_table.rows, "position")) return;
     cpu_run(s, row_tasks(out.rows), embed, &m);
@@ -150,14 +153,14 @@ static void embed_backward(void *context, int task, int worker) {
     int64_t first = (int64_t)task * 32, n = m->d.cols - first < 32 ? m->d.cols - first : 32;
     for (int64_t i = 0; i < m->d.rows; i++) {
         const float *from = row_f32(m->d, i) + first;
-        add_row(row_f32(m->a, vector_i32(m->c)[i]) + first, from, n);
-        if (tensor_present(m->b)) add_row(row_f32(m->b, vector_i32(m->e)[i]) + first, from, n);
+        add_row(row_f32(m->a, vector_i32(m->c)[i]) + first, m->scale, from, n);
+        if (tensor_present(m->b)) add_row(row_f32(m->b, vector_i32(m->e)[i]) + first, 1, from, n);
     }
 }
 
-void ISA_NAME(cpu_embedding_backward)(struct stream *s, struct tensor d_table, struct tensor tokens,
+void ISA_NAME(cpu_embedding_backward)(struct stream *s, struct tensor d_table, float scale, struct tensor tokens,
                                       struct tensor d_position_table, struct tensor positions, struct tensor d_out) {
-    struct move m = {.a = d_table, .b = d_position_table, .c = tokens, .d = d_out, .e = positions};
+    struct move m = {.a = d_table, .b = d_position_table, .c = tokens, .d = d_out, .e = positions, .scale = scale};
     if (s->failed || !indices_fit(s, tokens, d_out.rows, d_table.rows, "token")) return;
     if (tensor_present(d_position_table) && !indices_fit(s, positions, d_out.rows, d_position_table.rows, "position"))
         return;

@@ -20,6 +20,7 @@ const struct ops ISA_NAME(cpu_ops) = {
     .qkv_backward = ISA_NAME(cpu_qkv_backward),
     .activation_forward = ISA_NAME(cpu_activation_forward),
     .activation_backward = ISA_NAME(cpu_activation_backward),
+    .softcap = ISA_NAME(cpu_softcap),
     .stats_forward = ISA_NAME(cpu_stats_forward),
     .stats_backward = ISA_NAME(cpu_stats_backward),
     .adamw = ISA_NAME(cpu_adamw),
