@@ -67,6 +67,11 @@ static bool check_ids(const struct arch *a, struct talc_error *err) {
     return true;
 }
 
+static bool check_cap(const char *what, float cap, struct talc_error *err) {
+    if (cap == 0 || (cap >= 1e-3f && cap <= 1e6f)) return true;
+    return talc_fail(err, "the soft cap of %s is %g; it must be 0.001 to 1000000", what, (double)cap);
+}
+
 bool arch_check(const struct arch *a, struct talc_error *err) {
     for (size_t i = 0; i < sizeof size_rules / sizeof *size_rules; i++) {
         const struct size_rule *rule = &size_rules[i];
@@ -85,7 +90,10 @@ bool arch_check(const struct arch *a, struct talc_error *err) {
         return talc_fail(err, "the norm's epsilon is %g; it must be above 0", (double)a->norm_epsilon);
     if (!(a->dropout >= 0 && a->dropout < 1))
         return talc_fail(err, "dropout is %g; it must be at least 0 and below 1", (double)a->dropout);
-    return check_layers(a, err) && check_ids(a, err);
+    if (a->query_pre_attn_scalar < 0)
+        return talc_fail(err, "query_pre_attn_scalar is %d; it must be above 0", a->query_pre_attn_scalar);
+    return check_cap("attention scores", a->attention_softcap, err) && check_cap("logits", a->logit_softcap, err) &&
+           check_layers(a, err) && check_ids(a, err);
 }
 
 /* ---- arithmetic ------------------------------------------------------------------------------ */

@@ -54,6 +54,11 @@ struct arch {
     int rotary_dim;         /* the first numbers of a head turn, the others stay; 0: all turn */
     bool qkv_bias, out_bias, mlp_bias;
     bool qk_norm;               /* RMS norm of every query and key head, before rope */
+    bool post_norms;            /* what attention and MLP give is normed too, before it is added to the stream */
+    bool scale_embedding;       /* times sqrt(hidden_size) */
+    int query_pre_attn_scalar;  /* scores are q k^T / sqrt(this); 0: / sqrt(head_dim) */
+    float attention_softcap;    /* of scores, cap tanh(x / cap); 0: none */
+    float logit_softcap;        /* of logits */
     bool tie_embeddings;        /* the head's weight is the embedding table */
     float dropout;              /* of embedding, both residual branches and attention weights; training only */
     int bos_id, eos_id, pad_id; /* -1: none */

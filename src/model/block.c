@@ -3,9 +3,10 @@
  *   middle = input + out(attention(qkv(norm(input))))
  *   output = middle + down(activation(up(norm(middle))))
  *
- * The additions are done by the norm that follows (ops.h): a block leaves `middle` and a delta, and the next block (or
- * the final norm) adds them. The last block goes on after its attention with the rows that the head wants: of a chat
- * only the answers are learnt, of a prompt only the last token is asked. */
+ * With post norms what is added is normed beforehand. The additions are done by the norm that follows (ops.h): a block
+ * leaves `middle` and a delta, and the next block (or the final norm) adds them. The last block goes on after its
+ * attention with the rows that the head wants: of a chat only the answers are learnt, of a prompt only the last token
+ * is asked. */
 #include <math.h>
 
 #include "model/run_internal.h"
@@ -33,16 +34,18 @@ static bool changes_heads(const struct qkv_tensors *t) {
 
 static struct attention_options attention_options(const struct run *run, int layer) {
     const struct arch *a = &run->model->arch;
-    return (struct attention_options){.n_heads = a->n_heads,
-                                      .n_kv_heads = a->n_kv_heads,
-                                      .head_dim = a->head_dim,
-                                      .scale = 1 / sqrtf((float)a->head_dim),
-                                      .window = a->layers[layer].window,
-                                      .n_sequences = run->pass->n_sequences,
-                                      .max_length = run->pass->max_length,
-                                      .block_tokens = run->options.kv_block_tokens,
-                                      .dropout = run->pass->dropout,
-                                      .dropout_site = dropout_site(layer, DROPOUT_ATTENTION)};
+    return (struct attention_options){
+        .n_heads = a->n_heads,
+        .n_kv_heads = a->n_kv_heads,
+        .head_dim = a->head_dim,
+        .scale = 1 / sqrtf((float)(a->query_pre_attn_scalar ? a->query_pre_attn_scalar : a->head_dim)),
+        .softcap = a->attention_softcap,
+        .window = a->layers[layer].window,
+        .n_sequences = run->pass->n_sequences,
+        .max_length = run->pass->max_length,
+        .block_tokens = run->options.kv_block_tokens,
+        .dropout = run->pass->dropout,
+        .dropout_site = dropout_site(layer, DROPOUT_ATTENTION)};
 }
 
 static struct attention_tensors attention_tensors(const struct run *run, int layer, const struct layer_activations *a) {
@@ -81,9 +84,39 @@ static void pick_rows(struct run *run, const struct layer_activations *a) {
     run->stream->ops->gather_rows(run->stream, a->out_attended, a->attended, run->head_rows);
 }
 
-static void out_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor delta) {
-    linear_forward(run, &run->model->blocks[layer].out, delta, a->out_attended);
-    apply_dropout(run, delta, dropout_site(layer, DROPOUT_OUT));
+/* A branch beside the residual stream: what is added to it is dropout(norm(linear(x))), the norm where there is one. */
+struct branch {
+    const struct linear *linear;
+    const struct norm *post_norm;
+    struct tensor x, given, stats; /* given: what the linear layer gave and the norm saw */
+    uint32_t site;                 /* of its dropout */
+};
+
+static struct branch attention_branch(const struct run *run, int layer, const struct layer_activations *a) {
+    const struct block *b = &run->model->blocks[layer];
+    return (struct branch){.linear = &b->out,
+                           .post_norm = &b->attention_post_norm,
+                           .x = a->out_attended,
+                           .given = a->attention_branch,
+                           .stats = a->attention_post_stats,
+                           .site = dropout_site(layer, DROPOUT_OUT)};
+}
+
+static struct branch mlp_branch(const struct run *run, int layer, const struct layer_activations *a) {
+    const struct block *b = &run->model->blocks[layer];
+    return (struct branch){.linear = &b->down,
+                           .post_norm = &b->mlp_post_norm,
+                           .x = a->activated,
+                           .given = a->mlp_branch,
+                           .stats = a->mlp_post_stats,
+                           .site = dropout_site(layer, DROPOUT_DOWN)};
+}
+
+static void branch_forward(struct run *run, struct branch b, struct tensor delta) {
+    bool normed = b.post_norm->weight != NULL;
+    linear_forward(run, b.linear, normed ? b.given : delta, b.x);
+    if (normed) norm_forward(run, b.post_norm, delta, b.given, b.given, tensor_absent(), b.stats);
+    apply_dropout(run, delta, b.site);
 }
 
 static void up_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor delta) {
@@ -91,11 +124,6 @@ static void up_forward(struct run *run, int layer, const struct layer_activation
     norm_forward(run, &b->mlp_norm, a->mlp_normed, a->middle, a->out_input, delta, a->mlp_stats);
     linear_forward(run, &b->up, a->up, a->mlp_normed);
     run->stream->ops->activation_forward(run->stream, run->model->arch.activation, a->activated, a->up);
-}
-
-static void down_forward(struct run *run, int layer, const struct layer_activations *a, struct tensor delta) {
-    linear_forward(run, &run->model->blocks[layer].down, delta, a->activated);
-    apply_dropout(run, delta, dropout_site(layer, DROPOUT_DOWN));
 }
 
 /* The stream that the block before left (its delta is in the workspace), or the embedding. */
@@ -107,43 +135,46 @@ void block_forward(struct run *run, int layer) {
     if (picks_rows(run, layer)) pick_rows(run, &a);
     struct tensor delta = workspace_rows(run, a.middle.rows).delta;
     if (delta.rows == 0) return; /* only keys and values were wanted */
-    out_forward(run, layer, &a, delta);
+    branch_forward(run, attention_branch(run, layer, &a), delta);
     up_forward(run, layer, &a, delta);
-    down_forward(run, layer, &a, delta);
+    branch_forward(run, mlp_branch(run, layer, &a), delta);
 }
 
 /* The bits of forward: the same operations on the same input, with the same masks. What the block added last to the
- * stream is not needed. */
+ * stream is not needed, but by the gradient of a norm of it. */
 void block_recompute(struct run *run, int layer) {
     struct layer_activations a = layer_rows(run, layer);
     struct tensor delta = workspace_rows(run, a.middle.rows).delta;
     attention_forward(run, layer, &a, a.input, tensor_absent());
-    out_forward(run, layer, &a, delta);
+    branch_forward(run, attention_branch(run, layer, &a), delta);
     up_forward(run, layer, &a, delta);
+    if (run->model->arch.post_norms) branch_forward(run, mlp_branch(run, layer, &a), delta);
 }
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-/* The gradient of a branch's output: the stream's own, or, where the branch was dropped, a masked copy. */
-static struct tensor branch_gradient(struct run *run, const struct workspace *w, uint32_t site) {
-    if (!(run->pass->dropout > 0)) return w->d_residual;
-    run->stream->ops->copy(run->stream, w->delta, w->d_residual);
-    apply_dropout(run, w->delta, site);
-    return w->delta;
+/* d_x, the gradient of a branch's input, from that of the stream; where the branch was dropped, from a masked copy. */
+static void branch_backward(struct run *run, struct branch b, const struct workspace *w, struct tensor d_x) {
+    struct tensor d = w->d_residual;
+    if (run->pass->dropout > 0) {
+        run->stream->ops->copy(run->stream, w->delta, d);
+        apply_dropout(run, w->delta, b.site);
+        d = w->delta;
+    }
+    if (b.post_norm->weight) {
+        run->stream->ops->zero(run->stream, w->d_hidden);
+        norm_backward(run, b.post_norm, w->d_hidden, d, b.given, b.stats);
+        d = w->d_hidden;
+    }
+    linear_backward(run, b.linear, d_x, d, b.x, run->fresh);
 }
 
 static void mlp_backward(struct run *run, int layer, const struct layer_activations *a, const struct workspace *w) {
     const struct block *b = &run->model->blocks[layer];
-    struct tensor d_down = branch_gradient(run, w, dropout_site(layer, DROPOUT_DOWN));
-    linear_backward(run, &b->down, w->d_activated, d_down, a->activated, run->fresh);
+    branch_backward(run, mlp_branch(run, layer, a), w, w->d_activated);
     run->stream->ops->activation_backward(run->stream, run->model->arch.activation, w->d_up, w->d_activated, a->up);
     linear_backward(run, &b->up, w->d_hidden, w->d_up, a->mlp_normed, run->fresh);
     norm_backward(run, &b->mlp_norm, w->d_residual, w->d_hidden, a->middle, a->mlp_stats);
-}
-
-static void out_backward(struct run *run, int layer, const struct layer_activations *a, const struct workspace *w) {
-    struct tensor d_out = branch_gradient(run, w, dropout_site(layer, DROPOUT_OUT));
-    linear_backward(run, &run->model->blocks[layer].out, w->d_attended, d_out, a->out_attended, run->fresh);
 }
 
 /* The gradients of the picked rows go back to their places; the other rows have none yet. `all` is the workspace of all
@@ -181,7 +212,7 @@ void block_backward(struct run *run, int layer) {
     struct layer_activations a = layer_rows(run, layer);
     struct workspace all = workspace_rows(run, run->pass->n_tokens), w = workspace_rows(run, a.middle.rows);
     mlp_backward(run, layer, &a, &w);
-    out_backward(run, layer, &a, &w);
+    branch_backward(run, attention_branch(run, layer, &a), &w, w.d_attended);
     if (picks_rows(run, layer)) unpick_rows(run, &w, &all);
     attention_backward(run, layer, &a, &all);
 }

@@ -27,11 +27,17 @@ static bool check_pass(const struct run *run, bool targets, struct talc_error *e
     return !targets || run->pass->has_targets || talc_fail(err, "the batch has no targets");
 }
 
+static void logits_forward(struct run *run, const struct chunk *c) {
+    float cap = run->model->arch.logit_softcap;
+    linear_forward(run, &run->model->head, c->logits, c->hidden);
+    if (cap > 0) run->stream->ops->softcap(run->stream, c->logits, cap);
+}
+
 bool run_logits(struct run *run, float *logits, struct talc_error *err) {
     if (!check_pass(run, false, err)) return false;
     for (struct chunk c = {0}; c.first + c.n < run->pass->n_head_rows;) {
         c = chunk_at(run, c.first + c.n);
-        linear_forward(run, &run->model->head, c.logits, c.hidden);
+        logits_forward(run, &c);
         run->stream->backend->copy_out(run->stream, logits + c.first * c.logits.cols, c.logits.data,
                                        (size_t)(c.n * c.logits.cols) * sizeof *logits);
     }
@@ -50,7 +56,7 @@ bool run_stats(struct run *run, float inverse_temperature, float *stats, struct 
     if (!check_pass(run, true, err)) return false;
     for (struct chunk c = {0}; c.first + c.n < run->pass->n_head_rows;) {
         c = chunk_at(run, c.first + c.n);
-        linear_forward(run, &run->model->head, c.logits, c.hidden);
+        logits_forward(run, &c);
         run->stream->ops->stats_forward(run->stream, c.stats, c.logits, c.targets, inverse_temperature);
     }
     return copy_stats(run, inverse_temperature, stats, err);
@@ -79,9 +85,10 @@ static bool head_backward(struct run *run, float inverse_temperature, const floa
                                   (size_t)run->pass->n_head_rows * TOKEN_STATS * sizeof *stat_grads);
     for (struct chunk c = {0}; c.first + c.n < run->pass->n_head_rows;) {
         c = chunk_at(run, c.first + c.n);
-        linear_forward(run, &run->model->head, c.logits, c.hidden);
+        logits_forward(run, &c);
         if (with_stats) ops->stats_forward(run->stream, c.stats, c.logits, c.targets, inverse_temperature);
-        ops->stats_backward(run->stream, c.logits, c.stats, c.grads, c.targets, inverse_temperature, 0);
+        ops->stats_backward(run->stream, c.logits, c.stats, c.grads, c.targets, inverse_temperature,
+                            run->model->arch.logit_softcap);
         linear_backward(run, &run->model->head, c.d_hidden, c.logits, c.hidden, run->fresh && c.first == 0);
     }
     return true;

@@ -15,7 +15,7 @@ struct layout_entry {
     int64_t parts[MAX_PARTS]; /* see struct parameter */
 };
 
-enum { LAYOUT_BLOCK = 14, LAYOUT_BEFORE = 2, LAYOUT_AFTER = 3 };
+enum { LAYOUT_BLOCK = 18, LAYOUT_BEFORE = 2, LAYOUT_AFTER = 3 };
 
 /* Parameters before the blocks, of every block, and after them, in the order of memory. */
 void layout_before(const struct arch *arch, struct layout_entry out[LAYOUT_BEFORE]);

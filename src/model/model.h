@@ -43,6 +43,7 @@ struct block {
     struct linear out;
     struct linear up; /* gated: gate rows, then up rows */
     struct linear down;
+    struct norm attention_post_norm, mlp_post_norm; /* of what the branches give; NULL weights: none */
 };
 
 struct model {

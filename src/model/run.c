@@ -1,4 +1,5 @@
 /* run.c - opens and closes a run; checks and copies batches; the pass over all layers, forward and backward. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,8 +200,9 @@ struct layer_activations layer_rows(const struct run *run, int layer) {
     a.out_attended = picked ? run->workspace->head_attended : a.attended;
     struct tensor *const first_half[] = {&a.input, &a.attention_stats, &a.normed, &a.qkv, &a.head_stats, &a.q, &a.k,
                                          &a.v,     &a.attended,        &a.lse};
-    struct tensor *const second_half[] = {&a.out_input,  &a.out_attended, &a.middle,   &a.mlp_stats,
-                                          &a.mlp_normed, &a.up,           &a.activated};
+    struct tensor *const second_half[] = {&a.out_input, &a.out_attended, &a.attention_branch, &a.attention_post_stats,
+                                          &a.middle,    &a.mlp_stats,    &a.mlp_normed,       &a.up,
+                                          &a.activated, &a.mlp_branch,   &a.mlp_post_stats};
     int64_t n = run->pass->n_tokens, n_picked = picked ? run->pass->n_head_rows : n;
     for (size_t i = 0; i < sizeof first_half / sizeof *first_half; i++) *first_half[i] = first_rows(*first_half[i], n);
     for (size_t i = 0; i < sizeof second_half / sizeof *second_half; i++)
@@ -225,11 +227,13 @@ void apply_dropout(const struct run *run, struct tensor x, uint32_t site) {
     if (o.probability > 0) run->stream->ops->dropout(run->stream, o, x, run->rng);
 }
 
+static float embedding_scale(const struct arch *a) { return a->scale_embedding ? sqrtf((float)a->hidden_size) : 1; }
+
 static void body_forward(struct run *run) {
     struct model *m = run->model;
     struct tensor embedded = layer_rows(run, 0).input;
-    run->stream->ops->embedding_forward(run->stream, embedded, m->embedding->value, 1, run->tokens,
-                                        value_of(m->positions), run->positions);
+    run->stream->ops->embedding_forward(run->stream, embedded, m->embedding->value, embedding_scale(&m->arch),
+                                        run->tokens, value_of(m->positions), run->positions);
     apply_dropout(run, embedded, DROPOUT_SITE_EMBEDDING);
     for (int layer = 0; layer < m->arch.n_layers; layer++) {
         if (run->before_layer) run->before_layer(run->hook_context, layer);
@@ -255,8 +259,8 @@ void body_backward(struct run *run) {
     }
     struct tensor d_embedded = first_rows(w.d_residual, run->pass->n_tokens);
     apply_dropout(run, d_embedded, DROPOUT_SITE_EMBEDDING);
-    run->stream->ops->embedding_backward(run->stream, m->embedding->gradient, 1, run->tokens, gradient_of(m->positions),
-                                         run->positions, d_embedded);
+    run->stream->ops->embedding_backward(run->stream, m->embedding->gradient, embedding_scale(&m->arch), run->tokens,
+                                         gradient_of(m->positions), run->positions, d_embedded);
 }
 
 bool run_forward(struct run *run, const struct batch *batch, struct talc_error *err) {

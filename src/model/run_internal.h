@@ -16,10 +16,13 @@ struct layer_activations {
     struct tensor attended, lse; /* [n, Hd], [n, H] */
     /* From here on the last layer has the head rows only. */
     struct tensor out_input, out_attended; /* rows of input and attended that go on */
-    struct tensor middle;                  /* [n, h]: the residual stream that the MLP norm saw */
+    struct tensor attention_branch,
+        attention_post_stats; /* [n, h], [n, 2]: what its post norm saw; absent without one */
+    struct tensor middle;     /* [n, h]: the residual stream that the MLP norm saw */
     struct tensor mlp_stats;
     struct tensor mlp_normed;    /* [n, h] */
     struct tensor up, activated; /* [n, f or 2f], [n, f] */
+    struct tensor mlp_branch, mlp_post_stats;
 };
 
 /* Buffers that every layer uses and none keeps; all but those that say so are for backward. */

@@ -85,9 +85,13 @@ static void plan_layer(struct layer_activations *l, struct tensor workspace_qkv,
     l->mlp_normed = take(arena, DTYPE_F32, n, c.hidden);
     l->up = take(arena, DTYPE_F32, n, c.up);
     l->activated = take(arena, DTYPE_F32, n, c.inner);
+    if (a->post_norms) l->attention_branch = take(arena, DTYPE_F32, n, c.hidden);
+    if (a->post_norms) l->mlp_branch = o->training ? take(arena, DTYPE_F32, n, c.hidden) : l->attention_branch;
     if (!o->training) return;
     l->attention_stats = take(arena, DTYPE_F32, n, 2);
     l->mlp_stats = take(arena, DTYPE_F32, n, 2);
+    if (a->post_norms) l->attention_post_stats = take(arena, DTYPE_F32, n, 2);
+    if (a->post_norms) l->mlp_post_stats = take(arena, DTYPE_F32, n, 2);
     l->lse = take(arena, DTYPE_F32, n, c.heads);
     if (a->qk_norm) l->head_stats = take(arena, DTYPE_F32, n, c.heads + c.kv_heads);
 }

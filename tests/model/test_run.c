@@ -46,8 +46,23 @@ static struct arch small_others(void) {
     return a;
 }
 
-enum { N_ARCHS = 3 };
-static struct arch small_arch(int i) { return i == 0 ? small_qwen3() : i == 1 ? small_gpt2() : small_others(); }
+/* All that Gemma adds, its layers' kinds, and caps so low that they bend. */
+static struct arch small_gemma(void) {
+    struct arch a = small_qwen3();
+    a.activation = ACTIVATION_GEGLU;
+    a.post_norms = a.scale_embedding = a.tie_embeddings = true;
+    a.query_pre_attn_scalar = 20;
+    a.attention_softcap = 3;
+    a.logit_softcap = 0.3f;
+    a.layers[0] = (struct layer_arch){.window = 20, .rope_base = 10000};
+    a.layers[1] = (struct layer_arch){.window = 0, .rope_base = 1e6f};
+    return a;
+}
+
+enum { N_ARCHS = 4 };
+static struct arch small_arch(int i) {
+    return i == 0 ? small_qwen3() : i == 1 ? small_gpt2() : i == 2 ? small_others() : small_gemma();
+}
 
 static void open_model(struct model *m, const struct arch *a, struct stream *stream) {
     struct talc_error err = {0};
