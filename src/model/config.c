@@ -13,18 +13,30 @@ static bool refuse_family(const char *type, struct talc_error *err) {
     return talc_fail(err, "model_type '%.40s' is not supported; talc opens %s", type, names);
 }
 
+static bool get_ids(const json_t *c, struct arch *a, struct talc_error *err) {
+    return config_get_id(c, "bos_token_id", a->vocab_size, &a->bos_id, err) &&
+           config_get_id(c, "eos_token_id", a->vocab_size, &a->eos_id, err) &&
+           config_get_id(c, "pad_token_id", a->vocab_size, &a->pad_id, err);
+}
+
 static bool read_config(const json_t *c, struct arch *a, struct talc_error *err) {
+    const json_t *whole = c;
     const char *type;
     if (!json_is_object(c)) return talc_fail(err, "not a JSON object");
     if (!json_get_string(c, "model_type", "", &type, err)) return false;
     const struct family *family = family_find(type);
     if (!family) return refuse_family(type, err);
+    if (!config_need_null(c, "quantization_config", err)) return false;
+    if (family->text) {
+        family = family->text;
+        c = json_object_get(c, "text_config");
+        if (!json_is_object(c)) return talc_fail(err, "text_config is not an object");
+    }
     snprintf(a->family, sizeof a->family, "%s", family->name);
-    if (!config_need_null(c, "quantization_config", err) || !family->read(c, a, err)) return false;
+    if (!family->read(c, a, err)) return false;
     if (a->n_layers > ARCH_MAX_LAYERS) return talc_fail(err, "%d layers; talc does %d", a->n_layers, ARCH_MAX_LAYERS);
-    return family->read_layers(c, a, err) && config_get_id(c, "bos_token_id", a->vocab_size, &a->bos_id, err) &&
-           config_get_id(c, "eos_token_id", a->vocab_size, &a->eos_id, err) &&
-           config_get_id(c, "pad_token_id", a->vocab_size, &a->pad_id, err) && arch_check(a, err);
+    return family->read_layers(c, a, err) && get_ids(json_object_get(c, "eos_token_id") ? c : whole, a, err) &&
+           arch_check(a, err);
 }
 
 bool arch_from_config(const json_t *config, struct arch *a, struct talc_error *err) {

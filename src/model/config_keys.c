@@ -67,30 +67,38 @@ bool config_get_window(const json_t *c, int fallback, struct arch *a, struct tal
     return true;
 }
 
-/* Sliding windows: layer_types names them, or, in older files, all layers from max_window_layers on have one. */
-bool config_get_windows(const json_t *c, struct arch *a, struct talc_error *err) {
+bool config_get_layer_types(const json_t *c, int window, struct arch *a, struct talc_error *err) {
     const json_t *types = json_object_get(c, "layer_types");
-    bool use;
-    int64_t window = json_object_get(c, "sliding_window") ? 0 : 4096, first;
-    if (!json_get_bool(c, "use_sliding_window", false, &use, err) ||
-        !json_get_int(c, "sliding_window", window, 1, 1 << 24, &window, err) ||
-        !json_get_int(c, "max_window_layers", 28, 0, 1 << 24, &first, err))
-        return false;
-    if (!use) window = 0;
-    if (types && !json_is_null(types) && json_array_size(types) != (size_t)a->n_layers)
+    if (!types || json_is_null(types)) return true;
+    if (!json_is_array(types) || json_array_size(types) != (size_t)a->n_layers)
         return talc_fail(err, "layer_types has %zu entries for %d layers", json_array_size(types), a->n_layers);
     for (int l = 0; l < a->n_layers; l++) {
         const char *type = json_string_value(json_array_get(types, (size_t)l));
-        bool slides = json_is_array(types) ? type && strcmp(type, "sliding_attention") == 0 : window > 0 && l >= first;
-        if (json_is_array(types) && !slides && (!type || strcmp(type, "full_attention") != 0))
+        bool slides = type && strcmp(type, "sliding_attention") == 0;
+        if (!slides && (!type || strcmp(type, "full_attention") != 0))
             return talc_fail(err, "layer_types[%d] is '%.40s', which talc does not do", l,
                              type ? type : "not a string");
         if (slides && window == 0)
-            return talc_fail(
-                err, "layer %d has sliding_attention, but use_sliding_window and sliding_window give no window", l);
-        a->layers[l].window = slides ? (int)window : 0;
+            return talc_fail(err,
+                             "layer %d has sliding_attention, but sliding_window (and use_sliding_window, in families "
+                             "that have it) gives no window",
+                             l);
+        a->layers[l].window = slides ? window : 0;
     }
     return true;
+}
+
+/* layer_types names them, or, in older files, all layers from max_window_layers on have one. */
+bool config_get_windows(const json_t *c, struct arch *a, struct talc_error *err) {
+    bool use;
+    int64_t window, first;
+    if (!json_get_bool(c, "use_sliding_window", false, &use, err) ||
+        !json_get_int(c, "sliding_window", 0, 1, 1 << 24, &window, err) ||
+        !json_get_int(c, "max_window_layers", 28, 0, 1 << 24, &first, err))
+        return false;
+    if (!use) window = 0;
+    for (int l = 0; l < a->n_layers; l++) a->layers[l].window = l >= first ? (int)window : 0;
+    return config_get_layer_types(c, (int)window, a, err);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -113,17 +121,23 @@ json_t *config_number(float x) {
 
 void config_set_float(json_t *o, const char *key, float x) { json_object_set_new(o, key, config_number(x)); }
 
-void config_set_windows(json_t *o, const struct arch *a) {
+static int any_window(const struct arch *a) {
+    int window = 0;
+    for (int l = 0; l < a->n_layers; l++)
+        if (a->layers[l].window) window = a->layers[l].window;
+    return window;
+}
+
+void config_set_layer_types(json_t *o, const struct arch *a) {
     json_t *types = json_array();
-    int window = 0, first = a->n_layers;
-    for (int l = a->n_layers - 1; l >= 0; l--) {
-        json_array_insert_new(types, 0, json_string(a->layers[l].window ? "sliding_attention" : "full_attention"));
-        if (!a->layers[l].window) continue;
-        window = a->layers[l].window;
-        first = l;
-    }
-    config_set_bool(o, "use_sliding_window", window > 0);
+    int window = any_window(a);
+    for (int l = 0; l < a->n_layers; l++)
+        json_array_append_new(types, json_string(a->layers[l].window ? "sliding_attention" : "full_attention"));
     json_object_set_new(o, "sliding_window", window ? json_integer(window) : json_null());
-    if (window) config_set_int(o, "max_window_layers", first); /* for programs that do not know the types */
     json_object_set_new(o, "layer_types", types);
+}
+
+void config_set_windows(json_t *o, const struct arch *a) {
+    config_set_bool(o, "use_sliding_window", any_window(a) > 0);
+    config_set_layer_types(o, a);
 }

@@ -18,6 +18,8 @@ bool config_get_dropout(const json_t *c, const char *attention_key, double fallb
                         struct talc_error *err);
 /* One window for all layers: sliding_window, which null turns off; `fallback` where it is absent (0: none). */
 bool config_get_window(const json_t *c, int fallback, struct arch *a, struct talc_error *err);
+/* The layers' windows where layer_types names them, `window` (0: none) for those that slide; else they stay. */
+bool config_get_layer_types(const json_t *c, int window, struct arch *a, struct talc_error *err);
 /* The layers' windows: layer_types, use_sliding_window, sliding_window, max_window_layers. */
 bool config_get_windows(const json_t *c, struct arch *a, struct talc_error *err);
 /* Rotary positions, the same for all layers: rope_theta, rope_scaling or rope_parameters, partial_rotary_factor. The
@@ -36,6 +38,7 @@ void config_set_id(json_t *o, const char *key, int id); /* -1: null */
 void config_set_float(json_t *o, const char *key, float x);
 /* The shortest decimal that gives the same float back: 1e-6 and not 9.99999997e-07. A new reference. */
 json_t *config_number(float x);
+void config_set_layer_types(json_t *o, const struct arch *a); /* and sliding_window */
 void config_set_windows(json_t *o, const struct arch *a);
 /* What config_get_rope reads, of the first layer, with max_position_embeddings; and what config_get_rope_of reads, as a
  * new reference (null where nothing is stretched), without the base. */

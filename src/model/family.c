@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct family *const families[] = {&family_gpt2,  &family_llama, &family_mistral,
-                                                &family_qwen2, &family_qwen3, &family_phi3};
+static const struct family *const families[] = {&family_gpt2,        &family_llama, &family_mistral, &family_qwen2,
+                                                &family_qwen3,       &family_phi3,  &family_gemma,   &family_gemma2,
+                                                &family_gemma3_text, &family_gemma3};
 enum { N_FAMILIES = sizeof families / sizeof *families };
 
 const struct family *family_find(const char *name) {

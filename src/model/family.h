@@ -34,10 +34,19 @@ struct family {
     const char *prefix; /* of names outside the head; base models are saved without it */
     const char *blocks; /* before the number of a block */
     const struct name_rule *outer, *block;
-    bool always_biases; /* the format has all biases: a model without them is written with zeros */
+    bool always_biases;  /* the format has all biases: a model without them is written with zeros */
+    bool norms_less_one; /* the file has norms less 1: what is there is the difference. It is rounded to the file's
+                            number type, so that a norm below 1/2 may come back by half a unit of 2^-24 off */
+    const char *other_prefixes[2]; /* that files have instead of `prefix`; NULL: none */
+    const char *passed_over[4];    /* what begins with one of these is none of the model's tensors */
+
+    /* Of a model that is more than its text: what opens its text_config, and no more is done of it; the fields after
+     * `name` are empty. */
+    const struct family *text;
 };
 
-extern const struct family family_gpt2, family_llama, family_mistral, family_qwen2, family_qwen3, family_phi3;
+extern const struct family family_gpt2, family_llama, family_mistral, family_qwen2, family_qwen3, family_phi3,
+    family_gemma, family_gemma2, family_gemma3_text, family_gemma3;
 
 /* NULL: there is none of that name. */
 const struct family *family_find(const char *name);

@@ -1,4 +1,5 @@
 /* weights_folder.c - a model from and to a Hugging Face folder: config.json and safetensors. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,24 @@ static bool is_buffer(const char *name) {
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (n >= strlen(ends[i]) && strcmp(name + n - strlen(ends[i]), ends[i]) == 0) return true;
     return false;
+}
+
+static bool begins_with(const char *name, const char *prefix) {
+    return prefix && strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* Part of a model that is more than its text. */
+static bool is_passed_over(const struct arch *a, const char *name) {
+    const struct family *f = family_find(a->family);
+    for (size_t i = 0; i < sizeof f->passed_over / sizeof *f->passed_over; i++)
+        if (begins_with(name, f->passed_over[i])) return true;
+    return false;
+}
+
+/* Adds what the file has its norms less by (direction 1), or takes it off (-1). */
+static void shift_norm(const struct arch *a, const struct file_tensor *t, float *data, float direction) {
+    if (!family_find(a->family)->norms_less_one || t->entry->role != ROLE_NORM) return;
+    for (size_t i = 0; i < file_tensor_floats(t); i++) data[i] += direction;
 }
 
 /* A vector's "rows" are its columns: [n] in the file, [1, n] here. */
@@ -35,12 +54,19 @@ struct reading {
     struct weights_staging staging;
 };
 
-/* The tensor of that name, which may be there without the family's prefix. */
+/* The tensor of that name, which may be there without the family's prefix, or with another. */
 static const struct safetensor *find_tensor(const struct reading *r, const char *name) {
-    const char *prefix = family_find(r->arch->family)->prefix;
+    const struct family *f = family_find(r->arch->family);
     const struct safetensor *t = safetensors_find(r->file, name);
-    if (t || strncmp(name, prefix, strlen(prefix)) != 0) return t;
-    return safetensors_find(r->file, name + strlen(prefix));
+    if (t || !begins_with(name, f->prefix)) return t;
+    const char *rest = name + strlen(f->prefix);
+    t = safetensors_find(r->file, rest);
+    for (size_t i = 0; !t && i < sizeof f->other_prefixes / sizeof *f->other_prefixes && f->other_prefixes[i]; i++) {
+        char other[192];
+        snprintf(other, sizeof other, "%s%s", f->other_prefixes[i], rest);
+        t = safetensors_find(r->file, other);
+    }
+    return t;
 }
 
 static bool check_tensor(void *context, const struct file_tensor *t, struct talc_error *err) {
@@ -71,6 +97,7 @@ static bool read_tensor(void *context, const struct file_tensor *t, struct talc_
     if (!found) return true; /* a bias that neither has */
     if (!safetensor_read_f32(found, 0, n, data, err)) return false;
     if (!t->entry->present) return read_zeros(found, data, n, err);
+    shift_norm(r->arch, t, data, 1);
     if (t->turned) {
         weights_transpose(data, t->entry->cols, t->rows, r->staging.turned);
         data = r->staging.turned;
@@ -102,7 +129,9 @@ static bool check_all_used(struct reading *r, struct talc_error *err) {
     qsort(r->used, r->n_used, sizeof *r->used, compare_pointers);
     for (size_t i = 0; i < safetensors_count(r->file); i++) {
         const struct safetensor *t = safetensors_at(r->file, i);
-        if (is_buffer(t->name) || bsearch(&t, r->used, r->n_used, sizeof *r->used, compare_pointers)) continue;
+        if (is_buffer(t->name) || is_passed_over(r->arch, t->name) ||
+            bsearch(&t, r->used, r->n_used, sizeof *r->used, compare_pointers))
+            continue;
         return talc_fail(err, "%s: nothing in config.json asks for tensor \"%.100s\"", t->file, t->name);
     }
     return true;
@@ -198,6 +227,7 @@ static bool append_tensor(void *context, const struct file_tensor *t, struct tal
         parameter_read(w->model, p, first, file_tensor_floats(t), data);
     else
         memset(data, 0, n_bytes);
+    shift_norm(&w->model->arch, t, data, -1);
     if (t->turned) {
         weights_transpose(data, t->rows, t->entry->cols, w->staging.turned);
         data = w->staging.turned;

@@ -12,8 +12,8 @@
 #define FOLDER TEST_DIR "/golden/model/"
 
 static const char *const devices[] = {"ref", "cpu", "cpu:portable"};
-static const char *const names[] = {"gpt2",       "qwen3",   "qwen3-tied", "llama", "llama-linear",
-                                    "llama-yarn", "mistral", "qwen2",      "phi3",  "phi3-whole"};
+static const char *const names[] = {"gpt2",  "qwen3", "qwen3-tied", "llama", "llama-linear", "llama-yarn", "mistral",
+                                    "qwen2", "phi3",  "phi3-whole", "gemma", "gemma2",       "gemma3"};
 enum { N_DEVICES = 3, N_MODELS = sizeof names / sizeof *names };
 
 struct golden {

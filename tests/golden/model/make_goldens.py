@@ -12,8 +12,8 @@ import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import (AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config,
-                          Qwen3Config)
+from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, GPT2Config, LlamaConfig,
+                          MistralConfig, Phi3Config, Qwen2Config, Qwen3Config)
 
 HERE = pathlib.Path(__file__).parent
 LENGTHS = [11, 1, 7, 16]  # of the documents
@@ -24,6 +24,8 @@ QWEN3 = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=48, num_hidden_
              num_key_value_heads=2, head_dim=16, max_position_embeddings=24, bos_token_id=0, eos_token_id=[1, 0])
 SMALL = dict(vocab_size=VOCAB, hidden_size=24, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, bos_token_id=0, eos_token_id=1, pad_token_id=None)
+GEMMA = SMALL | dict(num_hidden_layers=3, head_dim=10, query_pre_attn_scalar=7, sliding_window=5,
+                     max_position_embeddings=24)
 MODELS = {
     "gpt2": (GPT2, torch.float16),
     "qwen3": (Qwen3Config(**QWEN3, tie_word_embeddings=False), torch.bfloat16),
@@ -49,7 +51,18 @@ MODELS = {
         rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.65, short_factor=[1.0, 1.25, 1.5],
         long_factor=[2.0, 4.0, 8.0])), torch.bfloat16),
     "phi3-whole": (Phi3Config(**SMALL, max_position_embeddings=24, tie_word_embeddings=True), torch.float16),
+    "gemma": (GemmaConfig(**SMALL, head_dim=10, max_position_embeddings=24), torch.bfloat16),
+    "gemma2": (Gemma2Config(**GEMMA, attn_logit_softcapping=1.0, final_logit_softcapping=1.5), torch.float16),
+    "gemma3": (Gemma3TextConfig(**GEMMA, layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+                                rope_parameters=dict(
+        full_attention=dict(rope_type="linear", rope_theta=1000.0, factor=8.0),
+        sliding_attention=dict(rope_type="default", rope_theta=100.0))), torch.bfloat16),
 }
+
+
+def norm_begin(model):
+    """What a new norm's weight is: Gemma's files have norms less 1."""
+    return 0 if model.config.model_type.startswith("gemma") else 1
 
 
 def randomize(model, generator):
@@ -57,7 +70,7 @@ def randomize(model, generator):
     for name, p in sorted(model.named_parameters()):
         noise = torch.randn(p.shape, generator=generator)
         norm = "norm" in name or ".ln_" in name
-        p.data = 1 + 0.2 * noise if norm and name.endswith("weight") else 0.15 * noise
+        p.data = norm_begin(model) + 0.2 * noise if norm and name.endswith("weight") else 0.15 * noise
 
 
 def documents(generator):
@@ -87,8 +100,9 @@ def make(name, config, dtype, generator):
     save_file({"ids": ids.int(), "targets": targets.int(), "starts": starts.int(),
                "logits": torch.cat(logits).float().detach(), "loss": loss.detach().float()[None]},
               HERE / name / "expected.safetensors")
-    for p in model.parameters():
-        p.data = p.grad
+    for parameter, p in model.named_parameters():
+        # A reader adds to Gemma's norms what their files leave out.
+        p.data = p.grad - 1 if "norm" in parameter and norm_begin(model) == 0 else p.grad
     model.float().save_pretrained(HERE / f"{name}-gradients")
     (HERE / f"{name}-gradients" / "generation_config.json").unlink(missing_ok=True)
 
