@@ -74,15 +74,26 @@ static const char *activation_name(enum activation_kind kind) {
     return names[kind];
 }
 
-static void print_rotary(const struct arch *a) {
+static void print_angles(const struct arch *a, const struct layer_arch *layer) {
     static const char *const kinds[] = {"", "linear", "dynamic", "llama3", "yarn", "longrope"};
-    const struct rope_scaling *s = &a->layers[0].scaling;
-    printf("positions         rotary, base %g", (double)a->layers[0].rope_base);
-    if (a->rotary_dim) printf(", of %d of %d in a head", a->rotary_dim, a->head_dim);
+    const struct rope_scaling *s = &layer->scaling;
+    printf("base %g", (double)layer->rope_base);
     if (s->kind == ROPE_LONG)
         printf(", longrope's short factors (its long ones, to %d tokens, are not done)", a->rope_long.full_context);
     else if (s->kind != ROPE_PLAIN)
         printf(", %s scaling by %g", kinds[s->kind], (double)s->factor);
+}
+
+static void print_rotary(const struct arch *a) {
+    int other = 0;
+    printf("positions         rotary, ");
+    print_angles(a, &a->layers[0]);
+    if (a->rotary_dim) printf(", of %d of %d in a head", a->rotary_dim, a->head_dim);
+    while (other < a->n_layers && a->layers[other].rope_base == a->layers[0].rope_base) other++;
+    if (other < a->n_layers) {
+        printf("; in other layers ");
+        print_angles(a, &a->layers[other]);
+    }
     putchar('\n');
 }
 
@@ -96,8 +107,11 @@ static void print_arch(const struct arch *a) {
            a->n_heads, a->head_dim);
     if (a->n_kv_heads != a->n_heads) printf(", %d for keys and values", a->n_kv_heads);
     printf("\nintermediate size %d, %s\n", a->intermediate_size, activation_name(a->activation));
-    printf("norm              %s, epsilon %g%s\n", a->norm == NORM_RMS ? "RMSNorm" : "LayerNorm",
-           (double)a->norm_epsilon, a->qk_norm ? ", queries and keys too" : "");
+    printf("norm              %s, epsilon %g%s%s\n", a->norm == NORM_RMS ? "RMSNorm" : "LayerNorm",
+           (double)a->norm_epsilon, a->qk_norm ? ", queries and keys too" : "",
+           a->post_norms ? ", after attention and MLP too" : "");
+    if (a->attention_softcap > 0) printf("soft cap          of scores, %g\n", (double)a->attention_softcap);
+    if (a->logit_softcap > 0) printf("soft cap          of logits, %g\n", (double)a->logit_softcap);
     if (a->learned_positions)
         printf("positions         learned\n");
     else

@@ -91,9 +91,9 @@ bool config_get_layer_types(const json_t *c, int window, struct arch *a, struct 
 /* layer_types names them, or, in older files, all layers from max_window_layers on have one. */
 bool config_get_windows(const json_t *c, struct arch *a, struct talc_error *err) {
     bool use;
-    int64_t window, first;
+    int64_t window = json_object_get(c, "sliding_window") ? 0 : 4096, first;
     if (!json_get_bool(c, "use_sliding_window", false, &use, err) ||
-        !json_get_int(c, "sliding_window", 0, 1, 1 << 24, &window, err) ||
+        !json_get_int(c, "sliding_window", window, 1, 1 << 24, &window, err) ||
         !json_get_int(c, "max_window_layers", 28, 0, 1 << 24, &first, err))
         return false;
     if (!use) window = 0;
@@ -121,23 +121,22 @@ json_t *config_number(float x) {
 
 void config_set_float(json_t *o, const char *key, float x) { json_object_set_new(o, key, config_number(x)); }
 
-static int any_window(const struct arch *a) {
-    int window = 0;
-    for (int l = 0; l < a->n_layers; l++)
-        if (a->layers[l].window) window = a->layers[l].window;
-    return window;
-}
-
 void config_set_layer_types(json_t *o, const struct arch *a) {
     json_t *types = json_array();
-    int window = any_window(a);
-    for (int l = 0; l < a->n_layers; l++)
+    int window = 0;
+    for (int l = 0; l < a->n_layers; l++) {
         json_array_append_new(types, json_string(a->layers[l].window ? "sliding_attention" : "full_attention"));
+        if (a->layers[l].window) window = a->layers[l].window;
+    }
     json_object_set_new(o, "sliding_window", window ? json_integer(window) : json_null());
     json_object_set_new(o, "layer_types", types);
 }
 
 void config_set_windows(json_t *o, const struct arch *a) {
-    config_set_bool(o, "use_sliding_window", any_window(a) > 0);
+    int first = 0;
+    while (first < a->n_layers && a->layers[first].window == 0) first++;
+    config_set_bool(o, "use_sliding_window", first < a->n_layers);
+    if (first < a->n_layers)
+        config_set_int(o, "max_window_layers", first); /* for programs that do not know the types */
     config_set_layer_types(o, a);
 }

@@ -79,8 +79,10 @@ static bool read_gemma3(const json_t *c, struct arch *a, struct talc_error *err)
 
 /* Where layer_types does not say it, every `pattern`-th layer sees all keys and the others have the window. */
 static bool get_windows(const json_t *c, int pattern, struct arch *a, struct talc_error *err) {
-    int64_t window;
-    if (!json_get_int(c, "sliding_window", 4096, 1, 1 << 24, &window, err)) return false;
+    int64_t window = json_object_get(c, "sliding_window") ? 0 : 4096;
+    if (!json_get_int(c, "sliding_window", window, 1, 1 << 24, &window, err)) return false;
+    if (window == 0 && pattern > 1 && !json_array_size(json_object_get(c, "layer_types")))
+        return talc_fail(err, "sliding_window is null, but layers of this family have one");
     for (int l = 0; l < a->n_layers; l++) a->layers[l].window = (l + 1) % pattern ? (int)window : 0;
     return config_get_layer_types(c, (int)window, a, err);
 }
@@ -125,6 +127,7 @@ static bool read_gemma3_layers(const json_t *c, struct arch *a, struct talc_erro
     const json_t *both = json_object_get(c, "rope_parameters");
     struct layer_arch kinds[2] = {0};
     int pattern;
+    if (both && !json_is_null(both) && !json_is_object(both)) return talc_fail(err, "rope_parameters is not an object");
     if (json_object_size(both) > 0 && !json_object_get(both, layer_kinds[0].type) &&
         !json_object_get(both, layer_kinds[1].type))
         return talc_fail(err, "rope_parameters has neither full_attention nor sliding_attention");

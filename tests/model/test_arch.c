@@ -1,5 +1,6 @@
 /* Shapes: the presets have the published sizes, --depth gives whole shapes, config.json goes both ways, and what talc
  * does not do is refused by name. */
+#include "support/arch_case.h"
 #include "support/cmocka_all.h"
 
 #include <math.h>
@@ -107,67 +108,25 @@ static void memory_of_a_giant_is_known_without_it(void **state) {
 
 /* ---- config.json ----------------------------------------------------------------------------- */
 
-static bool read_text(const char *text, struct arch *a, struct talc_error *err) {
-    json_t *config = json_parse(text, strlen(text), "config.json", err);
-    if (!config) fail_msg("%s in %s", err->message, text);
-    bool ok = arch_from_config(config, a, err);
-    json_decref(config);
-    return ok;
-}
-
-static void assert_same_arch(const struct arch *a, const struct arch *b) {
-    assert_string_equal(a->family, b->family);
-    struct arch x = *a, y = *b;
-    memset(x.family, 0, sizeof x.family); /* what follows the name */
-    memset(y.family, 0, sizeof y.family);
-    assert_int_equal(x.n_layers, y.n_layers);
-    for (int l = 0; l < x.n_layers; l++) {
-        assert_int_equal(x.layers[l].window, y.layers[l].window);
-        assert_true(x.learned_positions || x.layers[l].rope_base == y.layers[l].rope_base);
-        const struct rope_scaling *s = &x.layers[l].scaling, *t = &y.layers[l].scaling;
-        assert_true(s->kind == t->kind && s->low == t->low && s->high == t->high && s->whole == t->whole);
-        assert_true(s->original_context == t->original_context && s->attention_factor == t->attention_factor);
-        assert_true(s->kind == ROPE_LONG || s->factor == t->factor);
-    }
-    assert_memory_equal(&x.rope_long, &y.rope_long, sizeof x.rope_long);
-#define SAME(field) assert_true(x.field == y.field)
-    SAME(vocab_size), SAME(context_length), SAME(hidden_size), SAME(n_heads), SAME(n_kv_heads), SAME(head_dim);
-    SAME(intermediate_size), SAME(norm), SAME(norm_bias), SAME(norm_epsilon), SAME(activation), SAME(learned_positions);
-    SAME(rotary_dim), SAME(qkv_bias), SAME(out_bias), SAME(mlp_bias), SAME(qk_norm), SAME(tie_embeddings),
-        SAME(dropout);
-    SAME(bos_id), SAME(eos_id), SAME(pad_id);
-#undef SAME
-}
-
-static void assert_goes_both_ways(const struct arch *a) {
-    struct arch back;
-    struct talc_error err = {0};
-    json_t *config = arch_to_config(a);
-    assert_non_null(config);
-    if (!arch_from_config(config, &back, &err)) fail_msg("%s", err.message);
-    json_decref(config);
-    assert_same_arch(a, &back);
-}
-
 static void configs_go_both_ways(void **state) {
     (void)state;
     for (const struct preset *p = presets; p->name; p++) {
         struct arch a = preset(p->name);
-        assert_goes_both_ways(&a);
+        arch_case_both_ways(&a);
         a.eos_id = 7;
         a.activation = ACTIVATION_RELU2;
         a.tie_embeddings = false;
         arch_paper_attention(&a);
-        assert_goes_both_ways(&a);
+        arch_case_both_ways(&a);
     }
     struct arch a;
     assert_true(arch_from_depth(13, 5000, &a, NULL));
-    assert_goes_both_ways(&a);
+    arch_case_both_ways(&a);
     a.dropout = 0.1f;
     a.qkv_bias = a.out_bias = true;
     a.layers[3].window = a.layers[7].window = 64;
     for (int l = 0; l < a.n_layers; l++) a.layers[l].rope_base = 1e6f;
-    assert_goes_both_ways(&a);
+    arch_case_both_ways(&a);
 }
 
 #define QWEN3                                                                                                          \
@@ -214,8 +173,8 @@ static void configs_of_every_family_go_both_ways(void **state) {
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
         struct arch a;
         struct talc_error err = {0};
-        if (!read_text(configs[i], &a, &err)) fail_msg("%s: %s", configs[i], err.message);
-        assert_goes_both_ways(&a);
+        if (!arch_case_read(configs[i], &a, &err)) fail_msg("%s: %s", configs[i], err.message);
+        arch_case_both_ways(&a);
     }
 }
 
@@ -223,14 +182,14 @@ static void configs_of_every_family_go_both_ways(void **state) {
 static void absent_keys_mean_what_they_mean_to_transformers(void **state) {
     (void)state;
     struct arch a;
-    assert_true(read_text("{" LLAMA "}", &a, NULL));
+    assert_true(arch_case_read("{" LLAMA "}", &a, NULL));
     assert_true(a.context_length == 2048 && a.head_dim == 20 && a.n_kv_heads == 4 && !a.tie_embeddings);
     assert_true(!a.qkv_bias && !a.out_bias && !a.mlp_bias && !a.qk_norm && a.layers[2].rope_base == 10000);
-    assert_true(read_text("{" MISTRAL "}", &a, NULL));
+    assert_true(arch_case_read("{" MISTRAL "}", &a, NULL));
     assert_true(a.context_length == 131072 && a.layers[0].window == 4096 && a.layers[2].window == 4096);
-    assert_true(read_text("{" QWEN2 ",\"use_sliding_window\":true,\"max_window_layers\":2}", &a, NULL));
+    assert_true(arch_case_read("{" QWEN2 ",\"use_sliding_window\":true,\"max_window_layers\":2}", &a, NULL));
     assert_true(a.qkv_bias && !a.out_bias && a.layers[1].window == 0 && a.layers[2].window == 4096);
-    assert_true(read_text("{" PHI3 "}", &a, NULL));
+    assert_true(arch_case_read("{" PHI3 "}", &a, NULL));
     assert_true(a.context_length == 4096 && a.layers[0].window == 0 && a.rotary_dim == 0);
 }
 
@@ -239,7 +198,7 @@ static void absent_keys_mean_what_they_mean_to_transformers(void **state) {
 static void longrope_ends_at_the_original_context(void **state) {
     (void)state;
     struct arch a;
-    assert_true(read_text("{" PHI3 "," LONG("") "}", &a, NULL));
+    assert_true(arch_case_read("{" PHI3 "," LONG("") "}", &a, NULL));
     assert_int_equal(a.context_length, 80);
     assert_int_equal(a.rotary_dim, 14); /* 0.7 of 20 */
     assert_true(fabs((double)a.layers[0].scaling.attention_factor - sqrt(1 + log(8) / log(80))) < 1e-6);
@@ -252,7 +211,7 @@ static void longrope_ends_at_the_original_context(void **state) {
 static void layers_share_a_rotary_table_where_all_of_it_is_the_same(void **state) {
     (void)state;
     struct arch a;
-    assert_true(read_text("{" LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}", &a, NULL));
+    assert_true(arch_case_read("{" LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}", &a, NULL));
     struct layer_arch *last = &a.layers[2], was = *last;
     assert_int_equal(rope_owner(&a, 2), 0);
     assert_int_equal(rope_floats(&a), 2048 * 20);
@@ -271,7 +230,7 @@ static void an_unknown_family_is_refused_with_the_list(void **state) {
     (void)state;
     struct arch a;
     struct talc_error err = {0};
-    assert_false(read_text("{\"model_type\":\"mamba\"}", &a, &err));
+    assert_false(arch_case_read("{\"model_type\":\"mamba\"}", &a, &err));
     const char *names[] = {"gpt2", "llama", "mistral", "qwen2", "qwen3", "phi3"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_non_null(strstr(err.message, names[i]));
 }
@@ -281,11 +240,11 @@ static void keys_of_both_versions_of_transformers_are_read(void **state) {
     struct arch a, b;
     struct talc_error err = {0};
     assert_true(
-        read_text("{" QWEN3 ",\"rope_theta\":5e5,\"rope_scaling\":null,\"torch_dtype\":\"bfloat16\"}", &a, &err));
-    assert_true(read_text("{" QWEN3
-                          ",\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"default\"},\"dtype\":\"float32\"}",
-                          &b, &err));
-    assert_same_arch(&a, &b);
+        arch_case_read("{" QWEN3 ",\"rope_theta\":5e5,\"rope_scaling\":null,\"torch_dtype\":\"bfloat16\"}", &a, &err));
+    assert_true(arch_case_read(
+        "{" QWEN3 ",\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"default\"},\"dtype\":\"float32\"}", &b,
+        &err));
+    arch_case_same(&a, &b);
     assert_true(a.layers[1].rope_base == 5e5f);
     assert_int_equal(a.n_kv_heads, 4);
     assert_int_equal(a.head_dim, 128);
@@ -294,23 +253,24 @@ static void keys_of_both_versions_of_transformers_are_read(void **state) {
 static void a_list_of_ends_gives_its_first(void **state) {
     (void)state;
     struct arch a;
-    assert_true(read_text("{" QWEN3 ",\"eos_token_id\":[5,6],\"bos_token_id\":3,\"pad_token_id\":null}", &a, NULL));
+    assert_true(
+        arch_case_read("{" QWEN3 ",\"eos_token_id\":[5,6],\"bos_token_id\":3,\"pad_token_id\":null}", &a, NULL));
     assert_int_equal(a.eos_id, 5);
     assert_int_equal(a.bos_id, 3);
     assert_int_equal(a.pad_id, -1);
-    assert_true(read_text("{" GPT2 ",\"vocab_size\":10,\"eos_token_id\":50256}", &a, NULL));
+    assert_true(arch_case_read("{" GPT2 ",\"vocab_size\":10,\"eos_token_id\":50256}", &a, NULL));
     assert_int_equal(a.eos_id, -1); /* outside the vocabulary */
 }
 
 static void older_configs_give_windows_without_layer_types(void **state) {
     (void)state;
     struct arch a;
-    assert_true(
-        read_text("{" QWEN3 ",\"use_sliding_window\":true,\"sliding_window\":8,\"max_window_layers\":1}", &a, NULL));
+    assert_true(arch_case_read("{" QWEN3 ",\"use_sliding_window\":true,\"sliding_window\":8,\"max_window_layers\":1}",
+                               &a, NULL));
     assert_int_equal(a.layers[0].window, 0);
     assert_int_equal(a.layers[1].window, 8);
-    assert_true(
-        read_text("{" QWEN3 ",\"use_sliding_window\":false,\"sliding_window\":8,\"max_window_layers\":1}", &a, NULL));
+    assert_true(arch_case_read("{" QWEN3 ",\"use_sliding_window\":false,\"sliding_window\":8,\"max_window_layers\":1}",
+                               &a, NULL));
     assert_int_equal(a.layers[1].window, 0);
 }
 
@@ -385,7 +345,7 @@ static void what_talc_does_not_do_is_refused_by_name(void **state) {
     for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
         struct arch a;
         struct talc_error err = {0};
-        if (read_text(hostile[i].config, &a, &err)) fail_msg("accepted: %s", hostile[i].config);
+        if (arch_case_read(hostile[i].config, &a, &err)) fail_msg("accepted: %s", hostile[i].config);
         if (!strstr(err.message, hostile[i].why) || strncmp(err.message, "config.json: ", 13) != 0)
             fail_msg("%s gave: %s", hostile[i].config, err.message);
     }

@@ -62,7 +62,8 @@ static void assert_round_trip(const struct model *m) {
 static void what_is_written_is_read_back_to_the_bit(void **state) {
     (void)state;
     static const char *const names[] = {"gpt2",       "qwen3",   "qwen3-tied", "llama", "llama-linear",
-                                        "llama-yarn", "mistral", "qwen2",      "phi3",  "phi3-whole"};
+                                        "llama-yarn", "mistral", "qwen2",      "phi3",  "phi3-whole",
+                                        "gemma",      "gemma2",  "gemma3"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[128];
         struct model m;
