@@ -20,6 +20,15 @@ enum dtype dtype_from_name(const char *name) {
     return DTYPE_NONE;
 }
 
+size_t f32_finite_prefix(const float *x, size_t n) {
+    const uint32_t exponent = 0x7f800000u;
+    uint32_t bits, bad = 0;
+    for (size_t i = 0; i < n; i++) bad |= (*(uint32_t *)memcpy(&bits, &x[i], sizeof bits) & exponent) == exponent;
+    size_t at = bad ? 0 : n;
+    while (at < n && (*(uint32_t *)memcpy(&bits, &x[at], sizeof bits) & exponent) != exponent) at++;
+    return at;
+}
+
 float f16_to_f32(uint16_t x) {
     uint32_t sign = (uint32_t)(x & 0x8000u) << 16, exponent = (x >> 10) & 0x1fu, mantissa = x & 0x3ffu, bits;
     if (exponent == 31) {

@@ -39,6 +39,9 @@ static inline uint16_t f32_to_bf16(float f) {
     return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+/* How many floats there are before one that is NaN or infinite; n when there is none. */
+size_t f32_finite_prefix(const float *x, size_t n);
+
 /* IEEE 754 binary16. */
 float f16_to_f32(uint16_t x);
 uint16_t f32_to_f16(float f);

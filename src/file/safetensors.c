@@ -375,22 +375,12 @@ static bool widen(const struct safetensor *t, size_t first, size_t n, float *out
     }
 }
 
-/* How many numbers there are before one that is NaN or infinite; n when there is none. */
-static size_t finite_prefix(const float *x, size_t n) {
-    const uint32_t exponent = 0x7f800000u;
-    uint32_t bits, bad = 0;
-    for (size_t i = 0; i < n; i++) bad |= (*(uint32_t *)memcpy(&bits, &x[i], sizeof bits) & exponent) == exponent;
-    size_t at = bad ? 0 : n;
-    while (at < n && (*(uint32_t *)memcpy(&bits, &x[at], sizeof bits) & exponent) != exponent) at++;
-    return at;
-}
-
 /* In blocks that are looked at while they are in the cache. */
 static bool read_block(const struct safetensor *t, size_t first, size_t n, float *out, struct talc_error *err) {
     if (!widen(t, first, n, out))
         return talc_fail(err, "%s: tensor \"%.200s\" has dtype %s, which cannot be read as numbers of a model", t->file,
                          t->name, t->dtype_text);
-    size_t at = finite_prefix(out, n);
+    size_t at = f32_finite_prefix(out, n);
     return at == n ||
            talc_fail(err,
                      "%s: number %zu of tensor \"%.200s\" is not finite (%g); the file is damaged, take another copy",

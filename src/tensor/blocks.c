@@ -21,9 +21,7 @@ static void unpack_f32(const unsigned char *b, float *out) { *out = f32_from_bit
 
 static void unpack_f16(const unsigned char *b, float *out) { *out = f16_at(b); }
 
-static void unpack_bf16(const unsigned char *b, float *out) {
-    *out = bf16_to_f32((uint16_t)little_endian_load(b, 2));
-}
+static void unpack_bf16(const unsigned char *b, float *out) { *out = bf16_to_f32((uint16_t)little_endian_load(b, 2)); }
 
 static void unpack_f64(const unsigned char *b, float *out) {
     uint64_t bits = little_endian_load(b, 8);
