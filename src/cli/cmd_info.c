@@ -13,6 +13,7 @@
 #include "file/run_folder.h"
 #include "file/safetensors.h"
 #include "infer/engine.h"
+#include "model/gguf_tensors.h"
 #include "model/model.h"
 #include "tensor/device.h"
 #include "text/tokenizer.h"
@@ -141,19 +142,40 @@ static bool print_json(const struct info *i, const struct arch *a, json_t *facts
     return cli_print_json(stdout, o, err);
 }
 
-/* ---- a folder --------------------------------------------------------------------------------- */
+/* ---- a model ---------------------------------------------------------------------------------- */
 
-/* Bytes of the weights by their type, as {"F32": 1000}. */
-static json_t *weights_json(const char *folder, struct talc_error *err) {
+static void add_tensor(json_t *types, const char *type, size_t n_bytes) {
+    json_t *sum = json_object_get(types, type);
+    if (!sum) json_object_set_new(types, type, sum = json_pack("{s:i,s:i}", "tensors", 0, "bytes", 0));
+    json_int_t tensors = json_integer_value(json_object_get(sum, "tensors")),
+               bytes = json_integer_value(json_object_get(sum, "bytes"));
+    json_object_set_new(sum, "tensors", json_integer(tensors + 1));
+    json_object_set_new(sum, "bytes", json_integer(bytes + (json_int_t)n_bytes));
+}
+
+static bool add_safetensors(json_t *types, const char *folder, struct talc_error *err) {
     struct safetensors *st = safetensors_open_folder(folder, err);
-    json_t *o = st ? json_object() : NULL;
-    for (size_t i = 0; o && i < safetensors_count(st); i++) {
-        const struct safetensor *t = safetensors_at(st, i);
-        json_int_t before = json_integer_value(json_object_get(o, t->dtype_text));
-        json_object_set_new(o, t->dtype_text, json_integer(before + (json_int_t)t->n_bytes));
-    }
+    for (size_t i = 0; st && i < safetensors_count(st); i++)
+        add_tensor(types, safetensors_at(st, i)->dtype_text, safetensors_at(st, i)->n_bytes);
     safetensors_close(st);
-    return o;
+    return st;
+}
+
+static bool add_gguf(json_t *types, const char *path, struct talc_error *err) {
+    struct gguf_model *g = gguf_model_open(path, err);
+    for (size_t i = 0; g && i < gguf_model_count(g); i++)
+        add_tensor(types, gguf_model_at(g, i)->type->name, gguf_model_at(g, i)->n_bytes);
+    gguf_model_close(g);
+    return g;
+}
+
+/* How many tensors there are of each type, and their bytes: {"F32": {"tensors": 3, "bytes": 1000}}. */
+static json_t *weights_json(const char *place, struct talc_error *err) {
+    json_t *types = json_object();
+    if (!types) talc_fail(err, "out of memory");
+    if (types && (folder_exists(place) ? add_safetensors : add_gguf)(types, place, err)) return types;
+    json_decref(types);
+    return NULL;
 }
 
 static json_t *tokenizer_json(const char *folder, struct talc_error *err) {
@@ -193,10 +215,12 @@ static json_t *run_json(const char *folder, struct talc_error *err) {
 
 static void print_weights(const json_t *weights) {
     const char *type, *between = "";
-    json_t *n;
+    json_t *sum;
     char bytes[32];
-    json_object_foreach((json_t *)weights, type, n) {
-        printf("%s%s, %s", between, type, format_bytes((double)json_integer_value(n), bytes));
+    json_object_foreach((json_t *)weights, type, sum) {
+        json_int_t tensors = json_integer_value(json_object_get(sum, "tensors"));
+        format_bytes((double)json_integer_value(json_object_get(sum, "bytes")), bytes);
+        printf("%s%s, %lld tensor%s, %s", between, type, tensors, tensors == 1 ? "" : "s", bytes);
         between = "; ";
     }
     putchar('\n');
@@ -227,7 +251,7 @@ static void print_tokenizer(const json_t *tokenizer) {
            json_is_true(json_object_get(tokenizer, "chat_template")) ? ", with a chat template" : "");
 }
 
-/* What is in the folder besides the shape, into *facts; what cannot be read is said in its place, for the shape can. */
+/* What there is besides the shape, into *facts; what cannot be read is said in its place, for the shape can. */
 static void read_facts(const struct info *i, const char *folder, json_t *facts) {
     static const struct {
         const char *key, *label;
@@ -248,16 +272,12 @@ static void read_facts(const struct info *i, const char *folder, json_t *facts) 
     }
 }
 
-static bool read_folder(struct info *i, struct arch *arch, json_t *facts, struct talc_error *err) {
-    char *folder = run_folder_find_model(i->model, false, err),
-         *path = folder ? path_join(folder, "config.json") : NULL;
-    json_t *config = path ? json_read_file(path, 1 << 20, err) : NULL;
-    bool ok = config && (arch_from_config(config, arch, err) || talc_fail_in(err, "%s", path));
-    if (ok) read_facts(i, folder, facts);
-    if (ok && !model_folder_weights(folder, &i->weights, NULL)) i->weights = DTYPE_F32; /* read_facts said why */
-    json_decref(config);
-    free(path);
-    free(folder);
+static bool read_model(struct info *i, struct arch *arch, json_t *facts, struct talc_error *err) {
+    char *place = run_folder_find_model(i->model, false, err);
+    bool ok = place && model_read_arch(place, arch, err);
+    if (ok) read_facts(i, place, facts);
+    if (ok && !model_folder_weights(place, &i->weights, NULL)) i->weights = DTYPE_F32; /* read_facts said why */
+    free(place);
     return ok;
 }
 
@@ -301,7 +321,7 @@ static bool show(struct info *i, struct talc_error *err) {
     bool ok = true;
     json_t *facts = json_object();
     if (i->model) {
-        ok = read_folder(i, &arch, facts, err);
+        ok = read_model(i, &arch, facts, err);
     } else if (i->preset) {
         ok = arch_preset(i->preset, &arch, err);
     } else if (i->depth > 0) {

@@ -9,8 +9,8 @@
 #include "cli/cli.h"
 #include "cli/plan_text.h"
 #include "file/atomic.h"
-#include "file/json.h"
 #include "file/run_folder.h"
+#include "model/model.h"
 #include "plan/host.h"
 #include "plan/plan_json.h"
 #include "plan/report.h"
@@ -72,13 +72,10 @@ static void find_folder(struct planner *p) {
     p->has_folder = n > 0 && n < (int)sizeof p->folder;
 }
 
-static bool read_model_folder(const char *path, struct arch *arch, struct talc_error *err) {
-    char *folder = run_folder_find_model(path, false, err), *file = folder ? path_join(folder, "config.json") : NULL;
-    json_t *config = file ? json_read_file(file, 1 << 20, err) : NULL;
-    bool ok = config && arch_from_config(config, arch, err);
-    json_decref(config);
-    free(file);
-    free(folder);
+static bool read_model(const char *path, struct arch *arch, struct talc_error *err) {
+    char *place = run_folder_find_model(path, false, err);
+    bool ok = place && model_read_arch(place, arch, err);
+    free(place);
     return ok;
 }
 
@@ -96,7 +93,7 @@ static bool find_model(struct planner *p, struct talc_error *err) {
     struct plan_model *m = &p->model;
     const char *preset = o->preset ? o->preset : "gpt3-175b";
     p->own = o->model || (is_preset(p, preset) && arch_preset(preset, p->arch, NULL));
-    if (o->model && !read_model_folder(o->model, p->arch, err)) return false;
+    if (o->model && !read_model(o->model, p->arch, err)) return false;
     if (o->model)
         *m = plan_model_of_arch(o->model, p->arch);
     else if (!catalog_model(&p->catalog, preset, m, err))

@@ -55,7 +55,7 @@ static bool open_model(struct sft *s, struct stream *stream, struct talc_error *
     char *folder = run_folder_find_model(s->stage.resume ? s->stage.out : s->model, s->stage.resume, err);
     struct model_options options = stage_model_options(&s->stage);
     bool ok = folder && (s->tokenizer = tokenizer_load(folder, err)) && open_template(s, err) &&
-              model_load_folder(&s->weights, folder, stream, &options, err);
+              model_load(&s->weights, folder, stream, &options, err);
     ok = ok && model_fits_tokenizer(&s->weights, s->tokenizer, folder, err);
     free(folder);
     if (!ok) return false;

@@ -3,6 +3,7 @@
 #include "file/gguf.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,6 +180,22 @@ bool gguf_get_int(const struct gguf_file *f, const char *key, int64_t fallback, 
     case GGUF_U64: *out = (int64_t)x; return *out >= 0 || talc_fail(err, "\"%s\" is too large", key);
     default: return talc_fail(err, "\"%s\" must be a whole number", key);
     }
+}
+
+bool gguf_get_number(const struct gguf_file *f, const char *key, double fallback, double *out, struct talc_error *err) {
+    const struct gguf_value *v = gguf_find(f, key);
+    int64_t whole;
+    *out = fallback;
+    if (v && v->type == GGUF_F32) {
+        *out = (double)gguf_f32_at(v, 0);
+    } else if (v && v->type == GGUF_F64) {
+        uint64_t bits = little_endian_load(v->data, sizeof bits);
+        memcpy(out, &bits, sizeof bits);
+    } else if (v) {
+        if (!gguf_get_int(f, key, 0, &whole, NULL)) return talc_fail(err, "\"%s\" must be a number", key);
+        *out = (double)whole;
+    }
+    return isfinite(*out) || talc_fail(err, "\"%s\" is not finite", key);
 }
 
 bool gguf_get_bool(const struct gguf_file *f, const char *key, bool fallback, bool *out, struct talc_error *err) {

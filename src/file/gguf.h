@@ -76,6 +76,8 @@ const struct gguf_value *gguf_find(const struct gguf_file *file, const char *key
  * as int64_t (and must fit). */
 bool gguf_get_int(const struct gguf_file *file, const char *key, int64_t fallback, int64_t *out,
                   struct talc_error *err);
+bool gguf_get_number(const struct gguf_file *file, const char *key, double fallback, double *out,
+                     struct talc_error *err); /* of any type of numbers; it must be finite */
 bool gguf_get_bool(const struct gguf_file *file, const char *key, bool fallback, bool *out, struct talc_error *err);
 bool gguf_get_string(const struct gguf_file *file, const char *key, struct gguf_string fallback,
                      struct gguf_string *out, struct talc_error *err);

@@ -5,16 +5,17 @@
 #include <string.h>
 
 #include "file/atomic.h"
+#include "file/gguf.h"
 
-static void fail_file(const char *path, struct talc_error *err) {
-    char head[4];
+static bool is_gguf(const char *path) {
+    char head[sizeof GGUF_MAGIC - 1];
     size_t n = 0;
-    bool gguf = file_read_head(path, head, sizeof head, &n, NULL) && n == 4 && memcmp(head, "GGUF", 4) == 0;
-    talc_fail(err, "%s: is a %s; a model is a folder as Hugging Face has them, with config.json and safetensors", path,
-              gguf ? "GGUF file, whose weights are not read" : "file");
+    return file_exists(path) && file_read_head(path, head, sizeof head, &n, NULL) && n == sizeof head &&
+           memcmp(head, GGUF_MAGIC, n) == 0;
 }
 
 char *run_folder_find_model(const char *path, bool latest_first, struct talc_error *err) {
+    if (!latest_first && is_gguf(path)) return strdup(path);
     static const char *const orders[2][3] = {{".", "best", "latest"}, {"latest", "best", "."}};
     for (int i = 0; i < 3; i++) {
         const char *name = orders[latest_first][i];
@@ -31,7 +32,8 @@ char *run_folder_find_model(const char *path, bool latest_first, struct talc_err
         }
     }
     if (file_exists(path))
-        fail_file(path, err);
+        talc_fail(err, "%s: is a file, and no GGUF file; a model is one, or a folder with config.json and safetensors",
+                  path);
     else if (!folder_exists(path))
         talc_fail(err, "%s: there is no such folder", path);
     else

@@ -19,8 +19,9 @@ static bool get_ids(const json_t *c, struct arch *a, struct talc_error *err) {
            config_get_id(c, "pad_token_id", a->vocab_size, &a->pad_id, err);
 }
 
-static bool read_config(const json_t *c, struct arch *a, struct talc_error *err) {
+bool config_to_arch(const json_t *c, struct arch *a, struct talc_error *err) {
     const json_t *whole = c;
+    memset(a, 0, sizeof *a);
     const char *type;
     if (!json_is_object(c)) return talc_fail(err, "not a JSON object");
     if (!json_get_string(c, "model_type", "", &type, err)) return false;
@@ -40,8 +41,7 @@ static bool read_config(const json_t *c, struct arch *a, struct talc_error *err)
 }
 
 bool arch_from_config(const json_t *config, struct arch *a, struct talc_error *err) {
-    memset(a, 0, sizeof *a);
-    return read_config(config, a, err) || talc_fail_in(err, "config.json");
+    return config_to_arch(config, a, err) || talc_fail_in(err, "config.json");
 }
 
 json_t *arch_to_config(const struct arch *a) {

@@ -5,6 +5,9 @@
 
 #include "model/arch.h"
 
+/* arch_from_config, of an object that need not come from such a file. */
+bool config_to_arch(const json_t *config, struct arch *arch, struct talc_error *err);
+
 /* A size; a fallback of 0 means that the key must be there. Limits that depend on meaning are arch_check's. */
 bool config_get_size(const json_t *c, const char *key, int fallback, int *out, struct talc_error *err);
 bool config_get_float(const json_t *c, const char *key, double fallback, float *out, struct talc_error *err);

@@ -94,6 +94,14 @@ bool model_save_folder(const struct model *model, const char *folder, struct tal
 /* What options NULL keeps matrices and tables in. */
 bool model_folder_weights(const char *folder, enum dtype *weights, struct talc_error *err);
 
+/* What a user names as a model (file/run_folder.h): such a folder, or a GGUF file of ggml (docs/gguf.md of ggml), of an
+ * architecture in gguf_arch.c, whose numbers are unpacked; of a split model the first part. What is said of folders
+ * holds for its tensors too, and a setting in its metadata that talc does not do is refused by name. model_read_arch
+ * reads the shape alone. */
+bool model_load(struct model *model, const char *path, struct stream *stream, const struct model_options *options,
+                struct talc_error *err);
+bool model_read_arch(const char *path, struct arch *arch, struct talc_error *err);
+
 /* ---- runs ------------------------------------------------------------------------------------ */
 
 /* One ragged batch, in host memory: n_sequences pieces of text laid end to end. */

@@ -16,38 +16,42 @@ static void set_rows(struct file_tensor *t, const struct arch *a, enum part part
     t->rows = count[part];
 }
 
-/* Visits the tensors that `rules` name for `entries`, of block `layer` or, with -1, outside the blocks. */
-static bool visit_rules(const struct arch *a, const struct name_rule *rules, const struct layout_entry *entries,
+/* Visits the tensors that the names have for `entries`, of block `layer` or, with -1, outside the blocks. */
+static bool visit_rules(const struct arch *a, const struct weight_names *names, const struct layout_entry *entries,
                         int n_entries, int layer, file_tensor_visit *visit, void *context, struct talc_error *err) {
-    const struct family *f = family_find(a->family);
-    for (; rules->ours; rules++)
+    for (const struct name_rule *rules = layer < 0 ? names->outer : names->block; rules->ours; rules++)
         for (int i = 0; i < n_entries; i++) {
             const struct layout_entry *e = &entries[i];
-            bool empty_bias = !e->present && f->always_biases && e->role == ROLE_BIAS;
+            bool empty_bias = !e->present && names->always_biases && e->role == ROLE_BIAS;
             if (strcmp(e->name, rules->ours) != 0 || (!e->present && !empty_bias)) continue;
-            struct file_tensor t = {.entry = e, .layer = layer, .turned = rules->turned};
+            struct file_tensor t = {.entry = e, .part = rules->part, .layer = layer, .turned = rules->turned};
             t.vector = e->role == ROLE_NORM || e->role == ROLE_BIAS;
             set_rows(&t, a, rules->part);
             if (layer < 0)
                 snprintf(t.name, sizeof t.name, "%s", rules->theirs);
             else
-                snprintf(t.name, sizeof t.name, "%s%d.%s", f->blocks, layer, rules->theirs);
+                snprintf(t.name, sizeof t.name, "%s%d.%s", names->blocks, layer, rules->theirs);
             if (!visit(context, &t, err)) return false;
         }
     return true;
 }
 
-bool weights_visit(const struct arch *a, file_tensor_visit *visit, void *context, struct talc_error *err) {
-    const struct family *f = family_find(a->family);
+bool weights_visit_names(const struct arch *a, const struct weight_names *names, file_tensor_visit *visit,
+                         void *context, struct talc_error *err) {
     struct layout_entry before[LAYOUT_BEFORE], block[LAYOUT_BLOCK], after[LAYOUT_AFTER];
-    if (!f) return talc_fail(err, "models of the family '%s' have no file format", a->family);
     layout_before(a, before);
     layout_block(a, block);
     layout_after(a, after);
-    bool ok = visit_rules(a, f->outer, before, LAYOUT_BEFORE, -1, visit, context, err);
-    for (int l = 0; ok && l < a->n_layers; l++)
-        ok = visit_rules(a, f->block, block, LAYOUT_BLOCK, l, visit, context, err);
-    return ok && visit_rules(a, f->outer, after, LAYOUT_AFTER, -1, visit, context, err);
+    bool ok = visit_rules(a, names, before, LAYOUT_BEFORE, -1, visit, context, err);
+    for (int l = 0; ok && l < a->n_layers; l++) ok = visit_rules(a, names, block, LAYOUT_BLOCK, l, visit, context, err);
+    return ok && visit_rules(a, names, after, LAYOUT_AFTER, -1, visit, context, err);
+}
+
+bool weights_visit(const struct arch *a, file_tensor_visit *visit, void *context, struct talc_error *err) {
+    const struct family *f = family_find(a->family);
+    if (!f) return talc_fail(err, "models of the family '%s' have no file format", a->family);
+    const struct weight_names names = {f->blocks, f->outer, f->block, f->always_biases};
+    return weights_visit_names(a, &names, visit, context, err);
 }
 
 size_t file_tensor_floats(const struct file_tensor *t) {

@@ -10,6 +10,7 @@
 struct file_tensor {
     char name[128];
     const struct layout_entry *entry; /* its parameter; not present: a bias that the model does not have */
+    enum part part;                   /* which of its rows */
     int layer;                        /* -1 outside the blocks */
     int64_t first_row, rows;          /* of the parameter; of a vector: of its columns */
     bool vector;                      /* [n] in the file, [1, n] here */
@@ -19,8 +20,18 @@ struct file_tensor {
 /* What is done with each tensor; false stops. */
 typedef bool file_tensor_visit(void *context, const struct file_tensor *t, struct talc_error *err);
 
-/* Visits every tensor that a model of this arch has in a file, the embedding first, a parameter's parts in the order of
- * its rows. */
+/* What a file calls its tensors; see struct family, whose names are those of its folders. */
+struct weight_names {
+    const char *blocks;
+    const struct name_rule *outer, *block;
+    bool always_biases;
+};
+
+/* Visits every tensor that a model of this arch has in a file with these names, the embedding first, a parameter's
+ * parts in the order of its rows. */
+bool weights_visit_names(const struct arch *a, const struct weight_names *names, file_tensor_visit *visit,
+                         void *context, struct talc_error *err);
+/* The same with the names of its family's folders. */
 bool weights_visit(const struct arch *a, file_tensor_visit *visit, void *context, struct talc_error *err);
 
 size_t file_tensor_floats(const struct file_tensor *t);
@@ -37,5 +48,10 @@ void weights_staging_close(struct weights_staging *s);
 
 /* out[c * rows + r] = in[r * cols + c] */
 void weights_transpose(const float *in, int64_t rows, int64_t cols, float *out);
+
+/* One GGUF file, or all parts of a model: its shape, and the whole. */
+bool gguf_read_arch(const char *path, struct arch *arch, struct talc_error *err);
+bool gguf_load(struct model *model, const char *path, struct stream *stream, const struct model_options *options,
+               struct talc_error *err);
 
 #endif

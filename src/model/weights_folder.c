@@ -202,6 +202,15 @@ bool model_load_folder(struct model *m, const char *folder, struct stream *strea
     return ok;
 }
 
+bool model_read_arch(const char *path, struct arch *arch, struct talc_error *err) {
+    return folder_exists(path) ? read_config(path, arch, err) : gguf_read_arch(path, arch, err);
+}
+
+bool model_load(struct model *m, const char *path, struct stream *stream, const struct model_options *options,
+                struct talc_error *err) {
+    return (folder_exists(path) ? model_load_folder : gguf_load)(m, path, stream, options, err);
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 struct writing {

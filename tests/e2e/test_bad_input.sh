@@ -14,7 +14,7 @@ refuses 'did you mean --steps' "$TALC" train --step 3
 refuses 'whole number' "$TALC" train --steps many
 refuses '-m' "$TALC" generate
 refuses 'no such folder' "$TALC" generate -m "$work/nowhere"
-refuses 'text.txt: is a file; a model is a folder' "$TALC" generate -m "$work/text.txt"
+refuses 'text.txt: is a file, and no GGUF file; a model is one, or a folder' "$TALC" generate -m "$work/text.txt"
 
 refuses '-tokenizer is empty; it wants TOK' "$TALC" prepare -t '' --out "$work/t2" "$work/text.txt"
 refuses '-out is empty; it wants DIR' "$TALC" prepare -t "$work/tok" --out '' "$work/text.txt"
@@ -58,7 +58,7 @@ refuses 'holds something else too (config.json)' "$TALC" tokenizer convert -t "$
 refuses 'holds something else too (config.json)' "$TALC" tokenizer train --vocab-size 300 --out "$work/held" "$work/text.txt"
 must "$TALC" tokenizer convert -t "$work/tok" "$work/vocab.gguf"
 must "$TALC" tokenizer convert -t "$work/tok" "$work/vocab.gguf" # again
-refuses 'vocab.gguf: is a GGUF file, whose weights are not read; a model is a folder' "$TALC" chat -m "$work/vocab.gguf"
+refuses 'vocab.gguf: has no tensors: it holds a tokenizer, and no model' "$TALC" chat -m "$work/vocab.gguf"
 echo precious >"$work/notes.gguf"
 refuses 'is no GGUF vocabulary' "$TALC" tokenizer convert -t "$work/tok" "$work/notes.gguf"
 [ "$(cat "$work/notes.gguf")" = precious ] || fail "notes are replaced by a vocabulary"

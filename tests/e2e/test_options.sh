@@ -143,7 +143,7 @@ done
 
 # talc info: what a run has come to, of what type its weights are; what cannot be read is told
 says '^trained  *2 of 2 steps, .* training loss [0-9.]*$' talc info -m sft/
-says '^weights  *F32, [0-9.]* [KM]iB$' talc info -m sft/
+says '^weights  *F32, [0-9]* tensors, [0-9.]* [KM]iB$' talc info -m sft/
 says '^tokenizer  *[0-9]* tokens, .*, with a chat template$' talc info -m sft/
 says '"run":{"step":2,"total_steps":2,"tokens":[0-9]*,"seconds":[0-9.e-]*,"train_loss":[0-9.]*,"val_loss":null,"best_loss":null}}$' \
     talc info -m sft/ --json

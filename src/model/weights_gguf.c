@@ -1,0 +1,152 @@
+/* weights_gguf.c - a model from GGUF files. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file/safetensors.h"
+#include "model/config_keys.h"
+#include "model/gguf_arch.h"
+
+struct reading {
+    const struct arch *arch;
+    const struct gguf_arch *gguf;
+    const struct gguf_model *file;
+    bool *used; /* of each tensor of the file */
+    struct model *model;
+    float *floats; /* of some rows */
+    int64_t capacity;
+};
+
+/* ---- before memory is taken ------------------------------------------------------------------ */
+
+/* [n] of a vector, which is [1, n] here. */
+static int shape_of(const struct file_tensor *t, int64_t shape[2]) {
+    shape[0] = t->rows;
+    shape[1] = t->entry->cols;
+    return t->vector ? 1 : 2;
+}
+
+static bool check_tensor(void *context, const struct file_tensor *t, struct talc_error *err) {
+    struct reading *r = context;
+    const struct gguf_weight *found = gguf_model_find(r->file, t->name);
+    int64_t shape[2];
+    int n_dims = shape_of(t, shape);
+    if (!found)
+        return talc_fail(err, "tensor \"%s\" is missing; the file's tensors do not fit its metadata", t->name);
+    if (found->n_dims != n_dims || memcmp(found->shape, shape, (size_t)n_dims * sizeof *shape) != 0) {
+        char has[192], needs[192];
+        return talc_fail(err, "tensor \"%s\" has shape %s, but the model needs %s", t->name,
+                         shape_text(found->n_dims, found->shape, has), shape_text(n_dims, shape, needs));
+    }
+    if (!found->type->unpack)
+        return talc_fail(err, "tensor \"%s\" is of the type %s, which talc does not read", t->name, found->type->name);
+    r->used[found - gguf_model_at(r->file, 0)] = true;
+    return true;
+}
+
+static bool check_all_used(const struct reading *r, struct talc_error *err) {
+    for (size_t i = 0; i < gguf_model_count(r->file); i++) {
+        const struct gguf_weight *w = gguf_model_at(r->file, i);
+        bool known = r->used[i] || (gguf_is_rope_factors(w->name) && !r->gguf->learned_positions) ||
+                     (strcmp(w->name, "output.weight") == 0 && r->arch->tie_embeddings);
+        if (!known) return talc_fail(err, "nothing in the metadata asks for tensor \"%.100s\"", w->name);
+    }
+    return true;
+}
+
+/* The file has each tensor that its metadata ask for, and no other. */
+static bool check_tensors(struct reading *r, struct talc_error *err) {
+    r->used = calloc(gguf_model_count(r->file) + 1, sizeof *r->used);
+    if (!r->used) return talc_fail(err, "out of memory for the list of tensors");
+    bool ok = weights_visit_names(r->arch, &r->gguf->names, check_tensor, r, err) && check_all_used(r, err);
+    free(r->used);
+    return ok;
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+/* The row of the file that holds row r of halves: row h d + s d/2 + i is row h d + 2 i + s of pairs. */
+static int64_t row_of_pairs(int64_t row, int64_t d) {
+    int64_t in_head = row % d;
+    return row - in_head + in_head % (d / 2) * 2 + in_head / (d / 2);
+}
+
+/* Rows [first, first + n) of the tensor to r->floats, in the order of the model. */
+static bool read_rows(struct reading *r, const struct file_tensor *t, const struct gguf_weight *w, int64_t first,
+                      int64_t n, struct talc_error *err) {
+    int64_t cols = t->vector ? 1 : t->entry->cols;
+    bool pairs = r->gguf->pairs && (t->part == PART_Q || t->part == PART_K);
+    if (!pairs) return gguf_weight_read_f32(w, (size_t)(first * cols), (size_t)(n * cols), r->floats, err);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = row_of_pairs(first + i, r->arch->head_dim);
+        if (!gguf_weight_read_f32(w, (size_t)(row * cols), (size_t)cols, r->floats + i * cols, err)) return false;
+    }
+    return true;
+}
+
+static bool read_tensor(void *context, const struct file_tensor *t, struct talc_error *err) {
+    struct reading *r = context;
+    const struct gguf_weight *w = gguf_model_find(r->file, t->name);
+    int64_t cols = t->vector ? 1 : t->entry->cols, at_once = t->vector ? t->rows : r->capacity / cols, first;
+    const struct parameter *p = file_tensor_place(r->model, t, &first);
+    for (int64_t row = 0; row < t->rows; row += at_once) {
+        int64_t n = t->rows - row < at_once ? t->rows - row : at_once;
+        if (!read_rows(r, t, w, row, n, err)) return false;
+        parameter_write(r->model, p, first + row * cols, (size_t)(n * cols), r->floats);
+        if (!stream_synchronize(r->model->stream, err)) return false; /* before the floats are used again */
+    }
+    return true;
+}
+
+static bool find_longest(void *context, const struct file_tensor *t, struct talc_error *err) {
+    struct reading *r = context;
+    (void)err;
+    int64_t n = t->vector ? t->rows : t->entry->cols;
+    if (n > r->capacity) r->capacity = n;
+    return true;
+}
+
+static bool read_tensors(struct reading *r, struct model *m, struct talc_error *err) {
+    r->model = m;
+    r->capacity = 1 << 20; /* some MiB at a time, or a row */
+    if (!weights_visit_names(r->arch, &r->gguf->names, find_longest, r, err)) return false;
+    if (!(r->floats = malloc((size_t)r->capacity * sizeof *r->floats)))
+        return talc_fail(err, "out of memory for a row of weights");
+    bool ok = weights_visit_names(r->arch, &r->gguf->names, read_tensor, r, err);
+    free(r->floats);
+    return ok;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static bool read_arch(const struct gguf_model *file, const struct gguf_arch **gguf, struct arch *arch,
+                      struct talc_error *err) {
+    if (gguf_model_count(file) == 0) return talc_fail(err, "has no tensors: it holds a tokenizer, and no model");
+    json_t *config = (*gguf = gguf_arch_of(file, err)) ? gguf_to_config(file, *gguf, err) : NULL;
+    bool ok = config && config_to_arch(config, arch, err);
+    json_decref(config);
+    return ok;
+}
+
+bool gguf_read_arch(const char *path, struct arch *arch, struct talc_error *err) {
+    const struct gguf_arch *gguf;
+    struct gguf_model *file = gguf_model_open(path, err);
+    bool ok = file && (read_arch(file, &gguf, arch, err) || talc_fail_in(err, "%s", path));
+    gguf_model_close(file);
+    return ok;
+}
+
+bool gguf_load(struct model *m, const char *path, struct stream *stream, const struct model_options *options,
+                     struct talc_error *err) {
+    struct arch arch;
+    struct reading r = {.arch = &arch};
+    *m = (struct model){0};
+    struct gguf_model *file = gguf_model_open(path, err);
+    r.file = file;
+    if (!file) return false;
+    bool ok = (read_arch(file, &r.gguf, &arch, err) && check_tensors(&r, err)) || talc_fail_in(err, "%s", path);
+    ok = ok && model_open(m, &arch, stream, options, err) && read_tensors(&r, m, err);
+    gguf_model_close(file);
+    if (!ok && m->memory) model_close(m);
+    return ok;
+}
