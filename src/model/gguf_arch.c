@@ -52,7 +52,8 @@ static const struct name_rule apart[] = {
 
 /* ---- architectures --------------------------------------------------------------------------- */
 
-#define NAMES(block_rules) {.blocks = "blk.", .outer = outer, .block = block_rules}
+#define NAMES(block_rules)                                                                                             \
+    { .blocks = "blk.", .outer = outer, .block = block_rules }
 
 /* Mistral's models are written as llama's. */
 static const struct gguf_arch arches[] = {

@@ -1,5 +1,5 @@
-/* gguf_config.c - the metadata of a GGUF file as a config.json: keys of the same meaning are a table; what has no key in
- * the file (a head that is tied, biases) is read off its tensors. */
+/* gguf_config.c - the metadata of a GGUF file as a config.json: keys of the same meaning are a table; what has no key
+ * in the file (a head that is tied, biases) is read off its tensors. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -181,9 +181,7 @@ static json_t *factor_list(struct translation *t, const float *factors) {
 
 /* Llama 3.1's scaling leaves no trace but the factors that it gives: those of its only published settings (factors of
  * 8, 32 and others; the rest is always the same) are known again. */
-static const struct {
-    double low, high, original_context;
-} llama3 = {1, 4, 8192};
+static const struct { double low, high, original_context; } llama3 = {1, 4, 8192};
 
 static bool is_llama3(const struct translation *t, const float *factors, double base) {
     int64_t half = t->head_dim / 2;
@@ -247,8 +245,8 @@ static bool put_named_scaling(struct translation *t, json_t *rope, struct gguf_s
     put_in(t, rope, "factor", json_real(factor));
     if (original > 0) put_in(t, rope, "original_max_position_embeddings", json_integer(original));
     if (!get_number(t, "rope.scaling.attn_factor", 1, &attention, err)) return false;
-    return attention == 1 || talc_fail(err, "\"%s.rope.scaling.attn_factor\" is %g, which talc does not do",
-                                       t->arch->name, attention);
+    return attention == 1 ||
+           talc_fail(err, "\"%s.rope.scaling.attn_factor\" is %g, which talc does not do", t->arch->name, attention);
 }
 
 static bool put_scaling(struct translation *t, struct talc_error *err) {
@@ -294,8 +292,9 @@ static bool put_heads(struct translation *t, struct talc_error *err) {
         return talc_fail(err, "values of %" PRId64 " numbers for keys of %" PRId64 ", which talc does not do", value,
                          t->head_dim);
     if (turned < 2 || turned > t->head_dim || (t->arch->pairs && turned != t->head_dim))
-        return talc_fail(err, "\"%s.rope.dimension_count\" is %" PRId64 " for heads of %" PRId64
-                              ", which talc does not do", t->arch->name, turned, t->head_dim);
+        return talc_fail(err,
+                         "\"%s.rope.dimension_count\" is %" PRId64 " for heads of %" PRId64 ", which talc does not do",
+                         t->arch->name, turned, t->head_dim);
     put(t, "head_dim", json_integer(t->head_dim));
     if (turned != t->head_dim) put(t, "partial_rotary_factor", json_real((double)turned / (double)t->head_dim));
     return true;

@@ -31,8 +31,7 @@ static bool check_tensor(void *context, const struct file_tensor *t, struct talc
     const struct gguf_weight *found = gguf_model_find(r->file, t->name);
     int64_t shape[2];
     int n_dims = shape_of(t, shape);
-    if (!found)
-        return talc_fail(err, "tensor \"%s\" is missing; the file's tensors do not fit its metadata", t->name);
+    if (!found) return talc_fail(err, "tensor \"%s\" is missing; the file's tensors do not fit its metadata", t->name);
     if (found->n_dims != n_dims || memcmp(found->shape, shape, (size_t)n_dims * sizeof *shape) != 0) {
         char has[192], needs[192];
         return talc_fail(err, "tensor \"%s\" has shape %s, but the model needs %s", t->name,
@@ -137,7 +136,7 @@ bool gguf_read_arch(const char *path, struct arch *arch, struct talc_error *err)
 }
 
 bool gguf_load(struct model *m, const char *path, struct stream *stream, const struct model_options *options,
-                     struct talc_error *err) {
+               struct talc_error *err) {
     struct arch arch;
     struct reading r = {.arch = &arch};
     *m = (struct model){0};

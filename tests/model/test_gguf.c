@@ -1,6 +1,6 @@
-/* Models in GGUF files (tests/golden/gguf/make_goldens.py): the logits that transformers has with the same numbers, from
- * tensors of many types; and files that are damaged, hostile or ask for what talc does not do, each refused with a line
- * that says what. */
+/* Models in GGUF files (tests/golden/gguf/make_goldens.py): the logits that transformers has with the same numbers,
+ * from tensors of many types; and files that are damaged, hostile or ask for what talc does not do, each refused with a
+ * line that says what. */
 #include "support/model_case.h"
 
 #include <stdio.h>
@@ -17,7 +17,12 @@
 
 static const struct golden {
     const char *name, *file;
-} goldens[] = {{"gpt2", "gpt2.gguf"}, {"qwen3", "qwen3.gguf"}};
+} goldens[] = {
+    {"gpt2", "gpt2.gguf"},           {"llama", "llama.gguf"},
+    {"llama3", "llama3.gguf"},       {"qwen2", "qwen2-00001-of-00003.gguf"},
+    {"qwen3", "qwen3.gguf"},         {"phi3", "phi3.gguf"},
+    {"phi3-long", "phi3-long.gguf"},
+};
 enum { N_GOLDENS = sizeof goldens / sizeof *goldens };
 
 static char folder[64], path[96];
