@@ -122,12 +122,11 @@ static bool read_roles(struct reading *r, bool add_bos, struct talc_error *err) 
         !gguf_get_bool(&r->file, "tokenizer.ggml.add_eos_token", false, &tok->add_eos, err) ||
         !gguf_get_string(&r->file, "tokenizer.chat_template", (struct gguf_string){0}, &chat, err))
         return false;
-    tokenizer_add_end(tok, end_of_turn);
-    tokenizer_add_end(tok, end_of_message);
     if (end_of_turn >= 0 && end_of_turn != tok->eos_id) {
         tok->end_of_text_id = tok->eos_id;
         tok->eos_id = end_of_turn;
     }
+    tokenizer_add_end(tok, end_of_message);
     if (!chat.n_bytes) return true;
     char *copy = strndup(chat.data, chat.n_bytes);
     bool ok = copy ? tokenizer_set_chat_template(tok, copy, err) : talc_fail(err, "out of memory for a chat template");

@@ -148,18 +148,19 @@ bool tokenizer_is_end(const struct tokenizer *tok, int32_t id) {
     return id == tok->eos_id || id == tok->end_of_text_id;
 }
 
-void tokenizer_add_end(struct tokenizer *tok, int32_t id) {
-    if (id >= 0 && tok->n_ends < TOKENIZER_MOST_ENDS) tok->ends[tok->n_ends++] = id;
+void tokenizer_add_end(struct tokenizer *tok, int64_t id) {
+    bool exists = id >= 0 && id < tokenizer_vocab_size(tok);
+    if (exists && !tokenizer_is_end(tok, (int32_t)id) && tok->n_ends < TOKENIZER_MOST_ENDS)
+        tok->ends[tok->n_ends++] = (int32_t)id;
 }
 
-/* Where no file says what ends a turn, the tokens of these names do. */
 void tokenizer_choose_roles(struct tokenizer *tok) {
     static const char *const end_of_text[] = {TOKEN_END_OF_TEXT, "<|end_of_text|>", "</s>", NULL};
     static const char *const end_of_turn[] = {TOKEN_IM_END, "<|eot_id|>", "<end_of_turn>", TOKEN_END, NULL};
     if (tok->end_of_text_id < 0) tok->end_of_text_id = first_special(tok, end_of_text, tok->eos_id);
     if (tok->eos_id < 0) tok->eos_id = first_special(tok, end_of_turn, tok->end_of_text_id);
-    if (tok->n_ends > 0) return;
     for (const char *const *name = end_of_turn; *name; name++) tokenizer_add_end(tok, tokenizer_special_id(tok, *name));
+    tokenizer_add_end(tok, tokenizer_special_id(tok, "<|eom_id|>")); /* Llama's, of a message that calls a tool */
 }
 
 /* FNV-1a, 64 bits: simple enough to stay the same for ever, as files keep this hash. */

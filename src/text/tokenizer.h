@@ -168,8 +168,9 @@ int32_t tokenizer_unknown_id(const struct tokenizer *tok); /* stands for text th
 static inline int32_t tokenizer_text_start_id(const struct tokenizer *tok) {
     return tokenizer_adds_bos(tok) ? tokenizer_bos_id(tok) : tokenizer_end_of_text_id(tok);
 }
-/* True for a token that ends an answer: eos, end of text, and what generation_config.json or a GGUF names besides (of a
- * model that ends turns and texts by different tokens, as Gemma, eos may be the end of a text only). */
+/* True for a token that ends an answer: eos, end of text, what generation_config.json (where there is none,
+ * config.json) or a GGUF names besides, and special tokens that end a turn in the templates of known families
+ * (<|im_end|>, <|eot_id|>, <|eom_id|>, <end_of_turn>, TOKEN_END). */
 bool tokenizer_is_end(const struct tokenizer *tok, int32_t id);
 
 /* The chat template (Jinja source) that came with the files or was set; NULL if none. */

@@ -61,23 +61,21 @@ static bool read_ends(struct tokenizer *tok, const char *path, struct talc_error
     return ok;
 }
 
-/* "eos_token_id": an id or several. One that the vocabulary does not have ends nothing. */
+/* "eos_token_id": an id or several. */
 static bool read_end_ids(struct tokenizer *tok, const char *path, struct talc_error *err) {
-    if (tok->n_ends > 0 || !file_exists(path)) return true;
+    if (!file_exists(path)) return true;
     json_t *config = json_read_file(path, 0, err);
     if (!config) return false;
     const json_t *ends = json_object_get(config, "eos_token_id"), *end;
-    size_t n = json_is_array(ends) ? json_array_size(ends) : 1;
-    bool ok = true;
-    for (size_t i = 0; ok && ends && i < n; i++) {
-        end = json_is_array(ends) ? json_array_get(ends, i) : ends;
-        json_int_t id = json_is_integer(end) ? json_integer_value(end) : -1;
-        ok = json_is_integer(end) || json_is_null(end) ||
-             talc_fail(err, "%s: eos_token_id is neither an id nor a list of ids", path);
-        if (id >= 0 && id < tokenizer_vocab_size(tok)) tokenizer_add_end(tok, (int32_t)id);
+    size_t i;
+    bool ok = !ends || json_is_null(ends) || json_is_integer(ends) || json_is_array(ends);
+    if (json_is_integer(ends)) tokenizer_add_end(tok, json_integer_value(ends));
+    json_array_foreach(ends, i, end) {
+        ok = ok && json_is_integer(end);
+        tokenizer_add_end(tok, json_is_integer(end) ? json_integer_value(end) : -1);
     }
     json_decref(config);
-    return ok;
+    return ok || talc_fail(err, "%s: eos_token_id is neither an id nor a list of ids", path);
 }
 
 static bool read_template_file(struct tokenizer *tok, const char *path, struct talc_error *err) {
@@ -135,7 +133,8 @@ static bool exists_in(const char *folder, const char *name) {
 
 static bool read_folder(struct tokenizer *tok, const char *folder, struct talc_error *err) {
     static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tekken.json"};
-    bool found = false, ok = true, has_json = exists_in(folder, names[0]);
+    bool found = false, ok = true, has_json = exists_in(folder, names[0]),
+         generates = exists_in(folder, "generation_config.json");
     for (size_t i = 0; !found && i < sizeof names / sizeof *names; i++) {
         found = exists_in(folder, names[i]);
         if (found) ok = in_folder(tok, folder, names[i], read_one_file, err);
@@ -148,8 +147,7 @@ static bool read_folder(struct tokenizer *tok, const char *folder, struct talc_e
            in_folder(tok, folder, "tokenizer_config.json", read_config, err) &&
            (has_json || in_folder(tok, folder, "tokenizer_config.json", read_ends, err)) &&
            in_folder(tok, folder, "special_tokens_map.json", read_config, err) &&
-           in_folder(tok, folder, "generation_config.json", read_end_ids, err) &&
-           in_folder(tok, folder, "config.json", read_end_ids, err);
+           in_folder(tok, folder, generates ? "generation_config.json" : "config.json", read_end_ids, err);
 }
 
 struct tokenizer *tokenizer_load(const char *path, struct talc_error *err) {

@@ -94,10 +94,10 @@ struct tokenizer *tokenizer_new(struct talc_error *err);
 /* After the vocabulary, the merges and the added tokens are there: builds the tables and the hash. */
 bool tokenizer_finish(struct tokenizer *tok, struct talc_error *err);
 
-/* One more token that ends an answer; -1 and what exceeds TOKENIZER_MOST_ENDS is left out. */
-void tokenizer_add_end(struct tokenizer *tok, int32_t id);
+/* One more token that ends an answer; one that does not exist, and one more than there is room for, is left out. */
+void tokenizer_add_end(struct tokenizer *tok, int64_t id);
 
-/* Roles that are still -1, and ends if none was added, are read off the names that families of models use. */
+/* Roles that are still -1, and tokens that end an answer, are read off the names that families of models use. */
 void tokenizer_choose_roles(struct tokenizer *tok);
 
 /* Gives the special token `name` the id `id`. */

@@ -95,40 +95,40 @@ static void roles_come_from_the_configuration(void **state) {
     expect_load_failure(case_folder(), "tokenizer_config.json: not valid JSON");
 }
 
-/* A file of `text`, in which %end, %turn and %start stand for ids. */
-static void put_ids(const char *name, const char *text, int32_t end, int32_t turn, int32_t start) {
+/* A file of `text`, in which %end and %start stand for ids. */
+static void put_ids(const char *name, const char *text, int32_t end, int32_t start) {
     const struct {
         const char *mark;
         int32_t id;
-    } marks[] = {{"%end", end}, {"%turn", turn}, {"%start", start}};
+    } marks[] = {{"%end", end}, {"%start", start}};
     char out[256];
     int n = 0;
     while (*text) {
         size_t m = 0;
-        while (m < 3 && strncmp(text, marks[m].mark, strlen(marks[m].mark)) != 0) m++;
-        if (m < 3)
+        while (m < 2 && strncmp(text, marks[m].mark, strlen(marks[m].mark)) != 0) m++;
+        if (m < 2)
             n += snprintf(out + n, sizeof out - (size_t)n, "%d", marks[m].id);
         else
             out[n++] = *text;
-        text += m < 3 ? strlen(marks[m].mark) : 1;
+        text += m < 2 ? strlen(marks[m].mark) : 1;
     }
     put_file(name, out, (size_t)n);
 }
 
-/* What ends an answer besides eos and the end of a text: generation_config.json says it, else config.json, else the
- * names that models use. */
+/* What ends an answer besides eos and the end of a text: names that models use, and what generation_config.json says,
+ * or, where there is none, config.json. */
 static void what_ends_an_answer_comes_from_the_files(void **state) {
     (void)state;
     const char *config = "{\"eos_token\": \"<|endoftext|>\"}";
     static const struct {
         const char *generation, *config;
-        bool turn, start; /* whether <|im_end|> and <|im_start|> end an answer */
+        bool start, seven; /* whether <|im_start|> and token 7 end an answer */
     } cases[] = {
-        {"{}", "{}", true, false},
-        {"{\"eos_token_id\": null}", "{\"eos_token_id\": []}", true, false},
-        {"{}", "{\"eos_token_id\": %end}", false, false},
-        {"{\"eos_token_id\": [%end, %start, 1000000, -1]}", "{\"eos_token_id\": %turn}", false, true},
-        {"{\"eos_token_id\": %turn}", "{\"eos_token_id\": %start}", true, false},
+        {NULL, "{}", false, false},
+        {NULL, "{\"eos_token_id\": %start}", true, false},
+        {"{\"eos_token_id\": null}", "{\"eos_token_id\": %start}", false, false},
+        {"{\"eos_token_id\": [%end, 7, 1000000, -1]}", "{\"eos_token_id\": %start}", false, true},
+        {"{\"eos_token_id\": 7}", "{}", false, true},
     };
     copy_golden("qwen2.json");
     put_file("tokenizer_config.json", config, strlen(config));
@@ -137,16 +137,16 @@ static void what_ends_an_answer_comes_from_the_files(void **state) {
             start = tokenizer_special_id(tok, TOKEN_IM_START);
     tokenizer_free(tok);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        put_ids("generation_config.json", cases[i].generation, end, turn, start);
-        put_ids("config.json", cases[i].config, end, turn, start);
+        if (cases[i].generation) put_ids("generation_config.json", cases[i].generation, end, start);
+        put_ids("config.json", cases[i].config, end, start);
         tok = load_tokenizer(case_folder());
-        assert_true(tokenizer_is_end(tok, end));
-        assert_int_equal(tokenizer_is_end(tok, turn), cases[i].turn);
+        assert_true(tokenizer_is_end(tok, end) && tokenizer_is_end(tok, turn));
         assert_int_equal(tokenizer_is_end(tok, start), cases[i].start);
+        assert_int_equal(tokenizer_is_end(tok, 7), cases[i].seven);
         assert_false(tokenizer_is_end(tok, -1) || tokenizer_is_end(tok, 0) || tokenizer_is_end(tok, 1000000));
         tokenizer_free(tok);
     }
-    put_ids("generation_config.json", "{\"eos_token_id\": \"end\"}", end, turn, start);
+    put_ids("generation_config.json", "{\"eos_token_id\": [1, \"end\"]}", end, start);
     expect_load_failure(case_folder(), "generation_config.json: eos_token_id is neither an id nor a list of ids");
 }
 

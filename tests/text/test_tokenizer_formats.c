@@ -436,6 +436,16 @@ static void sentencepiece_tokenizers_of_gguf_are_read(void **state) {
     buffer_free(&b);
 }
 
+/* A model of tests/golden/gguf: eos, eot and eom end an answer. */
+static void ends_of_answers_in_gguf_are_read(void **state) {
+    (void)state;
+    struct tokenizer *tok = load_tokenizer(TEST_DIR "/golden/gguf/llama.gguf");
+    for (int32_t id = 0; id < tokenizer_vocab_size(tok); id++)
+        assert_int_equal(tokenizer_is_end(tok, id), id == 2 || id == 270 || id == 271);
+    assert_non_null(strstr(tokenizer_chat_template(tok), "add_generation_prompt"));
+    tokenizer_free(tok);
+}
+
 /* Tokens of a user are found in the text as it is; what is before and behind them begins with a space of its own. */
 static void symbols_of_users_in_gguf_stand_apart(void **state) {
     (void)state;
@@ -672,6 +682,7 @@ int main(void) {
         IN_FOLDER(other_sentencepiece_models_are_refused),
         IN_FOLDER(byte_level_tokenizers_of_gguf_are_read),
         IN_FOLDER(sentencepiece_tokenizers_of_gguf_are_read),
+        IN_FOLDER(ends_of_answers_in_gguf_are_read),
         IN_FOLDER(symbols_of_users_in_gguf_stand_apart),
         IN_FOLDER(scores_that_are_no_numbers_are_refused),
         IN_FOLDER(pieces_longer_than_any_word_are_refused),

@@ -133,6 +133,7 @@ def add_tokenizer(writer):
     writer.add_token_types(types + [1] * len(more) + [3] * len(marks))
     writer.add_unk_token_id(0)
     writer.add_eot_token_id(271)
+    writer.add_eom_token_id(270)
     writer.add_chat_template(TEMPLATE)
 
 
