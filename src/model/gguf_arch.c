@@ -20,6 +20,8 @@ static const struct name_rule outer[] = {
     {"attention_norm.weight", "attn_norm.weight", ALL, false}, {"attention_norm.bias", "attn_norm.bias", ALL, false},  \
         {"q_norm.weight", "attn_q_norm.weight", ALL, false}, {"k_norm.weight", "attn_k_norm.weight", ALL, false},      \
         {"out.weight", "attn_output.weight", ALL, false}, {"out.bias", "attn_output.bias", ALL, false},                \
+        {"attention_post_norm.weight", "post_attention_norm.weight", ALL, false},                                      \
+        {"mlp_post_norm.weight", "post_ffw_norm.weight", ALL, false},                                                  \
         {"mlp_norm.weight", "ffn_norm.weight", ALL, false}, {"mlp_norm.bias", "ffn_norm.bias", ALL, false},            \
         {"down.weight", "ffn_down.weight", ALL, false}, {                                                              \
         "down.bias", "ffn_down.bias", ALL, false                                                                       \
@@ -55,8 +57,11 @@ static const struct name_rule apart[] = {
 #define NAMES(block_rules)                                                                                             \
     { .blocks = "blk.", .outer = outer, .block = block_rules }
 
-/* Mistral's models are written as llama's. */
+/* Mistral's models are written as llama's. Gemma's norms are as they are used here, not less 1 as in its folders. */
 static const struct gguf_arch arches[] = {
+    {.name = "gemma", .model_type = "gemma", .names = NAMES(apart)},
+    {.name = "gemma2", .model_type = "gemma2", .names = NAMES(apart), .gemma = true},
+    {.name = "gemma3", .model_type = "gemma3_text", .names = NAMES(apart), .gemma = true},
     {.name = "gpt2", .model_type = "gpt2", .names = NAMES(fused), .learned_positions = true},
     {.name = "llama", .model_type = "llama", .names = NAMES(apart), .pairs = true},
     {.name = "phi3", .model_type = "phi3", .names = NAMES(fused)},

@@ -16,6 +16,7 @@ struct gguf_arch {
      * (x[i], x[i + d/2]): rows of q and k are in that order. */
     bool pairs;
     bool learned_positions;
+    bool gemma; /* gemma2 and gemma3: layers with a window among those without, soft caps */
 };
 
 /* The architecture of a file, or NULL and a message with all that there are. */

@@ -50,6 +50,17 @@ static const struct key rotary_keys[] = {
     {0},
 };
 
+/* Of gemma2 and gemma3 besides; what is absent means what it means in their config.json. */
+static const struct key gemma_keys[] = {
+    {"attn_logit_softcapping", "attn_logit_softcapping", NUMBER, false},
+    {"final_logit_softcapping", "final_logit_softcapping", NUMBER, false},
+    {"attention.sliding_window", "sliding_window", WHOLE, false},
+    {"attention.sliding_window_pattern", "sliding_window_pattern", WHOLE, false},
+    {"rope.freq_base_swa", "rope_local_base_freq", NUMBER, false},
+    {0},
+};
+static const struct key no_keys[] = {{0}};
+
 /* Read elsewhere in this file, of models with rotary positions. */
 static const char *const rotary_settings[] = {"attention.key_length",
                                               "attention.value_length",
@@ -73,7 +84,9 @@ static const struct {
              {"attention.causal", 1}, {"attention.clamp_kqv", 0}, {"attention.max_alibi_bias", 0}};
 enum { N_FIXED = sizeof fixed / sizeof *fixed };
 
-static const struct key *keys_of(const struct translation *t) {
+/* Two lists. */
+static const struct key *keys_of(const struct translation *t, int list) {
+    if (list) return t->arch->gemma ? gemma_keys : no_keys;
     return t->arch->learned_positions ? gpt2_keys : rotary_keys;
 }
 
@@ -100,21 +113,23 @@ static void put_in(struct translation *t, json_t *object, const char *key, json_
 
 static void put(struct translation *t, const char *key, json_t *value) { put_in(t, t->config, key, value); }
 
-static bool put_keys(struct translation *t, struct talc_error *err) {
+static bool put_key(struct translation *t, const struct key *k, struct talc_error *err) {
     char name[128];
-    for (const struct key *k = keys_of(t); k->suffix; k++) {
-        int64_t whole;
-        double number;
-        if (!gguf_find(t->file, full_key(t, k->suffix, name))) {
-            if (k->needed) return talc_fail(err, "\"%s\" is missing", name);
-        } else if (k->kind == WHOLE) {
-            if (!gguf_get_int(t->file, name, 0, &whole, err)) return false;
-            put(t, k->theirs, json_integer(whole));
-        } else {
-            if (!gguf_get_number(t->file, name, 0, &number, err)) return false;
-            put(t, k->theirs, json_real(number));
-        }
-    }
+    int64_t whole;
+    double number;
+    if (!gguf_find(t->file, full_key(t, k->suffix, name)))
+        return !k->needed || talc_fail(err, "\"%s\" is missing", name);
+    if (!(k->kind == WHOLE ? gguf_get_int(t->file, name, 0, &whole, err)
+                           : gguf_get_number(t->file, name, 0, &number, err)))
+        return false;
+    put(t, k->theirs, k->kind == WHOLE ? json_integer(whole) : json_real(number));
+    return true;
+}
+
+static bool put_keys(struct translation *t, struct talc_error *err) {
+    for (int list = 0; list < 2; list++)
+        for (const struct key *k = keys_of(t, list); k->suffix; k++)
+            if (!put_key(t, k, err)) return false;
     return true;
 }
 
@@ -138,8 +153,9 @@ static bool is_listed(const char *const *list, struct gguf_string suffix) {
 /* A setting of the architecture, which must be one that is read. */
 static bool check_setting(const struct translation *t, const struct gguf_value *v, struct gguf_string suffix,
                           struct talc_error *err) {
-    for (const struct key *k = keys_of(t); k->suffix; k++)
-        if (gguf_string_is(suffix, k->suffix)) return true;
+    for (int list = 0; list < 2; list++)
+        for (const struct key *k = keys_of(t, list); k->suffix; k++)
+            if (gguf_string_is(suffix, k->suffix)) return true;
     for (size_t i = 0; i < N_FIXED; i++)
         if (gguf_string_is(suffix, fixed[i].suffix)) return check_fixed(t, v, i, err);
     if (is_listed(harmless, suffix) || (!t->arch->learned_positions && is_listed(rotary_settings, suffix))) return true;
@@ -300,16 +316,32 @@ static bool put_heads(struct translation *t, struct talc_error *err) {
     return true;
 }
 
-/* A window as long as the context is none. */
+/* A window as long as the context is none. One of llama's is Mistral's. */
 static bool put_window(struct translation *t, struct talc_error *err) {
     int64_t context, window;
+    if (t->arch->gemma) return true;
     if (!get_whole(t, "context_length", 0, &context, err) || !get_whole(t, "attention.sliding_window", 0, &window, err))
         return false;
     if (window <= 0 || window >= context) return true;
-    if (strcmp(t->arch->name, "phi3") != 0)
+    bool llama = strcmp(t->arch->name, "llama") == 0;
+    if (!llama && strcmp(t->arch->name, "phi3") != 0)
         return talc_fail(err, "\"%s.attention.sliding_window\" is %" PRId64 ", which talc does not do", t->arch->name,
                          window);
+    if (llama) put(t, "model_type", json_string("mistral"));
     put(t, "sliding_window", json_integer(window));
+    return true;
+}
+
+/* The scale of scores has no key: it is the head's size, but in the largest model of either family, which llama.cpp
+ * knows by its layers, the width shared out to the heads. */
+static bool put_score_scale(struct translation *t, struct talc_error *err) {
+    int64_t layers, hidden, heads;
+    if (!t->arch->gemma) return true;
+    if (!get_whole(t, "block_count", 0, &layers, err) || !get_whole(t, "embedding_length", 0, &hidden, err) ||
+        !get_whole(t, "attention.head_count", 1, &heads, err))
+        return false;
+    bool largest = layers == (strcmp(t->arch->name, "gemma2") == 0 ? 46 : 62);
+    put(t, "query_pre_attn_scalar", json_integer(largest ? hidden / heads : t->head_dim));
     return true;
 }
 
@@ -347,7 +379,8 @@ json_t *gguf_to_config(const struct gguf_model *g, const struct gguf_arch *arch,
     t.config = json_object();
     put(&t, "model_type", json_string(arch->model_type));
     bool ok = check_settings(&t, err) && put_keys(&t, err) && put_tensors(&t, err) && put_ids(&t, err);
-    if (ok && !arch->learned_positions) ok = put_heads(&t, err) && put_window(&t, err) && put_scaling(&t, err);
+    if (ok && !arch->learned_positions)
+        ok = put_heads(&t, err) && put_window(&t, err) && put_score_scale(&t, err) && put_scaling(&t, err);
     if (ok && !t.ok) ok = talc_fail(err, "out of memory for the settings of the model");
     if (ok) return t.config;
     json_decref(t.config);

@@ -18,10 +18,12 @@
 static const struct golden {
     const char *name, *file;
 } goldens[] = {
-    {"gpt2", "gpt2.gguf"},           {"llama", "llama.gguf"},
-    {"llama3", "llama3.gguf"},       {"qwen2", "qwen2-00001-of-00003.gguf"},
-    {"qwen3", "qwen3.gguf"},         {"phi3", "phi3.gguf"},
-    {"phi3-long", "phi3-long.gguf"},
+    {"gpt2", "gpt2.gguf"},     {"llama", "llama.gguf"},
+    {"llama3", "llama3.gguf"}, {"mistral", "mistral.gguf"},
+    {"phi3", "phi3.gguf"},     {"phi3-long", "phi3-long.gguf"},
+    {"qwen3", "qwen3.gguf"},   {"qwen2", "qwen2-00001-of-00003.gguf"},
+    {"gemma", "gemma.gguf"},   {"gemma2", "gemma2.gguf"},
+    {"gemma3", "gemma3.gguf"},
 };
 enum { N_GOLDENS = sizeof goldens / sizeof *goldens };
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from gguf import GGMLQuantizationType as T
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Phi3Config, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, GPT2Config, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config, Qwen3Config
 
 HERE = pathlib.Path(__file__).parent
 LENGTHS = [9, 1, 6]  # of the documents
@@ -27,18 +27,25 @@ SMALL = dict(vocab_size=53, hidden_size=32, intermediate_size=64, num_hidden_lay
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=8192)
 LONG = dict(rope_type="longrope", short_factor=[1.0, 1.25, 1.5, 2.5], long_factor=[1.0, 2.0, 4.0, 8.0])
+GEMMA = dict(**SMALL, head_dim=16, tie_word_embeddings=True, query_pre_attn_scalar=16, sliding_window=5)
 MODELS = {
     "gpt2": (gguf.MODEL_ARCH.GPT2, GPT2Config(vocab_size=53, n_positions=24, n_embd=32, n_layer=2, n_head=4,
                                               bos_token_id=1, eos_token_id=2)),
     "llama": (gguf.MODEL_ARCH.LLAMA, LlamaConfig(**{**SMALL, "vocab_size": 272}, head_dim=16, rope_theta=1e4,
                                                  tie_word_embeddings=True)),
     "llama3": (gguf.MODEL_ARCH.LLAMA, LlamaConfig(**SMALL, head_dim=16, rope_theta=5e5, rope_scaling=LLAMA3,
-                                                  tie_word_embeddings=False)),
+                                                  tie_word_embeddings=False, attention_bias=True, mlp_bias=True)),
     "qwen2": (gguf.MODEL_ARCH.QWEN2, Qwen2Config(**SMALL, rope_theta=1e6, tie_word_embeddings=True)),
     "qwen3": (gguf.MODEL_ARCH.QWEN3, Qwen3Config(**SMALL, head_dim=16, rope_theta=1e6, tie_word_embeddings=False)),
-    "phi3": (gguf.MODEL_ARCH.PHI3, Phi3Config(**SMALL, rope_theta=1e4, tie_word_embeddings=False)),
+    "phi3": (gguf.MODEL_ARCH.PHI3, Phi3Config(**SMALL, rope_theta=1e4, sliding_window=6, tie_word_embeddings=False)),
     "phi3-long": (gguf.MODEL_ARCH.PHI3, Phi3Config(**SMALL, rope_theta=1e4, rope_scaling=LONG,
                                                    original_max_position_embeddings=20, tie_word_embeddings=True)),
+    "mistral": (gguf.MODEL_ARCH.LLAMA, MistralConfig(**{**SMALL, "num_hidden_layers": 1}, head_dim=16,
+                                                     sliding_window=5, tie_word_embeddings=True)),
+    "gemma": (gguf.MODEL_ARCH.GEMMA, GemmaConfig(**SMALL, head_dim=16, tie_word_embeddings=True)),
+    "gemma2": (gguf.MODEL_ARCH.GEMMA2, Gemma2Config(**GEMMA, attn_logit_softcapping=2.0, final_logit_softcapping=1.5)),
+    "gemma3": (gguf.MODEL_ARCH.GEMMA3, Gemma3TextConfig(**{**GEMMA, "num_hidden_layers": 3},
+                                                        layer_types=["sliding_attention"] * 2 + ["full_attention"])),
 }
 TEMPLATE = ("{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + eos_token }}{% endfor %}"
             "{% if add_generation_prompt %}<|assistant|>{% endif %}")
@@ -61,6 +68,9 @@ def from_pairs(w, n_heads):
     return w.reshape(n_heads, w.shape[0] // n_heads // 2, 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
+GEMMAS = [gguf.MODEL_ARCH.GEMMA, gguf.MODEL_ARCH.GEMMA2, gguf.MODEL_ARCH.GEMMA3]
+
+
 def add_tensors(writer, arch, model, config):
     """Writes each parameter, and gives the model the numbers that the file then holds."""
     names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
@@ -71,17 +81,21 @@ def add_tensors(writer, arch, model, config):
         n = next((n for part, n in heads.items() if part in name), None) if arch == gguf.MODEL_ARCH.LLAMA else None
         if name.endswith(turned): w = w.T
         if n: w = to_pairs(w, n)
+        less_one = arch in GEMMAS and "norm" in name
+        if less_one: w = w + 1
         w = np.ascontiguousarray(w)
         t = T.F32 if w.ndim == 1 else TYPES[i % len(TYPES)]
         data = gguf.quants.quantize(w, t)
         back = gguf.quants.dequantize(data, t).reshape(w.shape)
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), data, raw_dtype=t)
         if n: back = from_pairs(back, n)
+        if less_one: back = back.astype(np.float64) - 1
         p.data = torch.tensor(np.ascontiguousarray(back.T if name.endswith(turned) else back))
 
 
 def add_rope(writer, config):
     scaling = config.rope_parameters
+    scaling = scaling.get("full_attention", scaling)
     d = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer.add_rope_dimension_count(d)
     writer.add_rope_freq_base(scaling["rope_theta"])
@@ -117,6 +131,11 @@ def add_settings(writer, arch, config):
     if getattr(config, "head_dim", None) and arch != gguf.MODEL_ARCH.PHI3:
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
+    if getattr(config, "final_logit_softcapping", None):
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    if isinstance(config, MistralConfig) or arch in GEMMAS[1:]: writer.add_sliding_window(config.sliding_window)
+    if arch == gguf.MODEL_ARCH.GEMMA3: writer.add_sliding_window_pattern(3)
     if arch == gguf.MODEL_ARCH.PHI3: writer.add_sliding_window(config.sliding_window or 0)
     add_rope(writer, config)
 
