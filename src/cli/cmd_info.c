@@ -67,7 +67,7 @@ static void print_memory(const struct info *i, const struct arch *a) {
     print_row("KV cache", 0, s.kv_cache);
     print_row("total", t.total, s.total);
     if (i->weights == DTYPE_BF16 || i->weights == DTYPE_F16)
-        printf("to generate, weights stay in %s, as they are stored\n", dtype_name(i->weights));
+        printf("to generate, weights are kept in %s\n", dtype_name(i->weights));
 }
 
 static const char *activation_name(enum activation_kind kind) {
@@ -276,7 +276,7 @@ static bool read_model(struct info *i, struct arch *arch, json_t *facts, struct 
     char *place = run_folder_find_model(i->model, false, err);
     bool ok = place && model_read_arch(place, arch, err);
     if (ok) read_facts(i, place, facts);
-    if (ok && !model_folder_weights(place, &i->weights, NULL)) i->weights = DTYPE_F32; /* read_facts said why */
+    if (ok && !model_stored_weights(place, &i->weights, NULL)) i->weights = DTYPE_F32; /* read_facts said why */
     free(place);
     return ok;
 }

@@ -91,16 +91,16 @@ bool model_initialize(struct model *model, enum init_scheme scheme, uint64_t see
 bool model_load_folder(struct model *model, const char *folder, struct stream *stream,
                        const struct model_options *options, struct talc_error *err);
 bool model_save_folder(const struct model *model, const char *folder, struct talc_error *err);
-/* What options NULL keeps matrices and tables in. */
-bool model_folder_weights(const char *folder, enum dtype *weights, struct talc_error *err);
 
 /* What a user names as a model (file/run_folder.h): such a folder, or a GGUF file of ggml (docs/gguf.md of ggml), of an
  * architecture in gguf_arch.c, whose numbers are unpacked; of a split model the first part. What is said of folders
- * holds for its tensors too, and a setting in its metadata that talc does not do is refused by name. model_read_arch
- * reads the shape alone. */
+ * holds for its tensors too, and a setting in its metadata that talc does not do is refused by name. Where
+ * any of its matrices and tables is quantised, options NULL keeps all of them in F16, whose rounding is far below that
+ * of the quantisation. model_read_arch reads the shape alone, model_stored_weights what options NULL keeps them in. */
 bool model_load(struct model *model, const char *path, struct stream *stream, const struct model_options *options,
                 struct talc_error *err);
 bool model_read_arch(const char *path, struct arch *arch, struct talc_error *err);
+bool model_stored_weights(const char *path, enum dtype *weights, struct talc_error *err);
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 

@@ -49,8 +49,10 @@ void weights_staging_close(struct weights_staging *s);
 /* out[c * rows + r] = in[r * cols + c] */
 void weights_transpose(const float *in, int64_t rows, int64_t cols, float *out);
 
-/* One GGUF file, or all parts of a model: its shape, and the whole. */
+/* One GGUF file, or all parts of a model: its shape; what its matrices and tables are kept in (model_stored_weights);
+ * the whole. */
 bool gguf_read_arch(const char *path, struct arch *arch, struct talc_error *err);
+bool gguf_weights(const char *path, enum dtype *weights, struct talc_error *err);
 bool gguf_load(struct model *model, const char *path, struct stream *stream, const struct model_options *options,
                struct talc_error *err);
 

@@ -174,7 +174,7 @@ static bool find_dtype(void *context, const struct file_tensor *t, struct talc_e
     return true;
 }
 
-bool model_folder_weights(const char *folder, enum dtype *weights, struct talc_error *err) {
+static bool folder_weights(const char *folder, enum dtype *weights, struct talc_error *err) {
     struct arch arch;
     if (!read_config(folder, &arch, err)) return false;
     struct safetensors *file = safetensors_open_folder(folder, err);
@@ -204,6 +204,10 @@ bool model_load_folder(struct model *m, const char *folder, struct stream *strea
 
 bool model_read_arch(const char *path, struct arch *arch, struct talc_error *err) {
     return folder_exists(path) ? read_config(path, arch, err) : gguf_read_arch(path, arch, err);
+}
+
+bool model_stored_weights(const char *path, enum dtype *weights, struct talc_error *err) {
+    return (folder_exists(path) ? folder_weights : gguf_weights)(path, weights, err);
 }
 
 bool model_load(struct model *m, const char *path, struct stream *stream, const struct model_options *options,

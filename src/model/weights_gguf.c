@@ -1,5 +1,5 @@
 /* weights_gguf.c - a model from GGUF files. */
-#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +62,38 @@ static bool check_tensors(struct reading *r, struct talc_error *err) {
     return ok;
 }
 
+/* ---- what it is kept in ---------------------------------------------------------------------- */
+
+/* Kinds of types that matrices and tables have. */
+struct kept {
+    const struct gguf_model *file;
+    bool bf16, f16, quantised, other;
+};
+
+static bool find_kinds(void *context, const struct file_tensor *t, struct talc_error *err) {
+    struct kept *k = context;
+    const struct gguf_weight *w = gguf_model_find(k->file, t->name);
+    (void)err;
+    if (t->vector || !w) return true;
+    bool bf16 = w->type == block_type_of(BLOCK_BF16), f16 = w->type == block_type_of(BLOCK_F16);
+    k->bf16 |= bf16;
+    k->f16 |= f16;
+    k->quantised |= w->type->elements > 1;
+    k->other |= w->type->elements == 1 && !bf16 && !f16;
+    return true;
+}
+
+/* What options NULL keep matrices and tables in; model.h says what of a folder. Where any is quantised all are F16: its
+ * rounding is far below that of the quantisation. */
+static bool kept_in(const struct arch *a, const struct gguf_arch *gguf, const struct gguf_model *file,
+                    enum dtype *weights, struct talc_error *err) {
+    struct kept k = {.file = file};
+    if (!weights_visit_names(a, &gguf->names, find_kinds, &k, err)) return false;
+    bool halves = k.quantised || (k.f16 && !k.bf16 && !k.other), brains = k.bf16 && !k.f16 && !k.other;
+    *weights = halves ? DTYPE_F16 : brains ? DTYPE_BF16 : DTYPE_F32;
+    return true;
+}
+
 /* ---- numbers --------------------------------------------------------------------------------- */
 
 /* The row of the file that holds row r of halves: row h d + s d/2 + i is row h d + 2 i + s of pairs. */
@@ -83,6 +115,15 @@ static bool read_rows(struct reading *r, const struct file_tensor *t, const stru
     return true;
 }
 
+/* What F16 would make infinite. */
+static bool check_range(const struct gguf_weight *w, const float *floats, size_t n, struct talc_error *err) {
+    const float most = 65504;
+    float largest = 0;
+    for (size_t i = 0; i < n; i++) largest = fabsf(floats[i]) > largest ? fabsf(floats[i]) : largest;
+    return largest <= most || talc_fail(err, "%s: tensor \"%.200s\" has a number of %g, which is too large for F16",
+                                        w->file, w->name, (double)largest);
+}
+
 static bool read_tensor(void *context, const struct file_tensor *t, struct talc_error *err) {
     struct reading *r = context;
     const struct gguf_weight *w = gguf_model_find(r->file, t->name);
@@ -90,7 +131,9 @@ static bool read_tensor(void *context, const struct file_tensor *t, struct talc_
     const struct parameter *p = file_tensor_place(r->model, t, &first);
     for (int64_t row = 0; row < t->rows; row += at_once) {
         int64_t n = t->rows - row < at_once ? t->rows - row : at_once;
-        if (!read_rows(r, t, w, row, n, err)) return false;
+        if (!read_rows(r, t, w, row, n, err) ||
+            (p->value.dtype == DTYPE_F16 && !check_range(w, r->floats, (size_t)(n * cols), err)))
+            return false;
         parameter_write(r->model, p, first + row * cols, (size_t)(n * cols), r->floats);
         if (!stream_synchronize(r->model->stream, err)) return false; /* before the floats are used again */
     }
@@ -135,6 +178,16 @@ bool gguf_read_arch(const char *path, struct arch *arch, struct talc_error *err)
     return ok;
 }
 
+bool gguf_weights(const char *path, enum dtype *weights, struct talc_error *err) {
+    const struct gguf_arch *gguf;
+    struct arch arch;
+    struct gguf_model *file = gguf_model_open(path, err);
+    bool ok = file && ((read_arch(file, &gguf, &arch, err) && kept_in(&arch, gguf, file, weights, err)) ||
+                       talc_fail_in(err, "%s", path));
+    gguf_model_close(file);
+    return ok;
+}
+
 bool gguf_load(struct model *m, const char *path, struct stream *stream, const struct model_options *options,
                struct talc_error *err) {
     struct arch arch;
@@ -144,7 +197,9 @@ bool gguf_load(struct model *m, const char *path, struct stream *stream, const s
     r.file = file;
     if (!file) return false;
     bool ok = (read_arch(file, &r.gguf, &arch, err) && check_tensors(&r, err)) || talc_fail_in(err, "%s", path);
-    ok = ok && model_open(m, &arch, stream, options, err) && read_tensors(&r, m, err);
+    struct model_options as_stored = {0};
+    ok = ok && kept_in(&arch, r.gguf, file, &as_stored.weights, err) &&
+         model_open(m, &arch, stream, options ? options : &as_stored, err) && read_tensors(&r, m, err);
     gguf_model_close(file);
     if (!ok && m->memory) model_close(m);
     return ok;

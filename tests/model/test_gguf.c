@@ -53,7 +53,9 @@ static float *expected_logits(const char *file, size_t n) {
     return out;
 }
 
-static void assert_logits(const struct golden *g, const char *device_name) {
+/* options NULL: as for inference, in 16 bits where they are quantised. */
+static void assert_logits(const struct golden *g, const char *device_name, const struct model_options *options,
+                          double tolerance) {
     struct device_case own;
     struct model m;
     struct text_case text;
@@ -63,7 +65,7 @@ static void assert_logits(const struct golden *g, const char *device_name) {
     snprintf(file, sizeof file, GOLDEN "%s", g->file);
     snprintf(expected, sizeof expected, GOLDEN "%s.safetensors", g->name);
     device_case_open(&own, device_name);
-    if (!model_load(&m, file, &own.stream, NULL, &err)) fail_msg("%s", err.message);
+    if (!model_load(&m, file, &own.stream, options, &err)) fail_msg("%s", err.message);
     text_case_read(&text, expected);
     run_case_open(&run, &m, &text, false);
     size_t size = (size_t)text.batch.n_tokens * (size_t)m.arch.vocab_size;
@@ -72,7 +74,7 @@ static void assert_logits(const struct golden *g, const char *device_name) {
     if (!logits || !run_forward(&run, &text.batch, &err) || !run_logits(&run, logits, &err))
         fail_msg("%s", err.message);
     double error = relative_error(logits, wanted, size);
-    if (error > 1e-5) fail_msg("%s on %s: logits are off by %g", g->name, device_name, error);
+    if (error > tolerance) fail_msg("%s on %s: logits are off by %g", g->name, device_name, error);
     free(logits);
     free(wanted);
     run_close(&run);
@@ -84,9 +86,24 @@ static void assert_logits(const struct golden *g, const char *device_name) {
 static void logits_are_those_of_transformers(void **state) {
     (void)state;
     for (int i = 0; i < N_GOLDENS; i++) {
-        assert_logits(&goldens[i], "cpu");
-        assert_logits(&goldens[i], "ref");
+        const struct model_options exact = {.weights = DTYPE_F32};
+        assert_logits(&goldens[i], "cpu", &exact, 1e-5);
+        assert_logits(&goldens[i], "ref", &exact, 1e-5);
+        assert_logits(&goldens[i], "cpu", NULL, 5e-3);
     }
+}
+
+static void quantised_weights_are_kept_in_16_bits(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    struct model m;
+    enum dtype told = DTYPE_NONE;
+    if (!model_load(&m, GOLDEN "qwen3.gguf", &device.stream, NULL, &err)) fail_msg("%s", err.message);
+    assert_int_equal(m.embedding->value.dtype, DTYPE_F16);
+    assert_int_equal(m.blocks[1].down.weight->value.dtype, DTYPE_F16);
+    assert_int_equal(m.final_norm.weight->value.dtype, DTYPE_F32);
+    assert_true(model_stored_weights(GOLDEN "qwen3.gguf", &told, NULL) && told == DTYPE_F16);
+    model_close(&m);
 }
 
 /* ---- what is refused ------------------------------------------------------------------------- */
@@ -254,6 +271,26 @@ static void a_number_that_is_none_is_refused(void **state) {
     free(b.data);
 }
 
+/* The first block of a tensor of Q8_0: its scale, as great as a half can be, makes numbers that are too large for F16.
+ */
+static void a_number_that_16_bits_cannot_hold_is_refused(void **state) {
+    (void)state;
+    struct bytes b = read_golden("qwen3.gguf");
+    write_bytes(&b);
+    struct gguf_model *g = gguf_model_open(path, NULL);
+    assert_non_null(g);
+    size_t i = 0;
+    while (strcmp(gguf_model_at(g, i)->type->name, "Q8_0") != 0) i++;
+    const struct gguf_weight *w = gguf_model_at(g, i);
+    char *first = memmem(b.data, b.n, w->data, w->n_bytes);
+    assert_non_null(first);
+    gguf_model_close(g);
+    little_endian_store(first, 2, 0x7bff);
+    write_bytes(&b);
+    assert_refused(path, "is too large for F16");
+    free(b.data);
+}
+
 /* ---- split models ---------------------------------------------------------------------------- */
 
 static void copy_part(const char *name, const char *as) {
@@ -286,11 +323,13 @@ static void parts_of_split_models_that_do_not_fit_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_transformers),
+        cmocka_unit_test_setup_teardown(quantised_weights_are_kept_in_16_bits, setup, teardown),
         cmocka_unit_test_setup_teardown(names_and_settings_that_do_not_fit_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(numbers_of_tensors_that_do_not_fit_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(settings_that_talc_does_not_do_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(files_that_end_early_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_number_that_is_none_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_number_that_16_bits_cannot_hold_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(parts_of_split_models_that_do_not_fit_are_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
