@@ -1,6 +1,7 @@
 /* json.c - jansson behind talc's errors; see json.h. */
 #include "file/json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +11,48 @@
 
 #define DEFAULT_MAX_BYTES ((size_t)256 << 20)
 
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* The end of the number, or string, or one other byte, that begins at `i`. */
+static size_t token_end(const char *text, size_t n_bytes, size_t i) {
+    const char *of_numbers = "0123456789+-.eE";
+    bool number = text[i] == '-' || is_digit(text[i]), string = text[i] == '"';
+    for (i++; number && i < n_bytes && text[i] && strchr(of_numbers, text[i]);) i++;
+    for (; string && i < n_bytes && text[i] != '"'; i++) i += text[i] == '\\';
+    return i + string < n_bytes ? i + string : n_bytes;
+}
+
+/* The text with a fraction behind every integer of more than 18 digits that int64 does not hold, so that it is read as
+ * a double: Python writes such integers (transformers: "model_max_length" 10^30). */
+static bool widen_integers(const char *text, size_t n_bytes, struct buffer *out) {
+    for (size_t i = 0, end; i < n_bytes; i = end) {
+        char digits[24] = "";
+        end = token_end(text, n_bytes, i);
+        size_t n = end - i;
+        bool integer = n > 18 && (text[i] == '-' || is_digit(text[i]));
+        for (size_t k = i + 1; integer && k < end; k++) integer = is_digit(text[k]);
+        if (integer && n < sizeof digits) memcpy(digits, text + i, n);
+        errno = 0;
+        bool too_big = integer && (n >= sizeof digits || (strtoll(digits, NULL, 10), errno == ERANGE));
+        buffer_append(out, text + i, n);
+        if (too_big) buffer_append(out, ".0", 2);
+    }
+    return buffer_ok(out);
+}
+
+static json_t *load(const char *text, size_t n_bytes, json_error_t *error) {
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
+    json_t *value = json_loadb(text, n_bytes, flags, error);
+    if (value || json_error_code(error) != json_error_numeric_overflow) return value;
+    struct buffer wide = {0};
+    if (widen_integers(text, n_bytes, &wide)) value = json_loadb(wide.data, wide.length, flags, error);
+    buffer_free(&wide);
+    return value;
+}
+
 json_t *json_parse(const char *text, size_t n_bytes, const char *where, struct talc_error *err) {
     json_error_t error;
-    json_t *value = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    json_t *value = load(text, n_bytes, &error);
     if (value) return value;
     if (error.line > 1)
         talc_fail(err, "%s: not valid JSON at line %d, column %d: %s", where, error.line, error.column, error.text);

@@ -1,4 +1,5 @@
-/* json.h - reading and writing JSON through jansson, with errors that name the place.
+/* json.h - reading and writing JSON through jansson, with errors that name the place. An integer that int64 does not
+ * hold is read as a double.
  *
  * Input is untrusted: duplicate keys are refused, depth is bounded by jansson (2048), sizes by the caller. A string
  * value may hold U+0000 (texts do): where that matters take its length from json_string_length, not strlen. */

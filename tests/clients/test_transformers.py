@@ -1,18 +1,19 @@
-"""A talc checkpoint opens in transformers, and a model of transformers in talc, which trains it on: the same ids, the same
-probabilities, the same chat template.
+"""A talc checkpoint opens in transformers, and a model of transformers in talc: the same ids, the same probabilities, the
+same chat template.
 
     python test_transformers.py [MODEL_FOLDER]
 
-Without a folder, talc and transformers make tiny models on the way."""
+Without a folder, ./talc makes a tiny model of each family that it begins, and transformers one of each that it opens, which
+talc then trains."""
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, Gemma3TextConfig, GemmaConfig
+from transformers import (AutoModelForCausalLM, AutoTokenizer, Gemma2Config, Gemma3TextConfig, GemmaConfig, GPT2Config,
+                          LlamaConfig, MistralConfig, Phi3Config, Qwen2Config, Qwen3Config)
 
 TALC = os.environ.get("TALC", "./talc")
 TEXT = "The miller sang by the river, and the baker slept until the market was quiet.\n"
@@ -24,17 +25,12 @@ def talc(*arguments, text=None):
     return done.stdout
 
 
-def make_tokenizer(folder):
-    path, tok = os.path.join(folder, "text.txt"), os.path.join(folder, "tok")
+def make_model(folder, options):
+    path = os.path.join(folder, "text.txt")
     with open(path, "w") as f:
         f.write(TEXT * 300)
+    tok, data, run = (os.path.join(folder, name) for name in ("tok", "data", "run"))
     talc("tokenizer", "train", "--vocab-size", "300", "--out", tok, path)
-    return path, tok
-
-
-def make_model(folder, options):
-    path, tok = make_tokenizer(folder)
-    data, run = (os.path.join(folder, name) for name in ("data", "run"))
     talc("prepare", "-t", tok, "--out", data, "--val-fraction", "0.1", path)
     talc("train", "--data", data, "--out", run, "--steps", "30", "--quiet", *options)
     return os.path.join(run, "latest")
@@ -61,39 +57,71 @@ def check(folder):
     if tokenizer.chat_template:
         messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "Bye"}]
         rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        assert rendered.rstrip().endswith(("assistant", "assistant|>")), rendered
+        assert rendered.endswith(("assistant\n", "<|assistant|>")), rendered
     print("ok", folder, model.config.model_type, len(answer["token_ids"]), "tokens")
 
 
-SMALL = dict(vocab_size=300, hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=4,
-             num_key_value_heads=2, head_dim=16, max_position_embeddings=64)
-SECOND = dict(query_pre_attn_scalar=20, sliding_window=8)
-THEIRS = [
-    GemmaConfig(**SMALL),
-    Gemma2Config(**SMALL, **SECOND, attn_logit_softcapping=2.0, final_logit_softcapping=3.0),
-    Gemma3TextConfig(**SMALL, **SECOND, sliding_window_pattern=3, rope_parameters=dict(
+SHAPE = dict(hidden_size=48, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+             bos_token_id=None, eos_token_id=None, pad_token_id=None)
+YARN = dict(rope_type="yarn", rope_theta=100.0, factor=2.0, original_max_position_embeddings=64, beta_fast=4.0, beta_slow=0.5)
+GEMMA = dict(max_position_embeddings=96, head_dim=16, query_pre_attn_scalar=20, sliding_window=8)
+CONFIGS = [
+    GPT2Config(n_positions=96, n_embd=48, n_layer=2, n_head=4),
+    LlamaConfig(**SHAPE, max_position_embeddings=128, attention_bias=True, mlp_bias=True, rope_parameters=dict(
+        rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=32)),
+    LlamaConfig(**SHAPE, max_position_embeddings=96, head_dim=20, tie_word_embeddings=True, rope_parameters=dict(
+        rope_type="linear", rope_theta=10000.0, factor=2.5)),
+    LlamaConfig(**SHAPE, max_position_embeddings=128, rope_parameters=dict(YARN, mscale=0.7, mscale_all_dim=0.4)),
+    MistralConfig(**SHAPE, max_position_embeddings=96, sliding_window=9, head_dim=16),
+    MistralConfig(**SHAPE, max_position_embeddings=96, sliding_window=None),
+    Qwen2Config(**SHAPE, max_position_embeddings=96, use_sliding_window=True, sliding_window=7, max_window_layers=1),
+    Qwen2Config(**SHAPE, max_position_embeddings=128, tie_word_embeddings=True, rope_parameters=YARN),
+    Qwen3Config(**SHAPE, max_position_embeddings=96, head_dim=16),
+    Phi3Config(**SHAPE, max_position_embeddings=96, sliding_window=30),
+    Phi3Config(**SHAPE, max_position_embeddings=768, original_max_position_embeddings=96, rope_parameters=dict(
+        rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=2 / 3, short_factor=[1.0, 1.1, 1.2, 1.3],
+        long_factor=[2.0, 4.0, 6.0, 8.0])),
+    GemmaConfig(**SHAPE, max_position_embeddings=96, head_dim=16),
+    Gemma2Config(**SHAPE, **GEMMA, attn_logit_softcapping=2.0, final_logit_softcapping=3.0),
+    Gemma3TextConfig(**SHAPE, **GEMMA, layer_types=["sliding_attention", "full_attention"], rope_parameters=dict(
         full_attention=dict(rope_type="linear", rope_theta=1e6, factor=8.0),
         sliding_attention=dict(rope_type="default", rope_theta=1e4))),
 ]
 
 
-def check_theirs(folder, config):
-    """A model of theirs with a tokenizer of ours, as it is and after some training by talc."""
-    tok, model, run = make_tokenizer(folder)[1], os.path.join(folder, "model"), os.path.join(folder, "run")
-    torch.manual_seed(5)
-    made = AutoModelForCausalLM.from_config(config)
-    for p in made.parameters():
-        p.data += 0.1 * torch.randn(p.shape)
-    made.save_pretrained(model)
-    os.remove(os.path.join(model, "generation_config.json"))
-    shutil.copytree(tok, model, dirs_exist_ok=True)
-    check(model)
-    chats = os.path.join(folder, "chats.jsonl")
+def make_theirs(folder, config, tok, dtype):
+    """Random weights of 16 bits, with every norm and bias away from its usual beginning."""
+    torch.manual_seed(7)
+    config.vocab_size = len(AutoTokenizer.from_pretrained(tok))
+    model = AutoModelForCausalLM.from_config(config)
+    for name, p in model.named_parameters():
+        noise = torch.randn(p.shape)
+        norm = ("norm" in name or ".ln_" in name) and name.endswith("weight")
+        p.data = 1 + 0.2 * noise if norm else 0.15 * noise
+    model.to(dtype).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tok).save_pretrained(folder)
+
+
+def kept(folder):
+    """Settings that training keeps; mscale becomes the attention_factor that it gives."""
+    config = AutoModelForCausalLM.from_pretrained(folder).config.to_dict()
+    rope = config.get("rope_parameters") or {}
+    keys = ("model_type", "sliding_window", "layer_types", "max_position_embeddings", "rms_norm_eps", "tie_word_embeddings")
+    return [config.get(key) for key in keys], {key: rope[key] for key in rope if "mscale" not in key and key not in ("attention_factor", "type")}
+
+
+def check_both_ways(work, config, tok, dtype):
+    theirs, chats, run = (os.path.join(work, name) for name in ("theirs", "chats.jsonl", "run"))
+    make_theirs(theirs, config, tok, dtype)
+    check(theirs)
     with open(chats, "w") as f:
-        for i in range(40):
-            f.write(json.dumps({"messages": [{"role": "user", "content": f"Sing {i}"}, {"role": "assistant", "content": TEXT}]}) + "\n")
-    talc("sft", "-m", model, "--data", chats, "--out", run, "--steps", "5", "--quiet")
+        f.write(json.dumps({"messages": [{"role": "user", "content": "Who sang?"},
+                                         {"role": "assistant", "content": "The miller."}]}) + "\n")
+    talc("sft", "-m", theirs, "--data", chats, "--out", run, "--steps", "3", "--val-fraction", "0", "--quiet")
     check(os.path.join(run, "latest"))
+    before, after = (kept(f) for f in (theirs, os.path.join(run, "latest")))
+    assert before == after, (before, after)
 
 
 if len(sys.argv) > 1:
@@ -102,6 +130,8 @@ else:
     for options in (["--depth", "2", "--context", "64"], ["--preset", "shakespeare-char-cpu"]):
         with tempfile.TemporaryDirectory() as folder:
             check(make_model(folder, options))
-    for config in THEIRS:
-        with tempfile.TemporaryDirectory() as folder:
-            check_theirs(folder, config)
+    with tempfile.TemporaryDirectory() as folder:
+        make_model(folder, ["--depth", "1", "--context", "32"])
+        for i, config in enumerate(CONFIGS):
+            with tempfile.TemporaryDirectory() as work:
+                check_both_ways(work, config, os.path.join(folder, "tok"), torch.float16 if i % 2 else torch.bfloat16)

@@ -21,7 +21,8 @@ static void broken_json_names_file_and_place(void **state) {
     assert_non_null(strstr(err.message, "x.json: not valid JSON at line 2, column "));
     assert_null(parse("", &err));
     assert_null(parse("{\"a\":1} trailing", &err));
-    assert_null(parse("{\"a\":99999999999999999999}", &err));
+    assert_null(parse("{\"a\":1e999}", &err));
+    assert_null(json_parse("[99999999999999999999]", 20, "x.json", &err)); /* ends within the number */
     assert_null(parse("{\"a\":\"\xff\"}", &err));
 }
 
@@ -55,6 +56,27 @@ static void integers_are_checked_for_type_and_range(void **state) {
     assert_false(json_get_int(o, "half", 0, 0, 9, &n, &err));
     assert_false(json_get_int(o, "text", 0, 0, 99, &n, &err));
     assert_string_equal(err.message, "\"text\" must be a whole number, not a string");
+    json_decref(o);
+}
+
+/* As transformers writes "model_max_length". */
+static void integers_that_int64_does_not_hold_are_numbers(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    json_t *o = parse("{\"huge\":1000000000000000019884624838656,\"text\":\"a\\\"99999999999999999999\","
+                      "\"most\":9223372036854775807,\"least\":-9223372036854775808,"
+                      "\"more\":9223372036854775808,\"less\":-9223372036854775809,\"list\":[99999999999999999999]}",
+                      NULL);
+    double x;
+    int64_t n;
+    assert_true(json_get_number(o, "huge", 0, &x, NULL) && x == 1000000000000000019884624838656.0);
+    assert_true(json_is_integer(json_object_get(o, "most")) && json_is_integer(json_object_get(o, "least")));
+    assert_true(json_get_number(o, "more", 0, &x, NULL) && x == 0x1p63);
+    assert_true(json_get_number(o, "less", 0, &x, NULL) && x == -0x1p63);
+    assert_string_equal(json_text(o, "text"), "a\"99999999999999999999");
+    assert_true(json_number_value(json_array_get(json_object_get(o, "list"), 0)) == 1e20);
+    assert_false(json_get_int(o, "huge", 0, 1, INT64_MAX, &n, &err));
+    assert_non_null(strstr(err.message, "\"huge\" is 1e+30, but must be"));
     json_decref(o);
 }
 
@@ -99,9 +121,13 @@ static void what_is_written_is_read_back(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(broken_json_names_file_and_place),  cmocka_unit_test(duplicate_keys_are_refused),
-        cmocka_unit_test(deep_nesting_is_refused),           cmocka_unit_test(integers_are_checked_for_type_and_range),
-        cmocka_unit_test(other_fields_are_checked_for_type), cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(broken_json_names_file_and_place),
+        cmocka_unit_test(duplicate_keys_are_refused),
+        cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(integers_are_checked_for_type_and_range),
+        cmocka_unit_test(integers_that_int64_does_not_hold_are_numbers),
+        cmocka_unit_test(other_fields_are_checked_for_type),
+        cmocka_unit_test(what_is_written_is_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
