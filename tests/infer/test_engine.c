@@ -381,9 +381,9 @@ static void a_long_context_is_asked_for(void **state) {
     arch.context_length = 131072;
     struct engine_options usual = {.n_streams = 1}, same = {.n_streams = 1, .context_length = ENGINE_USUAL_CONTEXT},
                           whole = {.n_streams = 1, .context_length = 131072};
-    size_t bytes = engine_memory(&arch, &usual).kv_cache;
-    assert_int_equal(bytes, engine_memory(&arch, &same).kv_cache);
-    assert_int_equal(bytes * 16, engine_memory(&arch, &whole).kv_cache);
+    size_t bytes = engine_memory(&arch, &usual, DTYPE_F32).kv_cache;
+    assert_int_equal(bytes, engine_memory(&arch, &same, DTYPE_F32).kv_cache);
+    assert_int_equal(bytes * 16, engine_memory(&arch, &whole, DTYPE_F32).kv_cache);
 }
 
 /* A smaller context takes a smaller cache, and is full sooner; a larger one than the model's is refused. */
