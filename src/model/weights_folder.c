@@ -88,6 +88,18 @@ static bool read_zeros(const struct safetensor *found, const float *floats, size
     return true;
 }
 
+/* A matrix or table whose bytes are those of its place. */
+static bool is_kept_as_stored(const struct model *m, const struct file_tensor *t, const struct safetensor *found) {
+    int64_t first;
+    return !t->vector && !t->turned && file_tensor_place(m, t, &first)->value.dtype == found->dtype;
+}
+
+static void copy_as_stored(struct model *m, const struct file_tensor *t, const struct safetensor *found) {
+    int64_t first;
+    char *to = file_tensor_place(m, t, &first)->value.data;
+    m->stream->backend->copy_in(m->stream, to + (size_t)first * dtype_size(found->dtype), found->data, found->n_bytes);
+}
+
 static bool read_tensor(void *context, const struct file_tensor *t, struct talc_error *err) {
     struct reading *r = context;
     struct stream *stream = r->model->stream;
@@ -95,6 +107,10 @@ static bool read_tensor(void *context, const struct file_tensor *t, struct talc_
     size_t n = file_tensor_floats(t);
     float *data = r->staging.floats;
     if (!found) return true; /* a bias that neither has */
+    if (is_kept_as_stored(r->model, t, found)) {
+        copy_as_stored(r->model, t, found);
+        return stream_synchronize(stream, err);
+    }
     if (!safetensor_read_f32(found, 0, n, data, err)) return false;
     if (!t->entry->present) return read_zeros(found, data, n, err);
     shift_norm(r->arch, t, data, 1);
