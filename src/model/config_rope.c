@@ -167,7 +167,8 @@ static void set_long(json_t *rope, const struct rope_scaling *s, const struct ar
     config_set_text(rope, "type", "longrope");
     set_factors(rope, "short_factor", a->rope_long.short_factor, n);
     set_factors(rope, "long_factor", a->rope_long.long_factor, n);
-    set_attention(rope, s, (double)a->rope_long.full_context / s->original_context);
+    float ratio = (float)((double)a->rope_long.full_context / s->original_context); /* as get_long keeps it */
+    set_attention(rope, s, (double)ratio);
 }
 
 json_t *config_rope_of(const struct arch *a, const struct layer_arch *layer) {
