@@ -35,8 +35,8 @@ struct family {
     const char *blocks; /* before the number of a block */
     const struct name_rule *outer, *block;
     bool always_biases;  /* the format has all biases: a model without them is written with zeros */
-    bool norms_less_one; /* the file has norms less 1: what is there is the difference. It is rounded to the file's
-                            number type, so that a norm below 1/2 may come back by half a unit of 2^-24 off */
+    bool norms_less_one; /* the file has norms less 1. The difference is rounded to a float, so that a norm below 1/2
+                            may come back 2^-25 off (model_folder_is_exact) */
     const char *other_prefixes[2]; /* that files have instead of `prefix`; NULL: none */
     const char *passed_over[4];    /* what begins with one of these is none of the model's tensors */
 

@@ -91,6 +91,8 @@ bool model_initialize(struct model *model, enum init_scheme scheme, uint64_t see
 bool model_load_folder(struct model *model, const char *folder, struct stream *stream,
                        const struct model_options *options, struct talc_error *err);
 bool model_save_folder(const struct model *model, const char *folder, struct talc_error *err);
+/* Whether such a folder gives a parameter back to the bit: some families' norms it may not (family.h). */
+bool model_folder_is_exact(const struct model *model, const struct parameter *p);
 
 /* What a user names as a model (file/run_folder.h): such a folder, or a GGUF file of ggml (docs/gguf.md of ggml), of an
  * architecture in gguf_arch.c, whose numbers are unpacked; of a split model the first part. What is said of folders

@@ -35,6 +35,10 @@ static void shift_norm(const struct arch *a, const struct file_tensor *t, float 
     for (size_t i = 0; i < file_tensor_floats(t); i++) data[i] += direction;
 }
 
+bool model_folder_is_exact(const struct model *m, const struct parameter *p) {
+    return !family_find(m->arch.family)->norms_less_one || p->role != ROLE_NORM;
+}
+
 /* A vector's "rows" are its columns: [n] in the file, [1, n] here. */
 static int shape_of(const struct file_tensor *t, int64_t shape[2]) {
     shape[0] = t->turned ? t->entry->cols : t->rows;

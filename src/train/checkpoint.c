@@ -106,14 +106,66 @@ static bool declare_moments(struct safetensors_writer *w, const struct trainer *
     return true;
 }
 
+/* ---- parameters that the model's folder holds less exactly: they go on from here ---- */
+
+static void exact_name(char out[MOMENT_NAME], const struct parameter *p) {
+    snprintf(out, MOMENT_NAME, "p.%s", p->name);
+}
+
+static bool declare_exact(struct safetensors_writer *w, const struct model *m, struct talc_error *err) {
+    for (int i = 0; i < m->n_parameters; i++) {
+        const struct parameter *p = &m->parameters[i];
+        int64_t shape[2] = {p->value.rows, p->value.cols};
+        char name[MOMENT_NAME];
+        exact_name(name, p);
+        if (!model_folder_is_exact(m, p) && !safetensors_writer_declare(w, name, p->value.dtype, 2, shape, err))
+            return false;
+    }
+    return true;
+}
+
+static bool append_exact(struct safetensors_writer *w, const struct model *m, struct talc_error *err) {
+    bool ok = true;
+    for (int i = 0; ok && i < m->n_parameters; i++) {
+        const struct parameter *p = &m->parameters[i];
+        size_t n_bytes = (size_t)(p->value.rows * p->value.cols) * dtype_size(p->value.dtype);
+        char name[MOMENT_NAME];
+        if (model_folder_is_exact(m, p)) continue;
+        exact_name(name, p);
+        void *host = malloc(n_bytes);
+        if (!host) return talc_fail(err, "out of memory for saving %s", name);
+        m->stream->backend->copy_out(m->stream, host, p->value.data, n_bytes);
+        ok = safetensors_writer_append(w, name, host, n_bytes, err);
+        free(host);
+    }
+    return ok;
+}
+
+static bool read_exact(const struct safetensors *st, struct model *m, struct talc_error *err) {
+    for (int i = 0; i < m->n_parameters; i++) {
+        const struct parameter *p = &m->parameters[i];
+        int64_t shape[2] = {p->value.rows, p->value.cols};
+        char name[MOMENT_NAME];
+        if (model_folder_is_exact(m, p)) continue;
+        exact_name(name, p);
+        const struct safetensor *found = safetensors_need(st, name, 2, shape, err);
+        if (!found || !safetensor_check_finite(found, err)) return false;
+        if (found->dtype != p->value.dtype)
+            return talc_fail(err, "%s: %s is %s, not %s; the file is damaged, take another checkpoint", found->file,
+                             name, found->dtype_text, dtype_name(p->value.dtype));
+        m->stream->backend->copy_in(m->stream, p->value.data, found->data, found->n_bytes);
+    }
+    return true;
+}
+
 static bool save_optimizer(const char *folder, const struct trainer *t, struct talc_error *err) {
     char *path = path_join(folder, "optimizer.safetensors");
     if (!path) return talc_fail(err, "out of memory for a path");
     struct safetensors_writer *w = safetensors_writer_open(path, err);
     free(path);
     if (!w) return false;
-    if (declare_moments(w, t, false, err) && declare_moments(w, t, true, err) && append_moments(w, t, false, err) &&
-        append_moments(w, t, true, err))
+    if (declare_moments(w, t, false, err) && declare_moments(w, t, true, err) && declare_exact(w, t->model, err) &&
+        append_moments(w, t, false, err) && append_moments(w, t, true, err) && append_exact(w, t->model, err))
         return safetensors_writer_commit(w, err);
     safetensors_writer_abort(w);
     return false;
@@ -415,7 +467,8 @@ bool checkpoint_resume(const char *run_folder, struct trainer *trainer, struct t
     char *path = folder ? path_join(folder, "optimizer.safetensors") : NULL;
     struct safetensors *st = NULL;
     bool ok = path && read_state(folder, trainer, state, err) && (st = safetensors_open(path, err)) &&
-              read_moments(st, trainer, false, err) && read_moments(st, trainer, true, err);
+              read_moments(st, trainer, false, err) && read_moments(st, trainer, true, err) &&
+              read_exact(st, trainer->model, err);
     safetensors_close(st);
     free(path);
     free(folder);

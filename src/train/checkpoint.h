@@ -51,8 +51,8 @@ bool checkpoint_point_best(const char *run_folder, const struct train_state *sta
 bool checkpoint_save(const char *run_folder, const struct trainer *trainer, const struct tokenizer *tokenizer,
                      const struct train_state *state, int keep, struct talc_error *err);
 
-/* Reads trainer.json and the moments of RUN/latest into an open trainer, whose model was loaded from
- * the same folder. */
+/* Reads trainer.json and the moments of RUN/latest into an open trainer, whose model was loaded from the same folder,
+ * and those of its parameters that the folder rounds. */
 bool checkpoint_resume(const char *run_folder, struct trainer *trainer, struct train_state *state,
                        struct talc_error *err);
 

@@ -20,19 +20,24 @@ struct trainer_options tiny_training_options(void) {
     return r.trainer;
 }
 
-void tiny_training_open_as(struct tiny_training *t, int threads, const struct trainer_options *options) {
-    struct arch arch = tiny_arch();
+void tiny_training_open_arch(struct tiny_training *t, const struct arch *arch, int threads,
+                             const struct trainer_options *options) {
     struct talc_error err = {0};
     memset(t, 0, sizeof *t);
     t->rng = rng_make(3, 3);
     t->pool = thread_pool_open(threads, &err);
     if (!stream_open(&t->stream, "cpu", t->pool, &err) ||
-        !model_open(&t->model, &arch, &t->stream,
+        !model_open(&t->model, arch, &t->stream,
                     &(struct model_options){.gradients = true, .weights = options->weights}, &err) ||
-        !model_initialize(&t->model, recipe_for(&arch, NULL).init, 5, &err) ||
+        !model_initialize(&t->model, recipe_for(arch, NULL).init, 5, &err) ||
         !trainer_open(&t->trainer, &t->model, options, &err) ||
         !row_batch_open(&t->batch, TINY_ROWS, TINY_CONTEXT, &err))
         fail_msg("%s", err.message);
+}
+
+void tiny_training_open_as(struct tiny_training *t, int threads, const struct trainer_options *options) {
+    struct arch arch = tiny_arch();
+    tiny_training_open_arch(t, &arch, threads, options);
 }
 
 void tiny_training_open(struct tiny_training *t, int threads, int micro_batch_rows) {

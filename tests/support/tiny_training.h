@@ -21,6 +21,9 @@ struct tiny_training {
 struct trainer_options tiny_training_options(void);
 /* On the fast CPU back end. Fails the test when it cannot be opened. */
 void tiny_training_open(struct tiny_training *t, int threads, int micro_batch_rows);
+/* Of another shape, with TINY_VOCAB tokens. */
+void tiny_training_open_arch(struct tiny_training *t, const struct arch *arch, int threads,
+                             const struct trainer_options *options);
 void tiny_training_open_as(struct tiny_training *t, int threads, const struct trainer_options *options);
 void tiny_training_close(struct tiny_training *t);
 

@@ -300,6 +300,44 @@ static void a_stop_in_an_update_drops_it(void **state) {
     close_run(&parts);
 }
 
+/* A run of a model whose file has its norms less 1, which are small enough here to lose digits there. */
+static void open_gemma_run(struct test_run *r, const char *name) {
+    struct trainer_options options = tiny_training_options();
+    open_run(r, name);
+    struct arch arch = r->training.model.arch;
+    tiny_training_close(&r->training);
+    strcpy(arch.family, "gemma3_text");
+    arch.activation = ACTIVATION_GEGLU;
+    arch.post_norms = arch.scale_embedding = true;
+    arch.query_pre_attn_scalar = 20;
+    options.micro_batch_rows = 1;
+    tiny_training_open_arch(&r->training, &arch, 1, &options);
+    struct model *m = &r->training.model;
+    for (int i = 0; i < m->n_parameters; i++)
+        for (int64_t j = 0; m->parameters[i].role == ROLE_NORM && j < m->parameters[i].value.cols; j++)
+            ((float *)m->parameters[i].value.data)[j] = 0.1f + 0.01f * (float)(j % 30);
+}
+
+static void norms_that_a_file_has_less_one_go_on_to_the_bit(void **state) {
+    (void)state;
+    struct test_run whole, parts;
+    open_gemma_run(&whole, "gemma-whole");
+    run(&whole);
+    open_gemma_run(&parts, "gemma-parts");
+    parts.rows.stop = &parts.stop;
+    parts.rows.stop_at = 4 * TINY_ROWS + 2;
+    run(&parts);
+    assert_int_equal(parts.state.step, 4);
+    close_run(&parts);
+    open_gemma_run(&parts, "gemma-parts");
+    resume(&parts);
+    run(&parts);
+    assert_int_equal(parts.state.step, 10);
+    assert_same_weights(&whole, &parts);
+    close_run(&whole);
+    close_run(&parts);
+}
+
 /* Before anything was learnt there is nothing to save. */
 static void a_stop_in_the_first_update_saves_nothing(void **state) {
     (void)state;
@@ -480,6 +518,7 @@ int main(void) {
         cmocka_unit_test(a_warmup_takes_a_tenth_at_most),
         cmocka_unit_test(a_run_that_ended_early_is_done),
         cmocka_unit_test(a_stop_in_an_update_drops_it),
+        cmocka_unit_test(norms_that_a_file_has_less_one_go_on_to_the_bit),
         cmocka_unit_test(a_stop_in_the_first_update_saves_nothing),
         cmocka_unit_test(a_stop_in_a_validation_puts_it_off),
         cmocka_unit_test(validations_take_a_twentieth_at_most),
