@@ -4,7 +4,8 @@ Each NAME.gguf is a tiny model with random weights whose tensors are of every ty
 beside it holds ids (documents laid end to end), where they start, and the logits that transformers gives for each
 document by itself, in float64, of the same numbers. Names of tensors come from gguf-py's map; Llama's queries and keys
 are put in the order of pairs as ggml's converter does it. qwen2 is split into parts. llama.gguf has a tokenizer and a
-chat template too; what transformers answers with it to a prompt is printed, for tests/e2e/test_gguf.sh.
+chat template too; what transformers answers with it to a prompt is printed, for tests/e2e/test_gguf.sh. With no
+argument the files that the fuzz target begins with, smaller still, are made too (tests/fuzz/corpus/model_file).
 """
 
 import pathlib
@@ -187,5 +188,32 @@ def make(name, arch, config, generator):
             print(model.generate(prompt, max_new_tokens=12, do_sample=False)[0, prompt.shape[1]:].tolist())
 
 
+def make_corpus(generator):
+    folder = HERE.parent.parent / "fuzz" / "corpus" / "model_file"
+    folder.mkdir(parents=True, exist_ok=True)
+    global TYPES
+    for name, (arch, config) in MODELS.items():
+        values = config.to_dict()
+        small = dict(vocab_size=3, num_hidden_layers=1, num_attention_heads=2, hidden_size=32, intermediate_size=32,
+                     num_key_value_heads=1, head_dim=4, n_layer=1, n_embd=8, n_head=2, layer_types=None)
+        quantised = name in ("llama3", "phi3")
+        TYPES = [T.Q4_0, T.Q5_1, T.Q8_0] if quantised else [T.F16, T.BF16]
+        if not quantised: small["hidden_size"] = small["intermediate_size"] = 8
+        if name == "phi3-long": small["hidden_size"] = 16
+        if quantised: small["head_dim"] = 16
+        values.update({k: v for k, v in small.items() if k in values})
+        config = type(config)(**values)
+        model = AutoModelForCausalLM.from_config(config)
+        randomize(model, generator)
+        writer = gguf.GGUFWriter(folder / f"{name}.gguf", gguf.MODEL_ARCH_NAMES[arch])
+        add_settings(writer, arch, config)
+        add_tensors(writer, arch, model, config)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+
 for i, (name, (arch, config)) in enumerate(MODELS.items()):
     if len(sys.argv) < 2 or name in sys.argv[1:]: make(name, arch, config, torch.Generator().manual_seed(4321 + i))
+if len(sys.argv) < 2: make_corpus(torch.Generator().manual_seed(4321))
