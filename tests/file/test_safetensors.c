@@ -172,7 +172,7 @@ static void impossible_shapes_are_refused(void **state) {
     assert_refused("{" ENTRY("a", "[4611686018427387904]", 0, 0) "}", 0, "overflows");
     assert_refused("{" ENTRY("a", "[-1]", 0, 4) "}", 4, "whole numbers");
     assert_refused("{" ENTRY("a", "[1.5]", 0, 4) "}", 4, "whole numbers");
-    assert_refused("{" ENTRY("a", "[99999999999999999999]", 0, 4) "}", 4, "not valid JSON");
+    assert_refused("{" ENTRY("a", "[99999999999999999999]", 0, 4) "}", 4, "whole numbers");
     assert_refused("{" ENTRY("a", "3", 0, 4) "}", 4, "no \"shape\"");
     assert_refused("{" ENTRY("a", "[1,1,1,1,1,1,1,1,1]", 0, 4) "}", 4, "9 dimensions");
     assert_refused("{" ENTRY("a", "[1]", -4, 0) "}", 4, "data_offsets");
