@@ -204,7 +204,7 @@ static float *floats_of(const struct safetensors *st, const char *name, size_t *
 
 static void load(struct model *m, const char *from) {
     struct talc_error err = {0};
-    if (!model_load_folder(m, from, &device.stream, NULL, &err)) fail_msg("%s", err.message);
+    if (!model_load_folder(m, from, &device.stream, &(struct model_options){0}, &err)) fail_msg("%s", err.message);
 }
 
 /* Of every norm the file has what the model has less 1, also of one that talc has made, whose norms are 1. */
