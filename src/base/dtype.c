@@ -69,3 +69,11 @@ uint16_t f32_to_f16(float f) {
     if (rest > half || (rest == half && (value & 1))) value++; /* a carry into the exponent is right, up to infinity */
     return (uint16_t)(sign | value);
 }
+
+void f32_narrow(float *x, size_t n, enum dtype dtype) {
+    if (dtype != DTYPE_BF16 && dtype != DTYPE_F16) return;
+    for (size_t i = 0; i < n; i++) { /* a number never reaches one that is still to be read */
+        uint16_t half = dtype == DTYPE_F16 ? f32_to_f16(x[i]) : f32_to_bf16(x[i]);
+        memcpy((char *)x + i * sizeof half, &half, sizeof half);
+    }
+}

@@ -39,6 +39,10 @@ static inline uint16_t f32_to_bf16(float f) {
     return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+/* n floats rounded in place, to the nearest, to DTYPE_BF16 or DTYPE_F16, which then take the first half of their bytes;
+ * any other dtype leaves them what they are. */
+void f32_narrow(float *x, size_t n, enum dtype dtype);
+
 /* How many floats there are before one that is NaN or infinite; n when there is none. */
 size_t f32_finite_prefix(const float *x, size_t n);
 

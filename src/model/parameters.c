@@ -96,11 +96,7 @@ void model_close(struct model *m) {
 void parameter_write(struct model *m, const struct parameter *p, int64_t first, size_t n, float *floats) {
     enum dtype dtype = p->value.dtype;
     size_t size = dtype_size(dtype);
-    if (dtype != DTYPE_F32)
-        for (size_t i = 0; i < n; i++) { /* in place: a number never reaches one that is still to be read */
-            uint16_t half = dtype == DTYPE_F16 ? f32_to_f16(floats[i]) : f32_to_bf16(floats[i]);
-            memcpy((char *)floats + i * size, &half, size);
-        }
+    f32_narrow(floats, n, dtype);
     m->stream->backend->copy_in(m->stream, (char *)p->value.data + (size_t)first * size, floats, n * size);
 }
 

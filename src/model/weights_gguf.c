@@ -7,6 +7,8 @@
 #include "model/config_keys.h"
 #include "model/gguf_arch.h"
 
+enum { MAX_TASKS = 64 }; /* that rows are shared out to */
+
 struct reading {
     const struct arch *arch;
     const struct gguf_arch *gguf;
@@ -102,15 +104,31 @@ static int64_t row_of_pairs(int64_t row, int64_t d) {
     return row - in_head + in_head % (d / 2) * 2 + in_head / (d / 2);
 }
 
-/* Rows [first, first + n) of the tensor to r->floats, in the order of the model. */
-static bool read_rows(struct reading *r, const struct file_tensor *t, const struct gguf_weight *w, int64_t first,
-                      int64_t n, struct talc_error *err) {
-    int64_t cols = t->vector ? 1 : t->entry->cols;
-    bool pairs = r->gguf->pairs && (t->part == PART_Q || t->part == PART_K);
-    if (!pairs) return gguf_weight_read_f32(w, (size_t)(first * cols), (size_t)(n * cols), r->floats, err);
+/* Some rows of a tensor, which the threads share out. */
+struct rows {
+    const struct reading *r;
+    const struct file_tensor *t;
+    const struct gguf_weight *w;
+    enum dtype dtype; /* that they are kept in */
+    int64_t first, n, n_at_once, cols;
+    struct talc_error errors[MAX_TASKS];
+};
+
+static int64_t rows_of_task(const struct rows *k, int i) {
+    int64_t left = k->n - i * k->n_at_once;
+    return left < k->n_at_once ? left : k->n_at_once;
+}
+
+static float *floats_of_task(const struct rows *k, int i) { return k->r->floats + i * k->n_at_once * k->cols; }
+
+/* To floats, in the order of the model. */
+static bool unpack_rows(const struct rows *k, int64_t first, int64_t n, float *out, struct talc_error *err) {
+    bool pairs = k->r->gguf->pairs && (k->t->part == PART_Q || k->t->part == PART_K);
+    size_t cols = (size_t)k->cols;
+    if (!pairs) return gguf_weight_read_f32(k->w, (size_t)first * cols, (size_t)n * cols, out, err);
     for (int64_t i = 0; i < n; i++) {
-        int64_t row = row_of_pairs(first + i, r->arch->head_dim);
-        if (!gguf_weight_read_f32(w, (size_t)(row * cols), (size_t)cols, r->floats + i * cols, err)) return false;
+        size_t row = (size_t)row_of_pairs(first + i, k->r->arch->head_dim);
+        if (!gguf_weight_read_f32(k->w, row * cols, cols, out + i * k->cols, err)) return false;
     }
     return true;
 }
@@ -124,18 +142,48 @@ static bool check_range(const struct gguf_weight *w, const float *floats, size_t
                                         w->file, w->name, (double)largest);
 }
 
+/* Unpacks the rows of a task and, in their place, rounds them to what they are kept in. */
+static void read_some_rows(void *context, int i, int worker) {
+    struct rows *k = context;
+    struct talc_error *err = &k->errors[i];
+    int64_t n = rows_of_task(k, i);
+    size_t n_floats = (size_t)(n * k->cols);
+    float *floats = floats_of_task(k, i);
+    (void)worker;
+    if (!unpack_rows(k, k->first + i * k->n_at_once, n, floats, err) ||
+        (k->dtype == DTYPE_F16 && !check_range(k->w, floats, n_floats, err)))
+        return;
+    f32_narrow(floats, n_floats, k->dtype);
+}
+
+/* The rows, by all threads, to their place. */
+static bool read_rows(struct reading *r, struct rows *k, const struct parameter *p, int64_t place,
+                      struct talc_error *err) {
+    struct stream *stream = r->model->stream;
+    int n_tasks = (int)((k->n + k->n_at_once - 1) / k->n_at_once);
+    size_t size = dtype_size(k->dtype);
+    if (stream->pool)
+        thread_pool_run(stream->pool, n_tasks, read_some_rows, k);
+    else
+        for (int i = 0; i < n_tasks; i++) read_some_rows(k, i, 0);
+    for (int i = 0; i < n_tasks; i++) {
+        size_t n = (size_t)(rows_of_task(k, i) * k->cols), before = (size_t)(place + i * k->n_at_once * k->cols);
+        if (k->errors[i].message[0]) return talc_fail(err, "%s", k->errors[i].message);
+        stream->backend->copy_in(stream, (char *)p->value.data + before * size, floats_of_task(k, i), n * size);
+    }
+    return stream_synchronize(stream, err); /* before the floats are used again */
+}
+
 static bool read_tensor(void *context, const struct file_tensor *t, struct talc_error *err) {
     struct reading *r = context;
-    const struct gguf_weight *w = gguf_model_find(r->file, t->name);
-    int64_t cols = t->vector ? 1 : t->entry->cols, at_once = t->vector ? t->rows : r->capacity / cols, first;
+    int64_t cols = t->vector ? 1 : t->entry->cols, first; /* a vector's numbers are its rows */
     const struct parameter *p = file_tensor_place(r->model, t, &first);
-    for (int64_t row = 0; row < t->rows; row += at_once) {
-        int64_t n = t->rows - row < at_once ? t->rows - row : at_once;
-        if (!read_rows(r, t, w, row, n, err) ||
-            (p->value.dtype == DTYPE_F16 && !check_range(w, r->floats, (size_t)(n * cols), err)))
-            return false;
-        parameter_write(r->model, p, first + row * cols, (size_t)(n * cols), r->floats);
-        if (!stream_synchronize(r->model->stream, err)) return false; /* before the floats are used again */
+    int64_t at_once = r->capacity / cols;
+    struct rows k = {.r = r, .t = t, .w = gguf_model_find(r->file, t->name), .dtype = p->value.dtype, .cols = cols};
+    k.n_at_once = (at_once + MAX_TASKS - 1) / MAX_TASKS;
+    for (k.first = 0; k.first < t->rows; k.first += at_once) {
+        k.n = t->rows - k.first < at_once ? t->rows - k.first : at_once;
+        if (!read_rows(r, &k, p, first + k.first * cols, err)) return false;
     }
     return true;
 }
@@ -150,7 +198,7 @@ static bool find_longest(void *context, const struct file_tensor *t, struct talc
 
 static bool read_tensors(struct reading *r, struct model *m, struct talc_error *err) {
     r->model = m;
-    r->capacity = 1 << 20; /* some MiB at a time, or a row */
+    r->capacity = 1 << 22; /* floats at a time: 16 MiB, or a row */
     if (!weights_visit_names(r->arch, &r->gguf->names, find_longest, r, err)) return false;
     if (!(r->floats = malloc((size_t)r->capacity * sizeof *r->floats)))
         return talc_fail(err, "out of memory for a row of weights");

@@ -14,9 +14,13 @@ static void remove_file(void) { remove(path); }
 static void run_one_token(struct model *m) {
     struct run run;
     const int32_t zero = 0, starts[2] = {0, 1};
-    const struct batch batch = {
-        .n_tokens = 1, .n_sequences = 1, .tokens = &zero, .positions = &zero, .starts = starts, .head_rows = &zero,
-        .n_head_rows = 1};
+    const struct batch batch = {.n_tokens = 1,
+                                .n_sequences = 1,
+                                .tokens = &zero,
+                                .positions = &zero,
+                                .starts = starts,
+                                .head_rows = &zero,
+                                .n_head_rows = 1};
     const struct run_options o = {.max_tokens = 1, .max_sequences = 1};
     struct talc_error err = {0};
     if (!run_open(&run, m, &o, &err)) return;
