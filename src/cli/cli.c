@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "file/json.h"
 
@@ -182,3 +183,21 @@ void cli_device_close(struct cli_device *device) {
 }
 
 enum dtype cli_float_type(const char *name) { return strcmp(name, "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32; }
+
+/* ---- loading --------------------------------------------------------------------------------- */
+
+static void on_loaded(void *context, double done, double total) {
+    struct cli_loading *l = context;
+    bool shown = l->progress.label != NULL;
+    if (!shown && done < total && clock_seconds() - l->begun > 0.5) {
+        progress_start(&l->progress, "loading", "weight", done, total, false);
+        shown = true;
+    }
+    if (shown && done < total) progress_update(&l->progress, done, NULL);
+    if (shown && done >= total) progress_clear(&l->progress);
+}
+
+struct model_options cli_loading_options(struct cli_loading *l, bool quiet) {
+    l->begun = clock_seconds();
+    return (struct model_options){.as_stored = true, .progress = quiet ? NULL : on_loaded, .progress_context = l};
+}

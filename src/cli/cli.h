@@ -12,7 +12,9 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/thread_pool.h"
+#include "model/model.h"
 #include "tensor/device.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
@@ -111,6 +113,14 @@ const volatile sig_atomic_t *cli_catch_interrupt(void);
 /* Until then, while nothing can be lost: they end the process with EXIT_INTERRUPTED at once. */
 void cli_end_on_interrupt(void);
 void cli_clear_interrupt(void); /* forgets a SIGINT; a SIGTERM stays */
+
+/* How a model is loaded to infer: what takes more than half a second is shown. Zero before, and there until the model
+ * is loaded. */
+struct cli_loading {
+    double begun; /* clock_seconds */
+    struct progress progress;
+};
+struct model_options cli_loading_options(struct cli_loading *loading, bool quiet);
 
 /* ---- device ---------------------------------------------------------------------------------- */
 

@@ -292,8 +292,10 @@ static bool check_chat(const struct chat *c, struct talc_error *err) {
 
 static bool chat(struct chat *c, struct stream *stream, struct talc_error *err) {
     const struct engine_options options = {.n_streams = 1, .context_length = (int)c->context};
+    struct cli_loading loading = {0};
+    const struct model_options model = cli_loading_options(&loading, false);
     cli_end_on_interrupt(); /* while the model is loaded */
-    if (!assistant_open(&c->assistant, c->model, stream, &options, err) || !check_chat(c, err)) return false;
+    if (!assistant_open(&c->assistant, c->model, stream, &model, &options, err) || !check_chat(c, err)) return false;
     c->interrupted = cli_catch_interrupt();
     clear_messages(c);
     return c->prompt ? say(c, c->prompt, strlen(c->prompt), err) : converse(c, err);

@@ -323,9 +323,11 @@ static bool open_free_text(struct eval *e, struct talc_error *err) {
 /* All that can fail before the tests are run, so that no result is lost for it. */
 static bool open_all(struct eval *e, struct stream *stream, struct talc_error *err) {
     const struct engine_options options = {.n_streams = (int)e->streams, .context_length = (int)e->context};
+    struct cli_loading loading = {0};
+    const struct model_options model = cli_loading_options(&loading, e->quiet);
     open_runner(e);
     bool ok = check_answers(e, err) && open_tests(e, err) &&
-              assistant_open(&e->assistant, e->model, stream, &options, err) &&
+              assistant_open(&e->assistant, e->model, stream, &model, &options, err) &&
               assistant_can_chat(&e->assistant, err) &&
               (!e->baseline || (e->neighbours = baseline_open(e->baseline, NULL, err))) && open_free_text(e, err);
     e->stop = cli_catch_interrupt();

@@ -119,7 +119,9 @@ int cmd_generate(int argc, char **argv) {
     bool ok = cli_device_open(&device, g.device, g.threads, &err);
     if (ok) {
         const struct engine_options engine = {.n_streams = 1, .context_length = (int)g.context};
-        ok = assistant_open(&a, g.model, &device.stream, &engine, &err);
+        struct cli_loading loading = {0};
+        const struct model_options model = cli_loading_options(&loading, g.json);
+        ok = assistant_open(&a, g.model, &device.stream, &model, &engine, &err);
         g.interrupted = cli_catch_interrupt();
         ok = ok && generate(&g, &a, &err);
         assistant_close(&a);

@@ -103,8 +103,10 @@ static bool print_result(const struct perplexity *p, struct talc_error *err) {
 
 static bool measure(struct perplexity *p, const char *path, struct stream *stream, struct talc_error *err) {
     struct token_list ids = {0};
+    struct cli_loading loading = {0};
+    const struct model_options model = cli_loading_options(&loading, p->quiet);
     char *folder = run_folder_find_model(p->model, false, err);
-    bool ok = folder && model_load(&p->weights, folder, stream, NULL, err) &&
+    bool ok = folder && model_load(&p->weights, folder, stream, &model, err) &&
               (p->tokenizer = tokenizer_load(folder, err)) &&
               model_fits_tokenizer(&p->weights, p->tokenizer, folder, err) && read_tokens(p, path, &ids, err) &&
               score(p, &ids, err);

@@ -23,10 +23,10 @@ static bool open_text(struct assistant *a, struct talc_error *err) {
     return true;
 }
 
-bool assistant_open(struct assistant *a, const char *path, struct stream *stream, const struct engine_options *options,
-                    struct talc_error *err) {
+bool assistant_open(struct assistant *a, const char *path, struct stream *stream, const struct model_options *model,
+                    const struct engine_options *options, struct talc_error *err) {
     *a = (struct assistant){.folder = run_folder_find_model(path, false, err)};
-    if (a->folder && model_load(&a->model, a->folder, stream, NULL, err) && open_text(a, err) &&
+    if (a->folder && model_load(&a->model, a->folder, stream, model, err) && open_text(a, err) &&
         (a->engine = engine_open(&a->model, a->tokenizer, options, err)))
         return true;
     assistant_close(a);

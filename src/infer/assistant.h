@@ -1,4 +1,5 @@
-/* assistant.h - a model ready to be talked to: weights, tokenizer, chat template and engine, opened from one folder. */
+/* assistant.h - a model ready to be talked to: weights, tokenizer, chat template and engine, opened from one folder or
+ * file. */
 #ifndef TALC_INFER_ASSISTANT_H
 #define TALC_INFER_ASSISTANT_H
 
@@ -13,9 +14,9 @@ struct assistant {
     char *folder; /* where it was found */
 };
 
-/* `path`: a model folder or a run folder. */
-bool assistant_open(struct assistant *a, const char *path, struct stream *stream, const struct engine_options *options,
-                    struct talc_error *err);
+/* `path`: a model folder, a run folder or a GGUF file; `model`: as model_load takes it. */
+bool assistant_open(struct assistant *a, const char *path, struct stream *stream, const struct model_options *model,
+                    const struct engine_options *options, struct talc_error *err);
 void assistant_close(struct assistant *a);
 
 /* Whether all ids of a tokenizer are ids of the model, both of which were read from `folder`. */

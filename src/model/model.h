@@ -65,6 +65,12 @@ struct model_options {
     bool gradients;     /* to be trained */
     enum dtype weights; /* DTYPE_BF16, DTYPE_F16: matrices and tables in it (norms and biases in fp32); else all in
                            fp32. To be trained: not in F16 */
+    /* Where a model is loaded: matrices and tables are kept as model_stored_weights says, whatever `weights` is. */
+    bool as_stored;
+    /* The same: called now and then with how many of its numbers are there; at the end, even of a
+     * failure, with `total`. May be NULL. */
+    void (*progress)(void *context, double done, double total);
+    void *progress_context;
 };
 /* Takes zeroed parameters (and gradients). options NULL: as all zero. */
 bool model_open(struct model *model, const struct arch *arch, struct stream *stream,
@@ -85,9 +91,9 @@ bool model_initialize(struct model *model, enum init_scheme scheme, uint64_t see
 
 /* A Hugging Face folder: config.json and model.safetensors (or its parts), of F32, F16, BF16 or F64. Every tensor that
  * the config asks for must be there with its shape; one that nobody asks for is refused by name; both before memory is
- * taken. options NULL: to infer, with matrices and tables kept as they are stored where all of them are BF16, or all
- * F16, which gives the bits of fp32 for half the memory; else in fp32. Writing puts both files, in F32, into an
- * existing folder (the caller makes the folder atomic). */
+ * taken. as_stored (and options NULL): to infer, with matrices and tables kept as they are stored
+ * where all of them are BF16, or all F16, which gives the bits of fp32 for half the memory; else in fp32. Writing puts
+ * both files, in F32, into an existing folder (the caller makes the folder atomic). */
 bool model_load_folder(struct model *model, const char *folder, struct stream *stream,
                        const struct model_options *options, struct talc_error *err);
 bool model_save_folder(const struct model *model, const char *folder, struct talc_error *err);
@@ -97,8 +103,8 @@ bool model_folder_is_exact(const struct model *model, const struct parameter *p)
 /* What a user names as a model (file/run_folder.h): such a folder, or a GGUF file of ggml (docs/gguf.md of ggml), of an
  * architecture in gguf_arch.c, whose numbers are unpacked; of a split model the first part. What is said of folders
  * holds for its tensors too, and a setting in its metadata that talc does not do is refused by name. Where
- * any of its matrices and tables is quantised, options NULL keeps all of them in F16, whose rounding is far below that
- * of the quantisation. model_read_arch reads the shape alone, model_stored_weights what options NULL keeps them in. */
+ * any of its matrices and tables is quantised, as_stored keeps all of them in F16, whose rounding is far below that
+ * of the quantisation. model_read_arch reads the shape alone, model_stored_weights what as_stored keeps them in. */
 bool model_load(struct model *model, const char *path, struct stream *stream, const struct model_options *options,
                 struct talc_error *err);
 bool model_read_arch(const char *path, struct arch *arch, struct talc_error *err);

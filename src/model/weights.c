@@ -95,3 +95,13 @@ void weights_staging_close(struct weights_staging *s) {
     free(s->floats);
     free(s->turned);
 }
+
+void weights_progress_add(struct weights_progress *p, int64_t n) {
+    p->done += (double)n;
+    if (p->options->progress && p->done < p->total)
+        p->options->progress(p->options->progress_context, p->done, p->total);
+}
+
+void weights_progress_end(const struct weights_progress *p) {
+    if (p->options->progress) p->options->progress(p->options->progress_context, p->total, p->total);
+}

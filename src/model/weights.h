@@ -49,6 +49,14 @@ void weights_staging_close(struct weights_staging *s);
 /* out[c * rows + r] = in[r * cols + c] */
 void weights_transpose(const float *in, int64_t rows, int64_t cols, float *out);
 
+/* For whoever loads: tells model_options' progress that n more numbers are there. */
+struct weights_progress {
+    const struct model_options *options;
+    double done, total;
+};
+void weights_progress_add(struct weights_progress *p, int64_t n);
+void weights_progress_end(const struct weights_progress *p);
+
 /* One GGUF file, or all parts of a model: its shape; what its matrices and tables are kept in (model_stored_weights);
  * the whole. */
 bool gguf_read_arch(const char *path, struct arch *arch, struct talc_error *err);

@@ -56,6 +56,7 @@ struct reading {
     enum dtype weights;  /* that all matrices and tables so far are kept in; F32 where they differ */
     struct model *model; /* once it is open */
     struct weights_staging staging;
+    struct weights_progress progress;
 };
 
 /* The tensor of that name, which may be there without the family's prefix, or with another. */
@@ -104,8 +105,7 @@ static void copy_as_stored(struct model *m, const struct file_tensor *t, const s
     m->stream->backend->copy_in(m->stream, to + (size_t)first * dtype_size(found->dtype), found->data, found->n_bytes);
 }
 
-static bool read_tensor(void *context, const struct file_tensor *t, struct talc_error *err) {
-    struct reading *r = context;
+static bool read_one(struct reading *r, const struct file_tensor *t, struct talc_error *err) {
     struct stream *stream = r->model->stream;
     const struct safetensor *found = find_tensor(r, t->name);
     size_t n = file_tensor_floats(t);
@@ -126,6 +126,13 @@ static bool read_tensor(void *context, const struct file_tensor *t, struct talc_
     const struct parameter *p = file_tensor_place(r->model, t, &first);
     parameter_write(r->model, p, first, n, data);
     return stream_synchronize(stream, err); /* before the staging is used again */
+}
+
+static bool read_tensor(void *context, const struct file_tensor *t, struct talc_error *err) {
+    struct reading *r = context;
+    bool ok = read_one(r, t, err);
+    if (t->entry->present) weights_progress_add(&r->progress, (int64_t)file_tensor_floats(t));
+    return ok;
 }
 
 /* A head that is stored although it is tied must be a copy of the embedding, which is the first tensor asked for. */
@@ -215,8 +222,11 @@ bool model_load_folder(struct model *m, const char *folder, struct stream *strea
     struct safetensors *file = safetensors_open_folder(folder, err);
     struct reading r = {.arch = &arch, .file = file};
     bool ok = file && check_tensors(&r, err) && weights_visit(&arch, find_dtype, &r, err);
-    struct model_options as_stored = {.weights = r.weights};
-    ok = ok && model_open(m, &arch, stream, options ? options : &as_stored, err) && read_tensors(&r, m, err);
+    struct model_options o = options ? *options : (struct model_options){.as_stored = true};
+    if (o.as_stored) o.weights = r.weights;
+    r.progress = (struct weights_progress){.options = &o, .total = ok ? (double)arch_parameters(&arch) : 0};
+    ok = ok && model_open(m, &arch, stream, &o, err) && read_tensors(&r, m, err);
+    weights_progress_end(&r.progress);
     safetensors_close(file);
     if (!ok && m->memory) model_close(m);
     return ok;

@@ -17,6 +17,7 @@ struct reading {
     struct model *model;
     float *floats; /* of some rows */
     int64_t capacity;
+    struct weights_progress progress;
 };
 
 /* ---- before memory is taken ------------------------------------------------------------------ */
@@ -85,7 +86,7 @@ static bool find_kinds(void *context, const struct file_tensor *t, struct talc_e
     return true;
 }
 
-/* What options NULL keep matrices and tables in; model.h says what of a folder. Where any is quantised all are F16: its
+/* What as_stored keeps matrices and tables in; model.h says what of a folder. Where any is quantised all are F16: its
  * rounding is far below that of the quantisation. */
 static bool kept_in(const struct arch *a, const struct gguf_arch *gguf, const struct gguf_model *file,
                     enum dtype *weights, struct talc_error *err) {
@@ -184,6 +185,7 @@ static bool read_tensor(void *context, const struct file_tensor *t, struct talc_
     for (k.first = 0; k.first < t->rows; k.first += at_once) {
         k.n = t->rows - k.first < at_once ? t->rows - k.first : at_once;
         if (!read_rows(r, &k, p, first + k.first * cols, err)) return false;
+        weights_progress_add(&r->progress, k.n * cols);
     }
     return true;
 }
@@ -245,9 +247,11 @@ bool gguf_load(struct model *m, const char *path, struct stream *stream, const s
     r.file = file;
     if (!file) return false;
     bool ok = (read_arch(file, &r.gguf, &arch, err) && check_tensors(&r, err)) || talc_fail_in(err, "%s", path);
-    struct model_options as_stored = {0};
-    ok = ok && kept_in(&arch, r.gguf, file, &as_stored.weights, err) &&
-         model_open(m, &arch, stream, options ? options : &as_stored, err) && read_tensors(&r, m, err);
+    struct model_options o = options ? *options : (struct model_options){.as_stored = true};
+    r.progress = (struct weights_progress){.options = &o, .total = ok ? (double)arch_parameters(&arch) : 0};
+    if (ok && o.as_stored) ok = kept_in(&arch, r.gguf, file, &o.weights, err);
+    ok = ok && model_open(m, &arch, stream, &o, err) && read_tensors(&r, m, err);
+    weights_progress_end(&r.progress);
     gguf_model_close(file);
     if (!ok && m->memory) model_close(m);
     return ok;
