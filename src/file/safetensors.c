@@ -400,7 +400,21 @@ bool safetensor_read_f32(const struct safetensor *t, size_t first, size_t n, flo
     return true;
 }
 
+/* Of 16 bits: whether all exponents are below the greatest, which infinities and NaN have. */
+static bool halves_are_finite(const struct safetensor *t, uint16_t exponent) {
+    const char *from = t->data;
+    unsigned bad = 0;
+    for (size_t i = 0; i < t->n_elements; i++) {
+        uint16_t half;
+        memcpy(&half, from + i * sizeof half, sizeof half);
+        bad |= (half & exponent) == exponent;
+    }
+    return !bad;
+}
+
 bool safetensor_check_finite(const struct safetensor *t, struct talc_error *err) {
+    if (t->dtype == DTYPE_BF16 && halves_are_finite(t, 0x7f80)) return true;
+    if (t->dtype == DTYPE_F16 && halves_are_finite(t, 0x7c00)) return true;
     float block[BLOCK];
     for (size_t at = 0; at < t->n_elements; at += BLOCK)
         if (!read_block(t, at, block_of(t->n_elements - at), block, err)) return false;

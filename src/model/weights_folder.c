@@ -112,6 +112,7 @@ static bool read_one(struct reading *r, const struct file_tensor *t, struct talc
     float *data = r->staging.floats;
     if (!found) return true; /* a bias that neither has */
     if (is_kept_as_stored(r->model, t, found)) {
+        if (!safetensor_check_finite(found, err)) return false;
         copy_as_stored(r->model, t, found);
         return stream_synchronize(stream, err);
     }

@@ -327,6 +327,31 @@ static void a_config_that_does_not_fit_is_refused(void **state) {
     }
 }
 
+/* Kept in 16 bits, a matrix goes to its place unlooked at, but for this. */
+static void a_number_that_is_none_is_refused_in_16_bits(void **state) {
+    (void)state;
+    char path[128];
+    static const char *const name = "model.layers.1.mlp.up_proj.weight";
+    static const uint16_t bad[] = {0x7fc0, 0x7f80, 0xff80}; /* of bf16: NaN, the infinities */
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        write_golden("qwen3");
+        edit_weights(&(struct edit){.dtype = DTYPE_BF16});
+        snprintf(path, sizeof path, "%s/model.safetensors", folder);
+        size_t n_bytes;
+        char *bytes = file_read(path, 1 << 20, &n_bytes, NULL);
+        struct safetensors *st = safetensors_open(path, NULL);
+        assert_true(bytes && st);
+        const struct safetensor *t = safetensors_find(st, name);
+        char *at = memmem(bytes, n_bytes, t->data, t->n_bytes);
+        assert_true(at && t->dtype == DTYPE_BF16);
+        safetensors_close(st);
+        memcpy(at + 2 * 7, &bad[i], sizeof bad[i]);
+        assert_true(atomic_write_file(path, bytes, n_bytes, NULL));
+        free(bytes);
+        assert_refused("number 7 of tensor \"model.layers.1.mlp.up_proj.weight\" is not finite");
+    }
+}
+
 static void a_bias_that_the_config_denies_must_be_zero(void **state) {
     (void)state;
     struct arch a;
@@ -431,6 +456,7 @@ int main(void) {
         cmocka_unit_test(masks_and_a_copy_of_a_tied_head_are_passed_over),
         cmocka_unit_test(weights_that_do_not_fit_are_refused),
         cmocka_unit_test(a_config_that_does_not_fit_is_refused),
+        cmocka_unit_test(a_number_that_is_none_is_refused_in_16_bits),
         cmocka_unit_test(a_bias_that_the_config_denies_must_be_zero),
         cmocka_unit_test(a_folder_without_files_is_refused),
         cmocka_unit_test(new_models_begin_as_they_should),
