@@ -51,12 +51,13 @@ static bool read_gemma(const json_t *c, struct arch *a, struct talc_error *err) 
     return read_shared(c, d, a, err) && need_text(c, "hidden_act", "gelu_pytorch_tanh", "gelu", err);
 }
 
-/* Null turns a cap off. */
+/* Null turns a cap off; so does, with a fallback of 0, its absence. */
 static bool get_cap(const json_t *c, const char *key, double fallback, float *cap, struct talc_error *err) {
-    *cap = 0;
-    if (json_is_null(json_object_get(c, key))) return true;
-    return config_get_float(c, key, fallback, cap, err) &&
-           (*cap > 0 || fallback == 0 || talc_fail(err, "%s is %g; it must be above 0", key, (double)*cap));
+    const json_t *given = json_object_get(c, key);
+    *cap = given ? 0 : (float)fallback;
+    if (!given || json_is_null(given)) return true;
+    return config_get_float(c, key, 0, cap, err) &&
+           (*cap > 0 || talc_fail(err, "%s is %g; it must be above 0", key, (double)*cap));
 }
 
 static bool read_gemma2(const json_t *c, struct arch *a, struct talc_error *err) {
