@@ -118,6 +118,31 @@ static void a_number_that_is_not_finite_is_named(void **state) {
         }
 }
 
+/* The largest numbers, the smallest and 0 are; in 16 bits others are found by their bits. */
+static void in_16_bits_too(void **state) {
+    (void)state;
+    enum { N = 9001 };
+    static const enum dtype dtypes[] = {DTYPE_BF16, DTYPE_F16};
+    static const uint16_t sound[] = {0x7f7f, 0x7bff}, bad[] = {0xff80, 0x7c01};
+    static const size_t places[] = {N, 0, 4095, 4096, N - 1}; /* N: none */
+    static uint16_t x[N];
+    for (int d = 0; d < 2; d++)
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+            struct talc_error err = {0};
+            for (int k = 0; k < N; k++) x[k] = k % 3 == 0 ? sound[d] : k % 3 == 1 ? 0x8001 : 0;
+            if (places[i] < N) x[places[i]] = bad[d];
+            struct safetensors_writer *w = safetensors_writer_open(path, NULL);
+            assert_true(safetensors_writer_declare(w, "x", dtypes[d], 1, (int64_t[]){N}, NULL) &&
+                        safetensors_writer_append(w, "x", x, sizeof x, NULL) && safetensors_writer_commit(w, NULL));
+            struct safetensors *st = safetensors_open(path, NULL);
+            char number[64];
+            snprintf(number, sizeof number, "number %zu of tensor \"x\" is not finite", places[i]);
+            assert_int_equal(safetensor_check_finite(safetensors_find(st, "x"), &err), places[i] == N);
+            assert_true(places[i] == N || strstr(err.message, number));
+            safetensors_close(st);
+        }
+}
+
 static void missing_and_misshapen_tensors_are_named(void **state) {
     (void)state;
     struct talc_error err = {0};
@@ -334,6 +359,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_is_written_is_read_back),
         TEST(a_number_that_is_not_finite_is_named),
+        TEST(in_16_bits_too),
         TEST(missing_and_misshapen_tensors_are_named),
         TEST(writer_refuses_wrong_order_and_sizes),
         TEST(data_that_does_not_fit_is_refused),
