@@ -306,7 +306,7 @@ int cmd_chat(int argc, char **argv) {
     /* clang-format off */
     struct option options[] = {
         {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &c.model, .argument = "DIR",
-         .help = "model or run folder"},
+         .help = "model or run folder, or a GGUF file"},
         {.name = "prompt", .letter = 'p', .kind = OPTION_TEXT, .value = &c.prompt, .argument = "TEXT",
          .help = "answer this one message and end"},
         {.name = "system", .kind = OPTION_TEXT, .value = &c.system, .argument = "TEXT",

@@ -365,7 +365,7 @@ int cmd_eval(int argc, char **argv) {
     /* clang-format off */
     struct option options[] = {
         {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &e.model, .argument = "DIR",
-         .help = "model or run folder"},
+         .help = "model or run folder, or a GGUF file"},
         {.name = "task", .kind = OPTION_TEXT, .value = &e.task, .argument = "NAME", .choices = "primer",
          .help = "primer"},
         {.name = "data", .kind = OPTION_TEXT, .value = &e.data, .argument = "FILE",

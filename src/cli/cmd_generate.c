@@ -82,7 +82,7 @@ int cmd_generate(int argc, char **argv) {
     /* clang-format off */
     struct option options[] = {
         {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &g.model, .argument = "DIR",
-         .help = "model or run folder"},
+         .help = "model or run folder, or a GGUF file"},
         {.name = "prompt", .letter = 'p', .kind = OPTION_TEXT, .value = &g.prompt, .argument = "TEXT",
          .help = "the beginning; '' starts a new text"},
         {.name = "max-tokens", .letter = 'n', .kind = OPTION_INT, .value = &g.n, .argument = "N",

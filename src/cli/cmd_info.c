@@ -349,7 +349,7 @@ int cmd_info(int argc, char **argv) {
     /* clang-format off */
     struct option options[] = {
         {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &i.model, .argument = "DIR",
-         .help = "model or run folder"},
+         .help = "model or run folder, or a GGUF file"},
         {.name = "preset", .kind = OPTION_TEXT, .value = &i.preset, .argument = "NAME",
          .help = "a known shape (talc info alone lists them)"},
         {.name = "depth", .kind = OPTION_INT, .value = &i.depth, .argument = "N",

@@ -123,7 +123,7 @@ int cmd_perplexity(int argc, char **argv) {
     /* clang-format off */
     struct option options[] = {
         {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &p.model, .argument = "DIR",
-         .help = "model or run folder"},
+         .help = "model or run folder, or a GGUF file"},
         {.name = "context", .letter = 'c', .kind = OPTION_INT, .value = &p.context, .argument = "N",
          .help = "windows of N tokens (default: the model's context)", .min = 1, .max = 1e7},
         {.name = "json", .kind = OPTION_FLAG, .value = &p.json, .help = "one JSON object"},

@@ -219,7 +219,7 @@ int cmd_sft(int argc, char **argv) {
     /* clang-format off */
     struct option options[] = {
         {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &s.model, .argument = "DIR",
-         .help = "model or run folder to begin with"},
+         .help = "model or run folder, or a GGUF file, to begin with"},
         {.name = "data", .kind = OPTION_LIST, .value = &s.data, .argument = "FILE",
          .help = "chats: .jsonl or .json (may be given again)"},
         {.name = "replay", .kind = OPTION_LIST, .value = &s.replay, .argument = "FILE",
