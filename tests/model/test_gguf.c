@@ -106,6 +106,25 @@ static void quantised_weights_are_kept_in_16_bits(void **state) {
     model_close(&m);
 }
 
+static void keep_last(void *context, double done, double total) {
+    double *last = context;
+    assert_true(done > last[0] && done <= total);
+    last[0] = done;
+    last[1] = total;
+    last[2]++; /* calls */
+}
+
+static void loading_tells_how_far_it_is(void **state) {
+    (void)state;
+    struct talc_error err = {0};
+    struct model m;
+    double last[3] = {0, 0, 0};
+    const struct model_options o = {.as_stored = true, .progress = keep_last, .progress_context = last};
+    if (!model_load(&m, GOLDEN "gemma3.gguf", &device.stream, &o, &err)) fail_msg("%s", err.message);
+    assert_true(last[0] == last[1] && last[1] == (double)arch_parameters(&m.arch) && last[2] > 10);
+    model_close(&m);
+}
+
 /* ---- what is refused ------------------------------------------------------------------------- */
 
 struct bytes {
@@ -324,6 +343,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_transformers),
         cmocka_unit_test_setup_teardown(quantised_weights_are_kept_in_16_bits, setup, teardown),
+        cmocka_unit_test_setup_teardown(loading_tells_how_far_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(names_and_settings_that_do_not_fit_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(numbers_of_tensors_that_do_not_fit_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(settings_that_talc_does_not_do_are_refused, setup, teardown),
