@@ -17,6 +17,9 @@ struct name_rule {
     bool turned; /* stored [in, out] */
 };
 
+/* Llama's names, which others share. */
+extern const struct name_rule llama_outer[], llama_block[];
+
 struct family {
     const char *name;         /* model_type of config.json, and arch.family */
     const char *architecture; /* the class that transformers opens it with */

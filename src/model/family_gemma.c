@@ -211,50 +211,33 @@ static void write_gemma3(json_t *o, const struct arch *a) {
 
 /* ---- tensors --------------------------------------------------------------------------------- */
 
-static const struct name_rule outer[] = {
-    {"embedding.weight", "model.embed_tokens.weight", ALL, false},
-    {"final_norm.weight", "model.norm.weight", ALL, false},
-    {"head.weight", "lm_head.weight", ALL, false},
-    {0},
-};
-
-#define ATTENTION_TENSORS                                                                                              \
-    {"attention_norm.weight", "input_layernorm.weight", ALL, false},                                                   \
-        {"qkv.weight", "self_attn.q_proj.weight", PART_Q, false},                                                      \
-        {"qkv.weight", "self_attn.k_proj.weight", PART_K, false},                                                      \
-        {"qkv.weight", "self_attn.v_proj.weight", PART_V, false},                                                      \
-        {"qkv.bias", "self_attn.q_proj.bias", PART_Q, false}, {"qkv.bias", "self_attn.k_proj.bias", PART_K, false},    \
-        {"qkv.bias", "self_attn.v_proj.bias", PART_V, false},                                                          \
-        {"q_norm.weight", "self_attn.q_norm.weight", ALL, false},                                                      \
-        {"k_norm.weight", "self_attn.k_norm.weight", ALL, false},                                                      \
-        {"out.weight", "self_attn.o_proj.weight", ALL, false}, {                                                       \
-        "out.bias", "self_attn.o_proj.bias", ALL, false                                                                \
-    }
-#define MLP_TENSORS                                                                                                    \
-    {"up.weight", "mlp.gate_proj.weight", PART_GATE, false}, {"up.weight", "mlp.up_proj.weight", PART_UP, false}, {    \
-        "down.weight", "mlp.down_proj.weight", ALL, false                                                              \
-    }
-
-/* post_attention_layernorm is what comes after attention: in gemma that is the norm before the MLP. */
-static const struct name_rule block[] = {
-    ATTENTION_TENSORS,
-    {"mlp_norm.weight", "post_attention_layernorm.weight", ALL, false},
-    MLP_TENSORS,
-    {0},
-};
+/* gemma's are Llama's. From gemma2 on post_attention_layernorm is not the norm before the MLP but that of what
+ * attention gives. */
 static const struct name_rule post_norm_block[] = {
-    ATTENTION_TENSORS,
+    {"attention_norm.weight", "input_layernorm.weight", ALL, false},
+    {"qkv.weight", "self_attn.q_proj.weight", PART_Q, false},
+    {"qkv.weight", "self_attn.k_proj.weight", PART_K, false},
+    {"qkv.weight", "self_attn.v_proj.weight", PART_V, false},
+    {"qkv.bias", "self_attn.q_proj.bias", PART_Q, false},
+    {"qkv.bias", "self_attn.k_proj.bias", PART_K, false},
+    {"qkv.bias", "self_attn.v_proj.bias", PART_V, false},
+    {"q_norm.weight", "self_attn.q_norm.weight", ALL, false},
+    {"k_norm.weight", "self_attn.k_norm.weight", ALL, false},
+    {"out.weight", "self_attn.o_proj.weight", ALL, false},
+    {"out.bias", "self_attn.o_proj.bias", ALL, false},
     {"attention_post_norm.weight", "post_attention_layernorm.weight", ALL, false},
     {"mlp_norm.weight", "pre_feedforward_layernorm.weight", ALL, false},
-    MLP_TENSORS,
+    {"up.weight", "mlp.gate_proj.weight", PART_GATE, false},
+    {"up.weight", "mlp.up_proj.weight", PART_UP, false},
+    {"down.weight", "mlp.down_proj.weight", ALL, false},
     {"mlp_post_norm.weight", "post_feedforward_layernorm.weight", ALL, false},
     {0},
 };
 
-#define TENSORS .prefix = "model.", .blocks = "model.layers.", .outer = outer, .norms_less_one = true
+#define TENSORS .prefix = "model.", .blocks = "model.layers.", .outer = llama_outer, .norms_less_one = true
 
-const struct family family_gemma = {"gemma", "GemmaForCausalLM", read_gemma, read_gemma_layers, write_gemma,
-                                    TENSORS, .block = block};
+const struct family family_gemma = {"gemma", "GemmaForCausalLM",  read_gemma, read_gemma_layers, write_gemma,
+                                    TENSORS, .block = llama_block};
 const struct family family_gemma2 = {"gemma2", "Gemma2ForCausalLM",     read_gemma2, read_gemma2_layers, write_gemma2,
                                      TENSORS,  .block = post_norm_block};
 const struct family family_gemma3_text = {

@@ -135,13 +135,13 @@ static void write_one_window(json_t *o, const struct arch *a) {
 
 /* ---- tensors --------------------------------------------------------------------------------- */
 
-static const struct name_rule outer[] = {
+const struct name_rule llama_outer[] = {
     {"embedding.weight", "model.embed_tokens.weight", ALL, false},
     {"final_norm.weight", "model.norm.weight", ALL, false},
     {"head.weight", "lm_head.weight", ALL, false},
     {0},
 };
-static const struct name_rule block[] = {
+const struct name_rule llama_block[] = {
     {"attention_norm.weight", "input_layernorm.weight", ALL, false},
     {"qkv.weight", "self_attn.q_proj.weight", PART_Q, false},
     {"qkv.weight", "self_attn.k_proj.weight", PART_K, false},
@@ -173,15 +173,16 @@ static const struct name_rule phi3_block[] = {
     {0},
 };
 
-#define TENSORS .prefix = "model.", .blocks = "model.layers.", .outer = outer
+#define TENSORS .prefix = "model.", .blocks = "model.layers.", .outer = llama_outer
 
-const struct family family_llama = {"llama", "LlamaForCausalLM", read_llama, get_whole_rope, write_llama,
-                                    TENSORS, .block = block};
-const struct family family_mistral = {
-    "mistral", "MistralForCausalLM", read_mistral, read_mistral_layers, write_one_window, TENSORS, .block = block};
-const struct family family_qwen2 = {"qwen2", "Qwen2ForCausalLM", read_qwen2, read_qwen_layers, write_qwen2,
-                                    TENSORS, .block = block};
-const struct family family_qwen3 = {"qwen3", "Qwen3ForCausalLM", read_qwen3, read_qwen_layers, write_qwen3,
-                                    TENSORS, .block = block};
+const struct family family_llama = {"llama", "LlamaForCausalLM",  read_llama, get_whole_rope, write_llama,
+                                    TENSORS, .block = llama_block};
+const struct family family_mistral = {"mistral",           "MistralForCausalLM", read_mistral,
+                                      read_mistral_layers, write_one_window,     TENSORS,
+                                      .block = llama_block};
+const struct family family_qwen2 = {"qwen2", "Qwen2ForCausalLM",  read_qwen2, read_qwen_layers, write_qwen2,
+                                    TENSORS, .block = llama_block};
+const struct family family_qwen3 = {"qwen3", "Qwen3ForCausalLM",  read_qwen3, read_qwen_layers, write_qwen3,
+                                    TENSORS, .block = llama_block};
 const struct family family_phi3 = {"phi3",           "Phi3ForCausalLM", read_phi3,          read_phi3_layers,
                                    write_one_window, TENSORS,           .block = phi3_block};
