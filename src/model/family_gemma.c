@@ -116,7 +116,9 @@ static bool get_kind_rope(const json_t *c, const struct layer_kind *kind, struct
     if (kind->scaling_key && !rope) rope = json_object_get(c, kind->scaling_key);
     if (rope && !json_is_null(rope) && !json_is_object(rope)) return talc_fail(err, "%s is not an object", kind->type);
     if (!config_get_float(c, kind->base_key, kind->base, &layer->rope_base, err) ||
-        !json_get_number(rope, "partial_rotary_factor", 1, &part, err) || !config_get_rope_of(c, rope, layer, a, err))
+        !json_get_number(c, "partial_rotary_factor", 1, &part, err) ||
+        !json_get_number(rope, "partial_rotary_factor", part, &part, err) ||
+        !config_get_rope_of(c, rope, layer, a, err))
         return talc_fail_in(err, "rotary positions of %s", kind->type);
     if (part != 1 || layer->scaling.kind == ROPE_LONG)
         return talc_fail(err, "rotary positions of %s ask for %s, which talc does not do for this family", kind->type,

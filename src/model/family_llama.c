@@ -87,7 +87,8 @@ static bool read_qwen_layers(const json_t *c, struct arch *a, struct talc_error 
 }
 
 static bool read_mistral_layers(const json_t *c, struct arch *a, struct talc_error *err) {
-    return get_whole_rope(c, a, err) && config_get_window(c, 4096, a, err);
+    return get_whole_rope(c, a, err) && config_get_window(c, 4096, a, err) &&
+           config_get_layer_types(c, a->layers[0].window, a, err);
 }
 
 static bool read_phi3_layers(const json_t *c, struct arch *a, struct talc_error *err) {
@@ -126,11 +127,16 @@ static void write_qwen3(json_t *o, const struct arch *a) {
     config_set_bool(o, "attention_bias", a->qkv_bias);
 }
 
-/* Mistral and Phi-3: one window for all layers. */
+/* Mistral and Phi-3: one window for all layers; some of Mistral's files name layers without. */
 static void write_one_window(json_t *o, const struct arch *a) {
     int window = a->layers[0].window;
+    bool alike = true;
+    for (int l = 1; l < a->n_layers; l++) alike = alike && a->layers[l].window == window;
     write_shared(o, a);
-    json_object_set_new(o, "sliding_window", window ? json_integer(window) : json_null());
+    if (alike)
+        json_object_set_new(o, "sliding_window", window ? json_integer(window) : json_null());
+    else
+        config_set_layer_types(o, a);
 }
 
 /* ---- tensors --------------------------------------------------------------------------------- */

@@ -138,6 +138,7 @@ static void configs_go_both_ways(void **state) {
     "\"vocab_size\":100,\"hidden_size\":80,\"num_hidden_layers\":3,\"num_attention_heads\":4,"                         \
     "\"intermediate_size\":128,\"rms_norm_eps\":1e-5"
 #define LLAMA "\"model_type\":\"llama\"," SHAPE
+#define MIXED_LAYERS "[\"full_attention\",\"sliding_attention\",\"full_attention\"]"
 #define MISTRAL "\"model_type\":\"mistral\"," SHAPE
 #define QWEN2 "\"model_type\":\"qwen2\"," SHAPE
 #define PHI3 "\"model_type\":\"phi3\"," SHAPE
@@ -164,6 +165,7 @@ static void configs_of_every_family_go_both_ways(void **state) {
         "{" LLAMA ",\"attention_dropout\":0.1,\"embd_pdrop\":0.1,\"resid_pdrop\":0.1}",
         "{" MISTRAL ",\"sliding_window\":null}",
         "{" MISTRAL ",\"sliding_window\":9,\"head_dim\":24}",
+        "{" MISTRAL ",\"sliding_window\":9,\"layer_types\":" MIXED_LAYERS "}",
         "{" QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":8,\"max_window_layers\":1}",
         "{" PHI3 "}",
         "{" PHI3 ",\"sliding_window\":2047}",
@@ -187,6 +189,8 @@ static void absent_keys_mean_what_they_mean_to_transformers(void **state) {
     assert_true(!a.qkv_bias && !a.out_bias && !a.mlp_bias && !a.qk_norm && a.layers[2].rope_base == 10000);
     assert_true(arch_case_read("{" MISTRAL "}", &a, NULL));
     assert_true(a.context_length == 131072 && a.layers[0].window == 4096 && a.layers[2].window == 4096);
+    assert_true(arch_case_read("{" MISTRAL ",\"sliding_window\":9,\"layer_types\":" MIXED_LAYERS "}", &a, NULL));
+    assert_true(a.layers[0].window == 0 && a.layers[1].window == 9 && a.layers[2].window == 0);
     assert_true(arch_case_read("{" QWEN2 ",\"use_sliding_window\":true,\"max_window_layers\":2}", &a, NULL));
     assert_true(a.qkv_bias && !a.out_bias && a.layers[1].window == 0 && a.layers[2].window == 4096);
     assert_true(arch_case_read("{" PHI3 "}", &a, NULL));
@@ -302,6 +306,7 @@ static const struct {
      "\"intermediate_size\":9}",
      "hidden_size 80 is not a multiple"},
     {"{" MISTRAL ",\"sliding_window\":0}", "sliding_window"},
+    {"{" MISTRAL ",\"sliding_window\":null,\"layer_types\":" MIXED_LAYERS "}", "layer 1 has sliding_attention"},
     {"{" PHI3 ",\"partial_rotary_factor\":0.75}", "turns 15 numbers"},
     {"{" PHI3 ",\"partial_rotary_factor\":1.5}", "above 0, to 1"},
     {"{" PHI3 ",\"partial_rotary_factor\":0}", "above 0, to 1"},

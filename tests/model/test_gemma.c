@@ -169,6 +169,7 @@ static void what_talc_does_not_do_is_refused_by_name(void **state) {
         {"{\"model_type\":\"gemma2\",\"num_hidden_layers\":100000}", "100000 layers"},
         {GEMMA3 ",\"attn_logit_softcapping\":50}", "attn_logit_softcapping is set"},
         {GEMMA3 ",\"final_logit_softcapping\":0}", "final_logit_softcapping is 0"},
+        {GEMMA3 ",\"partial_rotary_factor\":0.5}", "a part of a head"},
         {GEMMA3 ",\"sliding_window_pattern\":0}", "sliding_window_pattern"},
         {GEMMA3 ",\"rope_local_base_freq\":-1}", "rotary base"},
         {GEMMA3 ",\"rope_scaling\":{\"rope_type\":\"linear\"}}", "factor is missing"},
