@@ -10,6 +10,8 @@
 
 /* ---- config.json: reading -------------------------------------------------------------------- */
 
+enum { DEFAULT_WINDOW = 4096 };
+
 /* What an absent key means: files leave out much. */
 struct defaults {
     int vocab, hidden, layers, heads, kv_heads, inner, context;
@@ -80,7 +82,7 @@ static bool read_gemma3(const json_t *c, struct arch *a, struct talc_error *err)
 
 /* Where layer_types does not say it, every `pattern`-th layer sees all keys and the others have the window. */
 static bool get_windows(const json_t *c, int pattern, struct arch *a, struct talc_error *err) {
-    int64_t window = json_object_get(c, "sliding_window") ? 0 : 4096;
+    int64_t window = json_object_get(c, "sliding_window") ? 0 : DEFAULT_WINDOW;
     if (!json_get_int(c, "sliding_window", window, 1, 1 << 24, &window, err)) return false;
     if (window == 0 && pattern > 1 && !json_array_size(json_object_get(c, "layer_types")))
         return talc_fail(err, "sliding_window is null, but layers of this family have one");
@@ -179,6 +181,8 @@ static void write_second(json_t *o, const struct arch *a) {
     set_cap(o, "attn_logit_softcapping", a->attention_softcap);
     set_cap(o, "final_logit_softcapping", a->logit_softcap);
     config_set_layer_types(o, a);
+    if (json_is_null(json_object_get(o, "sliding_window"))) /* transformers 5 wants one even where no layer has it */
+        config_set_int(o, "sliding_window", DEFAULT_WINDOW);
 }
 
 static void write_gemma2(json_t *o, const struct arch *a) {
@@ -196,18 +200,39 @@ static int pattern_of(const struct arch *a) {
     return 0;
 }
 
+/* The layers of one kind, alike in their rotary positions; where there are none, what absent keys mean. */
+static struct layer_arch layer_of_kind(const struct arch *a, int k) {
+    for (int l = 0; l < a->n_layers; l++)
+        if ((a->layers[l].window > 0) == k) return a->layers[l];
+    return (struct layer_arch){.rope_base = (float)layer_kinds[k].base};
+}
+
+/* transformers 4 has no key for a stretching of layers with a window: such models are written for 5 alone. */
+static void write_kinds_rope(json_t *o, const struct arch *a, const struct layer_arch kinds[2]) {
+    json_t *both = json_object();
+    for (int k = 0; k < 2; k++) {
+        json_t *rope = config_rope_of(a, &kinds[k]);
+        if (json_is_null(rope)) rope = json_pack("{ss}", "rope_type", "default");
+        config_set_float(rope, "rope_theta", kinds[k].rope_base);
+        json_object_set_new(both, layer_kinds[k].type, rope);
+    }
+    json_object_set_new(o, "rope_parameters", both);
+}
+
 static void write_gemma3(json_t *o, const struct arch *a) {
+    const struct layer_arch kinds[2] = {layer_of_kind(a, 0), layer_of_kind(a, 1)};
     int pattern = pattern_of(a);
     write_second(o, a);
     config_set_int(o, "max_position_embeddings", a->context_length);
     if (pattern) config_set_int(o, "sliding_window_pattern", pattern);
+    if (kinds[1].scaling.kind != ROPE_PLAIN) {
+        write_kinds_rope(o, a, kinds);
+        return;
+    }
     for (int k = 0; k < 2; k++) {
-        const struct layer_kind *kind = &layer_kinds[k];
-        struct layer_arch layer = {.rope_base = (float)kind->base};
-        for (int l = a->n_layers - 1; l >= 0; l--)
-            if ((a->layers[l].window > 0) == k) layer = a->layers[l];
-        config_set_float(o, kind->base_key, layer.rope_base);
-        if (kind->scaling_key) json_object_set_new(o, kind->scaling_key, config_rope_of(a, &layer));
+        config_set_float(o, layer_kinds[k].base_key, kinds[k].rope_base);
+        if (layer_kinds[k].scaling_key)
+            json_object_set_new(o, layer_kinds[k].scaling_key, config_rope_of(a, &kinds[k]));
     }
 }
 

@@ -117,6 +117,8 @@ static void shapes_go_both_ways(void **state) {
         GEMMA2 ",\"layer_types\":[\"full_attention\",\"full_attention\",\"sliding_attention\"]}",
         GEMMA3 ",\"final_logit_softcapping\":7}",
         GEMMA3 ",\"sliding_window_pattern\":1}",
+        GEMMA3 ",\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\",\"rope_theta\":5e5},"
+               "\"sliding_attention\":{\"rope_type\":\"linear\",\"rope_theta\":2e3,\"factor\":2.5}}}",
         GEMMA3 ",\"layer_types\":[\"full_attention\",\"full_attention\",\"sliding_attention\"],\"sliding_window\":9}",
     };
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
@@ -139,6 +141,21 @@ static void the_pattern_is_written(void **state) {
         json_t *config = arch_to_config(&a);
         assert_int_equal(json_integer_value(json_object_get(config, "sliding_window_pattern")), cases[i].pattern);
         assert_int_equal(json_array_size(json_object_get(config, "layer_types")), a.n_layers);
+        json_decref(config);
+    }
+}
+
+/* transformers 5 does not run these families with a window of null. */
+static void a_window_is_written_where_no_layer_has_one(void **state) {
+    (void)state;
+    const char *configs[] = {GEMMA3 ",\"sliding_window_pattern\":1}",
+                             GEMMA2 ",\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\"]}"};
+    for (int i = 0; i < 2; i++) {
+        struct arch a;
+        read_config(configs[i], &a);
+        assert_int_equal(a.layers[0].window, 0);
+        json_t *config = arch_to_config(&a);
+        assert_true(json_is_integer(json_object_get(config, "sliding_window")));
         json_decref(config);
     }
 }
@@ -299,6 +316,7 @@ int main(void) {
         cmocka_unit_test(keys_of_both_versions_of_transformers_are_read),
         cmocka_unit_test(shapes_go_both_ways),
         cmocka_unit_test(the_pattern_is_written),
+        cmocka_unit_test(a_window_is_written_where_no_layer_has_one),
         cmocka_unit_test(what_talc_does_not_do_is_refused_by_name),
         cmocka_unit_test(norms_are_kept_less_one),
         cmocka_unit_test(the_text_of_a_model_with_images_is_opened),
