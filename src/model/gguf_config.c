@@ -13,7 +13,7 @@ struct translation {
     const struct gguf_file *file;
     const struct gguf_arch *arch;
     json_t *config;
-    int64_t head_dim;
+    int64_t head_dim, rotary_dim; /* the numbers of a head, and how many of them turn */
     bool ok; /* false: a value could not be put for want of memory */
 };
 
@@ -182,15 +182,15 @@ static const struct gguf_weight *factors_named(const struct translation *t, cons
 }
 
 static bool read_factors(const struct translation *t, const struct gguf_weight *w, float *out, struct talc_error *err) {
-    if (w->n_elements != (size_t)t->head_dim / 2 || w->type->elements != 1)
-        return talc_fail(err, "tensor \"%s\" has %zu factors for heads of %" PRId64, w->name, w->n_elements,
-                         t->head_dim);
+    if (w->n_elements != (size_t)t->rotary_dim / 2 || w->type->elements != 1)
+        return talc_fail(err, "tensor \"%s\" has %zu factors for heads of which %" PRId64 " numbers turn", w->name,
+                         w->n_elements, t->rotary_dim);
     return gguf_weight_read_f32(w, 0, w->n_elements, out, err);
 }
 
 static json_t *factor_list(struct translation *t, const float *factors) {
     json_t *list = json_array();
-    for (int64_t i = 0; i < t->head_dim / 2; i++)
+    for (int64_t i = 0; i < t->rotary_dim / 2; i++)
         t->ok &= json_array_append_new(list, json_real((double)factors[i])) == 0;
     return list;
 }
@@ -200,7 +200,7 @@ static json_t *factor_list(struct translation *t, const float *factors) {
 static const struct { double low, high, original_context; } llama3 = {1, 4, 8192};
 
 static bool is_llama3(const struct translation *t, const float *factors, double base) {
-    int64_t half = t->head_dim / 2;
+    int64_t half = t->rotary_dim / 2;
     double most = (double)factors[half - 1];
     for (int64_t i = 0; i < half; i++) {
         double wavelength = 2 * 3.14159265358979323846 * pow(base, (double)i / (double)half), expected = 1;
@@ -222,7 +222,7 @@ static bool put_llama3(struct translation *t, json_t *rope, const struct gguf_we
         return talc_fail(err, "tensor \"%s\" is not the scaling of Llama 3.1, the only one of this kind that is known",
                          w->name);
     put_in(t, rope, "rope_type", json_string("llama3"));
-    put_in(t, rope, "factor", json_real((double)factors[t->head_dim / 2 - 1]));
+    put_in(t, rope, "factor", json_real((double)factors[t->rotary_dim / 2 - 1]));
     put_in(t, rope, "low_freq_factor", json_real(llama3.low));
     put_in(t, rope, "high_freq_factor", json_real(llama3.high));
     put_in(t, rope, "original_max_position_embeddings", json_integer((json_int_t)llama3.original_context));
@@ -293,13 +293,13 @@ static bool put_scaling(struct translation *t, struct talc_error *err) {
 
 /* Heads as wide as the file says, or as fits the width; values as wide as keys; how much of them turns. */
 static bool put_heads(struct translation *t, struct talc_error *err) {
-    int64_t hidden, n_heads, value, turned;
+    int64_t hidden, n_heads, value;
     if (!get_whole(t, "embedding_length", 0, &hidden, err) || !get_whole(t, "attention.head_count", 0, &n_heads, err))
         return false;
     if (n_heads < 1 || hidden < 1) return talc_fail(err, "%" PRId64 " heads and a width of %" PRId64, n_heads, hidden);
     if (!get_whole(t, "attention.key_length", hidden / n_heads, &t->head_dim, err) ||
         !get_whole(t, "attention.value_length", t->head_dim, &value, err) ||
-        !get_whole(t, "rope.dimension_count", t->head_dim, &turned, err))
+        !get_whole(t, "rope.dimension_count", t->head_dim, &t->rotary_dim, err))
         return false;
     if (t->head_dim < 2 || t->head_dim > MOST_HEAD_DIM || t->head_dim % 2 != 0)
         return talc_fail(err, "heads of %" PRId64 " numbers; talc does even sizes up to %d", t->head_dim,
@@ -307,12 +307,14 @@ static bool put_heads(struct translation *t, struct talc_error *err) {
     if (value != t->head_dim)
         return talc_fail(err, "values of %" PRId64 " numbers for keys of %" PRId64 ", which talc does not do", value,
                          t->head_dim);
-    if (turned < 2 || turned > t->head_dim || (t->arch->pairs && turned != t->head_dim))
+    if (t->rotary_dim < 2 || t->rotary_dim > t->head_dim || t->rotary_dim % 2 != 0 ||
+        (t->arch->pairs && t->rotary_dim != t->head_dim))
         return talc_fail(err,
                          "\"%s.rope.dimension_count\" is %" PRId64 " for heads of %" PRId64 ", which talc does not do",
-                         t->arch->name, turned, t->head_dim);
+                         t->arch->name, t->rotary_dim, t->head_dim);
     put(t, "head_dim", json_integer(t->head_dim));
-    if (turned != t->head_dim) put(t, "partial_rotary_factor", json_real((double)turned / (double)t->head_dim));
+    if (t->rotary_dim != t->head_dim)
+        put(t, "partial_rotary_factor", json_real((double)t->rotary_dim / (double)t->head_dim));
     return true;
 }
 

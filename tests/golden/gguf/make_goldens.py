@@ -28,6 +28,8 @@ SMALL = dict(vocab_size=53, hidden_size=32, intermediate_size=64, num_hidden_lay
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=8192)
 LONG = dict(rope_type="longrope", short_factor=[1.0, 1.25, 1.5, 2.5], long_factor=[1.0, 2.0, 4.0, 8.0])
+PARTLY = dict(rope_type="longrope", rope_theta=1e4, partial_rotary_factor=0.75, short_factor=[1.0, 1.25, 1.5],
+              long_factor=[1.0, 2.0, 4.0], original_max_position_embeddings=20)
 GEMMA = dict(**SMALL, head_dim=16, tie_word_embeddings=True, query_pre_attn_scalar=16, sliding_window=5)
 MODELS = {
     "gpt2": (gguf.MODEL_ARCH.GPT2, GPT2Config(vocab_size=53, n_positions=24, n_embd=32, n_layer=2, n_head=4,
@@ -47,6 +49,8 @@ MODELS = {
     "gemma2": (gguf.MODEL_ARCH.GEMMA2, Gemma2Config(**GEMMA, attn_logit_softcapping=2.0, final_logit_softcapping=1.5)),
     "gemma3": (gguf.MODEL_ARCH.GEMMA3, Gemma3TextConfig(**{**GEMMA, "num_hidden_layers": 3},
                                                         layer_types=["sliding_attention"] * 2 + ["full_attention"])),
+    "phi4-mini": (gguf.MODEL_ARCH.PHI3, Phi3Config(**SMALL, rope_parameters=PARTLY, tie_word_embeddings=True,
+                                                   original_max_position_embeddings=20)),
 }
 TEMPLATE = ("{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + eos_token }}{% endfor %}"
             "{% if add_generation_prompt %}<|assistant|>{% endif %}")
@@ -98,6 +102,7 @@ def add_rope(writer, config):
     scaling = config.rope_parameters
     scaling = scaling.get("full_attention", scaling)
     d = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    d = int(d * scaling.get("partial_rotary_factor", 1))
     writer.add_rope_dimension_count(d)
     writer.add_rope_freq_base(scaling["rope_theta"])
     if scaling["rope_type"] == "llama3":
