@@ -14,7 +14,7 @@ struct translation {
     const struct gguf_arch *arch;
     json_t *config;
     int64_t head_dim, rotary_dim; /* the numbers of a head, and how many of them turn */
-    bool ok; /* false: a value could not be put for want of memory */
+    bool ok;                      /* false: a value could not be put for want of memory */
 };
 
 /* ---- keys ------------------------------------------------------------------------------------ */

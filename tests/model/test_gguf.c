@@ -23,7 +23,7 @@ static const struct golden {
     {"phi3", "phi3.gguf"},     {"phi3-long", "phi3-long.gguf"},
     {"qwen3", "qwen3.gguf"},   {"qwen2", "qwen2-00001-of-00003.gguf"},
     {"gemma", "gemma.gguf"},   {"gemma2", "gemma2.gguf"},
-    {"gemma3", "gemma3.gguf"},   {"phi4-mini", "phi4-mini.gguf"},
+    {"gemma3", "gemma3.gguf"}, {"phi4-mini", "phi4-mini.gguf"},
 };
 enum { N_GOLDENS = sizeof goldens / sizeof *goldens };
 
