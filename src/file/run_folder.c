@@ -35,7 +35,7 @@ char *run_folder_find_model(const char *path, bool latest_first, struct talc_err
         talc_fail(err, "%s: is a file, and no GGUF file; a model is one, or a folder with config.json and safetensors",
                   path);
     else if (!folder_exists(path))
-        talc_fail(err, "%s: there is no such folder", path);
+        talc_fail(err, "%s: there is no such folder or file", path);
     else
         talc_fail(err, "%s: no model here: neither config.json, nor best/, nor latest/", path);
     return NULL;

@@ -14,6 +14,7 @@ struct reading {
     struct gguf_file file;
     struct tokenizer *tok;
     const struct gguf_value *tokens, *types, *scores, *merges;
+    bool phi3; /* SentencePiece of Phi-3 */
     struct buffer scratch[2];
 };
 
@@ -21,10 +22,18 @@ static enum piece_type token_type(const struct reading *r, uint64_t i) {
     return r->types ? (enum piece_type)gguf_i32_at(r->types, i) : PIECE_NORMAL;
 }
 
-static bool add_named_token(struct reading *r, int32_t id, bool special, const char *text, size_t n,
+/* Phi-3's marks of turns take the white space behind them, as the tokenizer.json of its folders says; of GGUF's keys
+ * none can, and llama.cpp knows it of the model. */
+static bool takes_space_behind(const struct reading *r, struct gguf_string text) {
+    return r->phi3 && !gguf_string_is(text, "<unk>") && !gguf_string_is(text, "<s>") &&
+           !gguf_string_is(text, TOKEN_END_OF_TEXT);
+}
+
+static bool add_named_token(struct reading *r, int32_t id, bool special, struct gguf_string text,
                             struct talc_error *err) {
-    struct added_token token = {.id = id, .special = special, .as_written = true};
-    return tokenizer_add_token(r->tok, token, text, n, err);
+    struct added_token token = {
+        .id = id, .special = special, .as_written = true, .rstrip = takes_space_behind(r, text)};
+    return tokenizer_add_token(r->tok, token, text.data, text.n_bytes, err);
 }
 
 static bool add_token(struct reading *r, int32_t id, struct gguf_string text, struct talc_error *err) {
@@ -33,9 +42,8 @@ static bool add_token(struct reading *r, int32_t id, struct gguf_string text, st
     enum piece_type type = token_type(r, (uint64_t)id);
     if (text.n_bytes == 0) return true; /* a hole */
     if (type == PIECE_UNKNOWN && tok->unknown_id < 0) tok->unknown_id = id;
-    if (type == PIECE_CONTROL || type == PIECE_UNKNOWN)
-        return add_named_token(r, id, true, text.data, text.n_bytes, err);
-    if (type == PIECE_USER_DEFINED) return add_named_token(r, id, false, text.data, text.n_bytes, err);
+    if (type == PIECE_CONTROL || type == PIECE_UNKNOWN) return add_named_token(r, id, true, text, err);
+    if (type == PIECE_USER_DEFINED) return add_named_token(r, id, false, text, err);
     int byte = type == PIECE_BYTE ? byte_piece(text.data, text.n_bytes) : -1;
     if (byte >= 0) {
         tok->bpe.byte_ids[byte] = id;
@@ -171,10 +179,13 @@ static bool read_treatment(struct reading *r, bool unigram, struct talc_error *e
 
 /* The type is said first: it tells what tokens are. */
 static bool read_sentencepiece(struct reading *r, bool unigram, struct talc_error *err) {
+    struct gguf_string architecture;
     if (!r->scores || r->scores->n_elements != r->tokens->n_elements)
         return talc_fail(err, "tokenizer.ggml.scores does not have a score for every token");
     r->tok->bpe.symbols = BPE_CHARACTERS;
     r->tok->bpe.fuse_unknown = true;
+    if (!gguf_get_string(&r->file, "general.architecture", (struct gguf_string){0}, &architecture, err)) return false;
+    r->phi3 = gguf_string_is(architecture, "phi3");
     if (!read_treatment(r, unigram, err) || !add_tokens(r, err) || !keep_scores(r, err) ||
         !read_role(r, "tokenizer.ggml.unknown_token_id", &r->tok->unknown_id, err) ||
         (!unigram && !tokenizer_merges_from_scores(r->tok, err)) || !read_roles(r, !unigram, err))

@@ -465,6 +465,33 @@ static void symbols_of_users_in_gguf_stand_apart(void **state) {
     buffer_free(&b);
 }
 
+/* In Phi-3's folders they take the white space behind them, but not so the tokens at the beginning and the end of a
+ * text; of other models all stand as they are. */
+static void marks_of_phi3_in_gguf_take_white_space(void **state) {
+    (void)state;
+    static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x0A>", MARK, "a", "b", "ab", MARK "ab", "<|user|>"};
+    static const float scores[] = {0, 0, 0, 0, -10, -11, -12, -1, -2, 0};
+    static const int32_t types[] = {2, 3, 3, 6, 1, 1, 1, 1, 1, 3};
+    for (int phi = 0; phi < 2; phi++) {
+        struct buffer b = {0};
+        put_header(&b, 5);
+        put_text(&b, "general.architecture", phi ? "phi3" : "llama");
+        put_text(&b, "tokenizer.ggml.model", "llama");
+        put_strings(&b, "tokenizer.ggml.tokens", tokens, 10);
+        put_numbers(&b, "tokenizer.ggml.scores", GGUF_F32, scores, 10);
+        put_numbers(&b, "tokenizer.ggml.token_type", GGUF_I32, types, 10);
+        struct tokenizer *tok = load_tokenizer(put_file("model.gguf", b.data, b.length));
+        if (phi) {
+            assert_ids(tok, "<|user|>\nab</s>\n", IDS(9, 8, 2));
+            assert_ids(tok, "<s>\nab", IDS(1, 4, 3, 7));
+        } else {
+            assert_ids(tok, "<|user|>\nab</s>\n", IDS(9, 4, 3, 7, 2, 4, 3));
+        }
+        tokenizer_free(tok);
+        buffer_free(&b);
+    }
+}
+
 static void scores_that_are_no_numbers_are_refused(void **state) {
     (void)state;
     static const float scores[] = {0, NAN};
@@ -684,6 +711,7 @@ int main(void) {
         IN_FOLDER(sentencepiece_tokenizers_of_gguf_are_read),
         IN_FOLDER(ends_of_answers_in_gguf_are_read),
         IN_FOLDER(symbols_of_users_in_gguf_stand_apart),
+        IN_FOLDER(marks_of_phi3_in_gguf_take_white_space),
         IN_FOLDER(scores_that_are_no_numbers_are_refused),
         IN_FOLDER(pieces_longer_than_any_word_are_refused),
         IN_FOLDER(a_unigram_model_without_pieces_knows_nothing),
