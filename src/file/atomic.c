@@ -609,6 +609,12 @@ bool file_map_open(struct file_map *map, const char *path, struct talc_error *er
     return true;
 }
 
+void file_map_release(const struct file_map *map, const void *from, size_t n) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), first = (size_t)((const char *)from - (const char *)map->data);
+    size_t begin = (first + page - 1) / page * page, end = (first + n) / page * page; /* whole pages only */
+    if (begin < end) madvise((char *)(uintptr_t)map->data + begin, end - begin, MADV_DONTNEED);
+}
+
 void file_map_close(struct file_map *map) {
     if (map->n_bytes) munmap((void *)map->data, map->n_bytes);
     *map = (struct file_map){0};

@@ -81,4 +81,7 @@ struct file_map {
 bool file_map_open(struct file_map *map, const char *path, struct talc_error *err);
 void file_map_close(struct file_map *map);
 
+/* What was read of it, n bytes from `from` on, need not stay in this process's memory; it can be read again. */
+void file_map_release(const struct file_map *map, const void *from, size_t n);
+
 #endif

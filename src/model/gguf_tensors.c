@@ -50,6 +50,7 @@ static bool place_weight(struct gguf_weight *w, const struct gguf_tensor *t, con
         return talc_fail(err, "is cut short: it needs %zu bytes from byte %" PRIu64 " of the data on, %zu are there",
                          w->n_bytes, t->offset, f->n_data_bytes);
     w->data = (const unsigned char *)f->data + t->offset;
+    w->map = &f->file;
     return true;
 }
 

@@ -14,7 +14,8 @@ struct gguf_weight {
     int n_dims;
     int64_t shape[GGUF_MAX_DIMS]; /* row-major, slowest first: the file's dims turned round */
     size_t n_elements, n_bytes;
-    const unsigned char *data; /* blocks, rows one after the other */
+    const unsigned char *data;  /* blocks, rows one after the other */
+    const struct file_map *map; /* that it lies in */
 };
 
 struct gguf_model;

@@ -187,6 +187,7 @@ static bool read_tensor(void *context, const struct file_tensor *t, struct talc_
         if (!read_rows(r, &k, p, first + k.first * cols, err)) return false;
         weights_progress_add(&r->progress, k.n * cols);
     }
+    file_map_release(k.w->map, k.w->data, k.w->n_bytes); /* or the file would stay beside the model */
     return true;
 }
 

@@ -613,6 +613,34 @@ static void who_does_not_get_a_folder_has_made_none(void **state) {
     close(held);
 }
 
+/* KiB of this process that are pages of files; -1 where the system does not tell. */
+static long shared_kib(void) {
+    long total, resident, shared;
+    FILE *f = fopen("/proc/self/statm", "r");
+    bool told = f && fscanf(f, "%ld %ld %ld", &total, &resident, &shared) == 3;
+    if (f) fclose(f);
+    return told ? shared * (sysconf(_SC_PAGESIZE) / 1024) : -1;
+}
+
+static void what_is_released_of_a_mapped_file_takes_no_memory(void **state) {
+    (void)state;
+    const size_t n = (size_t)8 << 20;
+    struct file_map map;
+    char *bytes = malloc(n);
+    assert_non_null(bytes);
+    memset(bytes, 'x', n);
+    assert_true(atomic_write_file(at("large"), bytes, n, NULL));
+    assert_true(file_map_open(&map, at("large"), NULL));
+    assert_memory_equal(map.data, bytes, n);
+    long before = shared_kib();
+    file_map_release(&map, (const char *)map.data + 100, n - 200);
+    if (before >= 0) assert_true(before - shared_kib() > 7 << 10);
+    assert_memory_equal(map.data, bytes, n);
+    file_map_release(&map, map.data, 0);
+    file_map_close(&map);
+    free(bytes);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -644,6 +672,7 @@ int main(void) {
         TEST(a_locked_folder_is_for_one_process),
         TEST(a_folder_that_its_holder_removes_is_made_again),
         TEST(who_does_not_get_a_folder_has_made_none),
+        TEST(what_is_released_of_a_mapped_file_takes_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
