@@ -93,9 +93,9 @@ void arch_paper_attention(struct arch *arch);
 bool arch_from_depth(int depth, int vocab_size, struct arch *arch, struct talc_error *err);
 
 /* Hugging Face's config.json, both ways (keys of transformers 4 and 5 are read; a setting that talc does not do is
- * refused by name). Ids outside the vocabulary count as none; of a list of ids the first counts. Three things that
- * GPT-2's files cannot say are written as keys of talc's own, which transformers ignores: "bias" false (then the file's
- * biases are zeros), the windows of its layers, in Qwen3's keys, and, for Qwen3 and Llama's like, "embd_pdrop" and
+ * refused by name). Ids outside the vocabulary count as none; of a list of ids the first counts. What files of a family
+ * cannot say is written as keys of talc's own, which transformers ignores: of GPT-2 "bias" false (then the file's
+ * biases are zeros) and the windows of its layers, in Qwen3's keys; of families with one dropout "embd_pdrop" and
  * "resid_pdrop". */
 bool arch_from_config(const json_t *config, struct arch *arch, struct talc_error *err);
 json_t *arch_to_config(const struct arch *arch); /* new reference; NULL when out of memory */

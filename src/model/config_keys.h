@@ -28,6 +28,8 @@ bool config_get_windows(const json_t *c, struct arch *a, struct talc_error *err)
 /* Rotary positions, the same for all layers: rope_theta, rope_scaling or rope_parameters, partial_rotary_factor. The
  * context length, the sizes of heads and the number of layers must be there; ROPE_LONG cuts the context. */
 bool config_get_rope(const json_t *c, struct arch *a, struct talc_error *err);
+/* The same, of families whose heads turn whole. */
+bool config_get_whole_rope(const json_t *c, struct arch *a, struct talc_error *err);
 /* One object with the keys of rope_scaling (NULL: as empty), for one kind of layers; layer->rope_base is the base where
  * it gives none. */
 bool config_get_rope_of(const json_t *c, const json_t *rope, struct layer_arch *layer, struct arch *a,

@@ -140,6 +140,12 @@ bool config_get_rope(const json_t *c, struct arch *a, struct talc_error *err) {
     return true;
 }
 
+bool config_get_whole_rope(const json_t *c, struct arch *a, struct talc_error *err) {
+    if (!config_get_rope(c, a, err)) return false;
+    return a->rotary_dim == 0 ||
+           talc_fail(err, "partial_rotary_factor turns a part of a head, which talc does not do for this family");
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 static void set_factors(json_t *rope, const char *key, const float *x, int n) {

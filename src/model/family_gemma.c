@@ -17,10 +17,11 @@ struct defaults {
     int vocab, hidden, layers, heads, kv_heads, inner, context;
 };
 
-static bool need_text(const json_t *c, const char *key, const char *needed, const char * or, struct talc_error *err) {
+/* `alias`, where it is not NULL, means the same. */
+static bool need_text(const json_t *c, const char *key, const char *needed, const char *alias, struct talc_error *err) {
     const char *text;
     if (!json_get_string(c, key, needed, &text, err)) return false;
-    if (strcmp(text, needed) == 0 || (or &&strcmp(text, or) == 0)) return true;
+    if (strcmp(text, needed) == 0 || (alias && strcmp(text, alias) == 0)) return true;
     return talc_fail(err, "%s is '%.40s', which talc does not do", key, text);
 }
 
@@ -90,17 +91,8 @@ static bool get_windows(const json_t *c, int pattern, struct arch *a, struct tal
     return config_get_layer_types(c, (int)window, a, err);
 }
 
-static bool turns_whole_heads(const struct arch *a, struct talc_error *err) {
-    return a->rotary_dim == 0 ||
-           talc_fail(err, "partial_rotary_factor turns a part of a head, which talc does not do for this family");
-}
-
-static bool read_gemma_layers(const json_t *c, struct arch *a, struct talc_error *err) {
-    return config_get_rope(c, a, err) && turns_whole_heads(a, err);
-}
-
 static bool read_gemma2_layers(const json_t *c, struct arch *a, struct talc_error *err) {
-    return read_gemma_layers(c, a, err) && get_windows(c, 2, a, err);
+    return config_get_whole_rope(c, a, err) && get_windows(c, 2, a, err);
 }
 
 /* The two kinds of layers of gemma3, and where their rotary positions are: transformers 5 has an object for each in
@@ -125,6 +117,9 @@ static bool get_kind_rope(const json_t *c, const struct layer_kind *kind, struct
     if (part != 1 || layer->scaling.kind == ROPE_LONG)
         return talc_fail(err, "rotary positions of %s ask for %s, which talc does not do for this family", kind->type,
                          part != 1 ? "a part of a head" : "longrope");
+    if (layer->scaling.kind == ROPE_YARN && !layer->scaling.whole) /* transformers 4 heeds it, 5 does not */
+        return talc_fail(err, "rotary positions of %s have truncate false, which talc does not do for this family",
+                         kind->type);
     return true;
 }
 
@@ -263,7 +258,7 @@ static const struct name_rule post_norm_block[] = {
 
 #define TENSORS .prefix = "model.", .blocks = "model.layers.", .outer = llama_outer, .norms_less_one = true
 
-const struct family family_gemma = {"gemma", "GemmaForCausalLM",  read_gemma, read_gemma_layers, write_gemma,
+const struct family family_gemma = {"gemma", "GemmaForCausalLM",  read_gemma, config_get_whole_rope, write_gemma,
                                     TENSORS, .block = llama_block};
 const struct family family_gemma2 = {"gemma2", "Gemma2ForCausalLM",     read_gemma2, read_gemma2_layers, write_gemma2,
                                      TENSORS,  .block = post_norm_block};

@@ -75,19 +75,12 @@ static bool read_phi3(const json_t *c, struct arch *a, struct talc_error *err) {
     return read_shared(c, (struct defaults){.context = 4096, .epsilon = 1e-5}, a, err);
 }
 
-/* Llama and its like turn whole heads. */
-static bool get_whole_rope(const json_t *c, struct arch *a, struct talc_error *err) {
-    if (!config_get_rope(c, a, err)) return false;
-    return a->rotary_dim == 0 ||
-           talc_fail(err, "partial_rotary_factor turns a part of a head, which talc does not do for this family");
-}
-
 static bool read_qwen_layers(const json_t *c, struct arch *a, struct talc_error *err) {
-    return get_whole_rope(c, a, err) && config_get_windows(c, a, err);
+    return config_get_whole_rope(c, a, err) && config_get_windows(c, a, err);
 }
 
 static bool read_mistral_layers(const json_t *c, struct arch *a, struct talc_error *err) {
-    return get_whole_rope(c, a, err) && config_get_window(c, 4096, a, err) &&
+    return config_get_whole_rope(c, a, err) && config_get_window(c, 4096, a, err) &&
            config_get_layer_types(c, a->layers[0].window, a, err);
 }
 
@@ -181,7 +174,7 @@ static const struct name_rule phi3_block[] = {
 
 #define TENSORS .prefix = "model.", .blocks = "model.layers.", .outer = llama_outer
 
-const struct family family_llama = {"llama", "LlamaForCausalLM",  read_llama, get_whole_rope, write_llama,
+const struct family family_llama = {"llama", "LlamaForCausalLM",  read_llama, config_get_whole_rope, write_llama,
                                     TENSORS, .block = llama_block};
 const struct family family_mistral = {"mistral",           "MistralForCausalLM", read_mistral,
                                       read_mistral_layers, write_one_window,     TENSORS,

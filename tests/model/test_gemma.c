@@ -191,6 +191,7 @@ static void what_talc_does_not_do_is_refused_by_name(void **state) {
         {GEMMA3 ",\"rope_local_base_freq\":-1}", "rotary base"},
         {GEMMA3 ",\"rope_scaling\":{\"rope_type\":\"linear\"}}", "factor is missing"},
         {GEMMA3 ",\"rope_scaling\":{\"rope_type\":\"mrope\"}}", "mrope"},
+        {GEMMA3 ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4,\"truncate\":false}}", "truncate false"},
         {GEMMA3 ",\"rope_scaling\":7}", "not an object"},
         {GEMMA3 ",\"rope_parameters\":7}", "rope_parameters is not an object"},
         {GEMMA3 ",\"rope_parameters\":{\"rope_type\":\"default\"}}", "neither full_attention nor sliding_attention"},
