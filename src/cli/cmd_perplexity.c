@@ -12,6 +12,8 @@
 #include "file/run_folder.h"
 #include "infer/assistant.h"
 
+enum { USUAL_WINDOW = 2048 }; /* of models that could take more */
+
 struct perplexity {
     const char *model, *device;
     int64_t context, threads;
@@ -59,14 +61,14 @@ static bool score_window(struct perplexity *p, const int32_t *tokens, int n, flo
 }
 
 static bool score(struct perplexity *p, const struct token_list *ids, struct talc_error *err) {
-    int window = p->context > 0 ? (int)p->context : p->weights.arch.context_length;
+    int most = p->weights.arch.context_length, usual = most < USUAL_WINDOW ? most : USUAL_WINDOW,
+        window = p->context > 0 ? (int)p->context : usual;
     struct run_options o = {.max_tokens = window, .max_sequences = 1};
     struct progress progress;
     float *stats = calloc((size_t)window * TOKEN_STATS, sizeof *stats);
     int32_t *positions = calloc((size_t)window, sizeof *positions);
     bool ok = stats && positions ? true : talc_fail(err, "out of memory for a window of %d tokens", window);
-    if (window > p->weights.arch.context_length)
-        ok = talc_fail(err, "--context %d is more than the model's %d", window, p->weights.arch.context_length);
+    if (window > most) ok = talc_fail(err, "--context %d is more than the model's %d", window, most);
     if (ids->count < 2) ok = talc_fail(err, "the text has %zu tokens; two at least are needed", ids->count);
     ok = ok && run_open(&p->run, &p->weights, &o, err);
     p->stop = cli_catch_interrupt();
@@ -125,7 +127,7 @@ int cmd_perplexity(int argc, char **argv) {
         {.name = "model", .letter = 'm', .kind = OPTION_TEXT, .value = &p.model, .argument = "DIR",
          .help = "model or run folder, or a GGUF file"},
         {.name = "context", .letter = 'c', .kind = OPTION_INT, .value = &p.context, .argument = "N",
-         .help = "windows of N tokens (default: the model's context)", .min = 1, .max = 1e7},
+         .help = "windows of N tokens (default: the model's context, at most 2048)", .min = 1, .max = 1e7},
         {.name = "json", .kind = OPTION_FLAG, .value = &p.json, .help = "one JSON object"},
         {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .value = &p.quiet, .help = "no progress"},
         OPTION_DEVICE(p.device, p.threads),

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "data/chat_documents.h"
 #include "cli/stage.h"
+#include "data/chat_documents.h"
 #include "file/atomic.h"
 #include "file/run_folder.h"
 #include "infer/assistant.h"
@@ -63,8 +63,12 @@ static bool open_model(struct sft *s, struct stream *stream, struct talc_error *
     if (s->context > arch.context_length)
         return talc_fail(err, "--context %lld is more than the %d tokens that the model can read",
                          (long long)s->context, arch.context_length);
-    if (s->context > 0) arch.context_length = (int)s->context;
+    if (s->context > 0)
+        arch.context_length = (int)s->context;
+    else if (arch.context_length > RECIPE_TUNING_ROW_TOKENS)
+        arch.context_length = RECIPE_TUNING_ROW_TOKENS;
     s->recipe = recipe_for(&arch, NULL);
+    recipe_tune(&s->recipe, &arch);
     return true;
 }
 
@@ -139,8 +143,8 @@ static void say_counts(const struct sft *s) {
         if (d->n_records[f])
             cli_say(s->stage.quiet, "%zu records of %s\n", d->n_records[f], chat_format_name((enum chat_format)f));
     if (d->n_too_long)
-        cli_say(false, "talc sft: %zu chats do not fit in a row of %d tokens and are left out\n", d->n_too_long,
-                d->row_tokens);
+        cli_say(false, "talc sft: %zu chats do not fit in a row of %d tokens (--context) and are left out\n",
+                d->n_too_long, d->row_tokens);
     if (d->n_nothing_to_learn)
         cli_say(false, "talc sft: %zu records hold nothing to learn and are left out\n", d->n_nothing_to_learn);
 }
@@ -162,6 +166,15 @@ static bool open_rows(struct sft *s, struct talc_error *err) {
     o.in_order = true;
     return s->documents.validation.n_documents == 0 ||
            documents_open(&s->validation_rows, &s->documents.validation, &o, NULL, err);
+}
+
+/* Unless --steps or --minutes says it. */
+static bool set_steps(struct sft *s, struct talc_error *err) {
+    uint64_t rows, at_once = (uint64_t)(s->stage.batch_rows > 0 ? s->stage.batch_rows : s->recipe.rows_per_step);
+    if (!loader_count_rows(&s->train_rows, 0, &rows, err)) return false;
+    uint64_t steps = (RECIPE_TUNING_PASSES * rows + at_once - 1) / at_once;
+    s->recipe.steps = steps < TRAIN_MAX_STEPS ? (int64_t)steps : TRAIN_MAX_STEPS;
+    return true;
 }
 
 /* Samples while training answer this. */
@@ -186,7 +199,7 @@ static int sft(struct sft *s, struct cli_device *device, struct command_line *li
                                            .stop = s->stop,
                                            .row_tokens = s->recipe.trainer.row_tokens};
     if (s->show_mask) return show_mask(s, err) ? EXIT_DONE : cli_fail("sft", err);
-    if (!open_rows(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) ||
+    if (!open_rows(s, err) || !set_steps(s, err) || !encode_greeting(s, err) || !stage_apply(v, &s->recipe, err) ||
         !stage_goes_on(s->stop, err) || !stage_save_settings(line, v->out, err))
         return cli_fail("sft", err);
     struct stage stage = {.command = "sft",
@@ -229,7 +242,7 @@ int cmd_sft(int argc, char **argv) {
         {.name = "val-fraction", .kind = OPTION_NUMBER, .value = &s.validation_share, .argument = "X",
          .help = "share of the chats to validate on (default 0.01)", .min = 0, .max = 0.9},
         {.name = "context", .kind = OPTION_INT, .value = &s.context, .argument = "N",
-         .help = "tokens in a row; fewer take less memory, longer chats are left out (default: the model's)",
+         .help = "tokens in a row; fewer take less memory, longer chats are left out (default: the model's, at most 2048)",
          .min = 1, .max = 1e7},
         {.name = "show-mask", .kind = OPTION_FLAG, .value = &s.show_mask,
          .help = "print the first chat of each file, learnt tokens marked, and end"},

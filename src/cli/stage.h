@@ -23,7 +23,7 @@ struct stage_values stage_values_defaults(void);
     {.name = "out", .kind = OPTION_TEXT, .value = &(v).out, .argument = "DIR", .help = "run folder to make"},          \
     {.name = "resume", .kind = OPTION_FLAG, .value = &(v).resume, .help = "go on with the run in --out"},              \
     {.name = "steps", .kind = OPTION_INT, .value = &(v).steps, .argument = "N",                                        \
-     .help = "updates (default: by size)", .min = 1, .max = TRAIN_MAX_STEPS},                                          \
+     .help = "updates (default: train by size, sft three times through the chats)", .min = 1, .max = TRAIN_MAX_STEPS},                                          \
     {.name = "minutes", .kind = OPTION_NUMBER, .instead_of = "steps", .value = &(v).minutes, .argument = "M",          \
      .help = "as many updates as fit in M minutes", .min = 0.001, .max = 1e7},                                         \
     {.name = "batch", .kind = OPTION_INT, .value = &(v).batch_rows, .argument = "ROWS",                                \

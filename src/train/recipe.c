@@ -68,6 +68,25 @@ struct recipe recipe_for(const struct arch *arch, const char *preset) {
     return r;
 }
 
+#define TUNING_BATCH_TOKENS 32768.0
+
+/* At width 128 SFT learns best at the rates of pretraining (docs/recipes.md). Open models are tuned at one rate for all
+ * parameters, some 1e-4 at 100M, 2e-5 to 5e-5 at 1B, 1e-5 at 7B, in batches of a few ten thousand tokens: the rates
+ * below come to 1.4e-4, 3.1e-5 and 1.1e-5 at widths of 768, 2,048 and 4,096. Not measured here beyond width 128. */
+void recipe_tune(struct recipe *r, const struct arch *arch) {
+    double share = arch->hidden_size > 128 ? 128.0 / arch->hidden_size : 1;
+    double matrix = (double)r->trainer.groups[ROLE_MATRIX].learning_rate;
+    for (int role = 0; role < PARAMETER_ROLES; role++) {
+        float *rate = &r->trainer.groups[role].learning_rate;
+        *rate = (float)(matrix * share * pow((double)*rate / matrix, share));
+    }
+    double rows = floor(TUNING_BATCH_TOKENS / r->trainer.row_tokens);
+    if (rows < 1) rows = 1;
+    if (r->rows_per_step > rows) r->rows_per_step = (int)rows;
+    r->trainer.micro_batch_rows = r->rows_per_step;
+    r->steps = 0;
+}
+
 /* Jordan et al. 2024: 0.02 of an orthogonal step for any size of matrix, no decay; momentum rises at first. */
 void recipe_use_muon(struct recipe *r) {
     r->trainer.use_muon = true;

@@ -19,6 +19,12 @@ struct recipe {
 /* Other families: rates by role, hold, then linear to zero. */
 struct recipe recipe_for(const struct arch *arch, const char *preset);
 
+/* Makes it one for training a model further, on answers: gentler the larger the model (recipe.c). Usual are rows of at
+ * most so many tokens, and so many passes over the data; steps are the caller's to set. */
+#define RECIPE_TUNING_ROW_TOKENS 2048
+#define RECIPE_TUNING_PASSES 3
+void recipe_tune(struct recipe *recipe, const struct arch *arch);
+
 /* The same with Muon for the matrices. */
 void recipe_use_muon(struct recipe *recipe);
 

@@ -21,7 +21,7 @@ endless() { # NAME CONTEXT TIMES
     printf "{\"messages\": [{\"role\": \"user\", \"content\": \"Who sang?\"}, {\"role\": \"assistant\", \"content\": \""
     for (i = 0; i < n; i++) printf "The miller sang. "
     print "\"}]}" }' >"$work/$1.jsonl"
-    must "$TALC" sft -m "$work/$1_base" --data "$work/$1.jsonl" --out "$work/$1" --steps 2 --val-fraction 0 --quiet
+    must "$TALC" sft -m "$work/$1_base" --data "$work/$1.jsonl" --out "$work/$1" --context "$2" --steps 2 --val-fraction 0 --quiet
 }
 endless long 8192 450
 endless short 256 14

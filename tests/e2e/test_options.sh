@@ -96,6 +96,9 @@ refuses '--system is not valid UTF-8' talc chat -m sft/ --system "$broken"
 refuses '--sample-prompt is not valid UTF-8' talc train --data data/ --out refused --sample-prompt "$broken"
 printf '{"messages": [{"role": "user", "content": "Who slept?"}]}\n' >question.jsonl
 refuses 'nothing to train on: 0 records do not fit in a row of [0-9]* tokens, 1 hold' talc sft -m run/ --data question.jsonl --out refused --quiet
+# three passes over the chats, which are one row here
+printf '{"prompt": "Who slept?", "completion": "The baker."}\n' >one.jsonl
+says '"step":3,' talc sft -m run/ --data one.jsonl --val-fraction 0 --batch 1 --out passes --json --quiet
 must talc generate -m run/ -n 2 -p --help
 grep -q 'Usage' "$work/out" && fail "the text of -p was taken for an option"
 says '^Learnt: .*\[30;42m' talc sft -m run/ --data chats.jsonl --show-mask --color always
