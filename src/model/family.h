@@ -19,6 +19,21 @@ struct name_rule {
 
 /* Llama's names, which others share. */
 extern const struct name_rule llama_outer[], llama_block[];
+/* What begins every list of a block's tensors with Llama's names. */
+/* clang-format off */
+#define LLAMA_ATTENTION_RULES \
+    {"attention_norm.weight", "input_layernorm.weight", ALL, false},  \
+    {"qkv.weight", "self_attn.q_proj.weight", PART_Q, false},  \
+    {"qkv.weight", "self_attn.k_proj.weight", PART_K, false},  \
+    {"qkv.weight", "self_attn.v_proj.weight", PART_V, false},  \
+    {"qkv.bias", "self_attn.q_proj.bias", PART_Q, false},  \
+    {"qkv.bias", "self_attn.k_proj.bias", PART_K, false},  \
+    {"qkv.bias", "self_attn.v_proj.bias", PART_V, false},  \
+    {"q_norm.weight", "self_attn.q_norm.weight", ALL, false},  \
+    {"k_norm.weight", "self_attn.k_norm.weight", ALL, false},  \
+    {"out.weight", "self_attn.o_proj.weight", ALL, false},  \
+    {"out.bias", "self_attn.o_proj.bias", ALL, false}
+/* clang-format on */
 
 struct family {
     const char *name;         /* model_type of config.json, and arch.family */

@@ -141,17 +141,7 @@ const struct name_rule llama_outer[] = {
     {0},
 };
 const struct name_rule llama_block[] = {
-    {"attention_norm.weight", "input_layernorm.weight", ALL, false},
-    {"qkv.weight", "self_attn.q_proj.weight", PART_Q, false},
-    {"qkv.weight", "self_attn.k_proj.weight", PART_K, false},
-    {"qkv.weight", "self_attn.v_proj.weight", PART_V, false},
-    {"qkv.bias", "self_attn.q_proj.bias", PART_Q, false},
-    {"qkv.bias", "self_attn.k_proj.bias", PART_K, false},
-    {"qkv.bias", "self_attn.v_proj.bias", PART_V, false},
-    {"q_norm.weight", "self_attn.q_norm.weight", ALL, false},
-    {"k_norm.weight", "self_attn.k_norm.weight", ALL, false},
-    {"out.weight", "self_attn.o_proj.weight", ALL, false},
-    {"out.bias", "self_attn.o_proj.bias", ALL, false},
+    LLAMA_ATTENTION_RULES,
     {"mlp_norm.weight", "post_attention_layernorm.weight", ALL, false},
     {"up.weight", "mlp.gate_proj.weight", PART_GATE, false},
     {"up.weight", "mlp.up_proj.weight", PART_UP, false},
